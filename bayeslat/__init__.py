@@ -1,0 +1,57 @@
+"""Bayesian latency modelling: how long a model will take on a GPU, and how sure that is.
+
+>>> import bayeslat as bl
+>>> traces = bl.read_traces("traces/*.parquet")  # doctest: +SKIP
+>>> posterior = bl.fit(bl.load_spec("models/vlm.toml"), traces)  # doctest: +SKIP
+>>> posterior.predict(configs, gpu="h100_sxm").frame  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bayeslat.errors import BayeslatError
+    from bayeslat.features.hardware import load_hardware
+    from bayeslat.features.spec import load_spec
+    from bayeslat.posterior import Posterior, fit, load_posterior
+    from bayeslat.simulate import simulate
+    from bayeslat.traces import read_configs, read_traces, write_traces
+
+__all__ = [
+    "BayeslatError",
+    "Posterior",
+    "fit",
+    "load_hardware",
+    "load_posterior",
+    "load_spec",
+    "read_configs",
+    "read_traces",
+    "simulate",
+    "write_traces",
+]
+
+_HOMES = {
+    "BayeslatError": "bayeslat.errors",
+    "Posterior": "bayeslat.posterior",
+    "fit": "bayeslat.posterior",
+    "load_hardware": "bayeslat.features.hardware",
+    "load_posterior": "bayeslat.posterior",
+    "load_spec": "bayeslat.features.spec",
+    "read_configs": "bayeslat.traces",
+    "read_traces": "bayeslat.traces",
+    "simulate": "bayeslat.simulate",
+    "write_traces": "bayeslat.traces",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import bayeslat` stays light."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bayeslat' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,67 @@
+"""How many experts the tokens of a request reach: random weights must not route to a few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["RoutedExperts", "recorded_routing"]
+
+
+@dataclass
+class RoutedExperts:
+    """Distinct experts reached by each call of each block.
+
+    Attributes
+    ----------
+    prefill, decode : list of int
+        One entry per block call: of the prefill, and of all decode steps.
+    """
+
+    prefill: list[int] = field(default_factory=list)
+    decode: list[int] = field(default_factory=list)
+
+    def means(self) -> dict[str, float]:
+        """Return the mean number of distinct experts per block, by column name."""
+        return {
+            "routed_experts_prefill": _mean(self.prefill),
+            "routed_experts_decode": _mean(self.decode),
+        }
+
+
+@contextmanager
+def recorded_routing(model: Any) -> Iterator[RoutedExperts]:
+    """Count the experts that each block reaches inside the block; not for timed passes.
+
+    Parameters
+    ----------
+    model : Qwen3VLMoeForConditionalGeneration
+        The model, with its knobs applied.
+
+    Yields
+    ------
+    RoutedExperts
+        Filled call by call.
+    """
+    routed = RoutedExperts()
+    blocks = model.model.language_model.layers
+    with ExitStack() as hooks:
+        for block in blocks:
+            hook = _counter(routed, seen=[])
+            hooks.callback(block.mlp.experts.register_forward_pre_hook(hook).remove)
+        yield routed
+
+
+def _counter(routed: RoutedExperts, seen: list[bool]) -> Any:
+    def count(_module: Any, inputs: tuple[Any, ...]) -> None:
+        # inputs: hidden states, experts of each token (token, top_k), their weights
+        (routed.decode if seen else routed.prefill).append(len(inputs[1].unique()))
+        seen.append(True)
+
+    return count
+
+
+def _mean(counts: list[int]) -> float:
+    return sum(counts) / len(counts) if counts else float("nan")

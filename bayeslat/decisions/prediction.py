@@ -1,0 +1,261 @@
+"""A prediction: draws of latency, and the numbers that people read off them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.errors import InputError
+
+__all__ = ["QUANTILES", "TOTAL", "Prediction", "StagePrediction"]
+
+TOTAL = "total"
+QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q95": 0.95}
+_NOISE_REPEATS = 8  # for p_exceed: each draw with as many draws' noise
+
+
+@dataclass(frozen=True)
+class StagePrediction:
+    """Draws of one stage's latency.
+
+    Attributes
+    ----------
+    typical_ms : ndarray, shape (config, draw)
+        Run-to-run median of one run of the stage.
+    log_noise : ndarray, shape (config or 1, draw)
+        Log of a run over the median; zeros for a typical run.
+    times : ndarray, shape (config,)
+        How often the stage runs in one request.
+    excess : ndarray, shape (config, coordinate)
+        How far beyond the training range, in half ranges.
+    coordinates : tuple of str
+    """
+
+    typical_ms: NDArray[np.float64]
+    log_noise: NDArray[np.float64]
+    times: NDArray[np.float64]
+    excess: NDArray[np.float64]
+    coordinates: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted latency of configurations on one GPU.
+
+    Attributes
+    ----------
+    configs : DataFrame, one row a config
+    stages : mapping of stage to StagePrediction
+    zero_shot : ndarray of bool, shape (config,)
+        Whether the GPU (or its stack) had no measured rows.
+    """
+
+    configs: pd.DataFrame
+    stages: Mapping[str, StagePrediction]
+    zero_shot: NDArray[np.bool_]
+
+    def draws(self, stage: str = TOTAL) -> NDArray[np.float64]:
+        """Draws of a stage's latency, or of the total, in ms. Shape (config, draw).
+
+        Raises
+        ------
+        InputError
+            If there is no such stage.
+        """
+        if stage == TOTAL:
+            return sum(part.times[:, None] * self._run(name) for name, part in self.stages.items())
+        self._known(stage)
+        return self._run(stage)
+
+    def typical(self, stage: str = TOTAL) -> NDArray[np.float64]:
+        """Draws without the noise of a run, in ms. Shape (config, draw)."""
+        if stage == TOTAL:
+            return sum(part.times[:, None] * part.typical_ms for part in self.stages.values())
+        self._known(stage)
+        return self.stages[stage].typical_ms
+
+    def p_exceed(self, budget_ms: float, stage: str = TOTAL) -> NDArray[np.float64]:
+        """P(latency > budget) of each config. Shape (config,).
+
+        Each draw of the typical latency meets the noise of several draws, which the stages share
+        out independently, so that the probability is smoother than the draws alone give.
+
+        Parameters
+        ----------
+        budget_ms : float
+        stage : str
+            Or `total`.
+
+        Raises
+        ------
+        InputError
+            If the budget is not a positive number, or there is no such stage.
+        """
+        if not np.isfinite(budget_ms) or budget_ms <= 0:
+            raise InputError(f"budget_ms is {budget_ms}; it must be a positive number of ms")
+        if stage != TOTAL:
+            self._known(stage)
+        parts = self.stages if stage == TOTAL else {stage: self.stages[stage]}
+        over = np.zeros(len(self.configs))
+        rng = np.random.default_rng(0)
+        for _ in range(_NOISE_REPEATS):
+            latency = np.zeros(1)
+            for part in parts.values():
+                noise = np.exp(part.log_noise[:, rng.permutation(part.log_noise.shape[1])])
+                weight = part.times[:, None] if stage == TOTAL else 1.0
+                latency = latency + weight * part.typical_ms * noise
+            over += (latency > budget_ms).mean(axis=1)
+        return over / _NOISE_REPEATS
+
+    def variance_ms2(self, stage: str = TOTAL) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Split the predictive variance by the law of total variance, in ms^2.
+
+        Parameters
+        ----------
+        stage : str
+            Or `total`.
+
+        Returns
+        -------
+        epistemic : ndarray, shape (config,)
+            What more measurements would take away: the variance of the mean of a run.
+        aleatoric : ndarray, shape (config,)
+            What stays: the mean variance of a run round its mean.
+        """
+        names = list(self.stages) if stage == TOTAL else [stage]
+        aleatoric = np.zeros(len(self.configs))
+        mean: NDArray[np.float64] = np.zeros((len(self.configs), 1))
+        for name in names:
+            self._known(name)
+            part = self.stages[name]
+            noise = np.exp(part.log_noise)
+            centre = noise.mean(axis=1, keepdims=True)
+            weight = part.times if stage == TOTAL else np.ones(len(self.configs))
+            typical = weight[:, None] * part.typical_ms
+            mean = mean + typical * centre
+            aleatoric += (typical**2).mean(axis=1) * noise.var(axis=1)
+        return mean.var(axis=1), aleatoric
+
+    @cached_property
+    def extrapolates(self) -> NDArray[np.bool_]:
+        """Whether a config leaves the training range in any stage. Shape (config,)."""
+        return np.any([part.excess.any(axis=1) for part in self.stages.values()], axis=0)
+
+    @property
+    def left_range(self) -> list[str]:
+        """Per config, what left the training range, as `stage: feature`, joined by `; `."""
+        labels = [""] * len(self.configs)
+        for row in np.flatnonzero(self.extrapolates):
+            labels[row] = "; ".join(
+                f"{stage}: {part.coordinates[j]}"
+                for stage, part in self.stages.items()
+                for j in np.flatnonzero(part.excess[row])
+            )
+        return labels
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The configs with, for each stage and `total`, the columns of `summarise_draws`.
+
+        Further columns: `extrapolates`, `extrapolates_in` and `zero_shot`.
+        """
+        columns: dict[str, object] = {}
+        for stage in (*self.stages, TOTAL):
+            summary = summarise_draws(self.draws(stage))
+            epistemic, aleatoric = self.variance_ms2(stage)
+            summary["epistemic_sd"], summary["aleatoric_sd"] = np.sqrt(epistemic), np.sqrt(aleatoric)
+            columns |= {f"{stage}_{name}_ms": values for name, values in summary.items()}
+        columns["extrapolates"] = self.extrapolates
+        columns["extrapolates_in"] = self.left_range
+        columns["zero_shot"] = self.zero_shot
+        clash = [name for name in columns if name in self.configs]
+        new = pd.DataFrame(columns, index=self.configs.index)
+        return pd.concat([self.configs.drop(columns=clash), new], axis=1)
+
+    @classmethod
+    def interleave(
+        cls,
+        configs: pd.DataFrame,
+        rows: Sequence[NDArray[np.int64]],
+        parts: Sequence[Prediction],
+    ) -> Prediction:
+        """Put predictions of some of the configs each back into the order of all.
+
+        Parameters
+        ----------
+        configs : DataFrame, one row a config
+        rows : sequence of ndarray of int
+            Positions of each part's configs.
+        parts : sequence of Prediction
+
+        Returns
+        -------
+        Prediction
+        """
+        order = np.argsort(np.concatenate(rows), kind="stable")
+
+        def join(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+            return np.concatenate(values)[order]
+
+        stages = {}
+        for stage, first in parts[0].stages.items():
+            each = [part.stages[stage] for part in parts]
+            noise = [np.broadcast_to(one.log_noise, one.typical_ms.shape) for one in each]
+            stages[stage] = StagePrediction(
+                typical_ms=join([one.typical_ms for one in each]),
+                log_noise=join(noise),
+                times=join([one.times for one in each]),
+                excess=join([one.excess for one in each]),
+                coordinates=first.coordinates,
+            )
+        zero_shot = np.concatenate([part.zero_shot for part in parts])[order]
+        return cls(configs, stages, zero_shot)
+
+    def _run(self, stage: str) -> NDArray[np.float64]:
+        part = self.stages[stage]
+        return part.typical_ms * np.exp(part.log_noise)
+
+    def _known(self, stage: str) -> None:
+        if stage not in self.stages:
+            raise InputError(
+                f"no stage {stage!r}; the posterior has {', '.join(self.stages)} and total"
+            )
+
+
+def summarise_draws(draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Point, mean, sd and quantiles of each config's draws.
+
+    The point minimises the expected relative error E|t - p| / t, the one that MAPE scores: the
+    median of the draws weighted by 1 / t (Gneiting 2011, section 2.3).
+
+    Parameters
+    ----------
+    draws : ndarray, shape (config, draw)
+        In ms.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (config,)
+        `point`, `mean`, `sd`, `q05`, `q25`, `q50`, `q75`, `q95`, in ms.
+    """
+    ordered = np.sort(draws, axis=1)
+    count = ordered.shape[1]
+    weight = np.cumsum(1 / ordered, axis=1)
+    middle = np.argmax(weight >= 0.5 * weight[:, -1:], axis=1)
+    summary = {
+        "point": ordered[np.arange(len(ordered)), middle],
+        "mean": ordered.mean(axis=1),
+        "sd": ordered.std(axis=1),
+    }
+    for name, level in QUANTILES.items():
+        place = level * count - 0.5  # draws stand for the middles of equally likely strata
+        low = int(np.clip(np.floor(place), 0, count - 1))
+        high = min(low + 1, count - 1)
+        step = np.clip(place - low, 0.0, 1.0)
+        summary[name] = ordered[:, low] + step * (ordered[:, high] - ordered[:, low])
+    return summary

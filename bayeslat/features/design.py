@@ -1,0 +1,208 @@
+"""Design matrices: what a stage's physics and residual features are at given configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.errors import SpecError
+from bayeslat.features.hardware import Gpu
+from bayeslat.features.residual import ResidualBasis
+from bayeslat.features.spec import Spec
+from bayeslat.features.spec_fields import reachable
+
+__all__ = ["Linearisation", "StageInputs", "coordinates", "linearise", "physics_ms", "stage_inputs"]
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """A stage's physics terms and residual features for some configurations on one GPU.
+
+    Attributes
+    ----------
+    terms_ms : ndarray, shape (config, term)
+        Time of each physics term at the data-sheet peaks, in ms.
+    raw : ndarray, shape (config, coordinate)
+        Values of the residual features, then of the other coordinates whose range is watched.
+    task : sequence of str, shape (config,), or None
+    """
+
+    terms_ms: NDArray[np.float64]
+    raw: NDArray[np.float64]
+    task: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.terms_ms)
+
+
+def stage_inputs(spec: Spec, stage: str, configs: pd.DataFrame, gpu: Gpu) -> StageInputs:
+    """Evaluate a stage's expressions.
+
+    Parameters
+    ----------
+    spec : Spec
+    stage : str
+    configs : DataFrame, one row a config
+        Holds the knobs that the stage's expressions name.
+    gpu : Gpu
+        Whose data sheet the physics is for.
+
+    Returns
+    -------
+    StageInputs
+
+    Raises
+    ------
+    SpecError
+        If a term is negative or not finite, or all terms of a row are zero.
+    """
+    columns = {name: configs[name].to_numpy() for name in spec.knobs if name in configs}
+    if "task" in configs:
+        columns["task"] = configs["task"].to_numpy()
+    names = spec.namespace(columns, gpu.fields())
+    rows = len(configs)
+    part = spec.stages[stage]
+    terms = _table([names.evaluate(term.expression) for term in part.physics.values()], rows)
+    raw = _table([names.evaluate(coordinate) for coordinate in coordinates(spec, stage)], rows)
+    _check(stage, list(part.physics), terms, gpu, positive=True)
+    _check(stage, coordinates(spec, stage), raw, gpu, positive=False)
+    task = columns["task"].tolist() if "task" in columns else None
+    return StageInputs(terms, raw, task)
+
+
+@lru_cache(maxsize=64)
+def coordinates(spec: Spec, stage: str) -> tuple[str, ...]:
+    """Name what a stage's training range is measured in.
+
+    Parameters
+    ----------
+    spec : Spec
+    stage : str
+
+    Returns
+    -------
+    tuple of str
+        The residual features, then each knob that the physics uses and no residual feature does.
+    """
+    part = spec.stages[stage]
+    features = part.residual.features if part.residual else ()
+    quantities = spec.quantity_names
+    covered = reachable((name for each in features for name in each.names), quantities)
+    physics = (name for term in part.physics.values() for name in term.expression.names)
+    used = reachable(physics, quantities)
+    watched = [knob for knob in spec.knobs if knob in used and knob not in covered]
+    return tuple([feature.text for feature in features] + watched)
+
+
+@dataclass(frozen=True)
+class Linearisation:
+    """The Gauss-Newton view of the additive physics at one GPU's efficiencies.
+
+    Near `log_efficiency`, log latency is linear in the offsets u of the terms, with the terms'
+    shares of the time as slopes; the residual columns are made orthogonal to the shares over the
+    reference configurations, so that they cannot explain what physics does.
+
+    Attributes
+    ----------
+    log_efficiency : ndarray, shape (term,)
+        theta: log of how many times slower than the data sheet each term runs.
+    projection : ndarray, shape (term, column)
+        What to take off each residual column, per unit of share.
+    """
+
+    log_efficiency: NDArray[np.float64]
+    projection: NDArray[np.float64]
+
+    def design(
+        self, inputs: StageInputs, basis: ResidualBasis
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Physics at the linearisation point, and the design matrix of the departures from it.
+
+        Parameters
+        ----------
+        inputs : StageInputs
+        basis : ResidualBasis
+
+        Returns
+        -------
+        log_ms : ndarray, shape (config,)
+            Log of the additive physics.
+        design : ndarray, shape (config, feature)
+            Shares of the terms, then the orthogonal residual columns.
+        """
+        log_ms, shares = physics_ms(inputs.terms_ms, self.log_efficiency)
+        columns = basis.columns(inputs.raw, inputs.task) - shares @ self.projection
+        return log_ms, np.concatenate([shares, columns], axis=1)
+
+
+def physics_ms(
+    terms_ms: NDArray[np.float64], log_efficiency: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Additive physics: mu = sum_k exp(theta_k) F_k, and each term's share of it.
+
+    Parameters
+    ----------
+    terms_ms : ndarray, shape (config, term)
+    log_efficiency : ndarray, shape (term,)
+
+    Returns
+    -------
+    log_ms : ndarray, shape (config,)
+    shares : ndarray, shape (config, term)
+        Rows sum to 1.
+    """
+    parts = terms_ms * np.exp(log_efficiency)
+    total = parts.sum(axis=1, keepdims=True)
+    return np.log(total[:, 0]), parts / total
+
+
+def linearise(
+    log_efficiency: NDArray[np.float64], reference: StageInputs, basis: ResidualBasis
+) -> Linearisation:
+    """Linearise at given efficiencies, with residuals orthogonal to physics over the reference.
+
+    Parameters
+    ----------
+    log_efficiency : ndarray, shape (term,)
+    reference : StageInputs
+        The knob grid, with the GPU's own data sheet.
+    basis : ResidualBasis
+
+    Returns
+    -------
+    Linearisation
+    """
+    _, shares = physics_ms(reference.terms_ms, log_efficiency)
+    columns = basis.columns(reference.raw, reference.task)
+    projection = np.linalg.lstsq(shares, columns, rcond=1e-10)[0]
+    return Linearisation(log_efficiency, projection)
+
+
+def _table(columns: Sequence[NDArray[np.float64]], rows: int) -> NDArray[np.float64]:
+    """Place values of expressions, constants among them, side by side. Shape (config, column)."""
+    full = [np.broadcast_to(np.asarray(column, dtype=float), rows) for column in columns]
+    return np.stack(full, axis=1) if full else np.empty((rows, 0))
+
+
+def _check(
+    stage: str, names: Sequence[str], table: NDArray[np.float64], gpu: Gpu, *, positive: bool
+) -> None:
+    """Refuse values that no latency can have, naming the expression and the first such row."""
+    bad = ~np.isfinite(table) | (positive & (table < 0))
+    rule = "finite and not negative" if positive else "finite"
+    problems = [
+        f"{stage}: {name!r} is {table[bad[:, j].argmax(), j]} at row {bad[:, j].argmax() + 1} "
+        f"on {gpu.key}; it must be {rule}"
+        for j, name in enumerate(names)
+        if bad[:, j].any()
+    ]
+    if positive and not problems and (empty := table.sum(axis=1) <= 0).any():
+        problems = [f"{stage}: every physics term is 0 at row {empty.argmax() + 1} on {gpu.key}"]
+    if problems:
+        cure = "Correct the knobs of that row or the spec's expression."
+        raise SpecError("; ".join(problems) + f". {cure}")

@@ -1,0 +1,151 @@
+"""The residual basis: smooth, low-degree corrections of log latency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["DEGREE_SHRINKAGE", "ResidualBasis", "span_basis"]
+
+DEGREE_SHRINKAGE = 0.5
+"""How much smaller the effects of bends and products are than those of slopes, a priori."""
+
+
+@dataclass(frozen=True)
+class ResidualBasis:
+    """A polynomial with pair products over features scaled to [-1, 1] on the training range.
+
+    Beyond the range the polynomial stays at its edge value: the physics alone extrapolates, and
+    `excess` tells prediction by how far to widen.
+
+    Attributes
+    ----------
+    features : tuple of str
+        Expressions of the spec, usually logs of sizes.
+    low, high : ndarray, shape (coordinate,)
+        Training range of the features, then of the watched coordinates.
+    degree : int
+        Highest power; products of two features enter from degree 2.
+    watched : tuple of str
+        Further coordinates, which the physics alone uses; only their range matters.
+    tasks : tuple of str
+        Categories of `task` with an effect of their own; empty without such a column.
+    """
+
+    features: tuple[str, ...]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    degree: int
+    watched: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+
+    @cached_property
+    def exponents(self) -> NDArray[np.int64]:
+        """Power of each feature in each column of the polynomial. Shape (monomial, feature)."""
+        unit = np.eye(len(self.features), dtype=np.int64)
+        rows = [power * row for power in range(1, self.degree + 1) for row in unit]
+        if self.degree >= 2:
+            rows += [unit[i] + unit[j] for i, j in combinations(range(len(unit)), 2)]
+        return np.array(rows, dtype=np.int64).reshape(-1, len(self.features))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """One label a column: the monomials, then the tasks."""
+        labels = [
+            " * ".join(
+                feature if power == 1 else f"{feature}^{power}"
+                for feature, power in zip(self.features, row, strict=True)
+                if power
+            )
+            for row in self.exponents
+        ]
+        return tuple(labels + [f"task={task}" for task in self.tasks])
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """`residual` or `task` for each column."""
+        return ("residual",) * len(self.exponents) + ("task",) * len(self.tasks)
+
+    @cached_property
+    def multiplier(self) -> NDArray[np.float64]:
+        """Prior size of each column's effect relative to a slope's. Shape (column,)."""
+        bends = np.where(self.exponents.sum(axis=1) > 1, DEGREE_SHRINKAGE, 1.0)
+        return np.concatenate([bends, np.ones(len(self.tasks))])
+
+    def columns(
+        self, raw: NDArray[np.float64], task: Sequence[str] | None = None
+    ) -> NDArray[np.float64]:
+        """Evaluate the basis.
+
+        Parameters
+        ----------
+        raw : ndarray, shape (config, coordinate)
+            Values of the features, then of the watched coordinates.
+        task : sequence of str, shape (config,), optional
+            A task that was not fitted gets zeros: the shared effect of none.
+
+        Returns
+        -------
+        ndarray, shape (config, column)
+        """
+        scaled = np.clip(self._scale(raw), -1.0, 1.0)[:, : len(self.features)]
+        powers = [np.prod(scaled**row, axis=1) for row in self.exponents]
+        if self.tasks:
+            names = np.asarray(task if task is not None else [""] * len(raw), dtype=object)
+            powers += [(names == known).astype(float) for known in self.tasks]
+        return np.stack(powers, axis=1) if powers else np.empty((len(raw), 0))
+
+    def excess(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far each coordinate lies beyond the training range, in half widths of that range.
+
+        Parameters
+        ----------
+        raw : ndarray, shape (config, coordinate)
+
+        Returns
+        -------
+        ndarray, shape (config, coordinate)
+            0 inside the range.
+        """
+        beyond = np.maximum(np.abs(self._scale(raw)) - 1.0, 0.0)
+        return np.where(beyond > 1e-9, beyond, 0.0)
+
+    def _scale(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map the training range to [-1, 1]; a feature that never moved counts in its own units."""
+        half = 0.5 * (self.high - self.low)
+        moved = half > 1e-12 * np.maximum(np.abs(self.high), 1.0)
+        scaled = (raw - 0.5 * (self.high + self.low)) / np.where(moved, half, 1.0)
+        still = np.sign(scaled) * (1.0 + np.abs(scaled)) * (np.abs(scaled) > 1e-9)
+        return np.where(moved, scaled, still)
+
+
+def span_basis(
+    features: Sequence[str],
+    degree: int,
+    raw: NDArray[np.float64],
+    watched: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+) -> ResidualBasis:
+    """Scale a basis to the range that the training rows span.
+
+    Parameters
+    ----------
+    features : sequence of str
+    degree : int
+    raw : ndarray, shape (config, coordinate)
+        Values of the features, then of the watched coordinates, over all donors' rows.
+    watched : sequence of str
+    tasks : sequence of str
+        The tasks seen, sorted; give none for a single task.
+
+    Returns
+    -------
+    ResidualBasis
+    """
+    low, high = raw.min(axis=0), raw.max(axis=0)
+    return ResidualBasis(tuple(features), low, high, degree, tuple(watched), tuple(tasks))

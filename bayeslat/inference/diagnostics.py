@@ -1,0 +1,145 @@
+"""Whether the draws can be trusted: a verdict, and what to do when they cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslat.inference.draws import StageDraws
+from bayeslat.model.problem import StageProblem
+
+__all__ = ["Diagnostics", "StageDiagnostics", "diagnose"]
+
+MAX_RHAT = 1.01
+MIN_ESS = 400.0
+MIN_BFMI = 0.3
+MAX_PARETO_K = 0.7
+TAILS = (0.05, 0.95)
+
+
+@dataclass(frozen=True)
+class StageDiagnostics:
+    """The worst of each diagnostic in one stage, and where.
+
+    Attributes
+    ----------
+    stage : str
+    rhat, ess_bulk, ess_tail : tuple of (float, str)
+        Worst value and its parameter (Vehtari et al. 2021); NaN for a single chain's R-hat.
+    divergences : int
+    bfmi : float
+        Lowest over chains (Betancourt 2016); NaN where the engine has no energy.
+    pareto_k : float
+        Of the importance weights (Vehtari et al. 2024); NaN for NUTS.
+    """
+
+    stage: str
+    rhat: tuple[float, str]
+    ess_bulk: tuple[float, str]
+    ess_tail: tuple[float, str]
+    divergences: int
+    bfmi: float
+    pareto_k: float
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, with the cure; empty when the stage converged."""
+        return tuple(self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        where = f"stage {self.stage}"
+        if self.rhat[0] > MAX_RHAT:
+            yield (
+                f"{where}: R-hat of {self.rhat[1]} is {self.rhat[0]:.3f}, above {MAX_RHAT}; "
+                "use more --draws and --tune"
+            )
+        for name, (ess, parameter) in (("bulk", self.ess_bulk), ("tail", self.ess_tail)):
+            if ess < MIN_ESS and np.isnan(self.pareto_k):
+                yield (
+                    f"{where}: {name} ESS of {parameter} is {ess:.0f}, below {MIN_ESS:.0f}; "
+                    "use more --draws"
+                )
+        if self.divergences:
+            yield (
+                f"{where}: {self.divergences} divergent transitions; use more --tune, and look "
+                "for two physics terms that the rows cannot tell apart"
+            )
+        if self.bfmi < MIN_BFMI:
+            yield f"{where}: BFMI is {self.bfmi:.2f}, below {MIN_BFMI}; use more --tune"
+        if self.pareto_k > MAX_PARETO_K:
+            yield (
+                f"{where}: Pareto k of the Laplace weights is {self.pareto_k:.2f}, above "
+                f"{MAX_PARETO_K}; use --engine nuts"
+            )
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """The verdict on a fit.
+
+    Attributes
+    ----------
+    stages : tuple of StageDiagnostics
+    """
+
+    stages: tuple[StageDiagnostics, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong in any stage; empty when all converged."""
+        return tuple(problem for stage in self.stages for problem in stage.problems)
+
+    @property
+    def converged(self) -> bool:
+        """Whether every stage passes every diagnostic."""
+        return not self.problems
+
+
+def diagnose(stage: str, problem: StageProblem, draws: StageDraws) -> StageDiagnostics:
+    """Diagnose every scale and every effect of a stage.
+
+    Parameters
+    ----------
+    stage : str
+    problem : StageProblem
+    draws : StageDraws
+
+    Returns
+    -------
+    StageDiagnostics
+    """
+    from arviz_stats.base import array_stats
+
+    names = _parameter_names(problem)
+    chains, count = draws.scales.shape[:2]
+    effects = draws.effects.reshape(chains, count, -1)
+    values = np.concatenate([draws.scales, effects], axis=2)
+    several = chains > 1
+    rhat = array_stats.rhat(values, chain_axis=0, draw_axis=1) if several else None
+    stats = draws.statistics
+    energy = stats.get("energy")
+    return StageDiagnostics(
+        stage=stage,
+        rhat=_worst(rhat, names, largest=True) if rhat is not None else (np.nan, ""),
+        ess_bulk=_worst(array_stats.ess(values, 0, 1, method="bulk"), names, largest=False),
+        ess_tail=_worst(array_stats.ess(values, 0, 1, method="tail", prob=TAILS), names, largest=False),
+        divergences=int(np.sum(stats.get("diverging", 0))),
+        bfmi=float(np.min(array_stats.bfmi(energy))) if energy is not None else np.nan,
+        pareto_k=float(np.max(stats["pareto_k"])) if "pareto_k" in stats else np.nan,
+    )
+
+
+def _parameter_names(problem: StageProblem) -> list[str]:
+    """Name every scale, then every node's effect of every feature."""
+    nodes = (*problem.tree.names, "shared")
+    effects = [f"{feature}[{node}]" for node in nodes for feature in problem.features.names]
+    return [*problem.layout.names, *effects]
+
+
+def _worst(values: NDArray[np.float64], names: Sequence[str], *, largest: bool) -> tuple[float, str]:
+    """Pick the worst value and the parameter that has it."""
+    at = int(np.nanargmax(values) if largest else np.nanargmin(values))
+    return float(values[at]), names[at]

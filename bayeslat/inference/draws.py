@@ -1,0 +1,45 @@
+"""What an engine returns for one stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslat.model.collapsed import collapse, draw_effects
+from bayeslat.model.problem import StageProblem
+
+__all__ = ["StageDraws", "draw_all_effects"]
+
+
+@dataclass(frozen=True)
+class StageDraws:
+    """Draws of one stage's scales and effects.
+
+    Attributes
+    ----------
+    scales : ndarray, shape (chain, draw, scale)
+        Logs and logits, in the order of the stage's `ScaleLayout`.
+    effects : ndarray, shape (chain, draw, node + 1, feature)
+        Effect of each node of the group tree; the last node is the shared effect.
+    statistics : mapping of str to ndarray, shape (chain, draw)
+        What the engine says about each draw, by ArviZ's names.
+    """
+
+    scales: NDArray[np.float64]
+    effects: NDArray[np.float64]
+    statistics: Mapping[str, NDArray[np.float64]]
+
+
+def draw_all_effects(
+    problem: StageProblem, scales: NDArray[np.float64], seed: int
+) -> NDArray[np.float64]:
+    """Draw every effect given every draw of the scales. Shape (chain, draw, node + 1, feature)."""
+    chains, draws, size = scales.shape
+    shape = (chains * draws, len(problem.tree.names) + 1, len(problem.features.names))
+    standard = np.random.default_rng([seed, 1]).standard_normal(shape)
+    effects = draw_effects(scales.reshape(-1, size), standard, collapse(problem))
+    drawn: NDArray[np.float64] = effects.reshape(chains, draws, *shape[1:])
+    return drawn

@@ -1,0 +1,231 @@
+"""Fitting: every stage of a spec, on every GPU of a trace."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from bayeslat.errors import InputError
+from bayeslat.features.admit import admit
+from bayeslat.features.hardware import HardwareTable, load_hardware
+from bayeslat.features.spec import Spec
+from bayeslat.inference.diagnostics import Diagnostics, diagnose
+from bayeslat.inference.draws import StageDraws
+from bayeslat.inference.laplace import sample_laplace
+from bayeslat.inference.nuts import sample_nuts
+from bayeslat.inference.posterior import PosteriorData, StagePosterior
+from bayeslat.inference.prepare import FitPlan, PreparedStage, prepare_stage
+
+__all__ = ["Engine", "OnProgress", "fit_posterior", "plan_fit"]
+
+type Engine = Literal["nuts", "laplace"]
+type OnProgress = Callable[[str, int, int], None]
+
+_REFERENCE_CONFIGS = 512
+_LIBRARIES = ("bayeslat", "numpy", "scipy", "numba", "nutpie", "arviz-stats", "xarray")
+
+
+def fit_posterior(
+    spec: Spec,
+    traces: pd.DataFrame,
+    *,
+    gpus: Sequence[str] | None = None,
+    hardware: HardwareTable | None = None,
+    engine: Engine = "nuts",
+    seed: int = 0,
+    chains: int = 4,
+    draws: int = 500,
+    tune: int = 300,
+    on_progress: OnProgress | None = None,
+) -> PosteriorData:
+    """Fit every stage of a spec to a trace.
+
+    Parameters
+    ----------
+    spec : Spec
+    traces : DataFrame, one row a measurement
+    gpus : sequence of str, optional
+        Keys or aliases of the GPUs to fit; all by default.
+    hardware : HardwareTable, optional
+        The shipped table by default.
+    engine : {"nuts", "laplace"}
+        `nuts` samples; `laplace` approximates, in seconds, and says when it cannot.
+    seed : int
+    chains, draws, tune : int
+        Of NUTS.
+    on_progress : callable (stage, done, total), optional
+        Told how many draws of a stage are done.
+
+    Returns
+    -------
+    PosteriorData
+        Converged or not: ask its `diagnostics`.
+
+    Raises
+    ------
+    TraceError
+        With every row and column that breaks a rule.
+    InputError
+        If a GPU has no rows, a stage no latency, or an option an impossible value.
+    HardwareError
+        If a GPU is not in the hardware table.
+    """
+    _check_options(engine, chains, draws, tune)
+    plan = plan_fit(spec, traces, gpus=gpus, hardware=hardware)
+    prepared, drawn = {}, {}
+    with threadpool_limits(1):  # the matrices are too small for threads inside a product
+        for number, stage in enumerate(spec.stages):
+            prepared[stage] = prepare_stage(plan, stage)
+            problem = prepared[stage].problem
+            report = _stage_progress(on_progress, stage)
+            if engine == "laplace":
+                drawn[stage] = sample_laplace(problem, seed + 1000 * number)
+            else:
+                drawn[stage] = sample_nuts(
+                    problem,
+                    seed + 1000 * number,
+                    chains=chains,
+                    draws=draws,
+                    tune=tune,
+                    on_progress=report,
+                )
+    verdicts = [diagnose(stage, prepared[stage].problem, drawn[stage]) for stage in spec.stages]
+    first = next(iter(drawn.values()))
+    return PosteriorData(
+        spec=spec,
+        hardware=dict(plan.hardware),
+        groups=plan.groups,
+        families={gpu: plan.hardware[gpu].family for gpu in plan.gpus},
+        reference=plan.reference,
+        stages={stage: _join(prepared[stage], drawn[stage]) for stage in spec.stages},
+        chains=first.scales.shape[0],
+        statistics={stage: dict(drawn[stage].statistics) for stage in spec.stages},
+        diagnostics=Diagnostics(tuple(verdicts)),
+        attrs={
+            "engine": engine,
+            "seed": seed,
+            "rows": len(plan.frame),
+            "fingerprint": _fingerprint(plan.frame, spec),
+            "sources": sorted(_sources(traces)),
+            "versions": {library: version(library) for library in _LIBRARIES},
+        },
+    )
+
+
+def plan_fit(
+    spec: Spec,
+    traces: pd.DataFrame,
+    *,
+    gpus: Sequence[str] | None = None,
+    hardware: HardwareTable | None = None,
+) -> FitPlan:
+    """Check a trace and sort its rows into groups.
+
+    Parameters and errors are those of `fit_posterior`.
+
+    Returns
+    -------
+    FitPlan
+    """
+    table = hardware or load_hardware()
+    chosen = [table.resolve(name).key for name in gpus] if gpus is not None else None
+    if chosen is not None and "gpu" in traces:
+        traces = _choose(traces, chosen, table)
+    frame = admit(traces, spec, table)
+    keys = chosen or sorted(frame["gpu"].unique())
+    stacks = frame["stack"].fillna("").astype(str) if "stack" in frame else pd.Series("", frame.index)
+    groups, members = [], []
+    for key in dict.fromkeys(keys):
+        for stack in sorted(stacks[frame["gpu"] == key].unique()):
+            groups.append((key, stack))
+            members.append(np.flatnonzero((frame["gpu"] == key) & (stacks == stack)))
+    return FitPlan(
+        spec=spec,
+        frame=frame,
+        hardware={key: table.resolve(key) for key in keys},
+        groups=tuple(groups),
+        members=tuple(members),
+        reference=_reference(frame, spec),
+    )
+
+
+def _check_options(engine: str, chains: int, draws: int, tune: int) -> None:
+    problems = []
+    if engine not in ("nuts", "laplace"):
+        problems.append(f"engine is {engine!r}; it must be nuts or laplace")
+    for name, value, least in (("chains", chains, 1), ("draws", draws, 10), ("tune", tune, 50)):
+        if value < least:
+            problems.append(f"{name} is {value}; it must be at least {least}")
+    if problems:
+        raise InputError("; ".join(problems))
+
+
+def _choose(traces: pd.DataFrame, keys: Sequence[str], table: HardwareTable) -> pd.DataFrame:
+    """Keep the rows of the chosen GPUs; each must have some."""
+    found = {name: table.find(str(name)) for name in traces["gpu"].dropna().unique()}
+    rows = {name: gpu.key for name, gpu in found.items() if gpu is not None}
+    missing = [key for key in keys if key not in rows.values()]
+    if missing:
+        raise InputError(
+            f"no rows of GPU {', '.join(missing)}; the trace holds "
+            f"{', '.join(sorted(set(map(str, found))))}. Choose among those, or add a trace"
+        )
+    chosen = [name for name, key in rows.items() if key in keys]
+    return traces[traces["gpu"].isin(chosen)]
+
+
+def _reference(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """Distinct configurations, evenly thinned to a size that does not depend on the rows."""
+    columns = [*spec.knobs, *(["task"] if "task" in frame else [])]
+    grid = frame[columns].drop_duplicates().sort_values(columns, ignore_index=True)
+    keep = np.linspace(0, len(grid) - 1, min(len(grid), _REFERENCE_CONFIGS)).round().astype(int)
+    return grid.iloc[np.unique(keep)].reset_index(drop=True)
+
+
+def _stage_progress(
+    on_progress: OnProgress | None, stage: str
+) -> Callable[[int, int], None] | None:
+    if on_progress is None:
+        return None
+    tell = on_progress
+    return lambda done, total: tell(stage, done, total)
+
+
+def _join(prepared: PreparedStage, drawn: StageDraws) -> StagePosterior:
+    """Put the draws of all chains beside what the stage was linearised round."""
+    return StagePosterior(
+        problem=prepared.problem,
+        basis=prepared.basis,
+        shared_efficiency=prepared.anchor.shared,
+        departure=prepared.anchor.departure,
+        projection=prepared.projection,
+        noise_dof=prepared.noise_dof,
+        scales=_flat(drawn.scales),
+        effects=_flat(drawn.effects),
+    )
+
+
+def _flat(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One chain after the other. Shape (chain x draw, ...)."""
+    return draws.reshape(-1, *draws.shape[2:])
+
+
+def _fingerprint(frame: pd.DataFrame, spec: Spec) -> str:
+    """SHA-256 of the fitted values: GPUs, stacks, tasks, knobs and latencies, row by row."""
+    stages = [part.column for part in spec.stages.values()]
+    columns = [name for name in ("gpu", "stack", "task", *spec.knobs, *stages) if name in frame]
+    hashed = pd.util.hash_pandas_object(frame[columns].reset_index(drop=True), index=False)
+    return hashlib.sha256(hashed.to_numpy().tobytes()).hexdigest()
+
+
+def _sources(frame: pd.DataFrame) -> set[str]:
+    """What kinds of trace went in: measured, composed, simulated."""
+    provenance = (frame.attrs.get("bayeslat") or {}).get("provenance") or []
+    return {str(each["source"]) for each in provenance if each and "source" in each}

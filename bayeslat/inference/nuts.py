@@ -1,0 +1,92 @@
+"""The NUTS engine: nutpie moves the scales, and the effects are drawn exactly given them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslat.inference.draws import StageDraws, draw_all_effects
+from bayeslat.inference.mode import Mode, find_mode
+from bayeslat.model.collapsed import CollapsedData, collapse, log_posterior
+from bayeslat.model.problem import StageProblem
+from bayeslat.model.scales import ScaleLayout
+
+__all__ = ["sample_nuts"]
+
+
+def sample_nuts(
+    problem: StageProblem,
+    seed: int,
+    *,
+    chains: int = 4,
+    draws: int = 500,
+    tune: int = 300,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> StageDraws:
+    """Sample one stage.
+
+    Scores are whitened by the curvature at their mode, so that NUTS needs few steps.
+
+    Parameters
+    ----------
+    problem : StageProblem
+    seed : int
+    chains, draws, tune : int
+        Tuning draws are thrown away.
+    on_progress : callable (done, total), optional
+        Told now and then how many draws of all chains are done; called from another thread.
+
+    Returns
+    -------
+    StageDraws
+    """
+    import nutpie  # heavy, and only a fit needs it
+
+    data = collapse(problem)
+    mode = find_mode(data)
+
+    def report(progress: Sequence[Any]) -> None:
+        if on_progress is not None:
+            done = sum(each.finished_draws for each in progress)
+            on_progress(done, chains * (tune + draws))
+
+    tree = nutpie.sample(
+        _compiled(data, mode, problem.layout),
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=min(chains, _available_cores()),
+        seed=seed,
+        save_warmup=False,
+        progress_bar=False,
+        progress_callback=report,
+    )
+    scales = tree["posterior"]["scales"].values
+    stats = tree["sample_stats"]
+    wanted = ("diverging", "energy", "depth", "n_steps", "step_size_bar", "logp")
+    statistics = {name: stats[name].values for name in wanted if name in stats}
+    return StageDraws(scales, draw_all_effects(problem, scales, seed), statistics)
+
+
+def _compiled(data: CollapsedData, mode: Mode, layout: ScaleLayout) -> Any:
+    """Give nutpie the log density in whitened scores; it stores the scales."""
+    from nutpie.compiled_pyfunc import from_pyfunc
+
+    def make_logp() -> Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]:
+        return lambda white: log_posterior(white, mode.centre, mode.root, data)
+
+    def make_expand(*_: int) -> Callable[[NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
+        return lambda white: {"scales": layout.from_scores(mode.centre + mode.root @ white)}
+
+    return from_pyfunc(
+        layout.size, make_logp, make_expand, [np.dtype("float64")], [(layout.size,)], ["scales"]
+    )
+
+
+def _available_cores() -> int:
+    """Cores that this process may use."""
+    return joblib.cpu_count()

@@ -1,0 +1,139 @@
+"""What a fit knows: draws, linearisation points, statistics and where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.features.hardware import Gpu
+from bayeslat.features.residual import ResidualBasis
+from bayeslat.features.spec import Spec
+from bayeslat.inference.diagnostics import Diagnostics
+from bayeslat.model.problem import StageProblem
+
+__all__ = ["PosteriorData", "StagePosterior"]
+
+
+@dataclass(frozen=True)
+class StagePosterior:
+    """One stage's posterior.
+
+    Attributes
+    ----------
+    problem : StageProblem
+        Statistics, groups, features and priors of the regression.
+    basis : ResidualBasis
+    shared_efficiency : ndarray, shape (term,)
+        theta0: shared log slowdown of each physics term against the data sheet.
+    departure : ndarray, shape (gpu, term)
+        U: each GPU's own log slowdown less the shared one, where its physics was linearised.
+    projection : ndarray, shape (gpu, term, column)
+        What makes each GPU's residual columns orthogonal to its shares.
+    noise_dof : float
+        Degrees of freedom of the Student-t noise; infinite for Gaussian noise.
+    scales : ndarray, shape (draw, scale)
+    effects : ndarray, shape (draw, node + 1, feature)
+        Of each node of the group tree; the last is the shared effect.
+    """
+
+    problem: StageProblem
+    basis: ResidualBasis
+    shared_efficiency: NDArray[np.float64]
+    departure: NDArray[np.float64]
+    projection: NDArray[np.float64]
+    noise_dof: float
+    scales: NDArray[np.float64]
+    effects: NDArray[np.float64]
+
+    @property
+    def terms(self) -> int:
+        """Number of physics terms; the first features."""
+        return len(self.shared_efficiency)
+
+    def noise_sd(self, group: int | None = None) -> NDArray[np.float64]:
+        """Scale of the Student-t noise of one run, in log latency. Shape (draw,).
+
+        Parameters
+        ----------
+        group : int, optional
+            A group of rows; the stage's own noise without one.
+        """
+        first = self.problem.layout.names.index("noise")
+        log_sd = self.scales[:, first]
+        if group is not None:
+            log_sd = log_sd + self.scales[:, first + 1 + group]
+        # The scales describe pseudo-values, whose variance is (dof + 3) / (dof + 1) times the
+        # squared scale of the noise itself.
+        dof = self.noise_dof
+        shrink = 1.0 if np.isinf(dof) else np.sqrt((dof + 1) / (dof + 3))
+        sd: NDArray[np.float64] = shrink * np.exp(log_sd)
+        return sd
+
+
+@dataclass(frozen=True)
+class PosteriorData:
+    """A fit of every stage, with all that prediction and updating need.
+
+    Attributes
+    ----------
+    spec : Spec
+    hardware : mapping of GPU key to Gpu
+        Data sheets of the GPUs that were fitted.
+    groups : tuple of (gpu, stack)
+        The groups of rows; stack is empty where traces name none.
+    families : mapping of GPU key to architecture generation
+    reference : DataFrame, one row a config
+        The knob grid over which residuals are orthogonal to physics.
+    stages : mapping of stage to StagePosterior
+    chains : int
+        Draws are of this many chains, one after the other.
+    statistics : mapping of stage to mapping of str to ndarray, shape (chain, draw)
+        What the engine said about each draw.
+    diagnostics : Diagnostics
+    attrs : mapping
+        Engine, seed, versions, fingerprint of the data.
+    """
+
+    spec: Spec
+    hardware: Mapping[str, Gpu]
+    groups: tuple[tuple[str, str], ...]
+    families: Mapping[str, str]
+    reference: pd.DataFrame
+    stages: Mapping[str, StagePosterior]
+    chains: int
+    statistics: Mapping[str, Mapping[str, NDArray[np.float64]]]
+    diagnostics: Diagnostics
+    attrs: Mapping[str, Any]
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """The fitted GPUs, in order."""
+        return tuple(dict.fromkeys(gpu for gpu, _ in self.groups))
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What the fit cannot know, since a scale between GPUs needs several GPUs."""
+        told = []
+        count = len(self.gpus)
+        if count == 1:
+            told.append(
+                f"One GPU ({self.gpus[0]}): how GPUs differ is the prior's, not the data's. "
+                "Predictions for this GPU stand; for any other they are as wide as the prior."
+            )
+        elif count == 2:
+            told.append(
+                "Two GPUs: how GPUs differ rests on a single difference. Predictions for other "
+                "GPUs are wide, and calibrating one needs more rows than with three or more."
+            )
+        stacks = {stack for _, stack in self.groups}
+        if len(stacks) > 1 and len(self.groups) == count:
+            told.append(
+                f"Stacks ({', '.join(sorted(map(str, stacks)))}) and GPUs change together: what a "
+                "stack does cannot be told from what a GPU does."
+            )
+        return tuple(told)

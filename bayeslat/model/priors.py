@@ -1,0 +1,78 @@
+"""Priors of a stage's effects and scales, from the kinds of its features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bayeslat.features.residual import ResidualBasis
+from bayeslat.features.terms import KindPrior
+from bayeslat.model.groups import GroupTree
+from bayeslat.model.problem import FeaturePriors
+from bayeslat.model.scales import ScaleLayout
+
+__all__ = ["RESIDUAL_OFFSET_SCALE", "RESIDUAL_SHARED_SCALE", "feature_priors", "scale_layout"]
+
+RESIDUAL_OFFSET_SCALE = 0.04
+"""How far GPUs' smooth corrections differ, per half range of a feature: a few percent."""
+RESIDUAL_SHARED_SCALE = 0.2
+"""How large the correction is that all GPUs share, per half range of a feature."""
+
+
+def feature_priors(
+    terms: Sequence[str], kinds: Sequence[str], priors: Sequence[KindPrior], basis: ResidualBasis
+) -> FeaturePriors:
+    """Lay out the priors of the physics terms, then of the residual columns.
+
+    Parameters
+    ----------
+    terms, kinds : sequence of str, shape (term,)
+    priors : sequence of KindPrior, shape (term,)
+    basis : ResidualBasis
+
+    Returns
+    -------
+    FeaturePriors
+    """
+    columns = len(basis.names)
+    return FeaturePriors(
+        names=(*terms, *basis.names),
+        kinds=(*kinds, *basis.kinds),
+        multiplier=np.concatenate([np.ones(len(terms)), basis.multiplier]),
+        shared_sd=np.array([prior.shared_sd for prior in priors] + [np.nan] * columns),
+    )
+
+
+def scale_layout(
+    kinds: Sequence[str],
+    priors: Sequence[KindPrior],
+    basis: ResidualBasis,
+    groups: Sequence[tuple[str, str]],
+    tree: GroupTree,
+) -> ScaleLayout:
+    """Lay out the scales: one a kind of feature, the group levels', the noise's.
+
+    Parameters
+    ----------
+    kinds : sequence of str, shape (term,)
+    priors : sequence of KindPrior, shape (term,)
+    basis : ResidualBasis
+    groups : sequence of (gpu, stack)
+    tree : GroupTree
+
+    Returns
+    -------
+    ScaleLayout
+    """
+    offset = {kind: prior.offset_scale for kind, prior in zip(kinds, priors, strict=True)}
+    smooth = list(dict.fromkeys(basis.kinds))
+    return ScaleLayout(
+        offset_names=(*offset, *smooth),
+        offset_prior=(*offset.values(), *[RESIDUAL_OFFSET_SCALE] * len(smooth)),
+        shared_names=tuple(smooth),
+        shared_prior=(RESIDUAL_SHARED_SCALE,) * len(smooth),
+        groups=tuple(f"{gpu}@{stack}" if stack else gpu for gpu, stack in groups),
+        has_families=tree.has_families,
+        has_stacks=tree.has_stacks,
+    )

@@ -1,0 +1,74 @@
+"""Sufficient statistics: what a group's rows say, in a size that does not depend on their number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Statistics", "stack_statistics", "summarise"]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Cross products of design and response, one slice a group; they replace the rows exactly.
+
+    Attributes
+    ----------
+    gram : ndarray, shape (group, feature, feature)
+        A = Z'Z.
+    moment : ndarray, shape (group, feature)
+        b = Z'y.
+    square : ndarray, shape (group,)
+        c = y'y.
+    rows : ndarray, shape (group,)
+        Number of rows.
+    """
+
+    gram: NDArray[np.float64]
+    moment: NDArray[np.float64]
+    square: NDArray[np.float64]
+    rows: NDArray[np.float64]
+
+    def __add__(self, other: Statistics) -> Statistics:
+        """Return the statistics of both sets of rows of the same groups."""
+        return Statistics(
+            self.gram + other.gram,
+            self.moment + other.moment,
+            self.square + other.square,
+            self.rows + other.rows,
+        )
+
+
+def summarise(design: NDArray[np.float64], response: NDArray[np.float64]) -> Statistics:
+    """Reduce one group's rows to its statistics.
+
+    Parameters
+    ----------
+    design : ndarray, shape (config, feature)
+    response : ndarray, shape (config,)
+        Log latency less the physics at the linearisation point.
+
+    Returns
+    -------
+    Statistics
+        With a single group.
+    """
+    return Statistics(
+        gram=(design.T @ design)[None],
+        moment=(design.T @ response)[None],
+        square=np.array([response @ response]),
+        rows=np.array([float(len(response))]),
+    )
+
+
+def stack_statistics(parts: Sequence[Statistics]) -> Statistics:
+    """Place the groups of several statistics side by side, in the order given."""
+    return Statistics(
+        gram=np.concatenate([part.gram for part in parts]),
+        moment=np.concatenate([part.moment for part in parts]),
+        square=np.concatenate([part.square for part in parts]),
+        rows=np.concatenate([part.rows for part in parts]),
+    )

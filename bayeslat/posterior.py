@@ -1,0 +1,197 @@
+"""The posterior as users hold it: fitted, saved, loaded, and asked for predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bayeslat.decisions.predict import Of, predict
+from bayeslat.decisions.prediction import Prediction
+from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
+from bayeslat.features.spec import Spec
+from bayeslat.inference.diagnostics import Diagnostics
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posterior_file import read_posterior, write_posterior
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayeslat.inference.fit import Engine, OnProgress
+
+__all__ = ["Posterior", "fit", "load_posterior"]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What the traces say about every stage on every GPU, with its uncertainty.
+
+    Every method returns a new value; nothing is changed in place.
+
+    Attributes
+    ----------
+    data : PosteriorData
+        Draws, statistics and linearisation points.
+    """
+
+    data: PosteriorData
+
+    @property
+    def spec(self) -> Spec:
+        """The model specification that was fitted."""
+        return self.data.spec
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """Keys of the fitted GPUs."""
+        return self.data.gpus
+
+    @property
+    def diagnostics(self) -> Diagnostics:
+        """The verdict on the draws."""
+        return self.data.diagnostics
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What this fit cannot know, from the GPUs that it had."""
+        return self.data.caveats
+
+    def predict(
+        self,
+        configs: pd.DataFrame,
+        gpu: str,
+        *,
+        stack: str | None = None,
+        of: Of = "run",
+        seed: int = 0,
+        hardware: HardwareTable | None = None,
+    ) -> Prediction:
+        """Predict the latency of configurations.
+
+        Parameters
+        ----------
+        configs : DataFrame, one row a config
+            With the spec's knobs; further columns pass through.
+        gpu : str
+            Key or alias. A GPU that was not fitted is predicted from its data sheet.
+        stack : str, optional
+            Serving software; a column `stack` takes precedence.
+        of : {"run", "typical"}
+            One further measured run, or the run-to-run median.
+        seed : int
+        hardware : HardwareTable, optional
+            For GPUs that the shipped table lacks.
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        HardwareError
+            If the GPU is not in the hardware table.
+        InputError
+            If a knob is missing or not a finite number.
+        """
+        return predict(self.data, configs, self._gpu(gpu, hardware), stack=stack, of=of, seed=seed)
+
+    def save(self, path: str | Path) -> None:
+        """Write the posterior file (NetCDF), whole or not at all."""
+        write_posterior(self.data, path)
+
+    def to_datatree(self) -> xr.DataTree:
+        """Return the posterior file's content as ArviZ takes it."""
+        from bayeslat.inference.posterior_tree import to_tree
+
+        return to_tree(self.data)
+
+    def _gpu(self, name: str, hardware: HardwareTable | None) -> Gpu:
+        """Find a GPU; one that was fitted keeps the data sheet that it was fitted with."""
+        if name in self.data.hardware:
+            return self.data.hardware[name]
+        gpu = (hardware or load_hardware()).resolve(name)
+        return self.data.hardware.get(gpu.key, gpu)
+
+
+
+def fit(
+    spec: Spec,
+    traces: pd.DataFrame,
+    *,
+    gpus: Sequence[str] | None = None,
+    hardware: HardwareTable | None = None,
+    engine: Engine = "nuts",
+    seed: int = 0,
+    chains: int = 4,
+    draws: int = 500,
+    tune: int = 300,
+    on_progress: OnProgress | None = None,
+) -> Posterior:
+    """Fit every stage of a spec to traces of one or more GPUs.
+
+    Parameters
+    ----------
+    spec : Spec
+    traces : DataFrame, one row a measurement
+    gpus : sequence of str, optional
+        Keys or aliases of the GPUs to fit; all by default.
+    hardware : HardwareTable, optional
+        The shipped table by default.
+    engine : {"nuts", "laplace"}
+        `nuts` samples; `laplace` approximates in seconds, and its diagnostics say when it cannot.
+    seed : int
+    chains, draws, tune : int
+        Of NUTS.
+    on_progress : callable (stage, done, total), optional
+
+    Returns
+    -------
+    Posterior
+        Converged or not: ask its `diagnostics`.
+
+    Raises
+    ------
+    TraceError
+        With every row and column that breaks a rule.
+    InputError
+        If a GPU has no rows, a stage no latency, or an option an impossible value.
+    HardwareError
+        If a GPU is not in the hardware table.
+    """
+    from bayeslat.inference.fit import fit_posterior  # samplers: not for those who only predict
+
+    data = fit_posterior(
+        spec,
+        traces,
+        gpus=gpus,
+        hardware=hardware,
+        engine=engine,
+        seed=seed,
+        chains=chains,
+        draws=draws,
+        tune=tune,
+        on_progress=on_progress,
+    )
+    return Posterior(data)
+
+
+def load_posterior(path: str | Path) -> Posterior:
+    """Read a posterior file.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Posterior
+
+    Raises
+    ------
+    PosteriorFileError
+        If the file is missing, cut short, changed, of another format version, or no posterior.
+    """
+    return Posterior(read_posterior(path))

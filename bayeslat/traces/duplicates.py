@@ -1,0 +1,121 @@
+"""The rule that a config is measured twice only when its repeats are numbered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.traces.cells import plain
+from bayeslat.traces.names import (
+    COLLECTED_AT,
+    CONFIG_ID,
+    GPU,
+    REPEAT,
+    STACK,
+    TASK,
+    stage_columns,
+)
+from bayeslat.traces.violations import Violation, locate, violations_at
+
+__all__ = ["duplicate_violations"]
+
+_SHOWN = 3
+
+
+def duplicate_violations(frame: pd.DataFrame) -> tuple[Violation, ...]:
+    """Return the rows that measure a stage of a config again without a repeat number of their own.
+
+    Rows with a `config_id` are the same config when GPU, stack, task and `config_id` agree; other
+    rows when every column but the latencies and `collected_at` does. Rows that hold different
+    stages of one config are not repeats.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A trace with unique column names.
+
+    Returns
+    -------
+    tuple of Violation
+        The first row of each config is not among them.
+    """
+    known = np.zeros(len(frame), dtype=bool)
+    if CONFIG_ID in frame.columns:
+        known = frame[CONFIG_ID].notna().to_numpy()
+    named = [GPU, STACK, TASK, CONFIG_ID, REPEAT]
+    measured = {*stage_columns(frame), COLLECTED_AT}
+    keyed = _earlier(frame, known, [name for name in named if name in frame.columns])
+    alike = _earlier(frame, ~known, [name for name in frame.columns if name not in measured])
+    cure = (
+        "number the repeats of a config in a column 'repeat', or remove the row; "
+        "configs that differ need different config_ids"
+    )
+    return _violations(
+        frame, keyed, f"the same gpu, stack, task and config_id as another row; {cure}"
+    ) + _violations(frame, alike, f"the same config as another row; {cure}")
+
+
+def _earlier(frame: pd.DataFrame, among: NDArray[np.bool_], keys: list[str]) -> NDArray[np.intp]:
+    """Return for each row the position of an earlier row that measured the same, or -1.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The trace.
+    among : ndarray of bool, shape (row,)
+        The rows to compare.
+    keys : list of str
+        The columns in which two measurements of one config agree.
+    """
+    earlier = np.full(len(frame), -1, dtype=np.intp)
+    stages = stage_columns(frame)
+    if not keys or not stages or not among.any():
+        return earlier
+    table = pd.DataFrame({key: _hashable(frame[key]) for key in keys}).reset_index(drop=True)
+    table = table[among]
+    table = table[table.duplicated(keep=False)]
+    if table.empty:
+        return earlier
+    config = table.groupby(keys, dropna=False, sort=False).ngroup()
+    for stage in stages:
+        rows = config[frame[stage].notna().to_numpy()[config.index]]
+        first = rows.index.to_series().groupby(rows.to_numpy()).transform("first")
+        again = rows.duplicated().to_numpy()
+        earlier[rows.index[again]] = first.to_numpy()[again]
+    return earlier
+
+
+def _hashable(column: pd.Series) -> pd.Series:
+    """Return a column whose cells can be compared, mixed and nested ones as text."""
+    column = plain(column)
+    return column.astype(str) if column.dtype == object else column
+
+
+def _violations(
+    frame: pd.DataFrame, earlier: NDArray[np.intp], message: str
+) -> tuple[Violation, ...]:
+    """Return the violations of rows that have an earlier one, naming the first few pairs."""
+    found = violations_at(frame, earlier >= 0, None, message)
+    if not found:
+        return found
+    location = locate(frame)
+
+    def pairs(file: str) -> tuple[str, ...]:
+        here = location.file_index == location.files.index(file)
+        positions = np.flatnonzero((earlier >= 0) & here)
+        positions = positions[np.argsort(location.rows[positions])][:_SHOWN]
+        first = earlier[positions]
+        return tuple(
+            f"row {row} repeats row {other_row} of {location.files[other_file]}"
+            for row, other_row, other_file in zip(
+                location.rows[positions],
+                location.rows[first],
+                location.file_index[first],
+                strict=True,
+            )
+        )
+
+    return tuple(replace(item, found=pairs(item.file)) for item in found)

@@ -1,0 +1,37 @@
+"""The names of a trace's columns."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+__all__ = [
+    "COLLECTED_AT",
+    "CONFIG_ID",
+    "GPU",
+    "REPEAT",
+    "STACK",
+    "TASK",
+    "is_stage_column",
+    "stage_columns",
+]
+
+GPU = "gpu"
+STACK = "stack"
+TASK = "task"
+CONFIG_ID = "config_id"
+REPEAT = "repeat"
+COLLECTED_AT = "collected_at"
+
+_STAGE = re.compile(r"t_([A-Za-z0-9]\w*)_ms", re.ASCII)
+
+
+def is_stage_column(name: object) -> bool:
+    """Tell whether a column holds a stage's latency: `t_<stage>_ms`."""
+    return isinstance(name, str) and _STAGE.fullmatch(name) is not None
+
+
+def stage_columns(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Return the latency columns `t_<stage>_ms` of a frame, in its order."""
+    return tuple(name for name in frame.columns if is_stage_column(name))

@@ -1,0 +1,99 @@
+"""Where a trace comes from: kept in the file, so that results can be traced back to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+
+__all__ = ["Provenance", "parse_provenance", "provenances", "sidecar_path"]
+
+
+class Provenance(BaseModel):
+    """How the rows of a trace came about.
+
+    Fields of other tools are kept. A file without provenance is fine; one whose provenance cannot
+    be read is not.
+
+    Attributes
+    ----------
+    schema_version : str
+        The version of these fields, `schema` in JSON.
+    source : {"measured", "composed", "simulated"}
+        Timed as a whole, put together from timings of parts, or drawn from known parameters.
+    collected_at : str or None
+        When, in ISO 8601 with the time zone.
+    tool : str or None
+        What wrote the trace, with its version.
+    gpu : JSON value
+        The GPU's identity as its driver reports it.
+    architecture : JSON value
+        The architecture constants of the measured model.
+    software : dict of str to str
+        The version of each package that matters.
+    parameters : dict or None
+        The seed, and the true parameters of a simulation.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="allow", validate_by_name=True, validate_by_alias=True
+    )
+
+    schema_version: Literal["1"] = Field(default="1", alias="schema")
+    source: Literal["measured", "composed", "simulated"]
+    collected_at: str | None = None
+    tool: str | None = None
+    gpu: JsonValue = None
+    architecture: JsonValue = None
+    software: dict[str, str] = Field(default_factory=dict)
+    parameters: dict[str, JsonValue] | None = None
+
+    @field_validator("schema_version", mode="before")
+    @classmethod
+    def _version_as_text(cls, version: object) -> object:
+        """Accept a version written as a number."""
+        return str(version) if type(version) is int else version
+
+    def to_json(self) -> bytes:
+        """Return the provenance as it is stored in files."""
+        return self.model_dump_json(by_alias=True).encode()
+
+
+def parse_provenance(text: bytes) -> Provenance:
+    """Read the provenance of a file.
+
+    Parameters
+    ----------
+    text : bytes
+        JSON.
+
+    Returns
+    -------
+    Provenance
+
+    Raises
+    ------
+    ValueError
+        The text is not JSON, or a field breaks a rule; the message names each.
+    """
+    try:
+        return Provenance.model_validate_json(text)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, item['loc'])) or 'provenance'}: {item['msg']}"
+            for item in error.errors(include_url=False)
+        ]
+        raise ValueError("; ".join(problems)) from error
+
+
+def provenances(frame: pd.DataFrame) -> tuple[Provenance | None, ...]:
+    """Return the provenance of each file that a trace was read from; None where it has none."""
+    stored = frame.attrs.get("bayeslat", {}).get("provenance", [])
+    return tuple(None if item is None else Provenance.model_validate(item) for item in stored)
+
+
+def sidecar_path(path: Path) -> Path:
+    """Return the file beside a CSV or JSON Lines file that holds its provenance."""
+    return path.with_name(f"{path.name}.meta.json")

@@ -1,0 +1,107 @@
+"""Writing traces with their provenance, and tables of results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bayeslat.atomic import atomic_path
+from bayeslat.errors import InputError
+from bayeslat.traces.formats import parquet
+from bayeslat.traces.formats.registry import SUFFIXES, WRITERS, named
+from bayeslat.traces.provenance import Provenance, sidecar_path
+
+__all__ = ["check_table_path", "write_table", "write_traces"]
+
+
+def write_traces(
+    frame: pd.DataFrame, path: str | Path, provenance: Provenance | None = None
+) -> None:
+    """Write a trace: every row in its order, every column, not the index.
+
+    The rows are not checked. Parquet holds the provenance in its metadata; for CSV and JSON Lines
+    it goes to `<name>.meta.json` beside the file. Without one, a file of that name from an earlier
+    trace is removed.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The trace.
+    path : str or Path
+        The file, ending in .parquet, .pq, .csv, .jsonl or .ndjson. Missing folders are made.
+    provenance : Provenance, optional
+        Where the rows come from.
+
+    Raises
+    ------
+    InputError
+        The suffix is unknown, column names are not unique text, or a cell cannot be written;
+        nothing is written then.
+    """
+    target = check_table_path(path)
+    _check_names(frame.columns.tolist(), target)
+    sidecar = sidecar_path(target)
+    with atomic_path(target) as temporary:
+        if named(target) in parquet.SUFFIXES:
+            parquet.write(frame, temporary, None if provenance is None else provenance.to_json())
+            provenance = None
+        else:
+            WRITERS[named(target)](frame, temporary)
+        # Before the rows are replaced: those of now must never stand beside provenance of others.
+        sidecar.unlink(missing_ok=True)
+    if provenance is not None:
+        with atomic_path(sidecar) as temporary:
+            temporary.write_bytes(provenance.to_json() + b"\n")
+
+
+def write_table(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a table of results: every row in its order, every column, not the index.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The table.
+    path : str or Path
+        The file, ending in .parquet, .pq, .csv, .jsonl or .ndjson. Missing folders are made.
+
+    Raises
+    ------
+    InputError
+        As for `write_traces`.
+    """
+    write_traces(frame, path)
+
+
+def check_table_path(path: str | Path) -> Path:
+    """Return the path of a table to be written, if its suffix is known.
+
+    For commands that work long before they write: a mistyped name is found at once.
+
+    Raises
+    ------
+    InputError
+        The suffix is unknown, or the path is a folder.
+    """
+    target = Path(path)
+    if named(target) not in WRITERS:
+        raise InputError(
+            f"{target}: unknown suffix {target.suffix!r}; name a file that ends in {SUFFIXES}"
+        )
+    if target.is_dir():
+        raise InputError(f"{target}: is a folder; name a file that ends in {SUFFIXES}")
+    return target
+
+
+def _check_names(names: Sequence[object], target: Path) -> None:
+    """Raise an InputError when a file could not tell the columns apart."""
+    if not names:
+        raise InputError(f"{target}: the table has no columns; nothing can be written")
+    wrong = [name for name in names if not isinstance(name, str) or not name]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if wrong or twice:
+        listed = ", ".join(repr(name) for name in dict.fromkeys([*wrong, *twice]))
+        raise InputError(
+            f"{target}: column names must be unique text, not {listed}; rename the columns"
+        )
