@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bayeslat.features.hardware import load_hardware
     from bayeslat.features.spec import load_spec
     from bayeslat.posterior import Posterior, fit, load_posterior
-    from bayeslat.simulate import simulate
+    from bayeslat.model.simulate import simulate
     from bayeslat.traces import read_configs, read_traces, write_traces
 
 __all__ = [
@@ -41,7 +41,7 @@ _HOMES = {
     "load_spec": "bayeslat.features.spec",
     "read_configs": "bayeslat.traces",
     "read_traces": "bayeslat.traces",
-    "simulate": "bayeslat.simulate",
+    "simulate": "bayeslat.model.simulate",
     "write_traces": "bayeslat.traces",
 }
 

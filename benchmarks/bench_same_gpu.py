@@ -1,0 +1,122 @@
+"""Prediction of other configurations on the GPUs that were fitted: error, coverage, width.
+
+Fits half of the configurations of three donors, and predicts the other half. Errors are against
+the noise-free truth; coverage is of the noisy measurements.
+
+    python benchmarks/bench_same_gpu.py [--engine nuts] [--seeds 4] [--data FILE] [-o FILE.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from common import RESULTS, data_file, print_table, root
+
+import bayeslat as bl
+from bayeslat.evaluation.metrics import coverage, mape
+
+DONORS = (("a100_sxm", "h100_sxm", "b200_sxm"), ("l40s", "h200_sxm", "gb200"))
+TRAINED = 200  # configurations
+
+
+def main() -> None:
+    options = _options()
+    frame = pd.read_parquet(options.data)
+    rows = [
+        row
+        for seed in range(options.seeds)
+        for donors in DONORS
+        for row in score_split(frame, donors, seed, options.engine)
+    ]
+    scores = pd.DataFrame(rows)
+    first = scores[scores["gpu"].isin(DONORS[0])]
+    tables = {"a100, h100, b200": summarise(first), "all six GPUs": summarise(scores)}
+    for name, table in tables.items():
+        print_table(f"{name}: {TRAINED} configurations each, {options.seeds} splits", table)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "engine": options.engine,
+        "seeds": options.seeds,
+        "trained_configs": TRAINED,
+        "summary": {name: table.to_dict("index") for name, table in tables.items()},
+        "scores": rows,
+    }
+    options.output.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def score_split(
+    frame: pd.DataFrame, donors: tuple[str, ...], seed: int, engine: Any
+) -> list[dict[str, Any]]:
+    """Fit one random half of the configurations and score the other, per GPU and stage."""
+    spec = bl.load_spec(root("models/vlm.toml"))
+    ids = np.random.default_rng(seed).permutation(np.unique(frame["config_id"]))
+    trained = frame["config_id"].isin(ids[:TRAINED])
+    seen = [name for name in frame if not name.startswith("true_")]
+    posterior = bl.fit(spec, frame.loc[trained, seen], gpus=donors, engine=engine, seed=seed)
+    rows = []
+    for gpu in donors:
+        test = frame[~trained & (frame["gpu"] == gpu)]
+        prediction = posterior.predict(test[seen], gpu=gpu)
+        truth = with_total(test, "true", spec)
+        noisy = with_total(test, "t", spec)
+        for stage in (*spec.stages, "total"):
+            named = prediction.frame.filter(regex=f"^{stage}_").rename(
+                columns=lambda name, stage=stage: name.removeprefix(f"{stage}_")
+            )
+            rows.append(
+                {
+                    "seed": seed,
+                    "gpu": gpu,
+                    "stage": stage,
+                    "mape": mape(named["point_ms"].to_numpy(), truth[stage]),
+                    "coverage_90": coverage(
+                        named["q05_ms"].to_numpy(), named["q95_ms"].to_numpy(), noisy[stage]
+                    ),
+                    "coverage_50": coverage(
+                        named["q25_ms"].to_numpy(), named["q75_ms"].to_numpy(), noisy[stage]
+                    ),
+                    "width_90": float(np.median((named["q95_ms"] - named["q05_ms"]) / named["q50_ms"])),
+                }
+            )
+    return rows
+
+
+def with_total(rows: pd.DataFrame, prefix: str, spec: Any) -> dict[str, np.ndarray]:
+    """Latencies by stage, and their sum with decode once per output token."""
+    stages = {stage: rows[f"{prefix}_{stage}_ms"].to_numpy() for stage in spec.stages}
+    decode = stages["llm_decode_per_token"] * rows["output_tokens"].to_numpy()
+    others = [stages[stage] for stage in stages if stage != "llm_decode_per_token"]
+    return {**stages, "total": sum(others) + decode}
+
+
+def summarise(scores: pd.DataFrame) -> pd.DataFrame:
+    """Median over GPUs and splits of the error, means of the coverages."""
+    grouped = scores.groupby("stage", sort=False)
+    return pd.DataFrame(
+        {
+            "MAPE % (median)": 100 * grouped["mape"].median(),
+            "MAPE % (worst)": 100 * grouped["mape"].max(),
+            "90 % covers": 100 * grouped["coverage_90"].mean(),
+            "90 % covers (worst)": 100 * grouped["coverage_90"].min(),
+            "50 % covers": 100 * grouped["coverage_50"].mean(),
+            "width of 90 %": grouped["width_90"].median(),
+        }
+    ).round(2)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--engine", choices=("nuts", "laplace"), default="nuts")
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--data", type=Path, default=data_file("vlm_stages.parquet"))
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS / "same_gpu.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
