@@ -13,22 +13,21 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from bayeslat.errors import InputError
-from bayeslat.features.admit import admit
-from bayeslat.features.hardware import HardwareTable, load_hardware
+from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics, diagnose
 from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.laplace import sample_laplace
 from bayeslat.inference.nuts import sample_nuts
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
-from bayeslat.inference.prepare import FitPlan, PreparedStage, prepare_stage
+from bayeslat.inference.plan import FitPlan, plan_fit
+from bayeslat.inference.prepare import PreparedStage, prepare_stage
 
-__all__ = ["Engine", "OnProgress", "fit_posterior", "plan_fit"]
+__all__ = ["Engine", "OnProgress", "fit_posterior"]
 
 type Engine = Literal["nuts", "laplace"]
 type OnProgress = Callable[[str, int, int], None]
 
-_REFERENCE_CONFIGS = 512
 _LIBRARIES = ("bayeslat", "numpy", "scipy", "numba", "nutpie", "arviz-stats", "xarray")
 
 
@@ -83,19 +82,14 @@ def fit_posterior(
     with threadpool_limits(1):  # the matrices are too small for threads inside a product
         for number, stage in enumerate(spec.stages):
             prepared[stage] = prepare_stage(plan, stage)
-            problem = prepared[stage].problem
-            report = _stage_progress(on_progress, stage)
+            problem, stage_seed = prepared[stage].problem, seed + 1000 * number
             if engine == "laplace":
-                drawn[stage] = sample_laplace(problem, seed + 1000 * number)
-            else:
-                drawn[stage] = sample_nuts(
-                    problem,
-                    seed + 1000 * number,
-                    chains=chains,
-                    draws=draws,
-                    tune=tune,
-                    on_progress=report,
-                )
+                drawn[stage] = sample_laplace(problem, stage_seed)
+                continue
+            report = _stage_progress(on_progress, stage)
+            drawn[stage] = sample_nuts(
+                problem, stage_seed, chains=chains, draws=draws, tune=tune, on_progress=report
+            )
     verdicts = [diagnose(stage, prepared[stage].problem, drawn[stage]) for stage in spec.stages]
     first = next(iter(drawn.values()))
     return PosteriorData(
@@ -119,43 +113,6 @@ def fit_posterior(
     )
 
 
-def plan_fit(
-    spec: Spec,
-    traces: pd.DataFrame,
-    *,
-    gpus: Sequence[str] | None = None,
-    hardware: HardwareTable | None = None,
-) -> FitPlan:
-    """Check a trace and sort its rows into groups.
-
-    Parameters and errors are those of `fit_posterior`.
-
-    Returns
-    -------
-    FitPlan
-    """
-    table = hardware or load_hardware()
-    chosen = [table.resolve(name).key for name in gpus] if gpus is not None else None
-    if chosen is not None and "gpu" in traces:
-        traces = _choose(traces, chosen, table)
-    frame = admit(traces, spec, table)
-    keys = chosen or sorted(frame["gpu"].unique())
-    stacks = frame["stack"].fillna("").astype(str) if "stack" in frame else pd.Series("", frame.index)
-    groups, members = [], []
-    for key in dict.fromkeys(keys):
-        for stack in sorted(stacks[frame["gpu"] == key].unique()):
-            groups.append((key, stack))
-            members.append(np.flatnonzero((frame["gpu"] == key) & (stacks == stack)))
-    return FitPlan(
-        spec=spec,
-        frame=frame,
-        hardware={key: table.resolve(key) for key in keys},
-        groups=tuple(groups),
-        members=tuple(members),
-        reference=_reference(frame, spec),
-    )
-
-
 def _check_options(engine: str, chains: int, draws: int, tune: int) -> None:
     problems = []
     if engine not in ("nuts", "laplace"):
@@ -165,28 +122,6 @@ def _check_options(engine: str, chains: int, draws: int, tune: int) -> None:
             problems.append(f"{name} is {value}; it must be at least {least}")
     if problems:
         raise InputError("; ".join(problems))
-
-
-def _choose(traces: pd.DataFrame, keys: Sequence[str], table: HardwareTable) -> pd.DataFrame:
-    """Keep the rows of the chosen GPUs; each must have some."""
-    found = {name: table.find(str(name)) for name in traces["gpu"].dropna().unique()}
-    rows = {name: gpu.key for name, gpu in found.items() if gpu is not None}
-    missing = [key for key in keys if key not in rows.values()]
-    if missing:
-        raise InputError(
-            f"no rows of GPU {', '.join(missing)}; the trace holds "
-            f"{', '.join(sorted(set(map(str, found))))}. Choose among those, or add a trace"
-        )
-    chosen = [name for name, key in rows.items() if key in keys]
-    return traces[traces["gpu"].isin(chosen)]
-
-
-def _reference(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
-    """Distinct configurations, evenly thinned to a size that does not depend on the rows."""
-    columns = [*spec.knobs, *(["task"] if "task" in frame else [])]
-    grid = frame[columns].drop_duplicates().sort_values(columns, ignore_index=True)
-    keep = np.linspace(0, len(grid) - 1, min(len(grid), _REFERENCE_CONFIGS)).round().astype(int)
-    return grid.iloc[np.unique(keep)].reset_index(drop=True)
 
 
 def _stage_progress(

@@ -1,0 +1,113 @@
+"""What a fit will do, settled before any stage: checked rows, groups, and the knob grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.errors import InputError
+from bayeslat.features.admit import admit
+from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
+from bayeslat.features.spec import Spec
+from bayeslat.model.groups import GroupTree, grow_tree
+
+__all__ = ["FitPlan", "plan_fit"]
+
+_REFERENCE_CONFIGS = 512
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What is the same for every stage of a fit.
+
+    Attributes
+    ----------
+    spec : Spec
+    frame : DataFrame, one row a measurement
+        With canonical GPU keys; index 0, 1, ...
+    hardware : mapping of GPU key to Gpu
+    groups : tuple of (gpu, stack)
+    members : tuple of ndarray of int
+        Positions of each group's rows in `frame`.
+    reference : DataFrame, one row a config
+    """
+
+    spec: Spec
+    frame: pd.DataFrame
+    hardware: Mapping[str, Gpu]
+    groups: tuple[tuple[str, str], ...]
+    members: tuple[NDArray[np.int64], ...]
+    reference: pd.DataFrame
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """The GPUs, in order."""
+        return tuple(dict.fromkeys(gpu for gpu, _ in self.groups))
+
+    @property
+    def tree(self) -> GroupTree:
+        """Stacks, GPUs and families."""
+        return grow_tree(self.groups, {gpu: self.hardware[gpu].family for gpu in self.gpus})
+
+
+def plan_fit(
+    spec: Spec,
+    traces: pd.DataFrame,
+    *,
+    gpus: Sequence[str] | None = None,
+    hardware: HardwareTable | None = None,
+) -> FitPlan:
+    """Check a trace and sort its rows into groups.
+
+    Parameters and errors are those of `fit_posterior`.
+
+    Returns
+    -------
+    FitPlan
+    """
+    table = hardware or load_hardware()
+    chosen = [table.resolve(name).key for name in gpus] if gpus is not None else None
+    if chosen is not None and "gpu" in traces:
+        traces = _choose(traces, chosen, table)
+    frame = admit(traces, spec, table)
+    keys = chosen or sorted(frame["gpu"].unique())
+    stacks = frame["stack"].fillna("").astype(str) if "stack" in frame else pd.Series("", frame.index)
+    groups, members = [], []
+    for key in dict.fromkeys(keys):
+        for stack in sorted(stacks[frame["gpu"] == key].unique()):
+            groups.append((key, stack))
+            members.append(np.flatnonzero((frame["gpu"] == key) & (stacks == stack)))
+    return FitPlan(
+        spec=spec,
+        frame=frame,
+        hardware={key: table.resolve(key) for key in keys},
+        groups=tuple(groups),
+        members=tuple(members),
+        reference=_reference(frame, spec),
+    )
+
+
+def _choose(traces: pd.DataFrame, keys: Sequence[str], table: HardwareTable) -> pd.DataFrame:
+    """Keep the rows of the chosen GPUs; each must have some."""
+    found = {name: table.find(str(name)) for name in traces["gpu"].dropna().unique()}
+    rows = {name: gpu.key for name, gpu in found.items() if gpu is not None}
+    missing = [key for key in keys if key not in rows.values()]
+    if missing:
+        raise InputError(
+            f"no rows of GPU {', '.join(missing)}; the trace holds "
+            f"{', '.join(sorted(set(map(str, found))))}. Choose among those, or add a trace"
+        )
+    chosen = [name for name, key in rows.items() if key in keys]
+    return traces[traces["gpu"].isin(chosen)]
+
+
+def _reference(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """Distinct configurations, evenly thinned to a size that does not depend on the rows."""
+    columns = [*spec.knobs, *(["task"] if "task" in frame else [])]
+    grid = frame[columns].drop_duplicates().sort_values(columns, ignore_index=True)
+    keep = np.linspace(0, len(grid) - 1, min(len(grid), _REFERENCE_CONFIGS)).round().astype(int)
+    return grid.iloc[np.unique(keep)].reset_index(drop=True)

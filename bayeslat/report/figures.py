@@ -1,0 +1,102 @@
+"""Figures: readable in grey and by colour-blind people, drawn from tables that others computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from bayeslat.atomic import atomic_path
+
+__all__ = ["predicted_against_measured", "save_figure"]
+
+# Okabe and Ito's colours in an order of distinct greys, each with a marker of its own.
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_PANEL_INCHES = 2.5
+
+
+def predicted_against_measured(
+    frames: Mapping[str, pd.DataFrame], stages: Mapping[str, str], title: str
+) -> Figure:
+    """Draw measured latency against predicted latency, one panel a stage.
+
+    Parameters
+    ----------
+    frames : mapping of GPU to DataFrame, one row a config
+        With `<stage>_point_ms`, `<stage>_q05_ms`, `<stage>_q95_ms` and the measured column of each
+        stage.
+    stages : mapping of stage to its measured column
+        `total` among them, if wanted.
+    title : str
+
+    Returns
+    -------
+    Figure
+        Logarithmic axes, the diagonal, and a bar over the 90 % predictive interval of each config.
+    """
+    figure = Figure(figsize=(_PANEL_INCHES * len(stages), _PANEL_INCHES + 0.9), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(stages), squeeze=False)[0]
+    for axis, (stage, column) in zip(axes, stages.items(), strict=True):
+        _draw_stage(axis, frames, stage, column)
+    axes[0].set_ylabel("measured, ms")
+    figure.suptitle(title, fontsize=10)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=len(frames), frameon=False, fontsize=8
+    )
+    return figure
+
+
+def save_figure(figure: Figure, paths: Sequence[str | Path]) -> None:
+    """Write a figure in the format of each path's suffix (png, svg), whole or not at all."""
+    for path in paths:
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, dpi=150, metadata={"Date": None} if _is_svg(path) else None)
+
+
+def _draw_stage(axis: Axes, frames: Mapping[str, pd.DataFrame], stage: str, column: str) -> None:
+    """Draw one stage of every GPU."""
+    values = [frame[[f"{stage}_point_ms", column]].to_numpy(float) for frame in frames.values()]
+    low, high = np.nanmin(np.concatenate(values)), np.nanmax(np.concatenate(values))
+    ends = np.array([low / 1.15, high * 1.15])
+    axis.plot(ends, ends, color="0.6", linewidth=0.8, zorder=1)
+    for number, (gpu, frame) in enumerate(frames.items()):
+        colour = _COLOURS[number % len(_COLOURS)]
+        axis.hlines(
+            frame[column],
+            frame[f"{stage}_q05_ms"],
+            frame[f"{stage}_q95_ms"],
+            color=colour,
+            linewidth=0.8,
+            alpha=0.45,
+            zorder=2,
+        )
+        axis.plot(
+            frame[f"{stage}_point_ms"],
+            frame[column],
+            _MARKERS[number % len(_MARKERS)],
+            color=colour,
+            markersize=3,
+            markeredgewidth=0,
+            label=gpu,
+            zorder=3,
+        )
+    axis.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+    axis.set_title(stage.replace("_", " "), fontsize=9)
+    axis.set_xlabel("predicted, ms")
+    axis.tick_params(labelsize=7)
+    for scale in (axis.xaxis, axis.yaxis):
+        scale.set_minor_formatter(NullFormatter())
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _is_svg(path: str | Path) -> bool:
+    return Path(path).suffix == ".svg"
