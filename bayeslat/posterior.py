@@ -126,8 +126,8 @@ def fit(
     engine: Engine = "nuts",
     seed: int = 0,
     chains: int = 4,
-    draws: int = 500,
-    tune: int = 300,
+    draws: int = 800,
+    tune: int = 200,
     on_progress: OnProgress | None = None,
 ) -> Posterior:
     """Fit every stage of a spec to traces of one or more GPUs.

@@ -231,7 +231,8 @@ def summarise_draws(draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]
     """Point, mean, sd and quantiles of each config's draws.
 
     The point minimises the expected relative error E|t - p| / t, the one that MAPE scores: the
-    median of the draws weighted by 1 / t (Gneiting 2011, section 2.3).
+    median of the draws weighted by 1 / t (Gneiting 2011, section 2.3). The mean of 1 / t is
+    infinite when the lower tail of log t is heavy, so no weight exceeds that of the 5 % quantile.
 
     Parameters
     ----------
@@ -245,7 +246,8 @@ def summarise_draws(draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]
     """
     ordered = np.sort(draws, axis=1)
     count = ordered.shape[1]
-    weight = np.cumsum(1 / ordered, axis=1)
+    least = ordered[:, [round(QUANTILES["q05"] * (count - 1))]]
+    weight = np.cumsum(1 / np.maximum(ordered, least), axis=1)
     middle = np.argmax(weight >= 0.5 * weight[:, -1:], axis=1)
     summary = {
         "point": ordered[np.arange(len(ordered)), middle],

@@ -40,8 +40,8 @@ def fit_posterior(
     engine: Engine = "nuts",
     seed: int = 0,
     chains: int = 4,
-    draws: int = 500,
-    tune: int = 300,
+    draws: int = 800,
+    tune: int = 200,
     on_progress: OnProgress | None = None,
 ) -> PosteriorData:
     """Fit every stage of a spec to a trace.

@@ -23,8 +23,8 @@ def sample_nuts(
     seed: int,
     *,
     chains: int = 4,
-    draws: int = 500,
-    tune: int = 300,
+    draws: int = 800,
+    tune: int = 200,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> StageDraws:
     """Sample one stage.
