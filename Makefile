@@ -20,8 +20,8 @@ BENCHMARKS = $(sort $(wildcard benchmarks/bench_$(BENCH).py))
 
 DEMO := out/demo
 DEMO_MODEL := models/tiny_vlm.toml
-DEMO_DONORS := xeon_1t_fp32 xeon_1t_bf16 xeon_2t_fp32
-DEMO_TARGET := xeon_2t_bf16
+DEMO_DONORS := epyc_1t_fp32 epyc_1t_bf16 epyc_2t_fp32
+DEMO_TARGET := epyc_2t_bf16
 DEMO_TRACES := $(DEMO_DONORS:%=traces/%.parquet)
 DEMO_CONFIGS := traces/$(DEMO_TARGET).parquet
 

@@ -11,7 +11,7 @@ from bayeslat.atomic import atomic_path
 from bayeslat.errors import InputError
 from bayeslat.traces.formats import parquet
 from bayeslat.traces.formats.registry import SUFFIXES, WRITERS, named
-from bayeslat.traces.provenance import Provenance, sidecar_path
+from bayeslat.traces.provenance import Provenance, provenances, sidecar_path
 
 __all__ = ["check_table_path", "write_table", "write_traces"]
 
@@ -32,7 +32,8 @@ def write_traces(
     path : str or Path
         The file, ending in .parquet, .pq, .csv, .jsonl or .ndjson. Missing folders are made.
     provenance : Provenance, optional
-        Where the rows come from.
+        Where the rows come from; by default what all the files that they were read from say, if
+        these agree.
 
     Raises
     ------
@@ -40,20 +41,7 @@ def write_traces(
         The suffix is unknown, column names are not unique text, or a cell cannot be written;
         nothing is written then.
     """
-    target = check_table_path(path)
-    _check_names(frame.columns.tolist(), target)
-    sidecar = sidecar_path(target)
-    with atomic_path(target) as temporary:
-        if named(target) in parquet.SUFFIXES:
-            parquet.write(frame, temporary, None if provenance is None else provenance.to_json())
-            provenance = None
-        else:
-            WRITERS[named(target)](frame, temporary)
-        # Before the rows are replaced: those of now must never stand beside provenance of others.
-        sidecar.unlink(missing_ok=True)
-    if provenance is not None:
-        with atomic_path(sidecar) as temporary:
-            temporary.write_bytes(provenance.to_json() + b"\n")
+    _write(frame, path, provenance or _own_provenance(frame))
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
@@ -71,7 +59,7 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     InputError
         As for `write_traces`.
     """
-    write_traces(frame, path)
+    _write(frame, path, None)
 
 
 def check_table_path(path: str | Path) -> Path:
@@ -92,6 +80,30 @@ def check_table_path(path: str | Path) -> Path:
     if target.is_dir():
         raise InputError(f"{target}: is a folder; name a file that ends in {SUFFIXES}")
     return target
+
+
+def _own_provenance(frame: pd.DataFrame) -> Provenance | None:
+    """Return the provenance that every file of a trace has, if it is the same."""
+    found = provenances(frame)
+    return found[0] if found and all(each == found[0] for each in found) else None
+
+
+def _write(frame: pd.DataFrame, path: str | Path, provenance: Provenance | None) -> None:
+    """Write rows, and beside or inside them their provenance."""
+    target = check_table_path(path)
+    _check_names(frame.columns.tolist(), target)
+    sidecar = sidecar_path(target)
+    with atomic_path(target) as temporary:
+        if named(target) in parquet.SUFFIXES:
+            parquet.write(frame, temporary, None if provenance is None else provenance.to_json())
+            provenance = None
+        else:
+            WRITERS[named(target)](frame, temporary)
+        # Before the rows are replaced: those of now must never stand beside provenance of others.
+        sidecar.unlink(missing_ok=True)
+    if provenance is not None:
+        with atomic_path(sidecar) as temporary:
+            temporary.write_bytes(provenance.to_json() + b"\n")
 
 
 def _check_names(names: Sequence[object], target: Path) -> None:

@@ -16,7 +16,7 @@ from bayeslat.traces import check_frame
 @pytest.fixture
 def plan(config_path: Path, crop_pixels: int, knobs: Knobs) -> Plan:
     return Plan(
-        device_key="xeon_1t_fp32",
+        device_key="epyc_1t_fp32",
         config_path=config_path,
         design=(knobs, replace(knobs, top_k=1), replace(knobs, batch_size=1)),
         repeats=2,
@@ -38,7 +38,7 @@ def test_rows_make_a_valid_trace(transformers: Any, plan: Plan) -> None:
     frame = pd.DataFrame(list(collect(plan)))
     assert check_frame(frame) == ()
     assert len(frame) == 6
-    assert set(frame["gpu"]) == {"xeon_1t_fp32"}
+    assert set(frame["gpu"]) == {"epyc_1t_fp32"}
     assert set(frame["stack"]) == {f"transformers_{transformers.__version__}"}
     assert set(frame["dtype_bytes"]) == {4}
     assert (frame["vision_tokens"] == 4 * frame["image_crops"]).all()

@@ -12,7 +12,7 @@ from bayeslat.collect.knobs import Knobs
 from bayeslat.traces import provenances, read_traces
 
 ROOT = Path(__file__).resolve().parents[2]
-DEVICES = ("xeon_1t_fp32", "xeon_1t_bf16", "xeon_2t_fp32", "xeon_2t_bf16")
+DEVICES = ("epyc_1t_fp32", "epyc_1t_bf16", "epyc_2t_fp32", "epyc_2t_bf16")
 KNOBS = [knob.name for knob in fields(Knobs)]
 
 

@@ -17,7 +17,7 @@ ORIGIN = Provenance(source="measured", software={"torch": "9.9"}, parameters={"s
 
 @pytest.fixture
 def plan(config_path: Path, knobs: Knobs) -> Plan:
-    return Plan("xeon_1t_fp32", config_path, (knobs, replace(knobs, top_k=1)))
+    return Plan("epyc_1t_fp32", config_path, (knobs, replace(knobs, top_k=1)))
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ def test_rows_of_another_origin_are_not_mixed_in(
 
 def test_rows_of_another_device_are_not_mixed_in(plan: Plan, path: Path) -> None:
     TraceFile(path, plan, ORIGIN).append(row_of(plan, 0, 0))
-    with pytest.raises(InputError, match="'xeon_1t_fp32', not of 'xeon_2t_fp32'"):
-        TraceFile(path, replace(plan, device_key="xeon_2t_fp32"), ORIGIN)
+    with pytest.raises(InputError, match="'epyc_1t_fp32', not of 'epyc_2t_fp32'"):
+        TraceFile(path, replace(plan, device_key="epyc_2t_fp32"), ORIGIN)
 
 
 def test_rows_of_another_design_are_not_mixed_in(plan: Plan, path: Path, knobs: Knobs) -> None:

@@ -20,7 +20,7 @@ def trace(tmp_path: Path) -> Path:
 
 
 def command(config: Path, trace: Path, *more: str) -> list[str]:
-    return ["--device-key", "xeon_1t_fp32", "--config", str(config), "-o", str(trace), *more]
+    return ["--device-key", "epyc_1t_fp32", "--config", str(config), "-o", str(trace), *more]
 
 
 def test_a_collection_ends_and_takes_up_where_it_stopped(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bayeslat.errors import InputError
-from bayeslat.traces import Provenance, read_traces, write_table, write_traces
+from bayeslat.traces import Provenance, provenances, read_traces, write_table, write_traces
 from bayeslat.traces.write import check_table_path
 
 NAMES = ["a.parquet", "a.csv", "a.jsonl"]
@@ -96,3 +96,16 @@ def test_times_are_written_as_iso_text(tmp_path: Path) -> None:
     for name, expected in (("a.csv", "2026-01-31 12:00:00"), ("a.jsonl", "2026-01-31T12:00:00Z")):
         write_table(frame, tmp_path / name)
         assert read_traces(tmp_path / name, check=False)["at"][0].startswith(expected)
+
+
+def test_a_trace_keeps_the_provenance_it_was_read_with(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"gpu": ["l4"], "t_step_ms": [1.0]})
+    measured = Provenance(source="measured", tool="a timer")
+    write_traces(frame, tmp_path / "first.parquet", measured)
+    again = read_traces(tmp_path / "first.parquet")
+    write_traces(again, tmp_path / "second.csv")
+    assert provenances(read_traces(tmp_path / "second.csv")) == (measured,)
+    write_traces(frame, tmp_path / "other.parquet", Provenance(source="simulated"))
+    both = read_traces(tmp_path / "first.parquet", tmp_path / "other.parquet", check=False)
+    write_traces(both, tmp_path / "both.parquet")
+    assert provenances(read_traces(tmp_path / "both.parquet", check=False)) == (None,)
