@@ -116,7 +116,6 @@ class Posterior:
         return self.data.hardware.get(gpu.key, gpu)
 
 
-
 def fit(
     spec: Spec,
     traces: pd.DataFrame,

@@ -80,7 +80,9 @@ def score_split(
                     "coverage_50": coverage(
                         named["q25_ms"].to_numpy(), named["q75_ms"].to_numpy(), noisy[stage]
                     ),
-                    "width_90": float(np.median((named["q95_ms"] - named["q05_ms"]) / named["q50_ms"])),
+                    "width_90": float(
+                        np.median((named["q95_ms"] - named["q05_ms"]) / named["q50_ms"])
+                    ),
                 }
             )
     return rows

@@ -138,4 +138,3 @@ def _new_noise(part: StagePosterior, rng: np.random.Generator) -> NDArray[np.flo
     """Noise of a group without rows. Shape (draw,)."""
     ratio = _NEW_NOISE_SHIFT + NOISE_RATIO.sd * rng.standard_normal(len(part.scales))
     return part.noise_sd() * np.exp(ratio)
-

@@ -133,9 +133,7 @@ def _slope_sd(part: StagePosterior) -> NDArray[np.float64]:
     return sd
 
 
-def _stratified_noise(
-    draws: int, dof: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _stratified_noise(draws: int, dof: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Student-t noise, one value from each of as many equally likely strata, shuffled.
 
     The same values serve every config: each config's distribution is what it would be with

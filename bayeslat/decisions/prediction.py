@@ -168,7 +168,10 @@ class Prediction:
         for stage in (*self.stages, TOTAL):
             summary = summarise_draws(self.draws(stage))
             epistemic, aleatoric = self.variance_ms2(stage)
-            summary["epistemic_sd"], summary["aleatoric_sd"] = np.sqrt(epistemic), np.sqrt(aleatoric)
+            summary["epistemic_sd"], summary["aleatoric_sd"] = (
+                np.sqrt(epistemic),
+                np.sqrt(aleatoric),
+            )
             columns |= {f"{stage}_{name}_ms": values for name, values in summary.items()}
         columns["extrapolates"] = self.extrapolates
         columns["extrapolates_in"] = self.left_range

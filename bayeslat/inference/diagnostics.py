@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bayeslat.inference.draws import StageDraws
-from bayeslat.model.problem import StageProblem
-
-__all__ = ["Diagnostics", "StageDiagnostics", "diagnose"]
+__all__ = ["Diagnostics", "StageDiagnostics"]
 
 MAX_RHAT = 1.01
 MIN_ESS = 400.0
 MIN_BFMI = 0.3
 MAX_PARETO_K = 0.7
-TAILS = (0.05, 0.95)
 
 
 @dataclass(frozen=True)
@@ -96,50 +91,3 @@ class Diagnostics:
     def converged(self) -> bool:
         """Whether every stage passes every diagnostic."""
         return not self.problems
-
-
-def diagnose(stage: str, problem: StageProblem, draws: StageDraws) -> StageDiagnostics:
-    """Diagnose every scale and every effect of a stage.
-
-    Parameters
-    ----------
-    stage : str
-    problem : StageProblem
-    draws : StageDraws
-
-    Returns
-    -------
-    StageDiagnostics
-    """
-    from arviz_stats.base import array_stats
-
-    names = _parameter_names(problem)
-    chains, count = draws.scales.shape[:2]
-    effects = draws.effects.reshape(chains, count, -1)
-    values = np.concatenate([draws.scales, effects], axis=2)
-    several = chains > 1
-    rhat = array_stats.rhat(values, chain_axis=0, draw_axis=1) if several else None
-    stats = draws.statistics
-    energy = stats.get("energy")
-    return StageDiagnostics(
-        stage=stage,
-        rhat=_worst(rhat, names, largest=True) if rhat is not None else (np.nan, ""),
-        ess_bulk=_worst(array_stats.ess(values, 0, 1, method="bulk"), names, largest=False),
-        ess_tail=_worst(array_stats.ess(values, 0, 1, method="tail", prob=TAILS), names, largest=False),
-        divergences=int(np.sum(stats.get("diverging", 0))),
-        bfmi=float(np.min(array_stats.bfmi(energy))) if energy is not None else np.nan,
-        pareto_k=float(np.max(stats["pareto_k"])) if "pareto_k" in stats else np.nan,
-    )
-
-
-def _parameter_names(problem: StageProblem) -> list[str]:
-    """Name every scale, then every node's effect of every feature."""
-    nodes = (*problem.tree.names, "shared")
-    effects = [f"{feature}[{node}]" for node in nodes for feature in problem.features.names]
-    return [*problem.layout.names, *effects]
-
-
-def _worst(values: NDArray[np.float64], names: Sequence[str], *, largest: bool) -> tuple[float, str]:
-    """Pick the worst value and the parameter that has it."""
-    at = int(np.nanargmax(values) if largest else np.nanargmin(values))
-    return float(values[at]), names[at]

@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
-from bayeslat.inference.diagnostics import Diagnostics, diagnose
+from bayeslat.inference.diagnose import diagnose
+from bayeslat.inference.diagnostics import Diagnostics
 from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.laplace import sample_laplace
 from bayeslat.inference.nuts import sample_nuts

@@ -75,7 +75,9 @@ def plan_fit(
         traces = _choose(traces, chosen, table)
     frame = admit(traces, spec, table)
     keys = chosen or sorted(frame["gpu"].unique())
-    stacks = frame["stack"].fillna("").astype(str) if "stack" in frame else pd.Series("", frame.index)
+    stacks = (
+        frame["stack"].fillna("").astype(str) if "stack" in frame else pd.Series("", frame.index)
+    )
     groups, members = [], []
     for key in dict.fromkeys(keys):
         for stack in sorted(stacks[frame["gpu"] == key].unique()):

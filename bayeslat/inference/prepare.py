@@ -65,8 +65,6 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
         statistics=stack_statistics(parts),
         tree=plan.tree,
         features=rows.features,
-        layout=scale_layout(
-            kinds, stage_priors(plan, stage), rows.basis, plan.groups, plan.tree
-        ),
+        layout=scale_layout(kinds, stage_priors(plan, stage), rows.basis, plan.groups, plan.tree),
     )
     return PreparedStage(problem, rows.basis, rows.anchor, rows.projection, rows.noise_dof)

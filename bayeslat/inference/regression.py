@@ -103,9 +103,7 @@ def stage_regression(plan: FitPlan, stage: str) -> StageRegression:
     pilot_sd = np.where(np.isnan(features.shared_sd), _PILOT_SD * features.multiplier, _PILOT_SD)
     calm = robustify(designs, [response for _, response in pairs], pilot_sd)
     projection = np.array([point.projection for point in points])
-    return StageRegression(
-        designs, calm.response, features, basis, anchor, projection, calm.dof
-    )
+    return StageRegression(designs, calm.response, features, basis, anchor, projection, calm.dof)
 
 
 def stage_priors(plan: FitPlan, stage: str) -> list[KindPrior]:

@@ -78,7 +78,10 @@ class _Pilot:
 
 
 def _pilot(
-    design: NDArray[np.float64], response: NDArray[np.float64], prior_sd: NDArray[np.float64], dof: float
+    design: NDArray[np.float64],
+    response: NDArray[np.float64],
+    prior_sd: NDArray[np.float64],
+    dof: float,
 ) -> _Pilot:
     """Ridge regression with Student-t noise by reweighting (EM), one group."""
     rows = len(response)
@@ -99,7 +102,9 @@ def _pilot(
             weight = (dof + 1) / (dof + (residual / sd) ** 2)
         if done:
             break
-    return _Pilot(design @ effect, residual, sd, _log_likelihood(residual / sd, dof) - rows * np.log(sd))
+    return _Pilot(
+        design @ effect, residual, sd, _log_likelihood(residual / sd, dof) - rows * np.log(sd)
+    )
 
 
 def _log_likelihood(standard: NDArray[np.float64], dof: float) -> float:

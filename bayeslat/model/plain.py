@@ -104,7 +104,13 @@ def _effects(problem: StageProblem) -> list[Any]:
 
     gpu_sd = pt.tile(offset_sd, (len(gpus), 1))
     if len(families):
-        share = pm.LogitNormal("family_share", FAMILY_SHARE.mean, FAMILY_SHARE.sd)
+        # PyMC gives it no transform of its own (https://github.com/pymc-devs/pymc/issues/8441).
+        share = pm.LogitNormal(
+            "family_share",
+            FAMILY_SHARE.mean,
+            FAMILY_SHARE.sd,
+            default_transform=pm.distributions.transforms.logodds,
+        )
         family_sd = pt.sqrt(share) * offset_sd
         family = pm.Normal("family_effect", effect[-1], family_sd, dims=("family", "feature"))
         effect |= {node: family[i] for i, node in enumerate(families)}

@@ -16,7 +16,9 @@ from bayeslat.model.compiled import compiled
 __all__ = ["scales_from_scores"]
 
 _ROOT_HALF = math.sqrt(0.5)
-_FARTHEST = 8.0  # beyond it, prior probability 1e-15, a scale stays; a sampler's first leaps get there
+_FARTHEST = (
+    8.0  # beyond it, prior probability 1e-15, a scale stays; a sampler's first leaps get there
+)
 _STEPS = 7  # of Newton; quadratic from one side, so far more than double precision needs
 
 

@@ -41,7 +41,9 @@ def predicted_against_measured(
     Figure
         Logarithmic axes, the diagonal, and a bar over the 90 % predictive interval of each config.
     """
-    figure = Figure(figsize=(_PANEL_INCHES * len(stages), _PANEL_INCHES + 0.9), layout="constrained")
+    figure = Figure(
+        figsize=(_PANEL_INCHES * len(stages), _PANEL_INCHES + 0.9), layout="constrained"
+    )
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(stages), squeeze=False)[0]
     for axis, (stage, column) in zip(axes, stages.items(), strict=True):
