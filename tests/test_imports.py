@@ -27,7 +27,10 @@ ALLOWED: dict[str, frozenset[str]] = {
     "collect": frozenset({"traces", "features"}),
     "export": frozenset(CHAIN[: CHAIN.index("decisions") + 1]),
 }
-ALLOWED["cli"] |= {"collect", "export"}
+# What users call from Python, and the parts of the command line.
+ALLOWED["posterior"] = ALLOWED["evaluation"]
+ALLOWED["cli"] |= {"collect", "export", "posterior", "cli_options", "cli_run"}
+ALLOWED |= dict.fromkeys(("cli_options", "cli_run"), frozenset())
 ALLOWED |= dict.fromkeys(TOP, frozenset(ALLOWED) | TOP)
 
 # Which units alone may import a heavy library, even inside a function.

@@ -12,10 +12,10 @@ from bayeslat.errors import TraceError
 from bayeslat.features.design import physics_ms, stage_inputs
 from bayeslat.features.hardware import Gpu, HardwareTable
 from bayeslat.features.spec import Spec
-from bayeslat.traces import Violation, check_frame, report, violations_at
+from bayeslat.traces import Violation, check_frame, drop_invalid, report, violations_at
 from bayeslat.traces.violations import TABLE
 
-__all__ = ["admit", "find_violations", "resolve_gpus"]
+__all__ = ["admit", "admit_valid", "find_violations", "resolve_gpus"]
 
 _FASTEST, _SLOWEST = 0.2, 500.0  # latency over the physics at data-sheet peaks
 _ALL_OFF = 0.5  # a unit is wrong when more than this part of a GPU's rows is outside
@@ -44,6 +44,30 @@ def admit(frame: pd.DataFrame, spec: Spec, hardware: HardwareTable) -> pd.DataFr
     if violations:
         raise TraceError(report(violations), violations)
     return resolve_gpus(frame, hardware)
+
+
+def admit_valid(
+    frame: pd.DataFrame, spec: Spec, hardware: HardwareTable
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Check a trace, and split off the rows that break a rule.
+
+    Parameters
+    ----------
+    frame : DataFrame, one row a measurement
+    spec : Spec
+    hardware : HardwareTable
+
+    Returns
+    -------
+    kept, dropped : DataFrame
+        In the order of `frame`.
+
+    Raises
+    ------
+    TraceError
+        If a column breaks a rule, which dropping rows cannot cure, or no row is left.
+    """
+    return drop_invalid(frame, find_violations(frame, spec, hardware))
 
 
 def resolve_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> pd.DataFrame:
