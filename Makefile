@@ -16,7 +16,7 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 PARALLEL := -n $(TEST_WORKERS) --dist loadgroup
 # BENCH=name runs benchmarks/bench_name.py alone.
 BENCH ?= *
-BENCHMARKS = $(sort $(wildcard benchmarks/bench_$(BENCH).py))
+BENCHMARKS = $(subst /,.,$(basename $(sort $(wildcard benchmarks/bench_$(BENCH).py))))
 
 DEMO := out/demo
 DEMO_MODEL := models/tiny_vlm.toml
@@ -64,7 +64,7 @@ format: $(VENV)/dev.stamp ## put imports and layout in order
 
 bench: $(VENV)/dev.stamp ## run the benchmarks (BENCH=name: one of them)
 	$(if $(BENCHMARKS),,$(error no benchmarks/bench_$(BENCH).py))
-	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python "$$script"; done
+	@set -e; for module in $(BENCHMARKS); do echo "== $$module"; $(BIN)/python -m $$module; done
 
 clean: ## remove the environment, caches and generated files
 	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from bayeslat.errors import BayeslatError
     from bayeslat.features.hardware import load_hardware
     from bayeslat.features.spec import load_spec
-    from bayeslat.posterior import Posterior, fit, load_posterior
     from bayeslat.model.simulate import simulate
+    from bayeslat.posterior import Posterior, fit, load_posterior
     from bayeslat.traces import read_configs, read_traces, write_traces
 
 __all__ = [

@@ -255,7 +255,7 @@ def _read(
     kept, dropped = admit_valid(read_traces(*sources, check=False), spec, hardware)
     if len(dropped):
         path = beside.with_name(f"{beside.stem}.dropped.parquet")
-        write_table(dropped.astype({name: str for name in _mixed(dropped)}), path)
+        write_table(dropped.astype(dict.fromkeys(_mixed(dropped), str)), path)
         note(f"{len(dropped)} of {len(kept) + len(dropped)} rows break a rule; they are in {path}")
     return kept
 

@@ -1,6 +1,6 @@
 """What a person waits for: `--help`, and `predict` on 10 000 configurations, start-up included.
 
-    python benchmarks/bench_command_line.py [--repeats 5] [-o FILE.json]
+    python -m benchmarks.bench_command_line [--repeats 5] [-o FILE.json]
 
 Uses the shipped traces: a posterior of three devices, and their knob ranges.
 """
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from common import RESULTS, machine, print_table, root, write_json
 
 import bayeslat as bl
+from benchmarks.common import RESULTS, machine, print_table, root, write_json
 
 SPEC = root("models/tiny_vlm.toml")
 DONORS = ("epyc_1t_fp32", "epyc_1t_bf16", "epyc_2t_fp32")

@@ -2,7 +2,7 @@
 
 Every fit runs in a process of its own, with a warm compile cache, so imports and compiling count.
 
-    python benchmarks/bench_fit_speed.py [--without-plain] [--data FILE] [-o FILE.json]
+    python -m benchmarks.bench_fit_speed [--without-plain] [--data FILE] [-o FILE.json]
 
 The plain model is the same hierarchy with every parameter a PyMC variable, given to `pm.sample`
 with its default settings, one stage after the other (minutes).
@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from common import RESULTS, data_file, machine, print_table, write_json
+
+from benchmarks.common import RESULTS, data_file, machine, print_table, write_json
 
 GPUS = ("a100_sxm", "b200_sxm", "gb200", "h100_sxm", "h200_sxm", "l40s")
 ROWS = (1, 10, 100)  # copies of each row

@@ -3,22 +3,21 @@
 Fits half of the configurations of three donors, and predicts the other half. Errors are against
 the noise-free truth; coverage is of the noisy measurements.
 
-    python benchmarks/bench_same_gpu.py [--engine nuts] [--seeds 4] [--data FILE] [-o FILE.json]
+    python -m benchmarks.bench_same_gpu [--engine nuts] [--seeds 4] [--data FILE] [-o FILE.json]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import RESULTS, data_file, print_table, root
+from bayeslat.evaluation.metrics import coverage, mape
 
 import bayeslat as bl
-from bayeslat.evaluation.metrics import coverage, mape
+from benchmarks.common import RESULTS, data_file, machine, print_table, root, write_json
 
 DONORS = (("a100_sxm", "h100_sxm", "b200_sxm"), ("l40s", "h200_sxm", "gb200"))
 TRAINED = 200  # configurations
@@ -38,15 +37,15 @@ def main() -> None:
     tables = {"a100, h100, b200": summarise(first), "all six GPUs": summarise(scores)}
     for name, table in tables.items():
         print_table(f"{name}: {TRAINED} configurations each, {options.seeds} splits", table)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
     content = {
+        "machine": machine(),
         "engine": options.engine,
         "seeds": options.seeds,
         "trained_configs": TRAINED,
         "summary": {name: table.to_dict("index") for name, table in tables.items()},
         "scores": rows,
     }
-    options.output.write_text(json.dumps(content, indent=1) + "\n")
+    write_json(options.output, content)
 
 
 def score_split(
@@ -56,7 +55,7 @@ def score_split(
     spec = bl.load_spec(root("models/vlm.toml"))
     ids = np.random.default_rng(seed).permutation(np.unique(frame["config_id"]))
     trained = frame["config_id"].isin(ids[:TRAINED])
-    seen = [name for name in frame if not name.startswith("true_")]
+    seen = [name for name in frame.columns if not name.startswith("true_")]
     posterior = bl.fit(spec, frame.loc[trained, seen], gpus=donors, engine=engine, seed=seed)
     rows = []
     for gpu in donors:
@@ -65,24 +64,19 @@ def score_split(
         truth = with_total(test, "true", spec)
         noisy = with_total(test, "t", spec)
         for stage in (*spec.stages, "total"):
-            named = prediction.frame.filter(regex=f"^{stage}_").rename(
-                columns=lambda name, stage=stage: name.removeprefix(f"{stage}_")
-            )
+            named = {
+                name: prediction.frame[f"{stage}_{name}_ms"].to_numpy()
+                for name in ("point", "q05", "q25", "q50", "q75", "q95")
+            }
             rows.append(
                 {
                     "seed": seed,
                     "gpu": gpu,
                     "stage": stage,
-                    "mape": mape(named["point_ms"].to_numpy(), truth[stage]),
-                    "coverage_90": coverage(
-                        named["q05_ms"].to_numpy(), named["q95_ms"].to_numpy(), noisy[stage]
-                    ),
-                    "coverage_50": coverage(
-                        named["q25_ms"].to_numpy(), named["q75_ms"].to_numpy(), noisy[stage]
-                    ),
-                    "width_90": float(
-                        np.median((named["q95_ms"] - named["q05_ms"]) / named["q50_ms"])
-                    ),
+                    "mape": mape(named["point"], truth[stage]),
+                    "coverage_90": coverage(named["q05"], named["q95"], noisy[stage]),
+                    "coverage_50": coverage(named["q25"], named["q75"], noisy[stage]),
+                    "width_90": float(np.median((named["q95"] - named["q05"]) / named["q50"])),
                 }
             )
     return rows

@@ -20,8 +20,8 @@ from bayeslat.inference.diagnostics import Diagnostics
 from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.laplace import sample_laplace
 from bayeslat.inference.nuts import sample_nuts
+from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
-from bayeslat.inference.plan import FitPlan, plan_fit
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
 
 __all__ = ["Engine", "OnProgress", "fit_posterior"]

@@ -58,11 +58,12 @@ def sample_laplace(
 
 
 def _student_t(standard: NDArray[np.float64], dof: float) -> NDArray[np.float64]:
-    """Log density of a standard multivariate Student-t, up to the root's constant. Shape (draw,)."""
+    """Log density of a standard multivariate Student-t, but for a constant. Shape (draw,)."""
     size = standard.shape[1]
-    constant = gammaln((dof + size) / 2) - gammaln(dof / 2)
+    constant = float(gammaln((dof + size) / 2) - gammaln(dof / 2))
     kernel: NDArray[np.float64] = np.log1p(np.sum(standard**2, axis=1) / dof)
-    return constant - 0.5 * (dof + size) * kernel
+    density: NDArray[np.float64] = constant - 0.5 * (dof + size) * kernel
+    return density
 
 
 def _systematic(

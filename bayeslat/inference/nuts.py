@@ -89,4 +89,4 @@ def _compiled(data: CollapsedData, mode: Mode, layout: ScaleLayout) -> Any:
 
 def _available_cores() -> int:
     """Cores that this process may use."""
-    return joblib.cpu_count()
+    return int(joblib.cpu_count())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def _check_signature(path: Path) -> None:
         raise PosteriorFileError(f"{path}: {what}; name a file that `bayeslat fit` wrote")
 
 
-def _check_format(path: Path, attrs: dict[str, Any]) -> None:
+def _check_format(path: Path, attrs: Mapping[Any, Any]) -> None:
     """Refuse other NetCDF files, and other versions of this format."""
     if attrs.get("format") != FORMAT:
         raise PosteriorFileError(

@@ -281,7 +281,7 @@ def _read_stage(
 
 
 def _node_effects(posterior: xr.Dataset) -> xr.DataArray:
-    """Join the effects of all nodes in the order of the group tree: stacks, GPUs, families, shared."""
+    """Join the effects of all nodes in the tree's order: stacks, GPUs, families, shared."""
     levels = [level for level in ("stack", "gpu", "family") if f"{level}_effect" in posterior]
     parts = [
         posterior[f"{level}_effect"].rename({level: "node"}).drop_vars("node") for level in levels
@@ -304,17 +304,10 @@ def _reference(stored: xr.Dataset) -> pd.DataFrame:
 
 def _read_diagnostics(text: str) -> Diagnostics:
     """Rebuild the verdict."""
-    return Diagnostics(
-        tuple(
-            StageDiagnostics(
-                **{
-                    name: tuple(value) if isinstance(value, list) else value
-                    for name, value in stage.items()
-                }
-            )
-            for stage in json.loads(text)
-        )
-    )
+    stages: list[dict[str, Any]] = json.loads(text)
+    for stage in stages:
+        stage |= {name: tuple(value) for name, value in stage.items() if isinstance(value, list)}
+    return Diagnostics(tuple(StageDiagnostics(**stage) for stage in stages))
 
 
 def _nodes(tree: GroupTree, level: str) -> NDArray[np.int64]:

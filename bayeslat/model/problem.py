@@ -20,8 +20,8 @@ class FeaturePriors:
     """How far each feature's effect may lie from zero, and a group's from the shared one.
 
     All in log latency per unit of the feature. A feature's offset scale is
-    `offset_scale[kind] * multiplier`; its shared effect has sd `shared_sd` where that is given, else
-    `shared_scale[kind] * multiplier`.
+    `offset_scale[kind] * multiplier`; its shared effect has sd `shared_sd` where that is given,
+    else `shared_scale[kind] * multiplier`.
 
     Attributes
     ----------

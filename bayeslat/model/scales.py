@@ -90,7 +90,7 @@ class ScaleLayout:
 
     @cached_property
     def normal(self) -> NDArray[np.float64]:
-        """Mean and sd of the normal priors; (0, 1) where the prior is half-normal. Shape (scale, 2)."""
+        """Mean and sd of the normal priors; (0, 1) where it is half-normal. Shape (scale, 2)."""
         table = np.tile([0.0, 1.0], (self.size, 1))
         for name, prior in (
             ("family_share", FAMILY_SHARE),

@@ -45,7 +45,7 @@ def _half_normal_size(score):  # type: ignore[no-untyped-def]  # pragma: no cove
     return x
 
 
-@compiled
+@compiled  # type: ignore[untyped-decorator]
 def scales_from_scores(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     scores: NDArray[np.float64], half_normal: NDArray[np.float64], normal: NDArray[np.float64]
 ):

@@ -1,4 +1,4 @@
-"""Sufficient statistics: what a group's rows say, in a size that does not depend on their number."""
+"""Sufficient statistics: what a group's rows say, in a size free of their number."""
 
 from __future__ import annotations
 

@@ -225,8 +225,10 @@ def _show_convergence(console: Console, stages: dict[str, dict[str, Any]]) -> No
     table = _table(["stage", "rows", *heads, "noise %", "t dof"], "Convergence, worst parameter")
     for stage, row in stages.items():
         numbers = (
-            [f"{row['rhat']:.3f}", f"{row['ess_bulk']:.0f}", f"{row['ess_tail']:.0f}"]
-            + [str(row["divergences"])]
+            [
+                f"{row['rhat']:.3f}",
+                *(f"{row[name]:.0f}" for name in ("ess_bulk", "ess_tail", "divergences")),
+            ]
             if sampled
             else [f"{row['pareto_k']:.2f}"]
         )
