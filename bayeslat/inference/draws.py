@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.model.collapsed import collapse, draw_effects
+from bayeslat.model.collapsed import draw_effects
+from bayeslat.model.collapsed_data import collapse
 from bayeslat.model.problem import StageProblem
 
 __all__ = ["StageDraws", "draw_all_effects"]

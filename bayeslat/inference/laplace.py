@@ -8,7 +8,8 @@ from scipy.special import gammaln
 
 from bayeslat.inference.draws import StageDraws, draw_all_effects
 from bayeslat.inference.mode import find_mode
-from bayeslat.model.collapsed import collapse, log_posterior
+from bayeslat.model.collapsed import log_posterior
+from bayeslat.model.collapsed_data import collapse
 from bayeslat.model.problem import StageProblem
 
 __all__ = ["sample_laplace"]

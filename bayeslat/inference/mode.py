@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from bayeslat.errors import ConvergenceError
-from bayeslat.model.collapsed import CollapsedData, log_posterior
+from bayeslat.model.collapsed import log_posterior
+from bayeslat.model.collapsed_data import CollapsedData
 
 __all__ = ["Mode", "find_mode"]
 

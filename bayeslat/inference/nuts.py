@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from bayeslat.inference.draws import StageDraws, draw_all_effects
 from bayeslat.inference.mode import Mode, find_mode
-from bayeslat.model.collapsed import CollapsedData, collapse, log_posterior
+from bayeslat.model.collapsed import log_posterior
+from bayeslat.model.collapsed_data import CollapsedData, collapse
 from bayeslat.model.problem import StageProblem
 from bayeslat.model.scales import ScaleLayout
 
@@ -75,6 +76,10 @@ def sample_nuts(
 def _compiled(data: CollapsedData, mode: Mode, layout: ScaleLayout) -> Any:
     """Give nutpie the log density in whitened scores; it stores the scales."""
     from nutpie.compiled_pyfunc import from_pyfunc
+
+    # What the chains call is called once before them: numba does not load a compiled function from
+    # its cache safely when two threads ask for it first.
+    layout.from_scores(mode.centre)
 
     def make_logp() -> Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]:
         return lambda white: log_posterior(white, mode.centre, mode.root, data)

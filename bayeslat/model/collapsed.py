@@ -7,75 +7,69 @@ each effect's posterior, and with it the gradient: by Fisher's identity the grad
 log likelihood is the posterior mean of the complete-data gradient (Dempster, Laird and Rubin 1977,
 eq. 2.13-2.15; Cappé, Moulines and Rydén 2005, prop. 10.1.6).
 
-The functions are compiled by numba without the GIL, so chains run side by side.
+The functions are compiled by numba without the GIL, so chains run side by side. All that are
+compiled stand in this file: numba's cache looks at the file of a function, and would keep an old
+copy of what that function calls from another.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayeslat.model.compiled import compiled
 from bayeslat.model.groups import Level
-from bayeslat.model.problem import StageProblem
-from bayeslat.model.scores import scales_from_scores
+from bayeslat.model.scores import FARTHEST
 
-__all__ = ["CollapsedData", "collapse", "draw_effects", "log_likelihood", "log_posterior"]
+__all__ = ["draw_effects", "log_likelihood", "log_posterior"]
 
 _MEMBER, _FAMILY, _STACK = int(Level.MEMBER), int(Level.FAMILY), int(Level.STACK)
 _LOG_TAU = float(np.log(2 * np.pi))
+_ROOT_HALF = math.sqrt(0.5)
+_NEWTON_STEPS = 7  # quadratic from one side, so far more than double precision needs
 
 
-class CollapsedData(NamedTuple):
-    """A `StageProblem` as plain arrays, the form that compiled code takes.
+@compiled
+def _half_normal_size(score):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return x > 0 with P(|z| < x) = P(z < score) for standard normal z.
 
-    Positions of the scales: offset scales first, then shared scales, the family share
-    (`family_at`) and stack ratio (`stack_at`) where they exist (else -1), noise (`noise_at`), and
-    the noise ratios after it.
+    Newton's steps approach from one side, since erf is concave and so is log erfc; each branch
+    solves for the smaller of the two tails, and so keeps its relative precision.
     """
-
-    gram: NDArray[np.float64]  # shape: (group, feature, feature)
-    moment: NDArray[np.float64]  # shape: (group, feature)
-    square: NDArray[np.float64]  # shape: (group,)
-    rows: NDArray[np.float64]  # shape: (group,)
-    level: NDArray[np.int64]  # shape: (node,)
-    parent: NDArray[np.int64]  # shape: (node,)
-    leaf: NDArray[np.int64]  # shape: (node,)
-    offset_index: NDArray[np.int64]  # shape: (feature,)
-    shared_index: NDArray[np.int64]  # shape: (feature,)
-    multiplier: NDArray[np.float64]  # shape: (feature,)
-    shared_sd: NDArray[np.float64]  # shape: (feature,)
-    half_normal: NDArray[np.float64]  # shape: (scale,)
-    normal: NDArray[np.float64]  # shape: (scale, 2)
-    family_at: int
-    stack_at: int
-    noise_at: int
+    lower = 0.5 * math.erfc(-score * _ROOT_HALF)
+    if score < 0.0:
+        x = lower * math.sqrt(0.5 * math.pi)
+        for _ in range(_NEWTON_STEPS):
+            density = math.sqrt(2.0 / math.pi) * math.exp(-0.5 * x * x)
+            x += (lower - math.erf(x * _ROOT_HALF)) / density
+        return x
+    upper = 0.5 * math.erfc(score * _ROOT_HALF)
+    x = score
+    for _ in range(_NEWTON_STEPS):
+        tail = math.erfc(x * _ROOT_HALF)
+        density = math.sqrt(2.0 / math.pi) * math.exp(-0.5 * x * x)
+        x += math.log(tail / upper) * tail / density
+    return x
 
 
-def collapse(problem: StageProblem) -> CollapsedData:
-    """Lay a stage's problem out for `log_likelihood` and `draw_effects`."""
-    names = problem.layout.names
-    statistics, tree, layout = problem.statistics, problem.tree, problem.layout
-    return CollapsedData(
-        gram=np.ascontiguousarray(statistics.gram),
-        moment=np.ascontiguousarray(statistics.moment),
-        square=statistics.square,
-        rows=statistics.rows,
-        level=tree.level,
-        parent=tree.parent,
-        leaf=tree.leaf,
-        offset_index=problem.offset_index,
-        shared_index=problem.shared_index,
-        multiplier=problem.features.multiplier,
-        shared_sd=np.nan_to_num(problem.features.shared_sd),
-        half_normal=layout.half_normal,
-        normal=layout.normal,
-        family_at=names.index("family_share") if layout.has_families else -1,
-        stack_at=names.index("stack_ratio") if layout.has_stacks else -1,
-        noise_at=names.index("noise"),
-    )
+@compiled
+def _scales_from_scores(scores, data):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return scales and their slopes by the scores: `scores.scales_from_scores`, compiled."""
+    scales = np.empty(scores.size)
+    slope = np.empty(scores.size)
+    for k in range(scores.size):
+        score = min(max(scores[k], -FARTHEST), FARTHEST)
+        if data.half_normal[k] > 0.0:
+            x = _half_normal_size(score)
+            scales[k] = math.log(data.half_normal[k] * x)
+            slope[k] = 0.5 * math.exp(0.5 * (x * x - score * score)) / x
+        else:
+            scales[k] = data.normal[k, 0] + data.normal[k, 1] * score
+            slope[k] = data.normal[k, 1]
+        if score != scores[k]:
+            slope[k] = 0.0
+    return scales, slope
 
 
 @compiled
@@ -264,7 +258,7 @@ def log_posterior(white, centre, root, data):  # type: ignore[no-untyped-def]  #
         By `white`.
     """
     scores = centre + root @ white
-    scales, slope = scales_from_scores(scores, data.half_normal, data.normal)
+    scales, slope = _scales_from_scores(scores, data)
     value, gradient = log_likelihood(scales, data)
     return value - 0.5 * (scores @ scores), root.T @ (gradient * slope - scores)
 

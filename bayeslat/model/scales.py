@@ -13,6 +13,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.model.scores import scales_from_scores
+
 __all__ = ["FAMILY_SHARE", "NOISE", "NOISE_RATIO", "STACK_RATIO", "NormalPrior", "ScaleLayout"]
 
 
@@ -104,10 +106,7 @@ class ScaleLayout:
 
     def from_scores(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn one point in scores into scales. Shapes (scale,)."""
-        from bayeslat.model.scores import scales_from_scores  # compiled; reading a fit needs none
-
-        scales: NDArray[np.float64] = scales_from_scores(scores, self.half_normal, self.normal)[0]
-        return scales
+        return scales_from_scores(scores, self.half_normal, self.normal)[0]
 
     def draw_prior(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Draw scales from the prior. Shape (scale,)."""

@@ -6,49 +6,19 @@ its log would have a funnel; the scale whose score is t has the prior probabilit
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import erfcinv, erfinv, ndtr
 
-from bayeslat.model.compiled import compiled
+__all__ = ["FARTHEST", "scales_from_scores"]
 
-__all__ = ["scales_from_scores"]
-
-_ROOT_HALF = math.sqrt(0.5)
-_FARTHEST = (
-    8.0  # beyond it, prior probability 1e-15, a scale stays; a sampler's first leaps get there
-)
-_STEPS = 7  # of Newton; quadratic from one side, so far more than double precision needs
+FARTHEST = 8.0
+"""Beyond it, prior probability 1e-15, a scale stays; a sampler's first leaps get there."""
 
 
-@compiled
-def _half_normal_size(score):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Return x > 0 with P(|z| < x) = P(z < score) for standard normal z.
-
-    Newton's steps approach from one side, since erf is concave and so is log erfc; each branch
-    solves for the smaller of the two tails, and so keeps its relative precision.
-    """
-    lower = 0.5 * math.erfc(-score * _ROOT_HALF)
-    if score < 0.0:
-        x = lower * math.sqrt(0.5 * math.pi)
-        for _ in range(_STEPS):
-            density = math.sqrt(2.0 / math.pi) * math.exp(-0.5 * x * x)
-            x += (lower - math.erf(x * _ROOT_HALF)) / density
-        return x
-    upper = 0.5 * math.erfc(score * _ROOT_HALF)
-    x = score
-    for _ in range(_STEPS):
-        tail = math.erfc(x * _ROOT_HALF)
-        density = math.sqrt(2.0 / math.pi) * math.exp(-0.5 * x * x)
-        x += math.log(tail / upper) * tail / density
-    return x
-
-
-@compiled  # type: ignore[untyped-decorator]
-def scales_from_scores(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def scales_from_scores(
     scores: NDArray[np.float64], half_normal: NDArray[np.float64], normal: NDArray[np.float64]
-):
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Turn scores into scales.
 
     Parameters
@@ -67,17 +37,21 @@ def scales_from_scores(  # type: ignore[no-untyped-def]  # pragma: no cover - co
     slope : ndarray, shape (scale,)
         Derivative of each by its score.
     """
-    scales = np.empty(scores.size)
-    slope = np.empty(scores.size)
-    for k in range(scores.size):
-        score = min(max(scores[k], -_FARTHEST), _FARTHEST)
-        if half_normal[k] > 0.0:
-            x = _half_normal_size(score)
-            scales[k] = math.log(half_normal[k] * x)
-            slope[k] = 0.5 * math.exp(0.5 * (x * x - score * score)) / x
-        else:
-            scales[k] = normal[k, 0] + normal[k, 1] * score
-            slope[k] = normal[k, 1]
-        if score != scores[k]:
-            slope[k] = 0.0
-    return scales, slope
+    held = np.clip(scores, -FARTHEST, FARTHEST)
+    size = _half_normal_size(held)
+    positive = half_normal > 0
+    scales = np.where(
+        positive,
+        np.log(np.where(positive, half_normal, 1.0) * size),
+        normal[:, 0] + normal[:, 1] * held,
+    )
+    slope = np.where(positive, 0.5 * np.exp(0.5 * (size**2 - held**2)) / size, normal[:, 1])
+    return scales, np.where(held == scores, slope, 0.0)
+
+
+def _half_normal_size(score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return x > 0 with P(|z| < x) = P(z < score), from the smaller of the two tails."""
+    below = erfinv(ndtr(np.minimum(score, 0.0)))
+    above = erfcinv(ndtr(-np.maximum(score, 0.0)))
+    size: NDArray[np.float64] = np.sqrt(2.0) * np.where(score < 0, below, above)
+    return size
