@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bayeslat.evaluation.metrics import coverage, mape
 
 import bayeslat as bl
+from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.evaluation.metrics import coverage, mape
 from benchmarks.common import RESULTS, data_file, machine, print_table, root, write_json
 
 DONORS = (("a100_sxm", "h100_sxm", "b200_sxm"), ("l40s", "h200_sxm", "gb200"))
@@ -61,8 +62,9 @@ def score_split(
     for gpu in donors:
         test = frame[~trained & (frame["gpu"] == gpu)]
         prediction = posterior.predict(test[seen], gpu=gpu)
-        truth = with_total(test, "true", spec)
-        noisy = with_total(test, "t", spec)
+        entry = bl.load_hardware().resolve(gpu)
+        noisy = measured_latencies(spec, test, entry)
+        truth = measured_latencies(spec, noise_free(test), entry)
         for stage in (*spec.stages, "total"):
             named = {
                 name: prediction.frame[f"{stage}_{name}_ms"].to_numpy()
@@ -82,12 +84,10 @@ def score_split(
     return rows
 
 
-def with_total(rows: pd.DataFrame, prefix: str, spec: Any) -> dict[str, np.ndarray]:
-    """Latencies by stage, and their sum with decode once per output token."""
-    stages = {stage: rows[f"{prefix}_{stage}_ms"].to_numpy() for stage in spec.stages}
-    decode = stages["llm_decode_per_token"] * rows["output_tokens"].to_numpy()
-    others = [stages[stage] for stage in stages if stage != "llm_decode_per_token"]
-    return {**stages, "total": sum(others) + decode}
+def noise_free(rows: pd.DataFrame) -> pd.DataFrame:
+    """Put the noise-free latencies in the place of the measured ones."""
+    names = {f"true_{stage}": f"t_{stage}" for stage in (n[5:] for n in rows if n[:5] == "true_")}
+    return rows.drop(columns=list(names.values())).rename(columns=names)
 
 
 def summarise(scores: pd.DataFrame) -> pd.DataFrame:

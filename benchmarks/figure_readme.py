@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 import bayeslat as bl
+from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.report.figures import predicted_against_measured, save_figure
 from benchmarks.common import root
 
@@ -29,11 +30,8 @@ def main() -> None:
         rows = traces[held_out & (traces["gpu"] == gpu) & (traces["repeat"] == 0)]
         name = gpu if gpu in DONORS else f"{gpu} (data sheet alone)"
         frames[name] = posterior.predict(rows, gpu=gpu).frame
-        frames[name]["t_total_ms"] = sum(
-            rows[stage.column].fillna(0.0)
-            * (rows["output_tokens"] if str(stage.times) == "output_tokens" else 1)
-            for stage in spec.stages.values()
-        )
+        latencies = measured_latencies(spec, rows, bl.load_hardware().resolve(gpu))
+        frames[name]["t_total_ms"] = latencies["total"]
     stages = {name: stage.column for name, stage in spec.stages.items()} | {"total": "t_total_ms"}
     figure = predicted_against_measured(frames, stages, "Latency of unseen configurations")
     save_figure(figure, [root("reports/figures/readme.png")])

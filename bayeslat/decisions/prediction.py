@@ -68,14 +68,14 @@ class Prediction:
             If there is no such stage.
         """
         if stage == TOTAL:
-            return sum(part.times[:, None] * self._run(name) for name, part in self.stages.items())
+            return self._total({name: self._run(name) for name in self.stages})
         self._known(stage)
         return self._run(stage)
 
     def typical(self, stage: str = TOTAL) -> NDArray[np.float64]:
         """Draws without the noise of a run, in ms. Shape (config, draw)."""
         if stage == TOTAL:
-            return sum(part.times[:, None] * part.typical_ms for part in self.stages.values())
+            return self._total({name: part.typical_ms for name, part in self.stages.items()})
         self._known(stage)
         return self.stages[stage].typical_ms
 
@@ -218,6 +218,13 @@ class Prediction:
             )
         zero_shot = np.concatenate([part.zero_shot for part in parts])[order]
         return cls(configs, stages, zero_shot)
+
+    def _total(self, latency: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Add the stages up, each as often as it runs."""
+        total = np.zeros(1)
+        for name, part in self.stages.items():
+            total = total + part.times[:, None] * latency[name]
+        return total
 
     def _run(self, stage: str) -> NDArray[np.float64]:
         part = self.stages[stage]

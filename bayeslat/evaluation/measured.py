@@ -1,0 +1,45 @@
+"""Measured latencies by stage, and the total that they add up to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.decisions.prediction import TOTAL
+from bayeslat.features.hardware import Gpu
+from bayeslat.features.spec import Spec
+
+__all__ = ["measured_latencies"]
+
+
+def measured_latencies(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> dict[str, NDArray[np.float64]]:
+    """Return the latencies of each stage, and their sum.
+
+    Parameters
+    ----------
+    spec : Spec
+    frame : DataFrame, one row a measurement
+        Of one GPU.
+    gpu : Gpu
+
+    Returns
+    -------
+    dict of str to ndarray, shape (config,)
+        In ms. `total` is the sum over stages of `times` x latency; NaN where a stage that runs at
+        least once was not measured.
+    """
+    columns = {name: frame[name].to_numpy() for name in spec.knobs}
+    found: dict[str, NDArray[np.float64]] = {}
+    total = np.zeros(len(frame))
+    for name, stage in spec.stages.items():
+        held = stage.column in frame
+        latency = (
+            frame[stage.column].to_numpy(dtype=float, na_value=np.nan)
+            if held
+            else np.full(len(frame), np.nan)
+        )
+        times = np.broadcast_to(spec.evaluate(stage.times, columns, gpu.fields()), len(frame))
+        total = total + np.where(times == 0, 0.0, times * latency)
+        found[name] = latency
+    return {**found, TOTAL: total}

@@ -1,0 +1,106 @@
+"""Scores of predictions against measurements. What was not measured (NaN) does not count."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["bias", "coverage", "crps", "interval_width", "mae", "mape", "p95_absolute_error", "pit"]
+
+type Values = NDArray[np.float64]
+
+
+def mape(point: Values, measured: Values) -> float:
+    """Mean absolute error over the measured latency, as a fraction: 0.01 is 1 %.
+
+    Parameters
+    ----------
+    point, measured : ndarray, shape (config,)
+        In the same unit.
+
+    Returns
+    -------
+    float
+        NaN when nothing was measured.
+    """
+    return _mean(np.abs(point - measured) / measured)
+
+
+def mae(point: Values, measured: Values) -> float:
+    """Mean absolute error, in the unit of the latencies. Shapes (config,)."""
+    return _mean(np.abs(point - measured))
+
+
+def p95_absolute_error(point: Values, measured: Values) -> float:
+    """95 % quantile of the absolute error, in the unit of the latencies. Shapes (config,)."""
+    error = np.abs(point - measured)
+    held = error[~np.isnan(error)]
+    return float(np.quantile(held, 0.95)) if len(held) else float("nan")
+
+
+def bias(point: Values, measured: Values) -> float:
+    """Median of point / measured - 1: 0.05 says 5 % too slow. Shapes (config,)."""
+    ratio = point / measured - 1.0
+    held = ratio[~np.isnan(ratio)]
+    return float(np.median(held)) if len(held) else float("nan")
+
+
+def coverage(low: Values, high: Values, measured: Values) -> float:
+    """Part of the measurements inside their interval, ends included. Shapes (config,)."""
+    held = ~np.isnan(measured)
+    inside = (low <= measured) & (measured <= high)
+    return float(inside[held].mean()) if held.any() else float("nan")
+
+
+def interval_width(low: Values, high: Values, middle: Values) -> float:
+    """Median of an interval's width over its middle. Shapes (config,)."""
+    return float(np.median((high - low) / middle))
+
+
+def crps(draws: Values, measured: Values) -> Values:
+    """Continuous ranked probability score of each config, in the unit of the latencies.
+
+    E|X - y| - E|X - X'| / 2 with the second mean over distinct pairs of draws, which is unbiased
+    for the score of the distribution behind them (Gneiting and Raftery 2007, eq. 21; Ferro 2014).
+
+    Parameters
+    ----------
+    draws : ndarray, shape (config, draw)
+    measured : ndarray, shape (config,)
+
+    Returns
+    -------
+    ndarray, shape (config,)
+        NaN where nothing was measured.
+    """
+    count = draws.shape[1]
+    ordered = np.sort(draws, axis=1)
+    # Sum over pairs of |x_i - x_j|, from the ranks.
+    rank = 2.0 * np.arange(count) - (count - 1)
+    spread = (ordered @ rank) / (count * (count - 1) / 2)
+    score: Values = np.abs(draws - measured[:, None]).mean(axis=1) - 0.5 * spread
+    return score
+
+
+def pit(draws: Values, measured: Values) -> Values:
+    """Part of the draws below each measurement: uniform when predictions are calibrated.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (config, draw)
+    measured : ndarray, shape (config,)
+
+    Returns
+    -------
+    ndarray, shape (config,)
+        In (0, 1); NaN where nothing was measured.
+    """
+    below = (draws < measured[:, None]).sum(axis=1)
+    place: Values = (below + 0.5) / (draws.shape[1] + 1)
+    return np.where(np.isnan(measured), np.nan, place)
+
+
+def _mean(values: Values) -> float:
+    """Mean of what is not NaN."""
+    held = values[~np.isnan(values)]
+    return float(held.mean()) if len(held) else float("nan")
