@@ -61,7 +61,8 @@ print(json.dumps({
     "prepare_s": seconds["plan_fit"] + seconds["prepare_stage"],
     "sampling_s": seconds.get("sample_nuts", 0.0) + seconds.get("sample_laplace", 0.0),
     "diagnose_s": seconds["diagnose"],
-    "rhat": max(s.rhat[0] for s in stages), "ess": min(min(s.ess_bulk[0], s.ess_tail[0]) for s in stages),
+    "rhat": max(s.rhat[0] for s in stages),
+    "ess": min(min(s.ess_bulk[0], s.ess_tail[0]) for s in stages),
     "divergences": sum(s.divergences for s in stages), "converged": posterior.diagnostics.converged,
     "rows": len(frame),
 }))

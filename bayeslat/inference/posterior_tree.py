@@ -23,7 +23,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics, StageDiagnostics
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.model.groups import GroupTree, Level, grow_tree
-from bayeslat.model.priors import feature_priors, scale_layout
+from bayeslat.model.priors import stage_features, stage_scales
 from bayeslat.model.problem import StageProblem
 from bayeslat.model.statistics import Statistics
 
@@ -133,17 +133,15 @@ def _posterior(data: PosteriorData) -> xr.Dataset:
     problem = next(iter(parts.values())).problem
     tree, layout = problem.tree, problem.layout
     effects = _chained(data, np.concatenate([p.effects for p in parts.values()], axis=2))
-    gpus = _nodes(tree, "gpu")
+    gpus = tree.gpus
     variables: Variables = {
         "shared_effect": ((*_DRAWN, "feature"), effects[:, :, -1]),
         "gpu_effect": ((*_DRAWN, "gpu", "feature"), effects[:, :, gpus]),
     }
-    for level in ("family", "stack"):
-        if len(nodes := _nodes(tree, level)):
-            variables[f"{level}_effect"] = (
-                (*_DRAWN, level, "feature"),
-                effects[:, :, nodes],
-            )
+    above_and_below = {"family": tree.nodes(Level.FAMILY), "stack": tree.nodes(Level.STACK)}
+    for level, nodes in above_and_below.items():
+        if len(nodes):
+            variables[f"{level}_effect"] = ((*_DRAWN, level, "feature"), effects[:, :, nodes])
     log = np.concatenate(
         [p.shared_efficiency + p.effects[:, gpus, : p.terms] for p in parts.values()], axis=2
     )
@@ -160,8 +158,7 @@ def _posterior(data: PosteriorData) -> xr.Dataset:
             f"{s}/{kind}" for s, p in parts.items() for kind in p.problem.layout.shared_names
         ],
         "gpu": [tree.names[node] for node in gpus],
-        "family": [tree.names[node] for node in _nodes(tree, "family")],
-        "stack": [tree.names[node] for node in _nodes(tree, "stack")],
+        **{level: [tree.names[node] for node in at] for level, at in above_and_below.items()},
         "stage": list(parts),
         "group": list(layout.groups),
     }
@@ -252,16 +249,13 @@ def _read_stage(
         watched=tuple(text["watched"]),
         tasks=tuple(text["tasks"]),
     )
-    terms = spec.stages[stage].physics
-    kinds = [term.kind.value for term in terms.values()]
-    priors = [spec.priors[term.kind] for term in terms.values()]
     problem = StageProblem(
         statistics=Statistics(
             *(stored[name].to_numpy() for name in ("gram", "moment", "square", "rows"))
         ),
         tree=tree,
-        features=feature_priors(list(terms), kinds, priors, basis),
-        layout=scale_layout(kinds, priors, basis, groups, tree),
+        features=stage_features(spec, stage, basis),
+        layout=stage_scales(spec, stage, basis, groups, tree),
     )
     departure = stored["departure"].to_numpy()
 
@@ -308,16 +302,6 @@ def _read_diagnostics(text: str) -> Diagnostics:
     for stage in stages:
         stage |= {name: tuple(value) for name, value in stage.items() if isinstance(value, list)}
     return Diagnostics(tuple(StageDiagnostics(**stage) for stage in stages))
-
-
-def _nodes(tree: GroupTree, level: str) -> NDArray[np.int64]:
-    """Positions of the stacks, the GPUs (with relatives or without) or the families."""
-    levels = {
-        "stack": (Level.STACK,),
-        "gpu": (Level.GPU, Level.MEMBER),
-        "family": (Level.FAMILY,),
-    }
-    return np.flatnonzero(np.isin(tree.level, levels[level]))
 
 
 def _chained(data: PosteriorData, draws: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.inference.anchor import Anchor
 from bayeslat.inference.plan import FitPlan
-from bayeslat.inference.regression import stage_priors, stage_regression
-from bayeslat.model.priors import scale_layout
+from bayeslat.inference.regression import stage_regression
+from bayeslat.model.priors import stage_scales
 from bayeslat.model.problem import StageProblem
 from bayeslat.model.statistics import stack_statistics, summarise
 
@@ -58,13 +58,11 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
         If the physics has no reachable mode.
     """
     rows = stage_regression(plan, stage)
-    terms = plan.spec.stages[stage].physics
-    kinds = [term.kind.value for term in terms.values()]
     parts = [summarise(z, y) for z, y in zip(rows.designs, rows.responses, strict=True)]
     problem = StageProblem(
         statistics=stack_statistics(parts),
         tree=plan.tree,
         features=rows.features,
-        layout=scale_layout(kinds, stage_priors(plan, stage), rows.basis, plan.groups, plan.tree),
+        layout=stage_scales(plan.spec, stage, rows.basis, plan.groups, plan.tree),
     )
     return PreparedStage(problem, rows.basis, rows.anchor, rows.projection, rows.noise_dof)

@@ -21,10 +21,10 @@ from bayeslat.features.terms import KindPrior
 from bayeslat.inference.anchor import Anchor, find_anchor
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.robust import robustify
-from bayeslat.model.priors import feature_priors
+from bayeslat.model.priors import stage_features, stage_priors
 from bayeslat.model.problem import FeaturePriors
 
-__all__ = ["StageRegression", "stage_priors", "stage_regression"]
+__all__ = ["StageRegression", "stage_regression"]
 
 _PILOT_SD = 0.3  # of effects in the pilot fits that only find outliers
 
@@ -80,9 +80,8 @@ def stage_regression(plan: FitPlan, stage: str) -> StageRegression:
             f"stage {stage!r}: column {plan.spec.stages[stage].column!r} holds no latency of the "
             "chosen GPUs. Measure the stage, or take it out of the spec."
         )
-    priors = stage_priors(plan, stage)
     of_gpu = [[g for g, (gpu, _) in enumerate(plan.groups) if gpu == name] for name in plan.gpus]
-    anchor = _anchor(rows, of_gpu, priors)
+    anchor = _anchor(rows, of_gpu, stage_priors(plan.spec, stage))
     basis = _basis(plan, stage, [inputs for inputs, _ in rows])
     points = [
         linearise(
@@ -97,18 +96,11 @@ def stage_regression(plan: FitPlan, stage: str) -> StageRegression:
         at = plan.gpus.index(gpu)
         pairs.append(_log_linear(points[at], anchor.departure[at], *row, basis))
     designs = tuple(design for design, _ in pairs)
-    terms = plan.spec.stages[stage].physics
-    kinds = [term.kind.value for term in terms.values()]
-    features = feature_priors(list(terms), kinds, priors, basis)
+    features = stage_features(plan.spec, stage, basis)
     pilot_sd = np.where(np.isnan(features.shared_sd), _PILOT_SD * features.multiplier, _PILOT_SD)
     calm = robustify(designs, [response for _, response in pairs], pilot_sd)
     projection = np.array([point.projection for point in points])
     return StageRegression(designs, calm.response, features, basis, anchor, projection, calm.dof)
-
-
-def stage_priors(plan: FitPlan, stage: str) -> list[KindPrior]:
-    """Return the prior of each physics term of a stage."""
-    return [plan.spec.priors[term.kind] for term in plan.spec.stages[stage].physics.values()]
 
 
 def _measured(plan: FitPlan, stage: str, group: int) -> tuple[StageInputs, NDArray[np.float64]]:

@@ -59,6 +59,15 @@ class GroupTree:
         """Whether any GPU was measured under several stacks."""
         return bool(np.any(self.level == Level.STACK))
 
+    def nodes(self, *levels: Level) -> NDArray[np.int64]:
+        """Return the positions of the nodes at some levels."""
+        return np.flatnonzero(np.isin(self.level, levels))
+
+    @property
+    def gpus(self) -> NDArray[np.int64]:
+        """Positions of the GPUs, with relatives or without."""
+        return self.nodes(Level.GPU, Level.MEMBER)
+
     def index(self, name: str) -> int:
         """Return the node called `name`."""
         return self.names.index(name)

@@ -7,12 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from bayeslat.features.residual import ResidualBasis
+from bayeslat.features.spec import Spec
 from bayeslat.features.terms import KindPrior
 from bayeslat.model.groups import GroupTree
 from bayeslat.model.problem import FeaturePriors
 from bayeslat.model.scales import ScaleLayout
 
-__all__ = ["RESIDUAL_OFFSET_SCALE", "RESIDUAL_SHARED_SCALE", "feature_priors", "scale_layout"]
+__all__ = [
+    "RESIDUAL_OFFSET_SCALE",
+    "RESIDUAL_SHARED_SCALE",
+    "feature_priors",
+    "scale_layout",
+    "stage_features",
+    "stage_priors",
+    "stage_scales",
+]
 
 RESIDUAL_OFFSET_SCALE = 0.04
 """How far GPUs' smooth corrections differ, per half range of a feature: a few percent."""
@@ -42,6 +51,57 @@ def feature_priors(
         multiplier=np.concatenate([np.ones(len(terms)), basis.multiplier]),
         shared_sd=np.array([prior.shared_sd for prior in priors] + [np.nan] * columns),
     )
+
+
+def stage_features(spec: Spec, stage: str, basis: ResidualBasis) -> FeaturePriors:
+    """Lay out a stage's features and their priors.
+
+    Parameters
+    ----------
+    spec : Spec
+    stage : str
+    basis : ResidualBasis
+
+    Returns
+    -------
+    FeaturePriors
+    """
+    terms = spec.stages[stage].physics
+    return feature_priors(list(terms), _kinds(spec, stage), stage_priors(spec, stage), basis)
+
+
+def stage_scales(
+    spec: Spec,
+    stage: str,
+    basis: ResidualBasis,
+    groups: Sequence[tuple[str, str]],
+    tree: GroupTree,
+) -> ScaleLayout:
+    """Lay out a stage's scales and their priors.
+
+    Parameters
+    ----------
+    spec : Spec
+    stage : str
+    basis : ResidualBasis
+    groups : sequence of (gpu, stack)
+    tree : GroupTree
+
+    Returns
+    -------
+    ScaleLayout
+    """
+    return scale_layout(_kinds(spec, stage), stage_priors(spec, stage), basis, groups, tree)
+
+
+def stage_priors(spec: Spec, stage: str) -> list[KindPrior]:
+    """Return the prior of each physics term of a stage."""
+    return [spec.priors[term.kind] for term in spec.stages[stage].physics.values()]
+
+
+def _kinds(spec: Spec, stage: str) -> list[str]:
+    """Kind of each physics term of a stage."""
+    return [term.kind.value for term in spec.stages[stage].physics.values()]
 
 
 def scale_layout(

@@ -1,0 +1,162 @@
+"""Ranges of knobs, and configurations drawn from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import qmc
+
+from bayeslat.errors import InputError
+
+__all__ = ["KnobRange", "parse_knob", "sample_configs"]
+
+_FORMS = "name=low:high, name=low:high:log, or name=a,b,c"
+
+
+@dataclass(frozen=True)
+class KnobRange:
+    """Values that a knob may take: some that are listed, or all between two.
+
+    Attributes
+    ----------
+    name : str
+    values : tuple of float or str
+        The listed values; empty for a range between two.
+    low, high : float
+        Ends of the range, both included.
+    log : bool
+        Whether the knob is drawn evenly in its log.
+    whole : bool
+        Whether it is a whole number: both ends are.
+    """
+
+    name: str
+    values: tuple[float | str, ...] = ()
+    low: float = math.nan
+    high: float = math.nan
+    log: bool = False
+    whole: bool = False
+
+    def at(self, places: NDArray[np.float64]) -> NDArray[Any]:
+        """Return the values at places in [0, 1). Shape (config,)."""
+        if self.values:
+            chosen = np.minimum((places * len(self.values)).astype(int), len(self.values) - 1)
+            return np.take(np.array(self.values), chosen)
+        # A whole number stands for all that round to it.
+        low, high = self.low - 0.5 * self.whole, self.high + 0.5 * self.whole
+        drawn = low * (high / low) ** places if self.log else low + places * (high - low)
+        if not self.whole:
+            return np.asarray(drawn)
+        return np.clip(np.round(drawn), self.low, self.high).astype(np.int64)
+
+
+def parse_knob(text: str) -> KnobRange:
+    """Read a range as the command line has it.
+
+    Parameters
+    ----------
+    text : str
+        `batch_size=1:64`, `context=128:8192:log`, `top_k=1,2,4,8` or `task=qa,captioning`.
+
+    Returns
+    -------
+    KnobRange
+
+    Raises
+    ------
+    InputError
+        If the text is of none of these forms, or the range is empty.
+    """
+    name, sign, rest = (part.strip() for part in text.partition("="))
+    if not sign or not name or not rest:
+        raise InputError(f"knob range {text!r}: write {_FORMS}")
+    if ":" not in rest:
+        return KnobRange(name, values=_listed(text, rest))
+    low, high, *more = rest.split(":")
+    if more not in ([], ["log"]):
+        raise InputError(f"knob range {text!r}: write {_FORMS}")
+    ends = (_number(text, low), _number(text, high))
+    log, whole = bool(more), all(isinstance(end, int) for end in ends)
+    if ends[0] >= ends[1]:
+        raise InputError(f"knob range {text!r}: the low end must be below the high end")
+    if log and ends[0] <= 0:
+        raise InputError(f"knob range {text!r}: a range in logs must start above 0")
+    return KnobRange(name, low=ends[0], high=ends[1], log=log, whole=whole)
+
+
+def sample_configs(ranges: Sequence[KnobRange], n: int, seed: int) -> pd.DataFrame:
+    """Draw configurations that fill the ranges evenly: a scrambled Sobol sequence.
+
+    Parameters
+    ----------
+    ranges : sequence of KnobRange
+        One a knob.
+    n : int
+        Number of configurations.
+    seed : int
+
+    Returns
+    -------
+    DataFrame, one row a config
+        Distinct rows as far as the ranges have as many.
+
+    Raises
+    ------
+    InputError
+        If n is not positive, or a knob has two ranges.
+    """
+    names = [each.name for each in ranges]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"knob {', '.join(twice)}: has two ranges; give one")
+    if n < 1:
+        raise InputError(f"n is {n}; it must be at least 1")
+    sobol = qmc.Sobol(len(ranges), rng=np.random.default_rng(seed))
+    # Whole powers of two keep the sequence balanced; twice as many leave room for doubles.
+    places = sobol.random_base2(max(math.ceil(math.log2(n)) + 1, 1))
+    drawn = pd.DataFrame(
+        {each.name: each.at(column) for each, column in zip(ranges, places.T, strict=True)}
+    )
+    return (
+        pd.concat([drawn[~drawn.duplicated()], drawn[drawn.duplicated()]])
+        .head(n)
+        .reset_index(drop=True)
+    )
+
+
+def _listed(text: str, rest: str) -> tuple[float | str, ...]:
+    """Read listed values: numbers if all are."""
+    words = [word.strip() for word in rest.split(",")]
+    if not all(words):
+        raise InputError(f"knob range {text!r}: a value is empty; write {_FORMS}")
+    try:
+        return tuple(_number(text, word) for word in words)
+    except InputError:
+        if any(_looks_numeric(word) for word in words):
+            raise
+        return tuple(words)
+
+
+def _number(text: str, word: str) -> float:
+    """Read a finite number; a whole one stays an int."""
+    try:
+        return int(word)
+    except ValueError:
+        pass
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"knob range {text!r}: {word!r} is not a finite number")
+    return value
+
+
+def _looks_numeric(word: str) -> bool:
+    return word[0].isdigit() or word[0] in "+-."
