@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,19 +49,35 @@ def make_case(
     kinds: Sequence[str] = ("launch", "bytes"),
     degree: int = 2,
     tasks: Sequence[str] = (),
-    rows: int = 40,
+    rows: int | Sequence[int] = 40,
     scales: NDArray[np.float64] | None = None,
 ) -> Case:
-    """Draw designs, then a truth and rows from the model, all from one seed."""
+    """Draw designs, then a truth and rows from the model, all from one seed.
+
+    Parameters
+    ----------
+    seed : int
+    families : mapping of GPU to family
+    groups : sequence of (gpu, stack), optional
+        One a GPU by default.
+    kinds : sequence of str, shape (term,)
+    degree : int
+        Of the residual, a polynomial in one feature; 0 for none.
+    tasks : sequence of str
+    rows : int, or one a group
+    scales : ndarray, shape (scale,), optional
+        The truth; drawn from its prior by default.
+    """
     rng = np.random.default_rng(seed)
     groups = tuple(groups or lone_groups(families))
+    counts = [rows] * len(groups) if isinstance(rows, int) else rows
     terms = tuple(f"{kind}_{i}" for i, kind in enumerate(kinds))
     priors = [DEFAULT_PRIORS[TermKind(kind)] for kind in kinds]
     tree = grow_tree(groups, families)
     basis = span_basis(["size"], degree, np.array([[-1.0], [1.0]]), tasks=tasks)
-    designs = tuple(_design(rng, rows, len(kinds), basis, tasks) for _ in groups)
+    designs = tuple(_design(rng, count, len(kinds), basis, tasks) for count in counts)
     problem = StageProblem(
-        statistics=stack_statistics([summarise(z, np.zeros(rows)) for z in designs]),
+        statistics=stack_statistics([summarise(z, np.zeros(len(z))) for z in designs]),
         tree=tree,
         features=feature_priors(terms, kinds, priors, basis),
         layout=scale_layout(kinds, priors, basis, groups, tree),
@@ -133,3 +150,16 @@ def noise_sd(problem: StageProblem, scales: NDArray[np.float64]) -> NDArray[np.f
     """Noise of each group's rows. Shape (group,)."""
     named = problem.layout.name_draws(scales)
     return named["noise"] * named["noise_ratio"]
+
+
+CASES: Mapping[str, Mapping[str, Any]] = {
+    "one GPU": {"families": {"a": "north"}},
+    "lone GPUs": {"families": LONE},
+    "family": {"families": KIN},
+    "family and stacks": {"families": KIN, "groups": GROUPS},
+    "two families": {"families": {"a": "north", "b": "south", "c": "north", "d": "south"}},
+    "tasks": {"families": KIN, "tasks": ("chat", "code"), "degree": 1},
+    "no residual": {"families": LONE, "degree": 0, "kinds": ("launch", "flops", "flops")},
+    "few rows and none": {"families": KIN, "rows": (0, 3, 40)},
+}
+"""Every shape that a stage's problem takes: arguments of `make_case`."""

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bayeslat.model.statistics import Statistics, stack_statistics, summarise
+
+
+@pytest.fixture
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(7)
+    return rng.standard_normal((50, 3)), rng.standard_normal(50)
+
+
+def same(left: Statistics, right: Statistics) -> None:
+    for name in ("gram", "moment", "square", "rows"):
+        np.testing.assert_allclose(getattr(left, name), getattr(right, name), rtol=1e-12)
+
+
+def test_they_hold_the_squared_error_of_any_effect(rows) -> None:  # type: ignore[no-untyped-def]
+    design, response = rows
+    kept = summarise(design, response)
+    for effect in np.random.default_rng(8).standard_normal((5, 3)):
+        error = kept.square[0] - 2 * effect @ kept.moment[0] + effect @ kept.gram[0] @ effect
+        assert error == pytest.approx(np.sum((response - design @ effect) ** 2))
+    assert kept.rows.tolist() == [50.0]
+
+
+def test_they_add_up_over_rows(rows) -> None:  # type: ignore[no-untyped-def]
+    design, response = rows
+    parts = summarise(design[:13], response[:13]) + summarise(design[13:], response[13:])
+    same(parts, summarise(design, response))
+
+
+def test_groups_stand_side_by_side_in_order(rows) -> None:  # type: ignore[no-untyped-def]
+    design, response = rows
+    parts = [summarise(design[:4], response[:4]), summarise(design[4:], response[4:])]
+    both = stack_statistics(parts)
+    assert both.gram.shape == (2, 3, 3)
+    assert both.rows.tolist() == [4.0, 46.0]
+    np.testing.assert_array_equal(both.moment, [part.moment[0] for part in parts])
+
+
+def test_no_rows_say_nothing() -> None:
+    none = summarise(np.empty((0, 2)), np.empty(0))
+    assert none.rows.tolist() == [0.0]
+    assert not none.gram.any()
+    assert none.square.tolist() == [0.0]
