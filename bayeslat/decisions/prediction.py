@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
 
-__all__ = ["QUANTILES", "TOTAL", "Prediction", "StagePrediction"]
+__all__ = ["TOTAL", "Prediction", "StagePrediction"]
 
 TOTAL = "total"
-QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q95": 0.95}
+_BLOCK = 256  # configs
 _NOISE_REPEATS = 8  # for p_exceed: each draw with as many draws' noise
 
 
@@ -41,6 +43,17 @@ class StagePrediction:
     times: NDArray[np.float64]
     excess: NDArray[np.float64]
     coordinates: tuple[str, ...]
+
+    def rows(self, rows: slice) -> StagePrediction:
+        """Return the prediction of some of the configs."""
+        shared = len(self.log_noise) == 1
+        return StagePrediction(
+            typical_ms=self.typical_ms[rows],
+            log_noise=self.log_noise if shared else self.log_noise[rows],
+            times=self.times[rows],
+            excess=self.excess[rows],
+            coordinates=self.coordinates,
+        )
 
 
 @dataclass(frozen=True)
@@ -100,6 +113,9 @@ class Prediction:
             raise InputError(f"budget_ms is {budget_ms}; it must be a positive number of ms")
         if stage != TOTAL:
             self._known(stage)
+        return np.concatenate([part._p_exceed(budget_ms, stage) for part in self._blocks()])
+
+    def _p_exceed(self, budget_ms: float, stage: str) -> NDArray[np.float64]:
         parts = self.stages if stage == TOTAL else {stage: self.stages[stage]}
         over = np.zeros(len(self.configs))
         rng = np.random.default_rng(0)
@@ -108,7 +124,7 @@ class Prediction:
             for part in parts.values():
                 noise = np.exp(part.log_noise[:, rng.permutation(part.log_noise.shape[1])])
                 weight = part.times[:, None] if stage == TOTAL else 1.0
-                latency = latency + weight * part.typical_ms * noise
+                latency = latency + (weight * noise) * part.typical_ms
             over += (latency > budget_ms).mean(axis=1)
         return over / _NOISE_REPEATS
 
@@ -164,15 +180,10 @@ class Prediction:
 
         Further columns: `extrapolates`, `extrapolates_in` and `zero_shot`.
         """
-        columns: dict[str, object] = {}
-        for stage in (*self.stages, TOTAL):
-            summary = summarise_draws(self.draws(stage))
-            epistemic, aleatoric = self.variance_ms2(stage)
-            summary["epistemic_sd"], summary["aleatoric_sd"] = (
-                np.sqrt(epistemic),
-                np.sqrt(aleatoric),
-            )
-            columns |= {f"{stage}_{name}_ms": values for name, values in summary.items()}
+        blocks = [part._summary() for part in self._blocks()]
+        columns: dict[str, Any] = {
+            name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]
+        }
         columns["extrapolates"] = self.extrapolates
         columns["extrapolates_in"] = self.left_range
         columns["zero_shot"] = self.zero_shot
@@ -219,6 +230,26 @@ class Prediction:
         zero_shot = np.concatenate([part.zero_shot for part in parts])[order]
         return cls(configs, stages, zero_shot)
 
+    def _summary(self) -> dict[str, NDArray[np.float64]]:
+        """Numbers of every stage and the total, by column."""
+        columns: dict[str, NDArray[np.float64]] = {}
+        for stage in (*self.stages, TOTAL):
+            summary = summarise_draws(self.draws(stage))
+            epistemic, aleatoric = self.variance_ms2(stage)
+            summary["epistemic_sd"], summary["aleatoric_sd"] = (
+                np.sqrt(epistemic),
+                np.sqrt(aleatoric),
+            )
+            columns |= {f"{stage}_{name}_ms": values for name, values in summary.items()}
+        return columns
+
+    def _blocks(self) -> Iterator[Prediction]:
+        """Split the configs into blocks whose draws stay in a CPU's cache."""
+        for start in range(0, len(self.configs), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            stages = {name: part.rows(rows) for name, part in self.stages.items()}
+            yield Prediction(self.configs.iloc[rows], stages, self.zero_shot[rows])
+
     def _total(self, latency: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         """Add the stages up, each as often as it runs."""
         total = np.zeros(1)
@@ -235,39 +266,3 @@ class Prediction:
             raise InputError(
                 f"no stage {stage!r}; the posterior has {', '.join(self.stages)} and total"
             )
-
-
-def summarise_draws(draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Point, mean, sd and quantiles of each config's draws.
-
-    The point minimises the expected relative error E|t - p| / t, the one that MAPE scores: the
-    median of the draws weighted by 1 / t (Gneiting 2011, section 2.3). The mean of 1 / t is
-    infinite when the lower tail of log t is heavy, so no weight exceeds that of the 5 % quantile.
-
-    Parameters
-    ----------
-    draws : ndarray, shape (config, draw)
-        In ms.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (config,)
-        `point`, `mean`, `sd`, `q05`, `q25`, `q50`, `q75`, `q95`, in ms.
-    """
-    ordered = np.sort(draws, axis=1)
-    count = ordered.shape[1]
-    least = ordered[:, [round(QUANTILES["q05"] * (count - 1))]]
-    weight = np.cumsum(1 / np.maximum(ordered, least), axis=1)
-    middle = np.argmax(weight >= 0.5 * weight[:, -1:], axis=1)
-    summary = {
-        "point": ordered[np.arange(len(ordered)), middle],
-        "mean": ordered.mean(axis=1),
-        "sd": ordered.std(axis=1),
-    }
-    for name, level in QUANTILES.items():
-        place = level * count - 0.5  # draws stand for the middles of equally likely strata
-        low = int(np.clip(np.floor(place), 0, count - 1))
-        high = min(low + 1, count - 1)
-        step = np.clip(place - low, 0.0, 1.0)
-        summary[name] = ordered[:, low] + step * (ordered[:, high] - ordered[:, low])
-    return summary

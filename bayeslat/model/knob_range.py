@@ -47,7 +47,8 @@ class KnobRange:
         """Return the values at places in [0, 1). Shape (config,)."""
         if self.values:
             chosen = np.minimum((places * len(self.values)).astype(int), len(self.values) - 1)
-            return np.take(np.array(self.values), chosen)
+            listed: NDArray[Any] = np.array(self.values)[chosen]
+            return listed
         # A whole number stands for all that round to it.
         low, high = self.low - 0.5 * self.whole, self.high + 0.5 * self.whole
         drawn = low * (high / low) ** places if self.log else low + places * (high - low)
