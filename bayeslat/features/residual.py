@@ -51,7 +51,7 @@ class ResidualBasis:
         rows = [power * row for power in range(1, self.degree + 1) for row in unit]
         if self.degree >= 2:
             rows += [unit[i] + unit[j] for i, j in combinations(range(len(unit)), 2)]
-        return np.array(rows, dtype=np.int64).reshape(-1, len(self.features))
+        return np.array(rows, dtype=np.int64).reshape(len(rows), len(self.features))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
