@@ -104,18 +104,18 @@ def _predict_stage(
     centre = log_ms - design[:, : part.terms] @ view.departure
     drawn = centre[:, None] + design @ view.effects[kept].T
     excess = part.basis.excess(inputs.raw)
+    # The slopes come last, and the noise is drawn whether or not it is used: a config's draws do
+    # not depend on the other configs, nor on what is asked of it.
+    noise = view.noise_sd[kept] * _stratified_noise(len(kept), part.noise_dof, rng)
     out = np.flatnonzero(excess.any(axis=1))
     if len(out):
         slopes = _slope_sd(part)[kept] * rng.standard_normal((excess.shape[1], len(kept)))
         drawn[out] += excess[out] @ slopes
-    noise = np.zeros(len(kept))
-    if of == "run":
-        noise = view.noise_sd[kept] * _stratified_noise(len(kept), part.noise_dof, rng)
     columns = {name: configs[name].to_numpy() for name in data.spec.knobs}
     times = data.spec.evaluate(data.spec.stages[stage].times, columns, gpu.fields())
     return StagePrediction(
         typical_ms=np.exp(drawn),
-        log_noise=noise[None, :],
+        log_noise=noise[None, :] * (of == "run"),
         times=np.broadcast_to(times, len(configs)),
         excess=excess,
         coordinates=part.basis.features + part.basis.watched,

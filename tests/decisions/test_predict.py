@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslat.decisions.predict import predict
+from bayeslat.decisions.prediction import Prediction
+from bayeslat.errors import InputError
+from bayeslat.features.hardware import load_hardware
+from tests.posteriors import make_configs, make_data, make_frame
+
+pytestmark = pytest.mark.xdist_group("small posterior")
+
+
+def ask(configs: pd.DataFrame, gpu: str = "a100_sxm", **options: object) -> Prediction:
+    return predict(make_data(), configs, load_hardware().resolve(gpu), **options)  # type: ignore[arg-type]
+
+
+def width(prediction: Prediction, stage: str = "total") -> np.ndarray:
+    frame = prediction.frame
+    return (frame[f"{stage}_q95_ms"] / frame[f"{stage}_q05_ms"]).to_numpy()
+
+
+def test_rows_keep_their_order_index_and_columns() -> None:
+    configs = make_configs(12).assign(note=list("abcdefghijkl")).sample(frac=1, random_state=1)
+    frame = ask(configs).frame
+    pd.testing.assert_frame_equal(frame[list(configs.columns)], configs)
+    assert {"prefill_point_ms", "decode_q95_ms", "total_sd_ms", "extrapolates", "zero_shot"} <= set(
+        frame
+    )
+
+
+def test_a_config_is_predicted_alone_as_in_a_table() -> None:
+    configs = make_configs(9)
+    table, alone = ask(configs), ask(configs.iloc[[4]])
+    np.testing.assert_allclose(alone.draws(), table.draws()[[4]], rtol=1e-12)
+
+
+def test_the_seed_alone_decides() -> None:
+    configs = make_configs(4)
+    np.testing.assert_array_equal(ask(configs, seed=3).draws(), ask(configs, seed=3).draws())
+    assert (ask(configs, seed=3).draws() != ask(configs, seed=4).draws()).any()
+
+
+def test_predictions_meet_the_rows_that_were_fitted() -> None:
+    rows = make_frame().query("gpu == 'h100_sxm'")
+    frame = ask(rows, "h100_sxm").frame
+    ratio = frame["prefill_point_ms"] / rows["t_prefill_ms"]
+    assert (
+        abs(np.log(ratio)).median()
+        < 3 * frame["prefill_aleatoric_sd_ms"].div(frame["prefill_mean_ms"]).median()
+    )
+    inside = rows["t_prefill_ms"].between(frame["prefill_q05_ms"], frame["prefill_q95_ms"])
+    assert inside.mean() > 0.75  # of 40 rows: 0.9 less 3 standard errors
+
+
+def test_a_typical_run_is_surer_than_the_next_one() -> None:
+    configs = make_configs(10)
+    assert np.all(width(ask(configs, of="typical")) < width(ask(configs)))
+    np.testing.assert_array_equal(
+        ask(configs, of="typical").draws(), ask(configs, of="typical").typical()
+    )
+
+
+def test_beyond_the_range_intervals_widen_and_features_are_named() -> None:
+    low, high = make_frame()["context"].min(), make_frame()["context"].max()
+    configs = pd.DataFrame(
+        {"batch_size": 4, "context": [low, high, 4 * high, 64 * high], "output_tokens": 9}
+    )
+    prediction = ask(configs)
+    assert prediction.frame["extrapolates"].tolist() == [False, False, True, True]
+    assert prediction.frame["extrapolates_in"].tolist()[:2] == ["", ""]
+    assert "prefill: log(context)" in prediction.frame["extrapolates_in"].iloc[2]
+    assert "decode: context" in prediction.frame["extrapolates_in"].iloc[2]
+    wide = width(prediction, "prefill")
+    assert wide[1] < wide[2] < wide[3]
+
+
+def test_a_gpu_known_by_its_data_sheet_alone() -> None:
+    configs = make_configs(10)
+    known, relative, stranger = (ask(configs, gpu) for gpu in ("h100_sxm", "gh200", "l40s"))
+    assert not known.zero_shot.any()
+    assert relative.zero_shot.all()
+    assert stranger.zero_shot.all()
+    assert np.median(width(known)) < min(np.median(width(relative)), np.median(width(stranger)))
+
+
+def test_an_unseen_stack_is_a_new_group() -> None:
+    data, gpu = make_data(stacks=("v1", "v2")), load_hardware().resolve("a100_sxm")
+    configs = make_configs(8)
+    seen, unseen = (predict(data, configs, gpu, stack=stack) for stack in ("v1", "v3"))
+    assert not seen.zero_shot.any()
+    assert unseen.zero_shot.all()
+    assert np.median(width(seen)) < np.median(width(unseen))
+
+
+def test_stacks_of_a_column_are_predicted_each_by_itself() -> None:
+    data, gpu = make_data(stacks=("v1", "v2")), load_hardware().resolve("a100_sxm")
+    configs = make_configs(6)
+    mixed = predict(data, configs.assign(stack=["v1", "v2"] * 3), gpu).frame
+    for stack, rows in (("v1", [0, 2, 4]), ("v2", [1, 3, 5])):
+        alone = predict(data, configs.iloc[rows], gpu, stack=stack).frame
+        np.testing.assert_array_equal(mixed["total_q50_ms"].iloc[rows], alone["total_q50_ms"])
+
+
+def test_tasks_change_predictions() -> None:
+    data, gpu = make_data(tasks=("qa", "captioning")), load_hardware().resolve("a100_sxm")
+    configs = make_configs(5)
+    drawn = [
+        predict(data, configs.assign(task=task), gpu).typical() for task in ("qa", "captioning")
+    ]
+    assert (drawn[0] != drawn[1]).any()
+
+
+def test_every_fault_of_the_configs_is_told_at_once() -> None:
+    configs = make_configs(4).assign(context=[1.0, np.nan, 3.0, np.inf]).drop(columns="batch_size")
+    with pytest.raises(InputError) as caught:
+        ask(configs)
+    message = str(caught.value)
+    assert "knob 'batch_size' is missing" in message
+    assert "knob 'context' is not a finite number at row 2 and 1 more" in message
+
+
+def test_no_config_is_an_error() -> None:
+    with pytest.raises(InputError, match="there is no row"):
+        ask(make_configs(4).head(0))
+
+
+def test_of_has_two_values() -> None:
+    with pytest.raises(InputError, match="of is 'mean'; it must be run or typical"):
+        ask(make_configs(1), of="mean")

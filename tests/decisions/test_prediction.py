@@ -1,0 +1,111 @@
+"""Predictions made by hand, whose probabilities and variances are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from bayeslat.decisions.prediction import Prediction, StagePrediction
+from bayeslat.errors import InputError
+
+EPISTEMIC, NOISE = 0.2, 0.1  # sds of log latency
+DRAWS = 4001
+
+
+def lognormal_stage(medians: list[float], times: float = 1.0, shift: int = 0) -> StagePrediction:
+    """Latencies whose log is normal; the strata make quantiles nearly exact."""
+    standard = norm.ppf((np.arange(DRAWS) + 0.5) / DRAWS)
+    rng = np.random.default_rng(shift)
+    return StagePrediction(
+        typical_ms=np.array(medians)[:, None] * np.exp(EPISTEMIC * rng.permutation(standard)),
+        log_noise=(NOISE * rng.permutation(standard))[None],
+        times=np.full(len(medians), times),
+        excess=np.zeros((len(medians), 1)),
+        coordinates=("log(size)",),
+    )
+
+
+@pytest.fixture
+def prediction() -> Prediction:
+    stages = {
+        "prefill": lognormal_stage([10.0, 40.0]),
+        "decode": lognormal_stage([1.0, 2.0], 50, 1),
+    }
+    return Prediction(pd.DataFrame({"size": [1, 2]}), stages, np.zeros(2, dtype=bool))
+
+
+@pytest.mark.parametrize("budget_ms", [7.0, 10.0, 13.0, 40.0])
+def test_p_exceed_of_a_lognormal_stage(prediction: Prediction, budget_ms: float) -> None:
+    found = prediction.p_exceed(budget_ms, stage="prefill")
+    sd = np.hypot(EPISTEMIC, NOISE)
+    expected = norm.sf(np.log(budget_ms / np.array([10.0, 40.0])) / sd)
+    error = np.sqrt(expected * (1 - expected) / DRAWS)
+    assert np.all(np.abs(found - expected) < 4 * error + 1e-4)
+
+
+def test_p_exceed_of_the_total_is_that_of_its_draws(prediction: Prediction) -> None:
+    draws = prediction.draws()
+    for budget_ms in (50.0, 65.0, 150.0):
+        share = (draws > budget_ms).mean(axis=1)
+        error = np.sqrt(share * (1 - share) / DRAWS) + 1e-4
+        assert np.all(np.abs(prediction.p_exceed(budget_ms) - share) < 5 * error)
+
+
+@pytest.mark.parametrize("budget_ms", [0.0, -1.0, np.nan, np.inf])
+def test_a_budget_is_a_positive_number(prediction: Prediction, budget_ms: float) -> None:
+    with pytest.raises(InputError, match="must be a positive number of ms"):
+        prediction.p_exceed(budget_ms)
+
+
+def test_variance_is_split_by_the_law_of_total_variance(prediction: Prediction) -> None:
+    epistemic, aleatoric = prediction.variance_ms2("prefill")
+    median = np.array([10.0, 40.0])
+    mean = median * np.exp(0.5 * (EPISTEMIC**2 + NOISE**2))
+    np.testing.assert_allclose(epistemic, mean**2 * np.expm1(EPISTEMIC**2), rtol=0.02)
+    second = median**2 * np.exp(2 * EPISTEMIC**2)
+    one_run = np.exp(NOISE**2) * np.expm1(NOISE**2)
+    np.testing.assert_allclose(aleatoric, second * one_run, rtol=0.02)
+    np.testing.assert_allclose(
+        epistemic + aleatoric, prediction.draws("prefill").var(axis=1), rtol=0.05
+    )
+
+
+def test_variances_of_independent_stages_add_up(prediction: Prediction) -> None:
+    total = prediction.variance_ms2()
+    prefill, decode = prediction.variance_ms2("prefill"), prediction.variance_ms2("decode")
+    np.testing.assert_allclose(total[1], prefill[1] + 50**2 * decode[1], rtol=1e-12)
+    np.testing.assert_allclose(total[0], prefill[0] + 50**2 * decode[0], rtol=0.1)
+
+
+def test_the_total_counts_each_stage_as_often_as_it_runs(prediction: Prediction) -> None:
+    expected = prediction.draws("prefill") + 50 * prediction.draws("decode")
+    np.testing.assert_allclose(prediction.draws(), expected)
+    expected = prediction.typical("prefill") + 50 * prediction.typical("decode")
+    np.testing.assert_allclose(prediction.typical(), expected)
+
+
+@pytest.mark.parametrize("ask", ["draws", "typical", "variance_ms2"])
+def test_an_unknown_stage_names_the_known_ones(prediction: Prediction, ask: str) -> None:
+    with pytest.raises(InputError, match="no stage 'vision'; the posterior has prefill, decode"):
+        getattr(prediction, ask)("vision")
+
+
+def test_the_frame_keeps_the_configs_and_replaces_old_predictions(prediction: Prediction) -> None:
+    old = prediction.configs.assign(note=["a", "b"], total_q50_ms=0.0, extrapolates=True)
+    frame = Prediction(old, prediction.stages, prediction.zero_shot).frame
+    assert frame["note"].tolist() == ["a", "b"]
+    assert not frame["extrapolates"].any()
+    np.testing.assert_allclose(frame["total_q50_ms"], prediction.frame["total_q50_ms"])
+    assert frame.columns.is_unique
+
+
+def test_a_long_table_is_summarised_as_its_rows_are() -> None:
+    stage = lognormal_stage([float(k) for k in range(1, 601)])
+    many = Prediction(pd.DataFrame({"k": range(600)}), {"s": stage}, np.zeros(600, dtype=bool))
+    alone = Prediction(
+        pd.DataFrame({"k": [599]}), {"s": stage.rows(slice(599, 600))}, np.zeros(1, bool)
+    )
+    pd.testing.assert_frame_equal(many.frame.tail(1).reset_index(drop=True), alone.frame)
+    np.testing.assert_array_equal(many.p_exceed(300.0)[-1:], alone.p_exceed(300.0))
