@@ -127,7 +127,7 @@ def check(
     from bayeslat.traces import read_traces
 
     data = read_posterior(posterior)
-    frame = read_traces(*traces) if traces else None
+    frame = read_traces(*traces, check=False) if traces else None
     found = check_posterior(data, frame, hardware=load_hardware(hardware), seed=seed)
     record = check_record(data, found)
     print_json(record) if as_json else show_check(data, found)
@@ -246,13 +246,17 @@ def simulate(
 def _read(
     sources: list[str], spec: Spec, hardware: HardwareTable, beside: Path | None
 ) -> pd.DataFrame:
-    """Read traces; with a file to stand beside, leave out the rows that break a rule."""
+    """Read traces; with a file to stand beside, leave out the rows that break a rule.
+
+    Rows are not checked by the rules of the table alone, so that the fit can tell all at once.
+    """
     from bayeslat.features.admit import admit_valid
     from bayeslat.traces import read_traces, write_table
 
+    frame = read_traces(*sources, check=False)
     if beside is None:
-        return read_traces(*sources)
-    kept, dropped = admit_valid(read_traces(*sources, check=False), spec, hardware)
+        return frame
+    kept, dropped = admit_valid(frame, spec, hardware)
     if len(dropped):
         path = beside.with_name(f"{beside.stem}.dropped.parquet")
         write_table(dropped.astype(dict.fromkeys(_mixed(dropped), str)), path)

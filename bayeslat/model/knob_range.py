@@ -38,8 +38,8 @@ class KnobRange:
 
     name: str
     values: tuple[float | str, ...] = ()
-    low: float = math.nan
-    high: float = math.nan
+    low: float = 0.0
+    high: float = 0.0
     log: bool = False
     whole: bool = False
 
@@ -49,12 +49,12 @@ class KnobRange:
             chosen = np.minimum((places * len(self.values)).astype(int), len(self.values) - 1)
             listed: NDArray[Any] = np.array(self.values)[chosen]
             return listed
-        # A whole number stands for all that round to it.
-        low, high = self.low - 0.5 * self.whole, self.high + 0.5 * self.whole
+        # A whole number k stands for all from k to k + 1.
+        low, high = self.low, self.high + self.whole
         drawn = low * (high / low) ** places if self.log else low + places * (high - low)
         if not self.whole:
             return np.asarray(drawn)
-        return np.clip(np.round(drawn), self.low, self.high).astype(np.int64)
+        return np.clip(np.floor(drawn), self.low, self.high).astype(np.int64)
 
 
 def parse_knob(text: str) -> KnobRange:

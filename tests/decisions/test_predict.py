@@ -48,7 +48,7 @@ def test_predictions_meet_the_rows_that_were_fitted() -> None:
     frame = ask(rows, "h100_sxm").frame
     ratio = frame["prefill_point_ms"] / rows["t_prefill_ms"]
     assert (
-        abs(np.log(ratio)).median()
+        np.median(np.abs(np.log(ratio)))
         < 3 * frame["prefill_aleatoric_sd_ms"].div(frame["prefill_mean_ms"]).median()
     )
     inside = rows["t_prefill_ms"].between(frame["prefill_q05_ms"], frame["prefill_q95_ms"])

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslat.errors import InputError
+from bayeslat.model.knob_range import KnobRange, parse_knob, sample_configs
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("batch_size=1:64", KnobRange("batch_size", low=1, high=64, whole=True)),
+        ("context=128:8192:log", KnobRange("context", low=128, high=8192, log=True, whole=True)),
+        ("rate = 0.5 : 2", KnobRange("rate", low=0.5, high=2)),
+        ("top_k=1,2,8", KnobRange("top_k", values=(1, 2, 8))),
+        ("task=qa, captioning", KnobRange("task", values=("qa", "captioning"))),
+        ("blocks=48", KnobRange("blocks", values=(48,))),
+    ],
+)
+def test_every_form(text: str, expected: KnobRange) -> None:
+    assert parse_knob(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("batch_size", "write name=low:high"),
+        ("=1:2", "write name=low:high"),
+        ("k=", "write name=low:high"),
+        ("k=1:2:cubic", "write name=low:high"),
+        ("k=1:2:log:3", "write name=low:high"),
+        ("k=2:1", "below the high end"),
+        ("k=1:1", "below the high end"),
+        ("k=0:9:log", "start above 0"),
+        ("k=a:9", "'a' is not a finite number"),
+        ("k=1:inf", "'inf' is not a finite number"),
+        ("k=1,two", "'two' is not a finite number"),
+        ("k=1,,2", "a value is empty"),
+    ],
+)
+def test_a_range_that_is_none(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        parse_knob(text)
+    assert repr(text) in str(caught.value)
+
+
+def test_configs_stay_inside_and_fill_the_range() -> None:
+    ranges = [
+        parse_knob(t) for t in ("n=1:10", "s=1:1024:log", "x=-1.0:1.0", "k=1,2,4", "task=a,b")
+    ]
+    configs = sample_configs(ranges, 256, seed=1)
+    assert len(configs) == 256
+    assert not configs.duplicated().any()
+    assert configs["n"].value_counts().between(20, 31).all()  # 25.6 each, evenly
+    assert configs["n"].dtype == np.int64
+    assert set(configs["k"]) == {1, 2, 4}
+    assert configs["task"].value_counts().between(120, 136).all()
+    assert abs(np.log2(configs["s"]).median() - 5) < 0.2
+    assert abs(configs["x"].mean()) < 0.02
+
+
+def test_the_seed_decides() -> None:
+    ranges = [parse_knob("x=0.0:1.0")]
+    pd.testing.assert_frame_equal(sample_configs(ranges, 9, 3), sample_configs(ranges, 9, 3))
+    assert not sample_configs(ranges, 9, 3).equals(sample_configs(ranges, 9, 4))
+
+
+def test_a_small_range_gives_what_it_has() -> None:
+    configs = sample_configs([parse_knob("k=1:3")], 8, 0)
+    assert len(configs) == 8
+    assert set(configs["k"].head(3)) == {1, 2, 3}
+
+
+def test_a_knob_has_one_range() -> None:
+    with pytest.raises(InputError, match="knob k: has two ranges"):
+        sample_configs([parse_knob("k=1:3"), parse_knob("k=1:4")], 2, 0)
