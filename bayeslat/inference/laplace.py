@@ -2,60 +2,88 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from bayeslat.inference.draws import StageDraws, draw_all_effects
-from bayeslat.inference.mode import find_mode
+from bayeslat.inference.mode import Mode, find_mode
 from bayeslat.model.collapsed import log_posterior
-from bayeslat.model.collapsed_data import collapse
+from bayeslat.model.collapsed_data import CollapsedData, collapse
 from bayeslat.model.problem import StageProblem
 
 __all__ = ["sample_laplace"]
 
 _DOF = 6.0  # heavier tails than the target's, as importance sampling needs
+_WIDER = 1.1
 
 
 def sample_laplace(
     problem: StageProblem, seed: int, *, proposals: int = 800, draws: int = 400
 ) -> StageDraws:
-    """Approximate one stage: a multivariate Student-t at the mode, corrected by importance weights.
+    """Approximate one stage: a multivariate Student-t, corrected by importance weights.
 
-    The weights are Pareto-smoothed (Vehtari, Simpson, Gelman, Yao and Gabry 2024), the draws
-    resampled from them; the Pareto shape is returned as a statistic, since above 0.7 the
-    approximation cannot be trusted.
+    A first round of proposals, round the mode, finds the mean and the covariance; the second is
+    drawn round these (adaptive importance sampling: Oh and Berger 1992). The weights are
+    Pareto-smoothed (Vehtari, Simpson, Gelman, Yao and Gabry 2024), the draws resampled from them;
+    the Pareto shape is returned as a statistic, since above 0.7 the approximation cannot be trusted.
 
     Parameters
     ----------
     problem : StageProblem
     seed : int
     proposals, draws : int
-        Points weighted, and points kept.
+        Points weighted in each round, and points kept.
 
     Returns
     -------
     StageDraws
         A single chain, with `pareto_k` the same for every draw.
     """
-    from arviz_stats.base import array_stats
-
     rng = np.random.default_rng([seed, 0])
     data = collapse(problem)
-    mode = find_mode(data)
-    size = len(mode.centre)
-    standard = rng.standard_normal((proposals, size))
+    first = _propose(find_mode(data), data, proposals, rng)
+    second = _propose(first.fitted(), data, proposals, rng)
+    kept = second.scores[_systematic(second.weights, draws, rng)]
+    scales = np.array([problem.layout.from_scores(each) for each in kept])[None]
+    effects = draw_all_effects(problem, scales, seed)
+    return StageDraws(scales, effects, {"pareto_k": np.full((1, draws), second.pareto_k)})
+
+
+@dataclass(frozen=True)
+class _Proposals:
+    """Weighted points: scores, shape (proposal, scale); weights, shape (proposal,), of sum 1."""
+
+    scores: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    pareto_k: float
+
+    def fitted(self) -> Mode:
+        """Mean and covariance of the points; the covariance a little widened, for the tails."""
+        centre = self.weights @ self.scores
+        away = self.scores - centre
+        covariance = (away.T * self.weights) @ away
+        values, vectors = np.linalg.eigh(_WIDER * covariance)
+        return Mode(centre, np.ascontiguousarray(vectors * np.sqrt(np.maximum(values, 1e-8))))
+
+
+def _propose(
+    around: Mode, data: CollapsedData, proposals: int, rng: np.random.Generator
+) -> _Proposals:
+    """Draw points from a Student-t and weight them by the posterior."""
+    from arviz_stats.base import array_stats
+
+    standard = rng.standard_normal((proposals, len(around.centre)))
     standard /= np.sqrt(rng.chisquare(_DOF, (proposals, 1)) / _DOF)
-    target = np.array([log_posterior(z, mode.centre, mode.root, data)[0] for z in standard])
+    target = np.array([log_posterior(z, around.centre, around.root, data)[0] for z in standard])
     log_weights = target - _student_t(standard, _DOF)
     log_weights = np.where(np.isfinite(target), log_weights, -np.inf)
     smoothed, shape = array_stats.psislw(-log_weights)  # it takes log likelihoods, and negates
     weights = np.exp(smoothed - smoothed.max())
-    kept = standard[_systematic(weights / weights.sum(), draws, rng)]
-    scores = mode.centre + kept @ mode.root.T
-    scales = np.array([problem.layout.from_scores(each) for each in scores])[None]
-    effects = draw_all_effects(problem, scales, seed)
-    return StageDraws(scales, effects, {"pareto_k": np.full((1, draws), float(shape))})
+    scores = around.centre + standard @ around.root.T
+    return _Proposals(scores, weights / weights.sum(), float(shape))
 
 
 def _student_t(standard: NDArray[np.float64], dof: float) -> NDArray[np.float64]:

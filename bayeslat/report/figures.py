@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -59,9 +60,12 @@ def predicted_against_measured(
 
 def save_figure(figure: Figure, paths: Sequence[str | Path]) -> None:
     """Write a figure in the format of each path's suffix (png, svg), whole or not at all."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once: every file shows the same
     for path in paths:
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=150, metadata={"Date": None} if _is_svg(path) else None)
+        metadata = {"Date": None} if Path(path).suffix == ".svg" else None
+        with atomic_path(path) as temporary, rc_context({"svg.hashsalt": "bayeslat"}):
+            figure.savefig(temporary, dpi=150, metadata=metadata)
 
 
 def _draw_stage(axis: Axes, frames: Mapping[str, pd.DataFrame], stage: str, column: str) -> None:
@@ -98,7 +102,3 @@ def _draw_stage(axis: Axes, frames: Mapping[str, pd.DataFrame], stage: str, colu
     for scale in (axis.xaxis, axis.yaxis):
         scale.set_minor_formatter(NullFormatter())
     axis.spines[["top", "right"]].set_visible(False)
-
-
-def _is_svg(path: str | Path) -> bool:
-    return Path(path).suffix == ".svg"

@@ -237,10 +237,17 @@ def _show_convergence(console: Console, stages: dict[str, dict[str, Any]]) -> No
     console.print(table)
 
 
+class _Output(Console):
+    """Standard output; a reader that leaves early is told to the caller, not an exit status of 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def _console() -> Console:
-    """Standard output; a pipe gets wide lines and no colour."""
+    """A pipe gets wide lines and no colour."""
     width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    return Console(width=width, highlight=False, markup=False, emoji=False)
+    return _Output(width=width, highlight=False, markup=False, emoji=False)
 
 
 def _table(heads: list[str], title: str) -> Table:

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+from typer.testing import Result
+
+from bayeslat.posterior import load_posterior
+from tests.cli.conftest import Workshop
+from tests.posteriors import make_configs, make_data, make_frame
+
+pytestmark = pytest.mark.xdist_group("small posterior")
+
+type Run = Callable[..., Result]
+
+
+def fit(run: Run, workshop: Workshop, *words: object) -> Result:
+    return run(
+        "fit",
+        "--model",
+        workshop.spec,
+        "-o",
+        workshop.folder / "p.nc",
+        "--engine",
+        "laplace",
+        *words,
+    )
+
+
+def test_the_saved_posterior_is_that_of_the_python_call(workshop: Workshop, run: Run) -> None:
+    result = fit(run, workshop, workshop.trace())
+    assert result.exit_code == 0, result.output
+    saved = load_posterior(workshop.folder / "p.nc")
+    configs = make_configs(5)
+    expected = load_posterior(workshop.posterior).predict(configs, gpu="h100_sxm").frame
+    pd.testing.assert_frame_equal(saved.predict(configs, gpu="h100_sxm").frame, expected)
+    assert saved.data.attrs["fingerprint"] == make_data().attrs["fingerprint"]
+
+
+def test_the_tables_name_stages_terms_and_gpus(workshop: Workshop, run: Run) -> None:
+    output = fit(run, workshop, workshop.trace()).stdout
+    for text in ("prefill", "decode", "launch", "a100_sxm", "Pareto k", "Saved in"):
+        assert text in output
+    assert not any(line.endswith("…") for line in output.splitlines())
+
+
+def test_json_is_one_object_and_nothing_else(workshop: Workshop, run: Run) -> None:
+    record = json.loads(fit(run, workshop, workshop.trace(), "--json").stdout)
+    assert record["converged"] is True
+    assert record["gpus"] == ["a100_sxm", "h100_sxm", "h200_sxm"]
+    assert record["rows"] == 120
+    assert set(record["stages"]) == {"prefill", "decode"}
+    assert record["coefficients"]["decode"]["memory"]["a100_sxm"] > 0
+
+
+def test_gpus_folders_and_globs(workshop: Workshop, run: Run) -> None:
+    folder = workshop.folder / "traces"
+    folder.mkdir()
+    frame = make_frame()
+    for gpu, rows in frame.groupby("gpu"):
+        rows.to_csv(folder / f"{gpu}.csv", index=False)
+    for source in (folder, folder / "*.csv"):
+        record = json.loads(
+            fit(run, workshop, source, "--json", "--gpus", "h100_sxm,a100_sxm").stdout
+        )
+        assert sorted(record["gpus"]) == ["a100_sxm", "h100_sxm"]
+        assert record["rows"] == 80
+    assert any("Two GPUs" in text for text in record["caveats"])
+
+
+def test_one_gpu_says_what_it_cannot_know(workshop: Workshop, run: Run) -> None:
+    result = fit(run, workshop, workshop.trace(make_frame(gpus=("l40s",))))
+    assert result.exit_code == 0
+    assert "Note: One GPU (l40s): how GPUs differ is the prior's" in result.stdout
+
+
+def test_invalid_rows_are_set_aside(workshop: Workshop, run: Run) -> None:
+    frame = make_frame()
+    frame.loc[[3, 50], "t_decode_ms"] = [-1.0, 0.0]
+    path = workshop.trace(frame)
+    assert fit(run, workshop, path).exit_code == 1
+    result = fit(run, workshop, path, "--drop-invalid", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["rows"] == 118
+    assert "2 of 120 rows break a rule" in result.stderr
+    dropped = pd.read_parquet(workshop.folder / "p.dropped.parquet")
+    pd.testing.assert_frame_equal(
+        dropped.reset_index(drop=True), frame.loc[[3, 50]].reset_index(drop=True)
+    )
+
+
+def test_rows_with_text_are_set_aside_too(workshop: Workshop, run: Run) -> None:
+    frame = make_frame().astype({"context": object})
+    frame.loc[7, "context"] = "long"
+    result = fit(run, workshop, workshop.trace(frame, "t.csv"), "--drop-invalid", "--json")
+    assert json.loads(result.stdout)["rows"] == 119
+    assert pd.read_parquet(workshop.folder / "p.dropped.parquet")["context"].tolist() == ["long"]
+
+
+def test_an_unconverged_fit_is_not_saved_without_force(workshop: Workshop, run: Run) -> None:
+    words = [workshop.trace(), "--engine", "nuts", "--draws", "10", "--tune", "50", "--chains", "2"]
+    target = workshop.folder / "p.nc"
+    target.write_text("what an earlier run left")
+    result = fit(run, workshop, *words)
+    assert result.exit_code == 3
+    assert "bulk ESS of" in result.stderr
+    assert "use more --draws" in result.stderr
+    assert "was not written; --force" in result.stderr
+    assert target.read_text() == "what an earlier run left"
+    forced = fit(run, workshop, *words, "--force", "--json")
+    assert forced.exit_code == 0
+    assert json.loads(forced.stdout)["converged"] is False
+    assert not load_posterior(target).diagnostics.converged
+    assert run("check", target).exit_code == 3
+
+
+def test_the_seed_decides(workshop: Workshop, run: Run) -> None:
+    contents = []
+    for seed in (1, 1, 2):
+        fit(run, workshop, workshop.trace(), "--seed", seed)
+        contents.append((workshop.folder / "p.nc").read_bytes())
+    assert contents[0] == contents[1]
+    assert contents[0] != contents[2]

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+from typer.testing import Result
+
+from bayeslat.traces import provenances, read_traces
+from tests.cli.conftest import Workshop
+from tests.posteriors import make_configs
+
+type Run = Callable[..., Result]
+
+KNOBS = (
+    "--knob",
+    "batch_size=1:16",
+    "--knob",
+    "context=64:4096:log",
+    "--knob",
+    "output_tokens=1:200",
+)
+
+
+def simulate(run: Run, workshop: Workshop, *words: object, out: str = "sim.parquet") -> Result:
+    return run("simulate", "--model", workshop.spec, "-o", workshop.folder / out, *words)
+
+
+def test_from_ranges_to_a_trace_that_can_be_fitted(workshop: Workshop, run: Run) -> None:
+    result = simulate(run, workshop, "--gpus", "a100_sxm,l40s", "-n", 30, *KNOBS, "--repeats", 2)
+    assert result.exit_code == 0, result.output
+    frame = read_traces(workshop.folder / "sim.parquet")
+    assert len(frame) == 120
+    (provenance,) = provenances(frame)
+    assert provenance is not None
+    assert provenance.source == "simulated"
+    fitted = run(
+        "fit",
+        workshop.folder / "sim.parquet",
+        "--model",
+        workshop.spec,
+        "-o",
+        workshop.folder / "p.nc",
+        "--engine",
+        "laplace",
+    )
+    assert fitted.exit_code == 0, fitted.output
+
+
+def test_the_true_parameters_make_the_same_trace_again(workshop: Workshop, run: Run) -> None:
+    configs = workshop.configs(make_configs(8))
+    simulate(run, workshop, "--gpus", "l40s", "--configs", configs, "--seed", 5)
+    beside = workshop.folder / "sim.parameters.json"
+    again = simulate(
+        run,
+        workshop,
+        "--gpus",
+        "l40s",
+        "--configs",
+        configs,
+        "--seed",
+        5,
+        "--parameters",
+        beside,
+        out="again.parquet",
+    )
+    assert again.exit_code == 0, again.output
+    first, second = (
+        pd.read_parquet(workshop.folder / name) for name in ("sim.parquet", "again.parquet")
+    )
+    pd.testing.assert_frame_equal(first, second)
+
+
+@pytest.mark.parametrize("out", ["sim.csv", "sim.jsonl"])
+def test_other_formats_and_stacks(workshop: Workshop, run: Run, out: str) -> None:
+    words = ("--gpus", "l40s", "--stacks", "v1,v2", "-n", 5, *KNOBS, "--json")
+    record = json.loads(simulate(run, workshop, *words, out=out).stdout)
+    assert record["rows"] == 10
+    frame = read_traces(workshop.folder / out)
+    assert sorted(set(frame["stack"])) == ["v1", "v2"]
+    assert provenances(frame)[0] is not None
