@@ -86,7 +86,9 @@ def score_split(
 
 def noise_free(rows: pd.DataFrame) -> pd.DataFrame:
     """Put the noise-free latencies in the place of the measured ones."""
-    names = {f"true_{stage}": f"t_{stage}" for stage in (n[5:] for n in rows if n[:5] == "true_")}
+    names = {
+        f"true_{stage}": f"t_{stage}" for stage in (n[5:] for n in rows.columns if n[:5] == "true_")
+    }
     return rows.drop(columns=list(names.values())).rename(columns=names)
 
 

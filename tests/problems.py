@@ -136,7 +136,7 @@ def departure_sd(
     """Sd of a node's departure from its parent, written out from the model's definition."""
     named = problem.layout.name_draws(scales)
     level = problem.tree.level[node]
-    part = 1.0
+    part: Any = 1.0
     if level == Level.MEMBER:
         part = np.sqrt(1 - named["family_share"])
     if level == Level.FAMILY:

@@ -238,7 +238,7 @@ def _show_convergence(console: Console, stages: dict[str, dict[str, Any]]) -> No
 
 
 class _Output(Console):
-    """Standard output; a reader that leaves early is told to the caller, not an exit status of 1."""
+    """Standard output; that a reader left early is told to the caller."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ def changed(**columns: object) -> pd.DataFrame:
     return make_frame().assign(**columns)  # type: ignore[arg-type]
 
 
-def at_row(column: str, value: object) -> pd.DataFrame:
+def at_row(column: str, value: Any) -> pd.DataFrame:
     frame = make_frame().astype({column: object})
     frame.loc[3, column] = value
     return frame

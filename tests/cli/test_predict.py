@@ -75,7 +75,8 @@ def test_zero_shot_is_told(workshop: Workshop, run: Run) -> None:
 def test_a_gpu_of_a_hardware_file(workshop: Workshop, run: Run) -> None:
     file = workshop.text(
         "hw.toml",
-        '[gpus.next]\nfamily = "hopper"\nmem_bw_GBps = 6700\nbf16_tflops = 1978\nboost_GHz = 1.98\nl2_MB = 60\n',
+        '[gpus.next]\nfamily = "hopper"\nmem_bw_GBps = 6700\n'
+        "bf16_tflops = 1978\nboost_GHz = 1.98\nl2_MB = 60\n",
     )
     predict(run, workshop, gpu="h200_sxm")
     slow = pd.read_parquet(workshop.folder / "out.parquet")

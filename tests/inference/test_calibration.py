@@ -19,7 +19,7 @@ from tests.calibration import KEPT, calibrate, shrink_offsets
 
 pytestmark = pytest.mark.slow
 
-# Few rows, so that the priors matter: with many, every scale is known and a wrong prior is not seen.
+# Few rows, so that the priors matter: with many, a wrong prior is not seen.
 SHAPES: Mapping[str, Mapping[str, Any]] = {
     "2 GPUs": {"families": {"a": "n", "b": "s"}, "rows": 12},
     "2 GPUs of a family": {"families": {"a": "n", "b": "n"}, "rows": 12},

@@ -15,8 +15,8 @@ from bayeslat.inference.nuts import sample_nuts
 from bayeslat.model.collapsed import draw_effects, log_likelihood
 from bayeslat.model.collapsed_data import collapse
 from bayeslat.model.plain import build_plain
-from tests.plain_form import flatten, name_effects, name_scales, value_point
 from tests.calibration import shrink_offsets
+from tests.plain_form import flatten, name_effects, name_scales, value_point
 from tests.problems import CASES, Case, draw_truth, make_case
 
 MAX_ERRORS = 4.0  # Monte Carlo standard errors between two means
@@ -96,8 +96,8 @@ def differences(
     for name, left in first.items():
         right = second[name]
         error = np.hypot(*(array_stats.mcse(each, 0, 1, method="mean") for each in (left, right)))
-        errors[name] = abs(left.mean() - right.mean()) / error
-        sds[name] = abs(left.std() / right.std() - 1)
+        errors[name] = float(abs(left.mean() - right.mean()) / error)
+        sds[name] = float(abs(left.std() / right.std() - 1))
     return errors, sds
 
 

@@ -28,7 +28,9 @@ def other_scales(case: Case, count: int = 4) -> np.ndarray:
 def central_differences(function, point: np.ndarray, step: float = 2e-3) -> np.ndarray:  # type: ignore[no-untyped-def]
     """Gradient from values alone: five points, so the step can be wide and rounding small."""
     near, far = (
-        np.array([function(point + move) - function(point - move) for move in width * np.eye(len(point))])
+        np.array(
+            [function(point + move) - function(point - move) for move in width * np.eye(len(point))]
+        )
         for width in (step, 2 * step)
     )
     return (8 * near - far) / (12 * step)

@@ -28,7 +28,8 @@ def log_prior_of_scales(case: Case, scales: np.ndarray) -> float:
     if layout.has_families:
         share = named["family_share"]
         logit = np.log(share / (1 - share))
-        total += norm(FAMILY_SHARE.mean, FAMILY_SHARE.sd).logpdf(logit) - np.log(share * (1 - share))
+        total += norm(FAMILY_SHARE.mean, FAMILY_SHARE.sd).logpdf(logit)
+        total -= np.log(share * (1 - share))
     return float(total)
 
 
@@ -67,7 +68,8 @@ def test_the_density_is_prior_times_likelihood(name: str) -> None:
 def test_every_variable_has_its_dimensions() -> None:
     case = make_case(11, **CASES["family and stacks"])
     model = build_plain(case.problem, case.designs, case.responses)
-    dims = {variable.name: model.named_vars_to_dims.get(variable.name) for variable in model.free_RVs}
+    names = [variable.name for variable in model.free_RVs]
+    dims = {name: model.named_vars_to_dims.get(name) for name in names}
     assert dims == {
         "offset_scale": ("kind",),
         "shared_scale": ("shared_kind",),
@@ -80,7 +82,8 @@ def test_every_variable_has_its_dimensions() -> None:
         "noise": None,
         "noise_ratio": ("group",),
     }
-    labels = {name: list(model.coords[name]) for name in ("gpu", "family", "stack", "group", "kind")}
+    wanted = ("gpu", "family", "stack", "group", "kind")
+    labels = {name: list(model.coords[name]) for name in wanted}
     assert labels == {
         "gpu": ["a", "b", "c"],
         "family": ["north"],

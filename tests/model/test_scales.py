@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import halfnorm, kstest, norm
@@ -57,7 +59,7 @@ def test_every_scale_has_its_stated_prior(layout: ScaleLayout) -> None:
 def test_named_draws_are_positive_numbers_and_shares() -> None:
     scales = np.log([0.5, 0.03, 0.1, 3.0, 0.4, 0.02, 1.0, 1.1, 0.9])  # a logit of log 3: share 3/4
     named = LAYOUT.name_draws(np.tile(scales, (4, 5, 1)))
-    expected = {
+    expected: dict[str, Any] = {
         "offset_scale": [0.5, 0.03],
         "shared_scale": [0.1],
         "family_share": 0.75,

@@ -30,7 +30,7 @@ def test_one_panel_a_stage_with_a_diagonal_and_every_gpu(figure: Figure) -> None
     assert [axis.get_title() for axis in figure.axes] == ["prefill", "total"]
     for axis in figure.axes:
         diagonal, *gpus = axis.lines
-        assert diagonal.get_xdata().tolist() == diagonal.get_ydata().tolist()
+        np.testing.assert_array_equal(*diagonal.get_data())
         assert [line.get_label() for line in gpus] == ["a100_sxm", "l40s"]
         assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
         assert axis.get_xlabel() == "predicted, ms"
