@@ -28,7 +28,8 @@ def sample_laplace(
     A first round of proposals, round the mode, finds the mean and the covariance; the second is
     drawn round these (adaptive importance sampling: Oh and Berger 1992). The weights are
     Pareto-smoothed (Vehtari, Simpson, Gelman, Yao and Gabry 2024), the draws resampled from
-    them; the Pareto shape is returned as a statistic, since above 0.7 the approximation cannot be trusted.
+    them; the Pareto shape is returned as a statistic, since above 0.7 the approximation cannot be
+    trusted.
 
     Parameters
     ----------
