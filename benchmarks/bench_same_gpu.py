@@ -86,9 +86,8 @@ def score_split(
 
 def noise_free(rows: pd.DataFrame) -> pd.DataFrame:
     """Put the noise-free latencies in the place of the measured ones."""
-    names = {
-        f"true_{stage}": f"t_{stage}" for stage in (n[5:] for n in rows.columns if n[:5] == "true_")
-    }
+    true = [name for name in rows.columns if name.startswith("true_")]
+    names = {name: name.replace("true_", "t_", 1) for name in true}
     return rows.drop(columns=list(names.values())).rename(columns=names)
 
 

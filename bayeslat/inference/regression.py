@@ -20,12 +20,13 @@ from bayeslat.features.residual import ResidualBasis, span_basis
 from bayeslat.features.terms import KindPrior
 from bayeslat.inference.anchor import Anchor, find_anchor
 from bayeslat.inference.plan import FitPlan
-from bayeslat.inference.robust import robustify
+from bayeslat.inference.robust import evenly, robustify
 from bayeslat.model.priors import stage_features, stage_priors
 from bayeslat.model.problem import FeaturePriors
 
 __all__ = ["StageRegression", "stage_regression"]
 
+_ROWS_FOR_ANCHOR = 5000  # of a GPU: the point of linearisation need not be exact
 _PILOT_SD = 0.3  # of effects in the pilot fits that only find outliers
 
 
@@ -117,12 +118,15 @@ def _anchor(
     of_gpu: Sequence[Sequence[int]],
     priors: Sequence[KindPrior],
 ) -> Anchor:
-    """Fit the physics by GPU, the rows of its stacks together."""
-    return find_anchor(
-        [np.concatenate([rows[g][0].terms_ms for g in groups]) for groups in of_gpu],
-        [np.concatenate([rows[g][1] for g in groups]) for groups in of_gpu],
-        priors,
-    )
+    """Fit the physics by GPU, the rows of its stacks together; a part of them is enough."""
+    terms, latency = [], []
+    for groups in of_gpu:
+        all_terms = np.concatenate([rows[g][0].terms_ms for g in groups])
+        all_latency = np.concatenate([rows[g][1] for g in groups])
+        kept = evenly(len(all_latency), _ROWS_FOR_ANCHOR)
+        terms.append(all_terms[kept])
+        latency.append(all_latency[kept])
+    return find_anchor(terms, latency, priors)
 
 
 def _basis(plan: FitPlan, stage: str, inputs: Sequence[StageInputs]) -> ResidualBasis:

@@ -22,8 +22,8 @@ from tests.problems import CASES, Case, draw_truth, make_case
 MAX_ERRORS = 4.0  # Monte Carlo standard errors between two means
 MAX_SD = 0.10  # relative difference of two standard deviations
 
-# Groups enough to tell every scale from zero: with fewer the plain form has funnels that its sampler
-# cannot enter, which is why the collapsed form exists.
+# Groups enough to tell every scale from zero: with fewer the plain form has funnels that its
+# sampler cannot enter, which is why the collapsed form exists.
 SAMPLED: Mapping[str, Mapping[str, Any]] = {
     "lone GPUs": {"families": dict(zip("abcdef", "nsewxy", strict=True))},
     "family and stacks": {
