@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+import sys
+from io import TextIOWrapper
+from typing import Annotated
 
 import typer
 
 from bayeslat import cli_options as opt
-from bayeslat.cli_run import CHECK_FAILED, ends_well, ensure_writable, fail, note, print_json
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from bayeslat.features.hardware import HardwareTable
-    from bayeslat.features.spec import Spec
+from bayeslat.cli_input import (
+    choose_configs,
+    hardware_with,
+    read_parameters,
+    read_valid,
+    split_names,
+)
+from bayeslat.cli_run import (
+    BAD_INPUT,
+    CHECK_FAILED,
+    discard_output,
+    ends_well,
+    ensure_writable,
+    fail,
+    note,
+    print_result,
+    writing,
+)
 
 __all__ = ["app", "main"]
 
@@ -30,14 +42,22 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line of this process."""
-    app()
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A name that the terminal cannot show is no reason to lose a result.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except OSError as error:  # of `--help` and `--version`; commands tell their own
+        note(f"error: standard output: {error.strerror or error}")
+        discard_output()
+        sys.exit(BAD_INPUT)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        print(f"bayeslat {version('bayeslat')}")
+        print(f"bayeslat {version('bayeslat')}", flush=True)
         raise typer.Exit
 
 
@@ -53,16 +73,14 @@ def _root(
     pass
 
 
-@app.command()
+@app.command(epilog="Example: bayeslat fit traces/*.parquet -m models/vlm.toml -o posterior.nc")
 @ends_well
 def fit(
     traces: opt.Traces,
     model: opt.Model,
     output: opt.Output,
     gpus: opt.Gpus = None,
-    engine: Annotated[
-        opt.EngineName, typer.Option(help="Sample, or approximate in seconds.")
-    ] = "nuts",
+    engine: opt.Engine = "nuts",
     hardware: opt.Hardware = None,
     drop_invalid: opt.DropInvalid = False,
     force: opt.Force = False,
@@ -72,22 +90,32 @@ def fit(
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
-    """Fit every stage on the named GPUs to traces, and save the posterior."""
+    """Fit every stage to traces, and save the posterior.
+
+    A fit that did not converge is not saved, and ends with exit status 3.
+    """
+    from bayeslat.evaluation.in_sample import in_sample_errors
     from bayeslat.features.hardware import load_hardware
     from bayeslat.features.spec import load_spec
     from bayeslat.inference.posterior_file import check_posterior_path
     from bayeslat.posterior import fit as fit_traces
+    from bayeslat.report.fit_tables import fit_record, show_fit
     from bayeslat.report.progress import stage_bars
-    from bayeslat.report.tables import fit_record, show_fit
+    from bayeslat.traces import read_traces
 
     ensure_writable(check_posterior_path(output))
+    chosen = split_names(gpus, "--gpus") or None
     spec, table = load_spec(model), load_hardware(hardware)
-    frame = _read(traces, spec, table, output if drop_invalid else None)
+    frame, dropped = (
+        read_valid(traces, spec, table, output)
+        if drop_invalid
+        else (read_traces(*traces, check=False), None)  # the fit tells all that is wrong at once
+    )
     with stage_bars(tuple(spec.stages)) as on_progress:
         posterior = fit_traces(
             spec,
             frame,
-            gpus=gpus.split(",") if gpus else None,
+            gpus=chosen,
             hardware=table,
             engine=engine,
             seed=seed,
@@ -98,44 +126,52 @@ def fit(
         )
     saved = posterior.diagnostics.converged or force
     if saved:
-        posterior.save(output)
-    record = fit_record(posterior.data, output if saved else None)
-    print_json(record) if as_json else show_fit(posterior.data, record)
+        with writing(output):
+            posterior.save(output)
+    errors = in_sample_errors(posterior.data, frame, hardware=table, seed=seed)
+    record = fit_record(posterior.data, errors, output if saved else None)
+    if dropped:
+        record["dropped"] = {"rows": dropped.rows, "file": dropped.path}
+    print_result(record, as_json, lambda: show_fit(record))
     for problem in posterior.diagnostics.problems:
         note(f"not converged: {problem}")
     if not saved:
         fail(f"{output} was not written; --force saves it all the same", CHECK_FAILED)
 
 
-@app.command()
+@app.command(epilog="Example: bayeslat check posterior.nc held_out.parquet")
 @ends_well
 def check(
     posterior: opt.PosteriorFile,
-    traces: Annotated[
-        list[str] | None,
-        typer.Argument(help="Traces to predict and to compare with.", metavar="[TRACES]"),
-    ] = None,
+    traces: opt.CheckTraces = None,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
-    """Check convergence, and with traces how predictions compare with measurements."""
+    """Check convergence, and predictions against traces.
+
+    A posterior that did not converge ends with exit status 3.
+    """
     from bayeslat.evaluation.checks import check_posterior
-    from bayeslat.features.hardware import load_hardware
     from bayeslat.inference.posterior_file import read_posterior
-    from bayeslat.report.tables import check_record, show_check
+    from bayeslat.report.check_tables import check_record, show_check
     from bayeslat.traces import read_traces
 
     data = read_posterior(posterior)
+    table = hardware_with(data, hardware)
     frame = read_traces(*traces, check=False) if traces else None
-    found = check_posterior(data, frame, hardware=load_hardware(hardware), seed=seed)
-    record = check_record(data, found)
-    print_json(record) if as_json else show_check(data, found)
-    if not data.diagnostics.converged:
-        fail(f"{posterior} did not converge; see above", CHECK_FAILED)
+    found = check_posterior(data, frame, hardware=table, seed=seed)
+    record = check_record(data, found, posterior)
+    print_result(record, as_json, lambda: show_check(record))
+    for problem in found.problems:
+        note(f"not converged: {problem}")
+    if found.problems:
+        fail(f"{posterior} did not converge; fit again", CHECK_FAILED)
 
 
-@app.command()
+@app.command(
+    epilog="Example: bayeslat predict posterior.nc configs.csv --gpu h100_sxm -o out.parquet"
+)
 @ends_well
 def predict(
     posterior: opt.PosteriorFile,
@@ -144,82 +180,75 @@ def predict(
     output: opt.Output,
     budget_ms: opt.Budget = None,
     stack: opt.Stack = None,
-    of: Annotated[
-        opt.OfName,
-        typer.Option(help="One further measured run, with its noise, or the run-to-run median."),
-    ] = "run",
+    of: opt.Of = "run",
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
-    """Predict the latency of configurations on a GPU, measured or known by its data sheet."""
-    from bayeslat.features.hardware import load_hardware
+    """Predict the latency of configurations on a GPU.
+
+    A GPU that was not fitted is predicted from its data sheet.
+    """
     from bayeslat.posterior import load_posterior
-    from bayeslat.report.tables import prediction_record, show_prediction
+    from bayeslat.report.prediction_tables import prediction_record, show_prediction
     from bayeslat.traces import read_configs, write_table
     from bayeslat.traces.write import check_table_path
 
     ensure_writable(check_table_path(output))
     fitted = load_posterior(posterior)
+    table = hardware_with(fitted.data, hardware)
     prediction = fitted.predict(
-        read_configs(configs),
-        gpu,
-        stack=stack,
-        of=of,
-        seed=seed,
-        hardware=load_hardware(hardware) if hardware else None,
+        read_configs(*configs), gpu, stack=stack, of=of, seed=seed, hardware=table
     )
     frame = prediction.frame
     if budget_ms is not None:
         frame = frame.assign(p_exceed=prediction.p_exceed(budget_ms))
-    write_table(frame, output)
-    record = prediction_record(fitted.data, frame, gpu, output)
-    print_json(record) if as_json else show_prediction(record)
+    with writing(output):
+        write_table(frame, output)
+    record = prediction_record(fitted.data, frame, gpu, output, budget_ms)
+    print_result(record, as_json, lambda: show_prediction(record))
+    if not fitted.diagnostics.converged:
+        note(f"{posterior} did not converge; `bayeslat check {posterior}` says where")
 
 
-@app.command()
+@app.command(
+    epilog="Example: bayeslat simulate -m vlm.toml --gpus l40s --configs c.csv -o sim.parquet"
+)
 @ends_well
 def simulate(
     model: opt.Model,
-    gpus: Annotated[str, typer.Option(help="GPUs, separated by commas.", metavar="A,B,...")],
+    gpus: opt.SimulatedGpus,
     output: opt.Output,
-    configs: Annotated[
-        str | None, typer.Option(help="Configurations to simulate, in a file as a trace.")
-    ] = None,
-    count: Annotated[
-        int | None, typer.Option("-n", help="Configurations to draw from the --knob ranges.", min=1)
-    ] = None,
-    knob: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Range of a knob, once for each: name=low:high, name=low:high:log, name=a,b,c."
-        ),
-    ] = None,
-    stacks: Annotated[str | None, typer.Option(help="Stacks, separated by commas.")] = None,
-    repeats: Annotated[int, typer.Option(help="Measurements of each configuration.", min=1)] = 1,
-    parameters: Annotated[
-        Path | None, typer.Option(help="True parameters; drawn from the priors by default.")
-    ] = None,
+    configs: opt.ConfigsFile = None,
+    count: opt.Count = None,
+    knob: opt.Knobs = None,
+    stacks: opt.Stacks = None,
+    repeats: opt.Repeats = 1,
+    parameters: opt.Parameters = None,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
-    """Draw a trace from known parameters, which are written beside it."""
+    """Draw a trace from known parameters.
+
+    Configurations are those of --configs, or -n of them from --knob ranges. The parameters are
+    written beside the trace, as OUTPUT.parameters.json.
+    """
     from bayeslat.atomic import atomic_path
     from bayeslat.features.hardware import load_hardware
     from bayeslat.features.spec import load_spec
     from bayeslat.model.simulate import draw_parameters
     from bayeslat.model.simulate import simulate as draw_trace
-    from bayeslat.model.simulation_parameters import SimulationParameters
+    from bayeslat.report.simulation_tables import show_simulation, simulation_record
     from bayeslat.traces import write_traces
     from bayeslat.traces.write import check_table_path
 
     ensure_writable(check_table_path(output))
+    names, versions = split_names(gpus, "--gpus"), split_names(stacks, "--stacks")
     spec, table = load_spec(model), load_hardware(hardware)
-    frame = _configs(spec, configs, count, knob or [], seed)
-    names, versions = gpus.split(","), tuple(stacks.split(",")) if stacks else ()
+    frame = choose_configs(spec, configs, count, knob or [], seed)
     truth = (
-        SimulationParameters.from_json(parameters.read_text(encoding="utf-8"))
+        read_parameters(parameters)
         if parameters
         else draw_parameters(spec, names, configs=frame, stacks=versions, seed=seed, hardware=table)
     )
@@ -233,58 +262,10 @@ def simulate(
         seed=seed,
         hardware=table,
     )
-    write_traces(drawn, output)
     beside = output.with_name(f"{output.stem}.parameters.json")
-    with atomic_path(beside) as temporary:
+    with writing(beside), atomic_path(beside) as temporary:
         temporary.write_text(truth.to_json(), encoding="utf-8")
-    if as_json:
-        print_json({"trace": output, "parameters": beside, "rows": len(drawn)})
-    else:
-        print(f"{output}: {len(drawn)} simulated rows; true parameters in {beside}")
-
-
-def _read(
-    sources: list[str], spec: Spec, hardware: HardwareTable, beside: Path | None
-) -> pd.DataFrame:
-    """Read traces; with a file to stand beside, leave out the rows that break a rule.
-
-    Rows are not checked by the rules of the table alone, so that the fit can tell all at once.
-    """
-    from bayeslat.features.admit import admit_valid
-    from bayeslat.traces import read_traces, write_table
-
-    frame = read_traces(*sources, check=False)
-    if beside is None:
-        return frame
-    kept, dropped = admit_valid(frame, spec, hardware)
-    if len(dropped):
-        path = beside.with_name(f"{beside.stem}.dropped.parquet")
-        write_table(dropped.astype(dict.fromkeys(_mixed(dropped), str)), path)
-        note(f"{len(dropped)} of {len(kept) + len(dropped)} rows break a rule; they are in {path}")
-    return kept
-
-
-def _mixed(frame: pd.DataFrame) -> list[str]:
-    """Columns whose cells are of several types, as those of rows that break a rule may be."""
-    return [str(name) for name in frame if frame[name].dtype == object]
-
-
-def _configs(
-    spec: Spec, file: str | None, count: int | None, knobs: list[str], seed: int
-) -> pd.DataFrame:
-    """Read configurations, or draw them from ranges of the knobs."""
-    from bayeslat.errors import InputError
-    from bayeslat.model.knob_range import parse_knob, sample_configs
-    from bayeslat.traces import read_configs
-
-    if file is not None and count is None and not knobs:
-        return read_configs(file)
-    if file is not None or count is None:
-        raise InputError("give either --configs FILE, or -n N with a --knob range for each knob")
-    ranges = [parse_knob(text) for text in knobs]
-    missing = [name for name in spec.knobs if name not in {each.name for each in ranges}]
-    if missing:
-        raise InputError(
-            f"no range of knob {', '.join(missing)}; add --knob NAME=LOW:HIGH for each"
-        )
-    return sample_configs(ranges, count, seed)
+    with writing(output):
+        write_traces(drawn, output)
+    record = simulation_record(spec, drawn, output, beside)
+    print_result(record, as_json, lambda: show_simulation(record))

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands take, with their help."""
+"""Arguments and options of the commands, with their help."""
 
 from __future__ import annotations
 
@@ -10,21 +10,31 @@ import typer
 __all__ = [
     "Budget",
     "Chains",
+    "CheckTraces",
     "Configs",
+    "ConfigsFile",
+    "Count",
     "Draws",
     "DropInvalid",
+    "Engine",
     "EngineName",
     "Force",
     "Gpu",
     "Gpus",
     "Hardware",
     "Json",
+    "Knobs",
     "Model",
+    "Of",
     "OfName",
     "Output",
+    "Parameters",
     "PosteriorFile",
+    "Repeats",
     "Seed",
+    "SimulatedGpus",
     "Stack",
+    "Stacks",
     "Traces",
     "Tune",
 ]
@@ -32,15 +42,24 @@ __all__ = [
 EngineName = Literal["nuts", "laplace"]
 OfName = Literal["run", "typical"]
 
+_LARGEST_SEED = 2**32 - 1  # what every random number generator in use takes
+
+# What is read.
 Traces = Annotated[
     list[str],
     typer.Argument(
         help="Traces: Parquet, CSV or JSON Lines files, folders, globs.", metavar="TRACES"
     ),
 ]
+CheckTraces = Annotated[
+    list[str] | None,
+    typer.Argument(help="Traces to predict and to compare with.", metavar="TRACES"),
+]
 Configs = Annotated[
-    str,
-    typer.Argument(help="Configurations to predict, in a file as a trace.", metavar="CONFIGS"),
+    list[str],
+    typer.Argument(
+        help="Configurations: Parquet, CSV or JSON Lines files, folders, globs.", metavar="CONFIGS"
+    ),
 ]
 PosteriorFile = Annotated[
     Path, typer.Argument(help="A posterior that `fit` wrote.", metavar="POSTERIOR.nc")
@@ -48,28 +67,85 @@ PosteriorFile = Annotated[
 Model = Annotated[
     Path, typer.Option("--model", "-m", help="Specification of the stages.", metavar="SPEC.toml")
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", help="File to write.", metavar="FILE")]
 Hardware = Annotated[
     Path | None,
     typer.Option(help="More GPUs, or other values than the shipped ones.", metavar="FILE.toml"),
 ]
-Gpu = Annotated[str, typer.Option(help="Key or alias of the hardware table.")]
+
+# What every command takes.
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", help="File to write; its folders are made.", metavar="FILE"),
+]
+Seed = Annotated[
+    int,
+    typer.Option(help="Seed of every random number.", min=0, max=_LARGEST_SEED, metavar="INTEGER"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+
+# Of fit.
 Gpus = Annotated[
-    str | None, typer.Option(help="GPUs, separated by commas; all by default.", metavar="A,B,...")
+    str | None, typer.Option(help="GPUs to fit; all of the traces by default.", metavar="A,B,...")
 ]
-Stack = Annotated[
-    str | None, typer.Option(help="Serving software; a column `stack` takes precedence.")
+Engine = Annotated[EngineName, typer.Option(help="Sample, or approximate in seconds.")]
+DropInvalid = Annotated[
+    bool,
+    typer.Option(
+        "--drop-invalid", help="Leave out rows that break a rule; write them beside the output."
+    ),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Save even what did not converge.")]
+Chains = Annotated[int, typer.Option(help="Chains of NUTS.", min=1, metavar="INTEGER")]
+Draws = Annotated[int, typer.Option(help="Draws of each chain.", min=10, metavar="INTEGER")]
+Tune = Annotated[
+    int,
+    typer.Option(help="Tuning draws of each chain, thrown away.", min=50, metavar="INTEGER"),
+]
+
+# Of predict.
+Gpu = Annotated[str, typer.Option(help="Key or alias of the hardware table.", metavar="GPU")]
 Budget = Annotated[
     float | None, typer.Option(help="Latency budget of the total: adds p_exceed.", metavar="MS")
 ]
-Seed = Annotated[int, typer.Option(help="Seed of every random number.", min=0)]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-Force = Annotated[bool, typer.Option("--force", help="Save even what did not converge.")]
-DropInvalid = Annotated[
-    bool,
-    typer.Option("--drop-invalid", help="Leave out rows that break a rule; keep them in a file."),
+Stack = Annotated[
+    str | None,
+    typer.Option(
+        help="Serving software, as in the traces; a column `stack` takes precedence.",
+        metavar="STACK",
+    ),
 ]
-Chains = Annotated[int, typer.Option(help="Chains of NUTS.", min=1)]
-Draws = Annotated[int, typer.Option(help="Draws of each chain.", min=10)]
-Tune = Annotated[int, typer.Option(help="Tuning draws of each chain, thrown away.", min=50)]
+Of = Annotated[
+    OfName,
+    typer.Option(help="One further measured run, with its noise, or the run-to-run median."),
+]
+
+# Of simulate.
+SimulatedGpus = Annotated[str, typer.Option(help="GPUs to simulate.", metavar="A,B,...")]
+ConfigsFile = Annotated[
+    str | None,
+    typer.Option(help="Configurations to simulate: a file, folder or glob.", metavar="FILE"),
+]
+Count = Annotated[
+    int | None,
+    typer.Option("-n", help="Configurations to draw from --knob ranges.", min=1, metavar="N"),
+]
+Knobs = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Range of a knob, once for each: low:high, low:high:log, or values a,b,c.",
+        metavar="NAME=RANGE",
+    ),
+]
+Stacks = Annotated[
+    str | None, typer.Option(help="Stacks, each on every GPU; none by default.", metavar="A,B,...")
+]
+Repeats = Annotated[
+    int, typer.Option(help="Measurements of each configuration.", min=1, metavar="INTEGER")
+]
+Parameters = Annotated[
+    Path | None,
+    typer.Option(
+        help="True parameters, as `simulate` writes them; drawn from the priors by default.",
+        metavar="FILE.json",
+    ),
+]

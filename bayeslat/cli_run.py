@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and what it says on the way."""
+"""How a command ends: its exit status, what it prints, and what it says on the way."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +16,17 @@ import typer
 
 from bayeslat.errors import BayeslatError, InputError
 
-__all__ = ["CHECK_FAILED", "ends_well", "ensure_writable", "fail", "note", "print_json"]
+__all__ = [
+    "BAD_INPUT",
+    "CHECK_FAILED",
+    "discard_output",
+    "ends_well",
+    "ensure_writable",
+    "fail",
+    "note",
+    "print_result",
+    "writing",
+]
 
 BAD_INPUT, CHECK_FAILED = 1, 3
 
@@ -28,51 +40,105 @@ def ends_well[**P](command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except BayeslatError as error:
             fail(str(error), BAD_INPUT)
-        except BrokenPipeError:
-            # The reader has left, as `| head` does: nothing is wrong, and nobody is listening.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             fail(f"{where}{error.strerror or error}", BAD_INPUT)
+        except UnicodeEncodeError as error:
+            fail(f"{error.object!r} is not UTF-8 text; choose another name", BAD_INPUT)
+        except MemoryError:
+            fail("the memory is too small for this; give fewer rows at a time", BAD_INPUT)
 
     return run
 
 
 def fail(message: str, status: int) -> NoReturn:
     """Say what is wrong on standard error, and end with a status."""
-    print(f"error: {message}", file=sys.stderr)
+    note(f"error: {message}")
     raise typer.Exit(status)
 
 
 def note(message: str) -> None:
     """Say something on standard error that is no result."""
-    print(message, file=sys.stderr)
+    if sys.stderr is not None:  # without one, `print` would take standard output
+        print(message, file=sys.stderr)
 
 
-def print_json(content: Any) -> None:
-    """Print one JSON object; numbers that JSON lacks become null."""
-    print(json.dumps(_plain(content), indent=1, allow_nan=False))
+def print_result(record: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
+    """Print one JSON object, or what `show` prints.
+
+    A reader that has left, as `| head` does, is no error: the command goes on to its verdict.
+    """
+    try:
+        if as_json:
+            print(json.dumps(_plain(record), indent=1, allow_nan=False))
+        else:
+            show()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output()
+    except OSError as error:
+        discard_output()
+        fail(f"standard output: {error.strerror or error}", BAD_INPUT)
+
+
+def discard_output() -> None:
+    """Send standard output nowhere, so that Python can close it in peace."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def ensure_writable(path: Path) -> None:
     """Refuse an output that could not be written, before long work starts.
 
+    Parameters
+    ----------
+    path : Path
+        The file; its folder need not exist.
+
     Raises
     ------
     InputError
-        If the folder cannot be made, or nothing can be written in it.
+        If the folder cannot be made, or no file of this name can be written in it.
     """
     folder = path.parent
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir():
         raise InputError(f"{path}: {folder} is a file, not a folder; name another output")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: nothing can be written in {folder}; name another output")
+    try:
+        # Named as the temporary file that will stand for the output: it may be too long for one.
+        with tempfile.NamedTemporaryFile(prefix=f".{path.stem}.", suffix=path.suffix, dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{path}: nothing can be written in {folder} ({error.strerror}); name another output"
+        ) from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name the output when the system refuses to write it.
+
+    Raises
+    ------
+    InputError
+        If the block raises an OSError, or cannot take the name.
+    """
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        raise InputError(f"{str(path)!r} is not UTF-8 text; name another output") from error
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}); make room and check the "
+            "rights of its folder, or name another output"
+        ) from error
 
 
 def _plain(content: Any) -> Any:
-    """Replace what JSON cannot hold."""
+    """Replace what JSON cannot hold: other types by plain ones, numbers that it lacks by null."""
     if isinstance(content, dict):
         return {str(key): _plain(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

@@ -22,6 +22,7 @@ type Of = Literal["run", "typical"]
 
 _DRAWS = 512
 _UNKNOWN_SLOPE_SD = 0.2  # beyond the range, per half range of it, where no residual was fitted
+_MOST_LOG_MS = 50.0  # far beyond the range: as good as any latency, and its square still a number
 
 
 def predict(
@@ -106,16 +107,18 @@ def _predict_stage(
     excess = part.basis.excess(inputs.raw)
     # The slopes come last, and the noise is drawn whether or not it is used: a config's draws do
     # not depend on the other configs, nor on what is asked of it.
-    noise = view.noise_sd[kept] * _stratified_noise(len(kept), part.noise_dof, rng)
+    noise_sd = view.noise_sd[kept]
+    noise = noise_sd * _stratified_noise(len(kept), part.noise_dof, rng)
     out = np.flatnonzero(excess.any(axis=1))
     if len(out):
         slopes = _slope_sd(part)[kept] * rng.standard_normal((excess.shape[1], len(kept)))
-        drawn[out] += excess[out] @ slopes
+        drawn[out] = np.clip(drawn[out] + excess[out] @ slopes, -_MOST_LOG_MS, _MOST_LOG_MS)
     columns = {name: configs[name].to_numpy() for name in data.spec.knobs}
     times = data.spec.evaluate(data.spec.stages[stage].times, columns, gpu.fields())
     return StagePrediction(
         typical_ms=np.exp(drawn),
         log_noise=noise[None, :] * (of == "run"),
+        noise_sd=noise_sd[None, :],
         times=np.broadcast_to(times, len(configs)),
         excess=excess,
         coordinates=part.basis.features + part.basis.watched,

@@ -31,6 +31,8 @@ class StagePrediction:
         Run-to-run median of one run of the stage.
     log_noise : ndarray, shape (config or 1, draw)
         Log of a run over the median; zeros for a typical run.
+    noise_sd : ndarray, shape (config or 1, draw)
+        Scale of that noise, which all runs of a draw share.
     times : ndarray, shape (config,)
         How often the stage runs in one request.
     excess : ndarray, shape (config, coordinate)
@@ -40,16 +42,18 @@ class StagePrediction:
 
     typical_ms: NDArray[np.float64]
     log_noise: NDArray[np.float64]
+    noise_sd: NDArray[np.float64]
     times: NDArray[np.float64]
     excess: NDArray[np.float64]
     coordinates: tuple[str, ...]
 
     def rows(self, rows: slice) -> StagePrediction:
         """Return the prediction of some of the configs."""
-        shared = len(self.log_noise) == 1
+        noise = slice(None) if len(self.log_noise) == 1 else rows
         return StagePrediction(
             typical_ms=self.typical_ms[rows],
-            log_noise=self.log_noise if shared else self.log_noise[rows],
+            log_noise=self.log_noise[noise],
+            noise_sd=self.noise_sd[noise],
             times=self.times[rows],
             excess=self.excess[rows],
             coordinates=self.coordinates,
@@ -219,10 +223,11 @@ class Prediction:
         stages = {}
         for stage, first in parts[0].stages.items():
             each = [part.stages[stage] for part in parts]
-            noise = [np.broadcast_to(one.log_noise, one.typical_ms.shape) for one in each]
+            shapes = [one.typical_ms.shape for one in each]
             stages[stage] = StagePrediction(
                 typical_ms=join([one.typical_ms for one in each]),
-                log_noise=join(noise),
+                log_noise=join(list(map(np.broadcast_to, [one.log_noise for one in each], shapes))),
+                noise_sd=join(list(map(np.broadcast_to, [one.noise_sd for one in each], shapes))),
                 times=join([one.times for one in each]),
                 excess=join([one.excess for one in each]),
                 coordinates=first.coordinates,

@@ -52,9 +52,10 @@ def coverage(low: Values, high: Values, measured: Values) -> float:
     return float(inside[held].mean()) if held.any() else float("nan")
 
 
-def interval_width(low: Values, high: Values, middle: Values) -> float:
-    """Median of an interval's width over its middle. Shapes (config,)."""
-    return float(np.median((high - low) / middle))
+def interval_width(low: Values, high: Values, middle: Values | None = None) -> float:
+    """Median width of the intervals, over their middles if given. Shapes (config,)."""
+    width = high - low
+    return float(np.median(width if middle is None else width / middle))
 
 
 def crps(draws: Values, measured: Values) -> Values:

@@ -79,15 +79,18 @@ def fit_posterior(
     """
     _check_options(engine, chains, draws, tune)
     plan = plan_fit(spec, traces, gpus=gpus, hardware=hardware)
-    prepared, drawn = {}, {}
+    drawn = {}
     with threadpool_limits(1):  # the matrices are too small for threads inside a product
+        # All before the first is sampled: what is wrong with a stage is told at once.
+        prepared = {stage: prepare_stage(plan, stage) for stage in spec.stages}
         for number, stage in enumerate(spec.stages):
-            prepared[stage] = prepare_stage(plan, stage)
             problem, stage_seed = prepared[stage].problem, seed + 1000 * number
+            report = _stage_progress(on_progress, stage)
             if engine == "laplace":
                 drawn[stage] = sample_laplace(problem, stage_seed)
+                if report is not None:
+                    report(1, 1)
                 continue
-            report = _stage_progress(on_progress, stage)
             drawn[stage] = sample_nuts(
                 problem, stage_seed, chains=chains, draws=draws, tune=tune, on_progress=report
             )

@@ -55,7 +55,7 @@ def sample_nuts(
             done = sum(each.finished_draws for each in progress)
             on_progress(done, chains * (tune + draws))
 
-    tree = nutpie.sample(
+    sampler = nutpie.sample(
         _compiled(data, mode, problem.layout),
         draws=draws,
         tune=tune,
@@ -65,7 +65,14 @@ def sample_nuts(
         save_warmup=False,
         progress_bar=False,
         progress_callback=report,
+        blocking=False,
     )
+    try:
+        tree = sampler.wait()
+    except KeyboardInterrupt:
+        # Waiting inside `sample` would take Ctrl-C for a wish to keep the draws made so far.
+        sampler.cancel()
+        raise
     scales = tree["posterior"]["scales"].values
     stats = tree["sample_stats"]
     wanted = ("diverging", "energy", "depth", "n_steps", "step_size_bar", "logp")

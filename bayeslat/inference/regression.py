@@ -107,7 +107,12 @@ def stage_regression(plan: FitPlan, stage: str) -> StageRegression:
 def _measured(plan: FitPlan, stage: str, group: int) -> tuple[StageInputs, NDArray[np.float64]]:
     """Inputs and latencies of a group's rows that hold this stage."""
     rows = plan.frame.iloc[plan.members[group]]
-    latency = rows[plan.spec.stages[stage].column].to_numpy(dtype=float, na_value=np.nan)
+    column = plan.spec.stages[stage].column
+    latency = (
+        rows[column].to_numpy(dtype=float, na_value=np.nan)
+        if column in rows
+        else np.full(len(rows), np.nan)
+    )
     held = ~np.isnan(latency)
     gpu = plan.hardware[plan.groups[group][0]]
     return stage_inputs(plan.spec, stage, rows[held], gpu), latency[held]

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from bayeslat.errors import InputError
+from bayeslat.traces.names import TASK
 
 __all__ = ["KnobRange", "parse_knob", "sample_configs"]
 
 _FORMS = "name=low:high, name=low:high:log, or name=a,b,c"
+_LARGEST = 2**53  # whole numbers above it are not exact as floats
+_MOST_DRAWN = 2**20  # points tried for distinct configurations, if n is smaller
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,13 @@ class KnobRange:
     log: bool = False
     whole: bool = False
 
+    @property
+    def count(self) -> float:
+        """How many values the knob may take: infinitely many between ends that are not whole."""
+        if self.values:
+            return len(set(self.values))
+        return self.high - self.low + 1 if self.whole else math.inf
+
     def at(self, places: NDArray[np.float64]) -> NDArray[Any]:
         """Return the values at places in [0, 1). Shape (config,)."""
         if self.values:
@@ -63,7 +73,9 @@ def parse_knob(text: str) -> KnobRange:
     Parameters
     ----------
     text : str
-        `batch_size=1:64`, `context=128:8192:log`, `top_k=1,2,4,8` or `task=qa,captioning`.
+        `batch_size=1:64`, `context=128:8192:log`, `top_k=1,2,4,8` or `task=qa,captioning`. Numbers
+        are whole if both ends, or the listed values, are written so. The values of `task` are
+        always words.
 
     Returns
     -------
@@ -77,8 +89,8 @@ def parse_knob(text: str) -> KnobRange:
     name, sign, rest = (part.strip() for part in text.partition("="))
     if not sign or not name or not rest:
         raise InputError(f"knob range {text!r}: write {_FORMS}")
-    if ":" not in rest:
-        return KnobRange(name, values=_listed(text, rest))
+    if ":" not in rest or name == TASK:
+        return KnobRange(name, values=_listed(text, rest, words=name == TASK))
     low, high, *more = rest.split(":")
     if more not in ([], ["log"]):
         raise InputError(f"knob range {text!r}: write {_FORMS}")
@@ -110,54 +122,68 @@ def sample_configs(ranges: Sequence[KnobRange], n: int, seed: int) -> pd.DataFra
     Raises
     ------
     InputError
-        If n is not positive, or a knob has two ranges.
+        If n is not positive, the seed is negative, or a knob has two ranges.
     """
     names = [each.name for each in ranges]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"knob {', '.join(twice)}: has two ranges; give one")
+    if not ranges:
+        raise InputError("there is no range of a knob; give at least one")
     if n < 1:
         raise InputError(f"n is {n}; it must be at least 1")
+    if seed < 0:
+        raise InputError(f"seed is {seed}; it must be at least 0")
+    possible = min(n, math.prod(each.count for each in ranges))
     sobol = qmc.Sobol(len(ranges), rng=np.random.default_rng(seed))
-    # Whole powers of two keep the sequence balanced; twice as many leave room for doubles.
-    places = sobol.random_base2(max(math.ceil(math.log2(n)) + 1, 1))
-    drawn = pd.DataFrame(
-        {each.name: each.at(column) for each, column in zip(ranges, places.T, strict=True)}
-    )
-    return (
-        pd.concat([drawn[~drawn.duplicated()], drawn[drawn.duplicated()]])
-        .head(n)
-        .reset_index(drop=True)
-    )
+    # Whole powers of two keep the sequence balanced; as many again are its next such part.
+    doubling = math.ceil(math.log2(n))
+    drawn = _configs_at(ranges, sobol.random_base2(doubling))
+    while (~drawn.duplicated()).sum() < possible and len(drawn) < max(_MOST_DRAWN, 2 * n):
+        more = _configs_at(ranges, sobol.random_base2(doubling))
+        drawn = pd.concat([drawn, more], ignore_index=True)
+        doubling += 1
+    ordered = pd.concat([drawn[~drawn.duplicated()], drawn[drawn.duplicated()]])
+    return ordered.head(n).reset_index(drop=True)
 
 
-def _listed(text: str, rest: str) -> tuple[float | str, ...]:
+def _configs_at(ranges: Sequence[KnobRange], places: NDArray[np.float64]) -> pd.DataFrame:
+    """Return the configurations at places in the unit cube, shape (config, knob)."""
+    columns = zip(ranges, places.T, strict=True)
+    return pd.DataFrame({each.name: each.at(column) for each, column in columns})
+
+
+def _listed(text: str, rest: str, *, words: bool) -> tuple[float | str, ...]:
     """Read listed values: numbers if all are."""
-    words = [word.strip() for word in rest.split(",")]
-    if not all(words):
+    values = [word.strip() for word in rest.split(",")]
+    if not all(values):
         raise InputError(f"knob range {text!r}: a value is empty; write {_FORMS}")
+    if words:
+        return tuple(values)
     try:
-        return tuple(_number(text, word) for word in words)
+        return tuple(_number(text, value) for value in values)
     except InputError:
-        if any(_looks_numeric(word) for word in words):
+        if any(_looks_numeric(value) for value in values):
             raise
-        return tuple(words)
+        return tuple(values)
 
 
 def _number(text: str, word: str) -> float:
     """Read a finite number; a whole one stays an int."""
     try:
-        return int(word)
+        value: float = int(word)
     except ValueError:
-        pass
-    try:
-        value = float(word)
-    except ValueError:
-        value = math.nan
+        try:
+            value = float(word)
+        except ValueError:
+            value = math.nan
     if not math.isfinite(value):
-        raise InputError(f"knob range {text!r}: {word!r} is not a finite number")
+        raise InputError(f"knob range {text!r}: {word.strip()!r} is not a finite number")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise InputError(f"knob range {text!r}: {word.strip()!r} is beyond {_LARGEST}")
     return value
 
 
 def _looks_numeric(word: str) -> bool:
+    """Tell a number, or a mistyped one, from a word."""
     return word[0].isdigit() or word[0] in "+-."

@@ -13,7 +13,10 @@ from bayeslat.features.spec import Spec
 
 __all__ = ["SimulationParameters", "StageParameters", "check_parameters"]
 
-type ByName = Annotated[Mapping[str, float], FREEZE, THAW]
+# No latency needs logs beyond these; larger ones only overflow.
+type Log = Annotated[float, Field(ge=-50, le=50)]
+type Scale = Annotated[float, Field(ge=0, le=50)]
+type ByName = Annotated[Mapping[str, Log], FREEZE, THAW]
 type ByGroup = Annotated[Mapping[str, ByName], FREEZE, THAW]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -41,7 +44,7 @@ class StageParameters(BaseModel):
     shared_efficiency: ByName
     offset: ByGroup
     residual: ByGroup
-    noise: Annotated[Mapping[str, Annotated[float, Field(ge=0)]], FREEZE, THAW]
+    noise: Annotated[Mapping[str, Scale], FREEZE, THAW]
     noise_dof: Annotated[float, Field(gt=0)] | None = None
 
 
@@ -86,7 +89,9 @@ def check_parameters(
     groups: Sequence[str],
     columns: Mapping[str, Sequence[str]],
 ) -> None:
-    """Refuse parameters that do not say what every stage of every group needs, and nothing else.
+    """Refuse parameters that lack what a stage of a group needs, or name what does not exist.
+
+    Parameters of further groups are fine: a part of the GPUs may be simulated.
 
     Parameters
     ----------
@@ -108,27 +113,27 @@ def check_parameters(
             continue
         terms = list(spec.stages[name].physics)
         problems += _difference(f"{name}: shared_efficiency of", stage.shared_efficiency, terms)
-        problems += _difference(f"{name}: noise of", stage.noise, groups)
+        problems += _missing(f"{name}: noise of", stage.noise, groups)
         for what, table, wanted in (
             ("offset", stage.offset, terms),
             ("residual", stage.residual, columns[name]),
         ):
-            problems += _difference(f"{name}: {what} of", table, groups)
-            for group, values in table.items():
-                problems += _difference(f"{name}: {what} of {group}:", values, wanted)
+            problems += _missing(f"{name}: {what} of", table, groups)
+            for group in groups:
+                if group in table:
+                    problems += _difference(f"{name}: {what} of {group}:", table[group], wanted)
     if problems:
         raise InputError(f"simulation parameters: {'; '.join(problems)}")
 
 
 def _difference(what: str, found: Mapping[str, object], wanted: Sequence[str]) -> list[str]:
     """Say which names are missing, and which are unknown."""
-    missing = [name for name in wanted if name not in found]
     unknown = [name for name in found if name not in wanted]
-    return [
-        f"{what} {', '.join(names)} {verdict}"
-        for names, verdict in (
-            (missing, "is missing; add it"),
-            (unknown, "is unknown; take it out"),
-        )
-        if names
-    ]
+    told = [f"{what} {', '.join(unknown)} is unknown; take it out"] if unknown else []
+    return _missing(what, found, wanted) + told
+
+
+def _missing(what: str, found: Mapping[str, object], wanted: Sequence[str]) -> list[str]:
+    """Say which names are missing."""
+    missing = [name for name in wanted if name not in found]
+    return [f"{what} {', '.join(missing)} is missing; add it"] if missing else []

@@ -32,7 +32,7 @@ def predicted_against_measured(
     ----------
     frames : mapping of GPU to DataFrame, one row a config
         With `<stage>_point_ms`, `<stage>_q05_ms`, `<stage>_q95_ms` and the measured column of each
-        stage.
+        stage; rows without a measurement (NaN) are left out.
     stages : mapping of stage to its measured column
         `total` among them, if wanted.
     title : str
@@ -70,8 +70,9 @@ def save_figure(figure: Figure, paths: Sequence[str | Path]) -> None:
 
 def _draw_stage(axis: Axes, frames: Mapping[str, pd.DataFrame], stage: str, column: str) -> None:
     """Draw one stage of every GPU."""
-    values = [frame[[f"{stage}_point_ms", column]].to_numpy(float) for frame in frames.values()]
-    low, high = np.nanmin(np.concatenate(values)), np.nanmax(np.concatenate(values))
+    pairs = [frame[[f"{stage}_point_ms", column]].dropna() for frame in frames.values()]
+    shown = np.concatenate([pair.to_numpy(float) for pair in pairs])
+    low, high = (shown.min(), shown.max()) if len(shown) else (1.0, 10.0)
     ends = np.array([low / 1.15, high * 1.15])
     axis.plot(ends, ends, color="0.6", linewidth=0.8, zorder=1)
     for number, (gpu, frame) in enumerate(frames.items()):

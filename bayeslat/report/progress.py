@@ -25,14 +25,23 @@ def stage_bars(stages: Sequence[str]) -> Iterator[Callable[[str, int, int], None
     callable (stage, done, total)
         Moves the stage's bar.
     """
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with Progress(
-        *columns,
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
         TimeRemainingColumn(),
-        console=console,
+        console=Console(stderr=True),
         transient=True,
-        disable=not sys.stderr.isatty(),
+        disable=sys.stderr is None or not sys.stderr.isatty(),
     ) as progress:
-        bars = {stage: progress.add_task(stage, total=None) for stage in stages}
-        yield lambda stage, done, total: progress.update(bars[stage], completed=done, total=total)
+        bars = {stage: progress.add_task(stage, total=1) for stage in stages}
+        started: set[str] = set()
+
+        def move(stage: str, done: int, total: int) -> None:
+            if stage not in started:
+                # Its clock runs from its first draw, not while the stages before it are sampled.
+                started.add(stage)
+                progress.reset(bars[stage])
+            progress.update(bars[stage], completed=done, total=total)
+
+        yield move

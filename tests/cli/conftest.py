@@ -11,9 +11,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bayeslat.cli import app
+from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.posterior_file import write_posterior
 from bayeslat.traces import write_traces
-from tests.posteriors import SPEC_TEXT, make_configs, make_data, make_frame
+from tests.posteriors import SPEC_TEXT, make_configs, make_data, make_frame, small_spec
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,15 @@ def posterior_content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("cli") / "posterior.nc"
     write_posterior(make_data(), path)
     return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def poor_posterior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a posterior that did not converge: of twenty draws."""
+    path = tmp_path_factory.mktemp("poor") / "poor.nc"
+    data = fit_posterior(small_spec(), make_frame(), engine="nuts", chains=2, draws=10, tune=50)
+    write_posterior(data, path)
+    return path
 
 
 @pytest.fixture

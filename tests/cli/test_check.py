@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from typer.testing import Result
@@ -9,13 +10,23 @@ from typer.testing import Result
 from tests.cli.conftest import Workshop
 from tests.posteriors import make_frame
 
+CUSTOM = """
+[gpus.mine]
+aliases = ["My GPU"]
+family = "hopper"
+mem_bw_GBps = 4800
+bf16_tflops = 989
+boost_GHz = 1.98
+l2_MB = 50
+"""
+
 pytestmark = pytest.mark.xdist_group("small posterior")
 
 
 def test_convergence_alone(workshop: Workshop, run: Callable[..., Result]) -> None:
     result = run("check", workshop.posterior)
     assert result.exit_code == 0
-    assert "Convergence" in result.stdout
+    assert "small on 3 GPUs, 120 rows: converged (laplace)" in result.stdout
     assert "Predictions" not in result.stdout
 
 
@@ -36,3 +47,57 @@ def test_findings_are_told_and_are_no_failure(
     result = run("check", workshop.posterior, workshop.trace(slower))
     assert result.exit_code == 0
     assert "Finding: a100_sxm, decode: 90 % intervals cover" in result.stdout
+
+
+def test_a_posterior_that_did_not_converge_fails(
+    poor_posterior: Path, run: Callable[..., Result]
+) -> None:
+    result = run("check", poor_posterior, "--json")
+    assert result.exit_code == 3
+    record = json.loads(result.stdout)
+    assert record["converged"] is False
+    assert record["problems"]
+    assert result.stderr.splitlines() == [
+        *(f"not converged: {problem}" for problem in record["problems"]),
+        f"error: {poor_posterior} did not converge; fit again",
+    ]
+
+
+def test_a_gpu_of_a_hardware_file_needs_it_for_the_fit_alone(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    hardware = workshop.text("hw.toml", CUSTOM)
+    trace = workshop.trace(make_frame().replace({"gpu": {"h200_sxm": "My-GPU"}}))
+    out = workshop.folder / "custom.nc"
+    words = ("--model", workshop.spec, "--engine", "laplace", "-o", out)
+    assert run("fit", trace, *words, "--hardware", hardware).exit_code == 0
+    assert run("fit", trace, *words).exit_code == 1
+
+    checked = run("check", out, trace)
+    assert checked.exit_code == 0, checked.output
+    assert "\nmine " in checked.stdout
+    assert "zero-shot" not in checked.stdout
+    given = (out, workshop.configs(), "--gpu", "My-GPU", "-o", workshop.folder / "out.csv")
+    predicted = run("predict", *given, "--json")
+    assert predicted.exit_code == 0, predicted.output
+    assert json.loads(predicted.stdout)["zero_shot"] == 0
+
+
+def test_a_changed_data_sheet_of_a_fitted_gpu_is_told(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    same = workshop.text("same.toml", "[gpus.l40s]\nmem_bw_GBps = 900\n")
+    assert run("check", workshop.posterior, "--hardware", same).stderr == ""
+    other = workshop.text("other.toml", "[gpus.h100_sxm]\nmem_bw_GBps = 900\n")
+    result = run("check", workshop.posterior, "--hardware", other)
+    assert result.exit_code == 0
+    assert "other.toml: h100_sxm: the posterior keeps the values" in result.stderr
+
+
+def test_what_a_fit_cannot_know_is_told_again(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    out = workshop.folder / "one.nc"
+    words = ("--model", workshop.spec, "--engine", "laplace", "-o", out, "--gpus", "a100_sxm")
+    assert run("fit", workshop.trace(), *words).exit_code == 0
+    assert "Note: One GPU (a100_sxm)" in run("check", out).stdout

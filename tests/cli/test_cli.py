@@ -6,19 +6,28 @@ from importlib.metadata import version
 import pytest
 from typer.testing import Result
 
+COMMANDS = ("fit", "check", "predict", "simulate")
+
 
 def test_version(run: Callable[..., Result]) -> None:
     assert run("--version").stdout == f"bayeslat {version('bayeslat')}\n"
 
 
-@pytest.mark.parametrize("command", ["fit", "check", "predict", "simulate"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_for_every_option(command: str, run: Callable[..., Result]) -> None:
     output = run(command, "--help").stdout
-    options = [line for line in output.splitlines() if line.strip().startswith(("-", "--"))]
+    options = [line for line in output.splitlines() if line.strip().startswith("-")]
     assert len(options) >= 4
-    assert "--seed" in output
-    assert "--json" in output
-    assert "--hardware" in output
+    for option in ("--seed", "--json", "--hardware", "Example: bayeslat"):
+        assert option in output
+
+
+def test_the_summaries_of_the_commands_fit_a_line(run: Callable[..., Result]) -> None:
+    output = run("--help").stdout
+    assert all(f"  {command} " in output for command in COMMANDS)
+    summaries = output.partition("Commands:")[2].splitlines()
+    assert len([line for line in summaries if line]) == len(COMMANDS)
+    assert "..." not in "".join(summaries)
 
 
 def test_no_command_shows_the_help(run: Callable[..., Result]) -> None:

@@ -41,7 +41,7 @@ def test_the_saved_posterior_is_that_of_the_python_call(workshop: Workshop, run:
 
 def test_the_tables_name_stages_terms_and_gpus(workshop: Workshop, run: Run) -> None:
     output = fit(run, workshop, workshop.trace()).stdout
-    for text in ("prefill", "decode", "launch", "a100_sxm", "Pareto k", "Saved in"):
+    for text in ("converged (laplace)", "decode", "launch", "a100_sxm", "Pareto k", "Saved in"):
         assert text in output
     assert not any(line.endswith("…") for line in output.splitlines())
 
@@ -83,8 +83,11 @@ def test_invalid_rows_are_set_aside(workshop: Workshop, run: Run) -> None:
     assert fit(run, workshop, path).exit_code == 1
     result = fit(run, workshop, path, "--drop-invalid", "--json")
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["rows"] == 118
+    record = json.loads(result.stdout)
+    assert record["rows"] == 118
+    assert record["dropped"] == {"rows": 2, "file": str(workshop.folder / "p.dropped.parquet")}
     assert "2 of 120 rows break a rule" in result.stderr
+    assert "rows 4, 51, column 't_decode_ms': a latency must be finite" in result.stderr
     dropped = pd.read_parquet(workshop.folder / "p.dropped.parquet")
     pd.testing.assert_frame_equal(
         dropped.reset_index(drop=True), frame.loc[[3, 50]].reset_index(drop=True)
@@ -123,3 +126,48 @@ def test_the_seed_decides(workshop: Workshop, run: Run) -> None:
         contents.append((workshop.folder / "p.nc").read_bytes())
     assert contents[0] == contents[1]
     assert contents[0] != contents[2]
+
+
+def test_nothing_to_set_aside(workshop: Workshop, run: Run) -> None:
+    result = fit(run, workshop, workshop.trace(), "--drop-invalid", "--json")
+    assert "dropped" not in json.loads(result.stdout)
+    assert result.stderr == ""
+    assert not (workshop.folder / "p.dropped.parquet").exists()
+
+
+def test_names_of_gpus_may_be_aliases_with_spaces_round_them(workshop: Workshop, run: Run) -> None:
+    words = ("--gpus", " A100-SXM4-80GB , h100_sxm", "--json")
+    record = json.loads(fit(run, workshop, workshop.trace(), *words).stdout)
+    assert record["gpus"] == ["a100_sxm", "h100_sxm"]
+    assert record["rows"] == 80
+
+
+def test_errors_of_the_fitted_rows_are_those_of_the_check(workshop: Workshop, run: Run) -> None:
+    trace = workshop.trace()
+    fitted = json.loads(fit(run, workshop, trace, "--json").stdout)["in_sample"]
+    checked = json.loads(run("check", workshop.folder / "p.nc", trace, "--json").stdout)
+    assert len(checked["predictions"]) == 9
+    for row in checked["predictions"]:
+        cell = fitted[row["stage"]][row["gpu"]]
+        assert cell == {name: row[name] for name in ("rows", "mape", "coverage_90")}
+
+
+def test_one_chain_has_no_rhat(workshop: Workshop, run: Run) -> None:
+    words = ("--engine", "nuts", "--chains", "1", "--draws", "20", "--tune", "50", "--force")
+    result = fit(run, workshop, workshop.trace(), *words)
+    assert result.exit_code == 0
+    assert "nan" not in result.stdout
+    record = json.loads(run("check", workshop.folder / "p.nc", "--json").stdout)
+    assert record["stages"]["decode"]["rhat"] is None
+
+
+def test_an_output_that_fails_to_be_written_is_named(
+    workshop: Workshop, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bayeslat.posterior.write_posterior", refuse)
+    result = fit(run, workshop, workshop.trace())
+    assert result.exit_code == 1
+    assert f"{workshop.folder / 'p.nc'}: cannot be written (No space left" in result.stderr

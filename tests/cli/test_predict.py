@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +9,10 @@ import pandas as pd
 import pytest
 from typer.testing import Result
 
+from bayeslat.inference.posterior_file import write_posterior
 from bayeslat.posterior import load_posterior
 from tests.cli.conftest import Workshop
-from tests.posteriors import make_configs
+from tests.posteriors import make_configs, make_data
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -94,24 +93,76 @@ def test_typical_runs_are_surer(workshop: Workshop, run: Run) -> None:
 
 def test_json(workshop: Workshop, run: Run) -> None:
     record = json.loads(predict(run, workshop, "--json", "--budget-ms", 300).stdout)
+    found = pd.read_parquet(workshop.folder / "out.parquet")
     assert record["configs"] == 6
+    assert record["converged"] is True
     assert set(record["stages"]) == {"prefill", "decode", "total"}
-    assert 0 <= record["mean_p_exceed"] <= 1
+    assert record["stages"]["total"]["most_ms"] == found["total_point_ms"].max()
+    p_exceed = found["p_exceed"]
+    assert record["budget"] == {
+        "budget_ms": 300.0,
+        "mean_p_exceed": pytest.approx(p_exceed.mean()),
+        "within": (p_exceed <= 0.05).sum(),
+        "between": ((p_exceed > 0.05) & (p_exceed < 0.95)).sum(),
+        "over": (p_exceed >= 0.95).sum(),
+    }
+    assert json.loads(predict(run, workshop, "--json").stdout)["budget"] is None
 
 
-def test_a_reader_that_leaves_is_no_error(workshop: Workshop) -> None:
-    out = workshop.folder / "out.parquet"
-    words = [workshop.posterior, workshop.configs(), "--gpu", "l40s", "-o", str(out)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bayeslat", "predict", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+def test_rows_of_several_files_keep_their_order_and_columns(workshop: Workshop, run: Run) -> None:
+    first, second = make_configs(4).assign(note=list("dcba")), make_configs(3, seed=1)
+    paths = [workshop.trace(frame, f"{n}.parquet") for n, frame in enumerate((first, second))]
+    given = ("--gpu", "l40s", "-o", workshop.folder / "out.parquet")
+    assert run("predict", workshop.posterior, *paths, *given).exit_code == 0
+    found = pd.read_parquet(workshop.folder / "out.parquet")
+    assert list(found["note"].fillna("-")) == ["d", "c", "b", "a", "-", "-", "-"]
+    expected = pd.concat([first, second], ignore_index=True)[["context", "batch_size"]]
+    pd.testing.assert_frame_equal(found[["context", "batch_size"]], expected)
+    assert (
+        run("predict", workshop.posterior, workshop.folder / "[01].parquet", *given).exit_code == 0
     )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    process.stderr.close()
-    assert process.wait() == 0
-    assert out.exists()
+    pd.testing.assert_frame_equal(pd.read_parquet(workshop.folder / "out.parquet"), found)
+
+
+def test_predictions_may_replace_what_they_were_made_of(workshop: Workshop, run: Run) -> None:
+    path = workshop.configs()
+    for _ in range(2):
+        assert run("predict", workshop.posterior, path, "--gpu", "l40s", "-o", path).exit_code == 0
+    found = pd.read_parquet(path)
+    assert found.columns.is_unique
+    assert list(found["context"]) == list(make_configs(6)["context"])
+
+
+def test_what_leaves_the_range_is_named(workshop: Workshop, run: Run) -> None:
+    far = make_configs(5).assign(context=[100, 200, 300, 10**5, 10**6])
+    given = (workshop.posterior, workshop.configs(far), "--gpu", "h100_sxm")
+    result = run("predict", *given, "-o", workshop.folder / "out.parquet")
+    assert "Extrapolates: 2 of 5 configs" in result.stdout
+    assert "prefill: log(context) (2)" in result.stdout
+
+
+def test_a_posterior_that_did_not_converge_is_told(
+    workshop: Workshop, run: Run, poor_posterior: Path
+) -> None:
+    given = (poor_posterior, workshop.configs(), "--gpu", "l40s")
+    result = run("predict", *given, "-o", workshop.folder / "out.csv", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["converged"] is False
+    assert f"`bayeslat check {poor_posterior}` says where" in result.stderr
+
+
+def test_stacks_of_the_rows(workshop: Workshop, run: Run) -> None:
+    data = make_data(gpus=("a100_sxm", "h100_sxm"), stacks=("v1", "v2"))
+    write_posterior(data, workshop.folder / "stacks.nc")
+    configs = make_configs(4)
+    mixed = configs.assign(stack=["v1", "v2", "v1", "v3"])
+    out = workshop.folder / "out.parquet"
+    given = (workshop.folder / "stacks.nc", workshop.configs(mixed), "--gpu", "h100_sxm")
+    result = run("predict", *given, "-o", out)
+    assert "Zero-shot: 1 of 4 configs" in result.stdout
+    found = pd.read_parquet(out)
+    given = (workshop.folder / "stacks.nc", workshop.configs(configs), "--gpu", "h100_sxm")
+    assert run("predict", *given, "--stack", "v2", "-o", out).exit_code == 0
+    alone = pd.read_parquet(out)
+    assert found["total_q50_ms"][1] == pytest.approx(alone["total_q50_ms"][1])
+    assert found["total_q50_ms"][0] != pytest.approx(alone["total_q50_ms"][0], rel=1e-6)

@@ -35,6 +35,8 @@ def test_from_ranges_to_a_trace_that_can_be_fitted(workshop: Workshop, run: Run)
     (provenance,) = provenances(frame)
     assert provenance is not None
     assert provenance.source == "simulated"
+    for text in ("120 simulated rows", "prefill", "l40s", "Saved in", "True parameters in"):
+        assert text in result.stdout
     fitted = run(
         "fit",
         workshop.folder / "sim.parquet",
@@ -77,6 +79,20 @@ def test_other_formats_and_stacks(workshop: Workshop, run: Run, out: str) -> Non
     words = ("--gpus", "l40s", "--stacks", "v1,v2", "-n", 5, *KNOBS, "--json")
     record = json.loads(simulate(run, workshop, *words, out=out).stdout)
     assert record["rows"] == 10
+    assert record["gpus"] == ["l40s"]
+    assert record["stacks"] == ["v1", "v2"]
     frame = read_traces(workshop.folder / out)
     assert sorted(set(frame["stack"])) == ["v1", "v2"]
     assert provenances(frame)[0] is not None
+    median = frame["t_prefill_ms"].median()
+    assert record["median_ms"]["prefill"]["l40s"] == pytest.approx(median)
+
+
+def test_a_simulation_that_fails_leaves_the_earlier_one(workshop: Workshop, run: Run) -> None:
+    simulate(run, workshop, "--gpus", "l40s", "-n", 3, *KNOBS)
+    before = {path: path.read_bytes() for path in workshop.folder.rglob("*.parquet")}
+    beside = (workshop.folder / "sim.parameters.json").read_bytes()
+    result = simulate(run, workshop, "--gpus", "l40s,h1000", "-n", 3, *KNOBS)
+    assert result.exit_code == 1
+    assert {path: path.read_bytes() for path in workshop.folder.rglob("*.parquet")} == before
+    assert (workshop.folder / "sim.parameters.json").read_bytes() == beside

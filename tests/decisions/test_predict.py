@@ -77,6 +77,39 @@ def test_beyond_the_range_intervals_widen_and_features_are_named() -> None:
     assert wide[1] < wide[2] < wide[3]
 
 
+@pytest.mark.parametrize("gpu", ["a100_sxm", "l40s"])
+@pytest.mark.parametrize("stage", ["prefill", "decode", "total"])
+def test_intervals_widen_with_every_step_beyond_the_range(gpu: str, stage: str) -> None:
+    """Steps are large enough to show above the Monte Carlo error of 400 draws."""
+    beyond = np.array([1.0, 1.02, 2.0, 4.0, 8.0, 16.0, 32.0])
+    context = beyond * make_frame()["context"].max()
+    configs = pd.DataFrame({"batch_size": 4, "context": context, "output_tokens": 9})
+    wide = width(ask(configs, gpu), stage)
+    assert np.all(np.diff(np.delete(wide, 1)) > 0)
+    assert np.log(wide[-1]) > 1.3 * np.log(wide[0])  # the shares of the physics alone give 1.16
+    assert abs(wide[1] / wide[0] - 1) < 0.02  # without a jump where the range ends
+
+
+def test_however_far_out_every_number_is_finite() -> None:
+    configs = pd.DataFrame({"batch_size": 4, "context": [3e6, 1e9], "output_tokens": 199})
+    for gpu in ("a100_sxm", "l40s"):
+        prediction = ask(configs, gpu)
+        numbers = prediction.frame.select_dtypes("float")
+        assert np.isfinite(numbers.to_numpy()).all()
+        assert np.all(numbers.filter(regex="_q05_ms$") > 0)
+        assert np.all(prediction.p_exceed(1e6) > 0.05)
+
+
+@pytest.mark.parametrize("gpu", ["a100_sxm", "gh200", "l40s"])
+def test_a_config_beyond_the_range_is_predicted_alone_as_in_a_table(gpu: str) -> None:
+    configs = make_configs(6).assign(context=[64, 9000, 500, 70000, 1000, 3000])
+    table = ask(configs, gpu)
+    for row in (1, 2, 3):
+        alone = ask(configs.iloc[[row]], gpu)
+        np.testing.assert_allclose(alone.draws(), table.draws()[[row]], rtol=1e-12)
+        assert alone.extrapolates[0] == table.extrapolates[row]
+
+
 def test_a_gpu_known_by_its_data_sheet_alone() -> None:
     configs = make_configs(10)
     known, relative, stranger = (ask(configs, gpu) for gpu in ("h100_sxm", "gh200", "l40s"))
@@ -102,6 +135,19 @@ def test_stacks_of_a_column_are_predicted_each_by_itself() -> None:
     for stack, rows in (("v1", [0, 2, 4]), ("v2", [1, 3, 5])):
         alone = predict(data, configs.iloc[rows], gpu, stack=stack).frame
         np.testing.assert_array_equal(mixed["total_q50_ms"].iloc[rows], alone["total_q50_ms"])
+
+
+def test_rows_without_a_stack_take_the_argument() -> None:
+    data, gpu = make_data(stacks=("v1", "v2")), load_hardware().resolve("a100_sxm")
+    configs = make_configs(4)
+    named = predict(data, configs, gpu, stack="v2")
+    some = configs.assign(stack=pd.Series(["v2", None, np.nan, "v2"], dtype=object))
+    holes = predict(data, some, gpu, stack="v2")
+    np.testing.assert_allclose(holes.draws(), named.draws(), rtol=1e-12)
+    assert not holes.zero_shot.any()
+    # Without the argument, which of the two stacks is meant is not known.
+    unsaid = predict(data, some, gpu)
+    assert unsaid.zero_shot.tolist() == [False, True, True, False]
 
 
 def test_tasks_change_predictions() -> None:

@@ -21,6 +21,7 @@ def lognormal_stage(medians: list[float], times: float = 1.0, shift: int = 0) ->
     return StagePrediction(
         typical_ms=np.array(medians)[:, None] * np.exp(EPISTEMIC * rng.permutation(standard)),
         log_noise=(NOISE * rng.permutation(standard))[None],
+        noise_sd=np.full((1, DRAWS), NOISE),
         times=np.full(len(medians), times),
         excess=np.zeros((len(medians), 1)),
         coordinates=("log(size)",),

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
+from bayeslat.decisions.predict import predict
 from bayeslat.errors import TraceError
 from bayeslat.evaluation.checks import check_posterior
 from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.evaluation.metrics import crps, pit
 from bayeslat.features.hardware import load_hardware
 from tests.posteriors import make_data, make_frame, small_spec
 
@@ -68,3 +73,46 @@ def test_the_measured_total_counts_each_stage_as_often_as_it_runs() -> None:
     )
     assert np.isnan(total[1])
     assert total[2] == pytest.approx(frame["t_prefill_ms"].iloc[2])  # a stage that never ran
+
+
+def test_scores_are_their_definitions() -> None:
+    data, rows = make_data(), make_frame().query("gpu == 'h100_sxm'")
+    rows = rows.assign(t_decode_ms=rows["t_decode_ms"].where(np.arange(len(rows)) > 1))
+    found = check_posterior(data, rows, seed=2).frame
+    assert found is not None
+    score = found.set_index("stage").loc["decode"]
+    draws = predict(data, rows, data.hardware["h100_sxm"], seed=2).draws("decode")[2:]
+    latency = rows["t_decode_ms"].to_numpy()[2:]
+    assert score["rows"] == score["configs"] == len(rows) - 2
+    assert score["crps_relative"] == pytest.approx(crps(draws, latency).mean() / np.median(latency))
+    assert score["pit_mean"] == pytest.approx(pit(draws, latency).mean())
+    z = (np.log(latency) - np.log(draws).mean(axis=1)) / np.log(draws).std(axis=1)
+    assert score["beyond_3_sd"] == (np.abs(z) > 3).mean()
+
+
+def test_measurements_far_off_are_beyond_3_sd() -> None:
+    frame = make_frame().query("gpu == 'a100_sxm'")
+    far = frame.assign(t_decode_ms=frame["t_decode_ms"] * np.where(np.arange(40) < 10, 9.0, 1.0))
+    found = check_posterior(make_data(), far).frame
+    assert found is not None
+    assert 0.25 <= found.set_index("stage")["beyond_3_sd"].astype(float)["decode"] <= 0.35
+
+
+def test_repeats_of_a_config_are_one_config() -> None:
+    frame = make_frame().query("gpu == 'a100_sxm'")
+    twice = pd.concat([frame, frame.head(5)]).assign(repeat=[0] * 40 + [1] * 5)
+    found = check_posterior(make_data(), twice).frame
+    assert found is not None
+    assert set(found["rows"]) == {45}
+    assert set(found["configs"]) == {40}
+
+
+def test_a_gpu_of_the_posterior_need_not_be_in_the_table() -> None:
+    data, mine = make_data(), load_hardware().resolve("h200_sxm")
+    entry = mine.model_copy(update={"key": "mine", "name": "Mine", "aliases": ()})
+    tree = {key: value for key, value in data.hardware.items() if key != "h200_sxm"}
+    known = replace(data, hardware={**tree, "mine": entry, "h200_sxm": mine})
+    frame = make_frame().query("gpu == 'h200_sxm'").assign(gpu="mine")
+    found = check_posterior(known, frame).frame
+    assert found is not None
+    assert set(found["gpu"]) == {"mine"}

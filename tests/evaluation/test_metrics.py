@@ -25,13 +25,10 @@ def test_coverage_counts_the_ends() -> None:
     assert metrics.coverage(low, high, MEASURED) == pytest.approx(2 / 3)
 
 
-def test_width_is_relative() -> None:
-    assert (
-        metrics.interval_width(
-            np.array([9.0, 90.0]), np.array([11.0, 120.0]), np.array([10.0, 100.0])
-        )
-        == 0.25
-    )
+def test_width_is_in_ms_or_relative() -> None:
+    low, high = np.array([9.0, 90.0]), np.array([11.0, 120.0])
+    assert metrics.interval_width(low, high) == 16.0
+    assert metrics.interval_width(low, high, np.array([10.0, 100.0])) == 0.25
 
 
 @pytest.mark.parametrize("name", ["mape", "mae", "bias", "p95_absolute_error"])

@@ -16,7 +16,11 @@ from bayeslat.model.knob_range import KnobRange, parse_knob, sample_configs
         ("rate = 0.5 : 2", KnobRange("rate", low=0.5, high=2)),
         ("top_k=1,2,8", KnobRange("top_k", values=(1, 2, 8))),
         ("task=qa, captioning", KnobRange("task", values=("qa", "captioning"))),
+        ("task=qa", KnobRange("task", values=("qa",))),
+        ("task=1,2shot", KnobRange("task", values=("1", "2shot"))),
         ("blocks=48", KnobRange("blocks", values=(48,))),
+        ("k=1:2.0", KnobRange("k", low=1, high=2)),
+        ("rate=-1.5,2", KnobRange("rate", values=(-1.5, 2))),
     ],
 )
 def test_every_form(text: str, expected: KnobRange) -> None:
@@ -36,6 +40,8 @@ def test_every_form(text: str, expected: KnobRange) -> None:
         ("k=0:9:log", "start above 0"),
         ("k=a:9", "'a' is not a finite number"),
         ("k=1:inf", "'inf' is not a finite number"),
+        ("k=1..2", "'1..2' is not a finite number"),
+        ("k=1:99999999999999999999", "'99999999999999999999' is beyond"),
         ("k=1,two", "'two' is not a finite number"),
         ("k=1,,2", "a value is empty"),
     ],
@@ -73,6 +79,28 @@ def test_a_small_range_gives_what_it_has() -> None:
     assert set(configs["k"].head(3)) == {1, 2, 3}
 
 
-def test_a_knob_has_one_range() -> None:
+def test_every_combination_is_found_before_one_comes_twice() -> None:
+    """243 combinations of three values do not lie evenly in any power of two of points."""
+    ranges = [parse_knob(f"k{i}=1,2,3") for i in range(5)]
+    assert not sample_configs(ranges, 243, 0).duplicated().any()
+    more = sample_configs(ranges, 250, 0)
+    assert len(more) == 250
+    assert not more.head(243).duplicated().any()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 100])
+def test_n_need_not_be_a_power_of_two(n: int) -> None:
+    configs = sample_configs([parse_knob("x=0.0:1.0"), parse_knob("k=1:9")], n, 0)
+    assert len(configs) == n
+    assert list(configs.index) == list(range(n))
+
+
+def test_arguments_that_cannot_be() -> None:
+    with pytest.raises(InputError, match="no range of a knob"):
+        sample_configs([], 2, 0)
+    with pytest.raises(InputError, match="n is 0"):
+        sample_configs([parse_knob("k=1:3")], 0, 0)
+    with pytest.raises(InputError, match="seed is -1"):
+        sample_configs([parse_knob("k=1:3")], 2, -1)
     with pytest.raises(InputError, match="knob k: has two ranges"):
         sample_configs([parse_knob("k=1:3"), parse_knob("k=1:4")], 2, 0)

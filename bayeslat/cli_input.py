@@ -1,0 +1,209 @@
+"""What commands read: lists of names, traces, configurations, data sheets, true parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayeslat.cli_run import note, writing
+from bayeslat.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayeslat.features.hardware import HardwareTable
+    from bayeslat.features.spec import Spec
+    from bayeslat.inference.posterior import PosteriorData
+    from bayeslat.model.simulation_parameters import SimulationParameters
+
+__all__ = [
+    "Dropped",
+    "choose_configs",
+    "hardware_with",
+    "read_parameters",
+    "read_valid",
+    "split_names",
+]
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Rows that were set aside.
+
+    Attributes
+    ----------
+    rows : int
+    path : Path
+        The file that holds them.
+    """
+
+    rows: int
+    path: Path
+
+
+def split_names(text: str | None, option: str) -> list[str]:
+    """Take names apart that commas separate.
+
+    Parameters
+    ----------
+    text : str or None
+        What was given, if anything.
+    option : str
+        Its name, for the message.
+
+    Raises
+    ------
+    InputError
+        If a name is empty.
+    """
+    if text is None:
+        return []
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise InputError(f"{option} {text!r}: a name is empty; write names as in a,b,c")
+    return names
+
+
+def read_valid(
+    sources: Sequence[str], spec: Spec, hardware: HardwareTable, output: Path
+) -> tuple[pd.DataFrame, Dropped | None]:
+    """Read traces, and set the rows aside that break a rule: in a file beside the output.
+
+    Parameters
+    ----------
+    sources : sequence of str
+    spec : Spec
+    hardware : HardwareTable
+    output : Path
+
+    Returns
+    -------
+    kept : DataFrame, one row a measurement
+    dropped : Dropped or None
+        None if every row keeps every rule.
+
+    Raises
+    ------
+    TraceError
+        If a column breaks a rule, which dropping rows cannot cure, or no row is left.
+    """
+    from bayeslat.features.admit import find_violations
+    from bayeslat.traces import drop_invalid, read_traces, report, write_table
+
+    frame = read_traces(*sources, check=False)
+    violations = find_violations(frame, spec, hardware)
+    kept, broken = drop_invalid(frame, violations)
+    if not len(broken):
+        return kept, None
+    path = output.with_name(f"{output.stem}.dropped.parquet")
+    # A column of several types, as broken rows may have, is text in a file.
+    mixed = [name for name in broken if broken[name].dtype == object]
+    with writing(path):
+        write_table(broken.astype(dict.fromkeys(mixed, str)), path)
+    note(f"{len(broken)} of {len(frame)} rows break a rule and are left out; they are in {path}")
+    note(report(violations))
+    return kept, Dropped(len(broken), path)
+
+
+def hardware_with(data: PosteriorData, path: Path | None) -> HardwareTable:
+    """Return the hardware table, with the GPUs that a posterior was fitted with.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    path : Path or None
+        The user's own GPUs and values.
+
+    Raises
+    ------
+    HardwareError
+        If the file breaks a rule.
+    """
+    from bayeslat.features.hardware import HardwareTable, load_hardware
+
+    table = load_hardware(path)
+    fitted = {key: gpu for key, gpu in data.hardware.items() if table.find(key) is None}
+    changed = [
+        key
+        for key, gpu in data.hardware.items()
+        if path and key in table.gpus and table.gpus[key].fields() != gpu.fields()
+    ]
+    if changed:
+        note(
+            f"{path}: {', '.join(changed)}: the posterior keeps the values that it was fitted "
+            "with; fit again to change them"
+        )
+    return HardwareTable({**table.gpus, **fitted})
+
+
+def choose_configs(
+    spec: Spec, file: str | None, count: int | None, knobs: Sequence[str], seed: int
+) -> pd.DataFrame:
+    """Read configurations, or draw them from ranges of the knobs.
+
+    Parameters
+    ----------
+    spec : Spec
+    file : str or None
+        A table of configurations, a folder or a glob.
+    count : int or None
+        How many to draw, without a file.
+    knobs : sequence of str
+        `name=low:high`, as `parse_knob` reads it.
+    seed : int
+
+    Returns
+    -------
+    DataFrame, one row a config
+
+    Raises
+    ------
+    InputError
+        If both or neither are given, or with every knob that has no range or is unknown.
+    """
+    from bayeslat.model.knob_range import parse_knob, sample_configs
+    from bayeslat.traces import read_configs
+
+    if file is not None and count is None and not knobs:
+        return read_configs(file)
+    if file is not None or count is None:
+        raise InputError("give either --configs FILE, or -n N with a --knob range for each knob")
+    ranges = [parse_knob(text) for text in knobs]
+    wanted = (*spec.knobs, *(["task"] if spec.uses_task else []))
+    given = [each.name for each in ranges]
+    missing = [name for name in wanted if name not in given]
+    unknown = [name for name in given if name not in (*wanted, "task")]
+    problems = []
+    if missing:
+        problems.append(f"no range of knob {', '.join(missing)}; add --knob NAME=LOW:HIGH for each")
+    if unknown:
+        problems.append(f"spec {spec.name!r} has no knob {', '.join(unknown)}; take it out")
+    if problems:
+        raise InputError("; ".join(problems))
+    return sample_configs(ranges, count, seed)
+
+
+def read_parameters(path: Path) -> SimulationParameters:
+    """Read the true parameters that `simulate` wrote beside a trace.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or with every rule that it breaks.
+    """
+    from bayeslat.model.simulation_parameters import SimulationParameters
+
+    try:
+        return SimulationParameters.from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); name a file that `bayeslat simulate` wrote"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: is not UTF-8 text; name a file that `bayeslat simulate` wrote"
+        ) from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

@@ -1,0 +1,50 @@
+"""Measurements as a posterior expects them, drawn as whole tables."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslat.decisions.prediction import TOTAL, Prediction
+
+__all__ = ["simulate_tables"]
+
+
+def simulate_tables(
+    prediction: Prediction, stage: str, rows: NDArray[np.bool_], seed: int | list[int]
+) -> NDArray[np.float64]:
+    """Simulate a measurement of each row, once for each draw of the posterior.
+
+    All rows of a simulated table have the same GPU: one draw of its efficiencies and of its noise
+    level, so the tables vary as a GPU of which the posterior is unsure would. Each row has noise of
+    its own. What a statistic of the measurements should be, if the posterior is right, is its
+    distribution over the tables (Gelman, Meng and Stern 1996, section 2).
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Of one GPU.
+    stage : str
+        Or `total`.
+    rows : ndarray of bool, shape (config,)
+        Those that were measured.
+    seed : int or list of int
+
+    Returns
+    -------
+    ndarray, shape (row, draw)
+        In ms; each column is a table.
+    """
+    rng = np.random.default_rng(seed)
+    names = prediction.stages if stage == TOTAL else (stage,)
+    latency = np.zeros((int(rows.sum()), 1))
+    for name in names:
+        part = prediction.stages[name]
+        typical = part.typical_ms[rows]
+        noise_sd = np.broadcast_to(part.noise_sd, part.typical_ms.shape)[rows]
+        standard = np.broadcast_to(part.log_noise / part.noise_sd, part.typical_ms.shape)[rows]
+        # Shuffled within each row, since a prediction gives all its rows the same noise.
+        noise = noise_sd * rng.permuted(standard, axis=1)
+        times = part.times[rows, None] if stage == TOTAL else 1.0
+        latency = latency + times * typical * np.exp(noise)
+    return latency

@@ -1,0 +1,43 @@
+"""Arrays with named dimensions and labels: how every group of the posterior file is laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+__all__ = ["Variables", "label"]
+
+type Variables = dict[str, tuple[tuple[str, ...], NDArray[Any]]]
+"""Dimension names and values, by the name of the variable."""
+
+
+def label(
+    variables: Variables,
+    labels: Mapping[str, Sequence[str]],
+    descriptions: Mapping[str, str] | None = None,
+) -> xr.Dataset:
+    """Label the dimensions that some variable has.
+
+    Parameters
+    ----------
+    variables : mapping of str to (dimension names, ndarray)
+    labels : mapping of dimension name to sequence of str
+        Those that no variable has are left out; dimensions without labels are counted only.
+    descriptions : mapping of variable name to str, optional
+        What a variable is, for readers of the file.
+
+    Returns
+    -------
+    Dataset
+    """
+    used = {dim for dims, _ in variables.values() for dim in dims}
+    coords = {dim: np.array(names, dtype=object) for dim, names in labels.items() if dim in used}
+    dataset = xr.Dataset(variables, coords=coords)
+    for name, text in (descriptions or {}).items():
+        if name in dataset:
+            dataset[name].attrs["description"] = text
+    return dataset

@@ -1,0 +1,126 @@
+"""What was predicted, in short: the record for machines, the table for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.report.tables import (
+    format_ms,
+    make_table,
+    open_console,
+    print_line,
+    print_table,
+)
+
+__all__ = ["prediction_record", "show_prediction"]
+
+_SURE = 0.05  # of a config that p_exceed decides about
+_MOST_FEATURES = 3
+
+
+def prediction_record(
+    data: PosteriorData,
+    frame: pd.DataFrame,
+    gpu: str,
+    path: Path,
+    budget_ms: float | None = None,
+) -> dict[str, Any]:
+    """What was predicted, in short.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    frame : DataFrame, one row a config
+        Of the prediction, with `p_exceed` if there is a budget.
+    gpu : str
+    path : Path
+        Where it was written.
+    budget_ms : float, optional
+
+    Returns
+    -------
+    dict
+        For JSON: per stage and `total` the smallest, middle and largest point, and the middle width
+        of the 90 % interval over the median; how many configs extrapolate, and in what; with a
+        budget, how many configs are `within` it (p_exceed at most 0.05), `over` it (at least 0.95)
+        and `between`.
+    """
+    stages = {}
+    for stage in (*data.spec.stages, "total"):
+        point, low, high, middle = (
+            frame[f"{stage}_{name}_ms"] for name in ("point", "q05", "q95", "q50")
+        )
+        stages[stage] = {
+            "least_ms": float(point.min()),
+            "median_ms": float(point.median()),
+            "most_ms": float(point.max()),
+            "width_90": float(((high - low) / middle).median()),
+        }
+    left = Counter(name for text in frame["extrapolates_in"] for name in text.split("; ") if name)
+    return {
+        "predictions": path,
+        "gpu": gpu,
+        "configs": len(frame),
+        "converged": data.diagnostics.converged,
+        "zero_shot": int(frame["zero_shot"].sum()),
+        "extrapolates": int(frame["extrapolates"].sum()),
+        "extrapolates_in": dict(left.most_common()),
+        "budget": None if budget_ms is None else _budget(frame["p_exceed"], budget_ms),
+        "stages": stages,
+    }
+
+
+def show_prediction(record: Mapping[str, Any]) -> None:
+    """Print the range of the predictions and what to be wary of."""
+    console = open_console()
+    table = make_table(["stage", "least ms", "median ms", "most ms", "90 % width"])
+    for stage, row in record["stages"].items():
+        values = (format_ms(row[name]) for name in ("least_ms", "median_ms", "most_ms"))
+        table.add_row(stage, *values, f"{row['width_90']:.0%}")
+    configs = record["configs"]
+    print_table(console, f"{_count(configs)} on {record['gpu']}", table)
+    if budget := record["budget"]:
+        print_line(
+            console,
+            f"Budget {format_ms(budget['budget_ms'])} ms: {budget['within']:,} within "
+            f"(p_exceed <= {_SURE}), {budget['between']:,} between, {budget['over']:,} over "
+            f"(p_exceed >= {1 - _SURE}); mean p_exceed {budget['mean_p_exceed']:.3f}",
+        )
+    if zero_shot := record["zero_shot"]:
+        which = "" if zero_shot == configs else f" {zero_shot:,} of {_count(configs)}"
+        print_line(
+            console,
+            f"Zero-shot:{which} from the data sheet and the fitted GPUs alone; a few measurements "
+            "narrow it a lot",
+        )
+    if record["extrapolates"]:
+        most = list(record["extrapolates_in"].items())[:_MOST_FEATURES]
+        told = ", ".join(f"{name} ({count:,})" for name, count in most)
+        print_line(
+            console,
+            f"Extrapolates: {record['extrapolates']:,} of {_count(configs)} leave the range of the "
+            f"fit, mostly in {told}; see the column extrapolates_in",
+        )
+    print_line(console, f"Saved in {record['predictions']}")
+
+
+def _budget(p_exceed: pd.Series, budget_ms: float) -> dict[str, float]:
+    """Count the configs on each side of a budget."""
+    within, over = int((p_exceed <= _SURE).sum()), int((p_exceed >= 1 - _SURE).sum())
+    return {
+        "budget_ms": budget_ms,
+        "mean_p_exceed": float(p_exceed.mean()),
+        "within": within,
+        "between": len(p_exceed) - within - over,
+        "over": over,
+    }
+
+
+def _count(configs: int) -> str:
+    return f"{configs:,} config{'s' * (configs != 1)}"

@@ -1,0 +1,181 @@
+"""Posteriors of every shape with arbitrary numbers, unfitted: for tests of how they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from bayeslat.features.design import coordinates
+from bayeslat.features.hardware import load_hardware
+from bayeslat.features.residual import span_basis
+from bayeslat.features.spec import Spec
+from bayeslat.inference.diagnostics import Diagnostics, StageDiagnostics
+from bayeslat.inference.posterior import PosteriorData, StagePosterior
+from bayeslat.model.groups import GroupTree, grow_tree
+from bayeslat.model.priors import stage_features, stage_scales
+from bayeslat.model.problem import StageProblem
+from bayeslat.model.statistics import Statistics
+from tests.posteriors import SPEC_TEXT, make_configs
+
+GPUS = ("a100_sxm", "a30", "h100_sxm", "h200_sxm", "l40s")
+ODD = np.array([-0.0, 5e-324, 1e-300, np.nextafter(1.0, 2.0), 1 / 3, -700.0])
+"""Numbers that a detour by text or a narrower type would not bring back."""
+
+SPECS = (
+    SPEC_TEXT,
+    # A knob of the name of the dimension of the knob grid.
+    SPEC_TEXT.replace("batch_size", "config"),
+    # A term of the name of a residual feature, and a stage whose name begins another's.
+    SPEC_TEXT.replace('launch = "2.0"', 'context = "2.0"')
+    .replace('["log(context)"]', '["context"]')
+    .replace("stages.decode", "stages.pre"),
+)
+
+_names = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8)
+_numbers = st.floats(width=64)
+_worst = st.tuples(_numbers, _names)
+
+
+@st.composite
+def random_posteriors(draw: st.DrawFn) -> PosteriorData:
+    """Draw a posterior: GPUs, stacks, tasks, chains and draws, and every number in it."""
+    gpus = draw(st.lists(st.sampled_from(GPUS), min_size=1, max_size=5, unique=True))
+    stacks = st.lists(_names, min_size=1, max_size=3, unique=True)
+    groups = tuple((gpu, stack) for gpu in gpus for stack in draw(stacks))
+    tasks = draw(st.lists(_names, max_size=3, unique=True))
+    spec = Spec.from_text(draw(st.sampled_from(SPECS)))
+    chains, draws = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    table = load_hardware()
+    hardware = {gpu: table.resolve(gpu) for gpu in gpus}
+    families = {gpu: hardware[gpu].family for gpu in gpus}
+    tree = grow_tree(groups, families)
+    verdicts = st.builds(
+        StageDiagnostics,
+        stage=st.sampled_from(list(spec.stages)),
+        rhat=_worst,
+        ess_bulk=_worst,
+        ess_tail=_worst,
+        divergences=st.integers(0, 99),
+        bfmi=_numbers,
+        pareto_k=_numbers,
+    )
+    configs = make_configs(draw(st.integers(1, 5)), tasks=tuple(tasks))
+    return PosteriorData(
+        spec=spec,
+        hardware=hardware,
+        groups=groups,
+        families=families,
+        reference=configs.rename(columns=dict(zip(configs, spec.knobs, strict=False))),
+        stages={
+            stage: _stage(rng, spec, stage, groups, tree, tasks, chains * draws)
+            for stage in spec.stages
+        },
+        chains=chains,
+        statistics={stage: _statistics(rng, (chains, draws)) for stage in spec.stages},
+        diagnostics=Diagnostics(tuple(draw(st.lists(verdicts, max_size=2)))),
+        attrs={
+            "engine": "nuts",
+            "seed": draw(st.integers(0, 2**80)),
+            "sources": draw(st.lists(_names, max_size=2)),
+            "versions": {"bayeslat": "0"},
+        },
+    )
+
+
+def _stage(
+    rng: np.random.Generator,
+    spec: Spec,
+    stage: str,
+    groups: Sequence[tuple[str, str]],
+    tree: GroupTree,
+    tasks: Sequence[str],
+    draws: int,
+) -> StagePosterior:
+    """One stage; its numbers are of no model."""
+    residual = spec.stages[stage].residual
+    names = coordinates(spec, stage)
+    count = len(residual.features) if residual else 0
+    basis = span_basis(
+        names[:count],
+        int(rng.integers(0, 5)) if residual else 0,
+        numbers(rng, 3, len(names)),
+        names[count:],
+        tasks if len(tasks) > 1 else (),
+    )
+    features = stage_features(spec, stage, basis)
+    layout = stage_scales(spec, stage, basis, groups, tree)
+    size, terms = len(features.names), len(spec.stages[stage].physics)
+    return StagePosterior(
+        problem=StageProblem(
+            statistics=Statistics(
+                numbers(rng, len(groups), size, size),
+                numbers(rng, len(groups), size),
+                numbers(rng, len(groups)),
+                numbers(rng, len(groups)),
+            ),
+            tree=tree,
+            features=features,
+            layout=layout,
+        ),
+        basis=basis,
+        shared_efficiency=rng.standard_normal(terms),
+        departure=numbers(rng, len(tree.gpus), terms),
+        projection=numbers(rng, len(tree.gpus), terms, len(basis.names)),
+        noise_dof=float(rng.choice([4.0, np.inf])),
+        scales=rng.standard_normal((draws, layout.size)),
+        effects=numbers(rng, draws, len(tree.names) + 1, size),
+    )
+
+
+def numbers(rng: np.random.Generator, *shape: int) -> NDArray[np.float64]:
+    """Random numbers with odd ones among them."""
+    usual: Any = rng.standard_normal(shape)
+    return np.where(rng.uniform(size=shape) < 0.2, rng.choice(ODD, shape), usual)
+
+
+def _statistics(rng: np.random.Generator, shape: tuple[int, int]) -> dict[str, NDArray[Any]]:
+    """What a sampler says, in the types that samplers use."""
+    return {
+        "diverging": rng.uniform(size=shape) < 0.5,
+        "energy": np.where(rng.uniform(size=shape) < 0.3, np.nan, numbers(rng, *shape)),
+        "n_steps": rng.integers(1, 2**60, shape),
+        "depth": rng.integers(1, 11, shape, dtype=np.uint8),
+    }
+
+
+def bits(array: Any) -> tuple[Any, ...]:
+    """Type, shape and bytes: -0.0 and NaN count as what they are."""
+    values = np.asarray(array)
+    return values.dtype, values.shape, values.tobytes()
+
+
+def assert_same(found: PosteriorData, expected: PosteriorData) -> None:
+    """Compare everything that a posterior holds, every number by its bits."""
+    for name in ("spec", "hardware", "groups", "families", "chains", "attrs"):
+        assert getattr(found, name) == getattr(expected, name), name
+    assert repr(found.diagnostics) == repr(expected.diagnostics)  # NaN is not equal to itself
+    pd.testing.assert_frame_equal(found.reference, expected.reference, check_exact=True)
+    assert list(found.stages) == list(expected.stages)
+    for stage, part in expected.stages.items():
+        other = found.stages[stage]
+        assert other.noise_dof == part.noise_dof
+        for name in ("shared_efficiency", "departure", "projection", "scales", "effects"):
+            assert bits(getattr(other, name)) == bits(getattr(part, name)), (stage, name)
+        for name in ("features", "degree", "watched", "tasks"):
+            assert getattr(other.basis, name) == getattr(part.basis, name), (stage, name)
+        for name in ("low", "high"):
+            assert bits(getattr(other.basis, name)) == bits(getattr(part.basis, name))
+        for name in ("gram", "moment", "square", "rows"):
+            statistics = (other.problem.statistics, part.problem.statistics)
+            assert len({bits(getattr(each, name)) for each in statistics}) == 1, (stage, name)
+        assert other.problem.layout == part.problem.layout
+        assert other.problem.features.names == part.problem.features.names
+        assert found.statistics[stage].keys() == expected.statistics[stage].keys()
+        for name, values in expected.statistics[stage].items():
+            assert bits(found.statistics[stage][name]) == bits(values), (stage, name)
