@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
 from bayeslat.model.collapsed import draw_effects
 from bayeslat.model.collapsed_data import collapse
 from bayeslat.model.problem import StageProblem
 
-__all__ = ["StageDraws", "draw_all_effects"]
+__all__ = ["StageDraws", "available_cores", "draw_all_effects"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,17 @@ def draw_all_effects(
     problem: StageProblem, scales: NDArray[np.float64], seed: int
 ) -> NDArray[np.float64]:
     """Draw every effect given every draw of the scales. Shape (chain, draw, node + 1, feature)."""
-    chains, draws, size = scales.shape
-    shape = (chains * draws, len(problem.tree.names) + 1, len(problem.features.names))
+    chains, draws, _ = scales.shape
+    shape = (chains, draws, len(problem.tree.names) + 1, len(problem.features.names))
     standard = np.random.default_rng([seed, 1]).standard_normal(shape)
-    effects = draw_effects(scales.reshape(-1, size), standard, collapse(problem))
-    drawn: NDArray[np.float64] = effects.reshape(chains, draws, *shape[1:])
-    return drawn
+    data = collapse(problem)
+    # Chains side by side: the compiled function holds no lock.
+    drawn = Parallel(n_jobs=available_cores(), prefer="threads")(
+        delayed(draw_effects)(scales[chain], standard[chain], data) for chain in range(chains)
+    )
+    return np.array(drawn)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return int(cpu_count())

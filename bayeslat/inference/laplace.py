@@ -48,7 +48,7 @@ def sample_laplace(
     first = _propose(find_mode(data), data, proposals, rng)
     second = _propose(first.fitted(), data, proposals, rng)
     kept = second.scores[_systematic(second.weights, draws, rng)]
-    scales = np.array([problem.layout.from_scores(each) for each in kept])[None]
+    scales = problem.layout.from_scores(kept)[None]
     effects = draw_all_effects(problem, scales, seed)
     return StageDraws(scales, effects, {"pareto_k": np.full((1, draws), second.pareto_k)})
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.inference.draws import StageDraws, draw_all_effects
+from bayeslat.inference.draws import StageDraws, available_cores, draw_all_effects
 from bayeslat.inference.mode import Mode, find_mode
 from bayeslat.model.collapsed import log_posterior
 from bayeslat.model.collapsed_data import CollapsedData, collapse
 from bayeslat.model.problem import StageProblem
-from bayeslat.model.scales import ScaleLayout
 
 __all__ = ["sample_nuts"]
+
+# Whitened scores are nearly normal: longer steps than the usual 0.8 allows cost few rejections.
+_TARGET_ACCEPT = 0.7
 
 
 def sample_nuts(
@@ -56,12 +57,13 @@ def sample_nuts(
             on_progress(done, chains * (tune + draws))
 
     sampler = nutpie.sample(
-        _compiled(data, mode, problem.layout),
+        _compiled(data, mode),
         draws=draws,
         tune=tune,
         chains=chains,
-        cores=min(chains, _available_cores()),
+        cores=min(chains, available_cores()),
         seed=seed,
+        target_accept=_TARGET_ACCEPT,
         save_warmup=False,
         progress_bar=False,
         progress_callback=report,
@@ -73,32 +75,24 @@ def sample_nuts(
         # Waiting inside `sample` would take Ctrl-C for a wish to keep the draws made so far.
         sampler.cancel()
         raise
-    scales = tree["posterior"]["scales"].values
+    scores = mode.centre + tree["posterior"]["white"].values @ mode.root.T
+    scales = problem.layout.from_scores(scores)
     stats = tree["sample_stats"]
     wanted = ("diverging", "energy", "depth", "n_steps", "step_size_bar", "logp")
     statistics = {name: stats[name].values for name in wanted if name in stats}
     return StageDraws(scales, draw_all_effects(problem, scales, seed), statistics)
 
 
-def _compiled(data: CollapsedData, mode: Mode, layout: ScaleLayout) -> Any:
-    """Give nutpie the log density in whitened scores; it stores the scales."""
+def _compiled(data: CollapsedData, mode: Mode) -> Any:
+    """Give nutpie the log density in whitened scores."""
     from nutpie.compiled_pyfunc import from_pyfunc
 
-    # What the chains call is called once before them: numba does not load a compiled function from
-    # its cache safely when two threads ask for it first.
-    layout.from_scores(mode.centre)
+    size = len(mode.centre)
 
     def make_logp() -> Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]:
         return lambda white: log_posterior(white, mode.centre, mode.root, data)
 
     def make_expand(*_: int) -> Callable[[NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
-        return lambda white: {"scales": layout.from_scores(mode.centre + mode.root @ white)}
+        return lambda white: {"white": white}
 
-    return from_pyfunc(
-        layout.size, make_logp, make_expand, [np.dtype("float64")], [(layout.size,)], ["scales"]
-    )
-
-
-def _available_cores() -> int:
-    """Cores that this process may use."""
-    return int(joblib.cpu_count())
+    return from_pyfunc(size, make_logp, make_expand, [np.dtype("float64")], [(size,)], ["white"])

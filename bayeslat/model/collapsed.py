@@ -76,25 +76,24 @@ def _scales_from_scores(scores, data):  # type: ignore[no-untyped-def]  # pragma
 def _invert(matrix):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return R^-1 for the Cholesky factor R of a positive definite matrix, and log det R.
 
-    NaN where the matrix is not positive definite; LAPACK would raise.
+    NaN where the matrix is not positive definite; LAPACK would raise. Every inner loop runs along
+    a row, so that the compiler makes vector instructions of it.
     """
     size = matrix.shape[0]
-    factor = np.zeros((size, size))
+    upper = matrix.copy()  # becomes R'
     inverse = np.zeros((size, size))
     log_det = 0.0
     for row in range(size):
-        for column in range(row + 1):
-            rest = matrix[row, column]
-            for inner in range(column):
-                rest -= factor[row, inner] * factor[column, inner]
-            if column < row:
-                factor[row, column] = rest / factor[column, column]
-            else:
-                factor[row, row] = np.sqrt(rest)
-        pivot = 1.0 / factor[row, row]
+        pivot = 1.0 / np.sqrt(upper[row, row])
         log_det -= np.log(pivot)
+        for column in range(row, size):
+            upper[row, column] *= pivot
+        for later in range(row + 1, size):
+            weight = upper[row, later]
+            for column in range(later, size):
+                upper[later, column] -= weight * upper[row, column]
         for inner in range(row):
-            weight = factor[row, inner] * pivot
+            weight = upper[inner, row] * pivot
             for column in range(inner + 1):
                 inverse[row, column] -= weight * inverse[inner, column]
         inverse[row, row] = pivot
@@ -131,17 +130,21 @@ def _pass_up(data, scales, offset_sd, shared_sd):  # type: ignore[no-untyped-def
     """Eliminate every node in turn; the last slot is the shared effects.
 
     Per node, with precision L, vector e and departure sd S: C = I + S L S = R R'; what it tells its
-    parent is the precision L - L S C^-1 S L and the vector e - L S C^-1 S e. Returns per node R^-1,
-    C^-1, the gain C^-1 S L, S, L, e and the precision told, and the rows' log marginal likelihood.
+    parent is the precision L - L S C^-1 S L = S^-1 (I - C^-1) S^-1 and the vector
+    e - L S C^-1 S e = S^-1 C^-1 S e. The right-hand sides lose no digits, neither where S is near
+    zero nor where L is large, once 1 - (C^-1)_jj is formed as (S L S C^-1)_jj.
+    Returns per node R^-1, C^-1, the gain C^-1 S L, S, L, e and the precision told, and the rows'
+    log marginal likelihood.
     """
     nodes, size = data.level.size, data.multiplier.size
     precision = np.zeros((nodes + 1, size, size))
     vector = np.zeros((nodes + 1, size))
-    told = np.zeros((nodes + 1, size, size))
-    root = np.zeros((nodes + 1, size, size))
-    inverse = np.zeros((nodes + 1, size, size))
-    gain = np.zeros((nodes + 1, size, size))
-    sd = np.zeros((nodes + 1, size))
+    told = np.empty((nodes, size, size))
+    root = np.empty((nodes + 1, size, size))
+    inverse = np.empty((nodes + 1, size, size))
+    gain = np.empty((nodes, size, size))
+    sd = np.empty((nodes + 1, size))
+    coupled = np.empty((size, size))
     total = 0.0
     for v in range(nodes + 1):
         group = data.leaf[v] if v < nodes else -1
@@ -154,20 +157,26 @@ def _pass_up(data, scales, offset_sd, shared_sd):  # type: ignore[no-untyped-def
                 data.rows[group] * (2.0 * log_noise + _LOG_TAU) + data.square[group] * weight
             )
         sd[v] = offset_sd * _level_sd(data, scales, data.level[v]) if v < nodes else shared_sd
-        scaled = precision[v] * sd[v].reshape(size, 1)
-        coupled = scaled * sd[v]
         for j in range(size):
+            for k in range(size):
+                coupled[j, k] = sd[v, j] * precision[v, j, k] * sd[v, k]
             coupled[j, j] += 1.0
         root[v], log_det = _invert(coupled)
         inverse[v] = root[v].T @ root[v]
         whitened = root[v] @ (sd[v] * vector[v])
         total += 0.5 * (whitened @ whitened) - log_det
         if v < nodes:
-            gain[v] = inverse[v] @ scaled
-            told[v] = precision[v] - scaled.T @ gain[v]
             up = data.parent[v] if data.parent[v] >= 0 else nodes
-            precision[up] += told[v]
-            vector[up] += vector[v] - scaled.T @ (root[v].T @ whitened)
+            for j in range(size):
+                taken = 0.0
+                for k in range(size):
+                    taken += precision[v, j, k] * sd[v, k] * inverse[v, j, k]
+                    gain[v, j, k] = -inverse[v, j, k] / sd[v, k]
+                gain[v, j, j] = taken
+                for k in range(size):
+                    told[v, j, k] = gain[v, j, k] / sd[v, j]
+                    precision[up, j, k] += told[v, j, k]
+            vector[up] += (root[v].T @ whitened) / sd[v]
     return root, inverse, gain, sd, precision, vector, told, total
 
 
@@ -228,7 +237,9 @@ def log_likelihood(scales, data):  # type: ignore[no-untyped-def]  # pragma: no 
             log_noise = scales[data.noise_at] + scales[data.noise_at + 1 + group]
             misfit = data.square[group] * np.exp(-2.0 * log_noise)
             misfit += mean[v] @ (precision[v] @ mean[v]) - 2.0 * (vector[v] @ mean[v])
-            misfit += size - trace + (told[v] * spread[up]).sum()
+            misfit += size - trace
+            for j in range(size):
+                misfit += told[v, j] @ spread[up, j]
             gradient[data.noise_at] += misfit - data.rows[group]
             gradient[data.noise_at + 1 + group] += misfit - data.rows[group]
         else:

@@ -105,7 +105,7 @@ class ScaleLayout:
         return table
 
     def from_scores(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Turn one point in scores into scales. Shapes (scale,)."""
+        """Turn scores into scales. Shapes (..., scale)."""
         return scales_from_scores(scores, self.half_normal, self.normal)[0]
 
     def draw_prior(self, rng: np.random.Generator) -> NDArray[np.float64]:

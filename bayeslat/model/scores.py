@@ -23,7 +23,7 @@ def scales_from_scores(
 
     Parameters
     ----------
-    scores : ndarray, shape (scale,)
+    scores : ndarray, shape (..., scale)
         Standard normal under the prior.
     half_normal : ndarray, shape (scale,)
         Scale of the half-normal prior; 0 where the prior is normal on the log (or logit).
@@ -32,9 +32,9 @@ def scales_from_scores(
 
     Returns
     -------
-    scales : ndarray, shape (scale,)
+    scales : ndarray, shape (..., scale)
         Logs (or logits).
-    slope : ndarray, shape (scale,)
+    slope : ndarray, shape (..., scale)
         Derivative of each by its score.
     """
     held = np.clip(scores, -FARTHEST, FARTHEST)
