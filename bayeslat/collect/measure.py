@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from typing import Any
 
@@ -54,12 +55,12 @@ def generate_greedily(model: Any, request: Request) -> Any:
     torch, transformers = load_torch(), load_transformers()
     # Without a configuration the cache grows by one layer for each block that runs, so a
     # shortened model has no empty layers.
-    cache = transformers.DynamicCache()
+    cache = {_cache_argument(model): transformers.DynamicCache()}
     with torch.inference_mode():
         tokens = [
             _next_token(
                 model,
-                cache,
+                **cache,
                 input_ids=request.input_ids,
                 position_ids=request.position_ids,
                 pixel_values=request.pixel_values,
@@ -68,10 +69,16 @@ def generate_greedily(model: Any, request: Request) -> Any:
         ]
         for step in range(request.output_tokens - 1):
             position = torch.full((3, len(tokens[-1]), 1), request.next_position + step)
-            tokens.append(_next_token(model, cache, input_ids=tokens[-1], position_ids=position))
+            tokens.append(_next_token(model, **cache, input_ids=tokens[-1], position_ids=position))
     return torch.cat(tokens, dim=1)
 
 
-def _next_token(model: Any, cache: Any, **inputs: Any) -> Any:
-    output = model(past_key_values=cache, use_cache=True, logits_to_keep=1, **inputs)
+def _next_token(model: Any, **inputs: Any) -> Any:
+    output = model(use_cache=True, logits_to_keep=1, **inputs)
     return output.logits[:, -1].argmax(dim=-1, keepdim=True)
+
+
+def _cache_argument(model: Any) -> str:
+    """Name of the cache among a model's arguments: transformers 5.24 gave it a new one."""
+    arguments = inspect.signature(model.forward).parameters
+    return "cache" if "cache" in arguments else "past_key_values"
