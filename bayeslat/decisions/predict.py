@@ -9,11 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from bayeslat.decisions.extrapolation import correction_rms, hold_knobs, widening
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.prediction import Prediction, StagePrediction
 from bayeslat.errors import InputError
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.hardware import Gpu
+from bayeslat.features.thinning import evenly
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 
 __all__ = ["Of", "predict"]
@@ -21,7 +23,6 @@ __all__ = ["Of", "predict"]
 type Of = Literal["run", "typical"]
 
 _DRAWS = 512
-_UNKNOWN_SLOPE_SD = 0.2  # beyond the range, per half range of it, where no residual was fitted
 _MOST_LOG_MS = 50.0  # far beyond the range: as good as any latency, and its square still a number
 
 
@@ -98,21 +99,25 @@ def _predict_stage(
     rng: np.random.Generator,
 ) -> StagePrediction:
     """Draw one stage's latency at every config."""
-    draws = len(view.effects)
-    kept = np.linspace(0, draws - 1, min(draws, _DRAWS)).round().astype(int)
+    kept = evenly(len(view.effects), _DRAWS)
     inputs = stage_inputs(data.spec, stage, configs, gpu)
-    log_ms, design = view.point.design(inputs, part.basis)
+    held = hold_knobs(configs, data.reference, data.spec.knobs)
+    at = inputs if held is configs else stage_inputs(data.spec, stage, held, gpu)
+    log_ms, design = view.point.design(inputs, part.basis, residual_at=at)
     centre = log_ms - design[:, : part.terms] @ view.departure
     drawn = centre[:, None] + design @ view.effects[kept].T
     excess = part.basis.excess(inputs.raw)
-    # The slopes come last, and the noise is drawn whether or not it is used: a config's draws do
+    # The widening comes last, and the noise is drawn whether or not it is used: a config's draws do
     # not depend on the other configs, nor on what is asked of it.
     noise_sd = view.noise_sd[kept]
     noise = noise_sd * _stratified_noise(len(kept), part.noise_dof, rng)
     out = np.flatnonzero(excess.any(axis=1))
     if len(out):
-        slopes = _slope_sd(part)[kept] * rng.standard_normal((excess.shape[1], len(kept)))
-        drawn[out] = np.clip(drawn[out] + excess[out] @ slopes, -_MOST_LOG_MS, _MOST_LOG_MS)
+        reference = stage_inputs(data.spec, stage, data.reference, gpu)
+        residual = view.point.design(reference, part.basis)[1][:, part.terms :]
+        rms = correction_rms(part, residual, view.effects[kept])
+        wide = drawn[out] + widening(excess[out], rms, rng)
+        drawn[out] = np.clip(wide, -_MOST_LOG_MS, _MOST_LOG_MS)
     columns = {name: configs[name].to_numpy() for name in data.spec.knobs}
     times = data.spec.evaluate(data.spec.stages[stage].times, columns, gpu.fields())
     return StagePrediction(
@@ -123,17 +128,6 @@ def _predict_stage(
         excess=excess,
         coordinates=part.basis.features + part.basis.watched,
     )
-
-
-def _slope_sd(part: StagePosterior) -> NDArray[np.float64]:
-    """How steeply a smooth correction may go on beyond the training range. Shape (draw,)."""
-    layout = part.problem.layout
-    if "residual" not in layout.shared_names:
-        return np.full(len(part.scales), _UNKNOWN_SLOPE_SD)
-    own = part.scales[:, layout.offset_names.index("residual")]
-    shared = part.scales[:, len(layout.offset_names) + layout.shared_names.index("residual")]
-    sd: NDArray[np.float64] = np.sqrt(np.exp(2 * own) + np.exp(2 * shared))
-    return sd
 
 
 def _stratified_noise(draws: int, dof: float, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from bayeslat.decisions.predict import predict
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.metrics import coverage, mape
 from bayeslat.features.hardware import HardwareTable
+from bayeslat.features.thinning import evenly
 from bayeslat.inference.posterior import PosteriorData
 
 __all__ = ["MOST_ROWS", "in_sample_errors"]
@@ -46,8 +47,8 @@ def in_sample_errors(
     found: list[dict[str, Any]] = []
     for gpu in data.gpus:
         rows = np.flatnonzero([key == gpu for key in keys])
-        kept = np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).round().astype(int)
-        measured, entry = traces.iloc[rows[kept]], data.hardware[gpu]
+        kept = rows[evenly(len(rows), MOST_ROWS)]
+        measured, entry = traces.iloc[kept], data.hardware[gpu]
         frame = predict(data, measured, entry, seed=seed).frame
         for stage, latency in measured_latencies(data.spec, measured, entry).items():
             if not np.isnan(latency).all():

@@ -119,7 +119,11 @@ class Linearisation:
     projection: NDArray[np.float64]
 
     def design(
-        self, inputs: StageInputs, basis: ResidualBasis
+        self,
+        inputs: StageInputs,
+        basis: ResidualBasis,
+        *,
+        residual_at: StageInputs | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Physics at the linearisation point, and the design matrix of the departures from it.
 
@@ -127,6 +131,10 @@ class Linearisation:
         ----------
         inputs : StageInputs
         basis : ResidualBasis
+        residual_at : StageInputs, optional
+            Where the residual columns are evaluated; at `inputs` by default. Beyond the training
+            range, shares grow that the rows hardly saw, and what was taken off the columns with
+            them would act as physics: there the columns stay as they are at the edge.
 
         Returns
         -------
@@ -136,7 +144,11 @@ class Linearisation:
             Shares of the terms, then the orthogonal residual columns.
         """
         log_ms, shares = physics_ms(inputs.terms_ms, self.log_efficiency)
-        columns = basis.columns(inputs.raw, inputs.task) - shares @ self.projection
+        edge = inputs if residual_at is None else residual_at
+        edge_shares = (
+            shares if edge is inputs else physics_ms(edge.terms_ms, self.log_efficiency)[1]
+        )
+        columns = basis.columns(edge.raw, edge.task) - edge_shares @ self.projection
         return log_ms, np.concatenate([shares, columns], axis=1)
 
 

@@ -20,8 +20,8 @@ DEGREE_SHRINKAGE = 0.5
 class ResidualBasis:
     """A polynomial with pair products over features scaled to [-1, 1] on the training range.
 
-    Beyond the range the polynomial stays at its edge value: the physics alone extrapolates, and
-    `excess` tells prediction by how far to widen.
+    Beyond the range of a feature the polynomial stays at its edge value, and `excess` tells
+    prediction by how far to widen.
 
     Attributes
     ----------

@@ -13,6 +13,7 @@ from bayeslat.errors import InputError
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
+from bayeslat.features.thinning import evenly
 from bayeslat.model.groups import GroupTree, grow_tree
 
 __all__ = ["FitPlan", "plan_fit"]
@@ -108,8 +109,13 @@ def _choose(traces: pd.DataFrame, keys: Sequence[str], table: HardwareTable) -> 
 
 
 def _reference(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
-    """Distinct configurations, evenly thinned to a size that does not depend on the rows."""
+    """Distinct configurations, evenly thinned to a size that does not depend on the rows.
+
+    With those that have the least and the most of each knob: they span the training range.
+    """
     columns = [*spec.knobs, *(["task"] if "task" in frame else [])]
     grid = frame[columns].drop_duplicates().sort_values(columns, ignore_index=True)
-    keep = np.linspace(0, len(grid) - 1, min(len(grid), _REFERENCE_CONFIGS)).round().astype(int)
-    return grid.iloc[np.unique(keep)].reset_index(drop=True)
+    kept = {*evenly(len(grid), _REFERENCE_CONFIGS)}
+    for knob in spec.knobs:
+        kept |= {grid[knob].argmin(), grid[knob].argmax()}
+    return grid.iloc[sorted(kept)].reset_index(drop=True)

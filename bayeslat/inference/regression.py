@@ -18,9 +18,10 @@ from bayeslat.features.design import (
 )
 from bayeslat.features.residual import ResidualBasis, span_basis
 from bayeslat.features.terms import KindPrior
+from bayeslat.features.thinning import evenly
 from bayeslat.inference.anchor import Anchor, find_anchor
 from bayeslat.inference.plan import FitPlan
-from bayeslat.inference.robust import evenly, robustify
+from bayeslat.inference.robust import robustify
 from bayeslat.model.priors import stage_features, stage_priors
 from bayeslat.model.problem import FeaturePriors
 

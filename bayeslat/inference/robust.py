@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-__all__ = ["RobustRows", "evenly", "robustify"]
+from bayeslat.features.thinning import evenly
+
+__all__ = ["RobustRows", "robustify"]
 
 _DOF_GRID = (3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0, np.inf)
 _ROWS_FOR_DOF = 2000  # of a group; the tails are plain to see in these
@@ -62,13 +64,6 @@ def robustify(
     dof = max(fits, key=lambda each: sum(fit.log_likelihood for fit in fits[each]))
     pilots = [_pilot(z, y, prior_sd, dof) for z, y in pairs]
     return RobustRows(tuple(pilot.pseudo_values(dof) for pilot in pilots), dof)
-
-
-def evenly(rows: int, most: int) -> NDArray[np.int64]:
-    """Positions of at most so many rows, evenly spread. Shape (kept,)."""
-    if rows <= most:
-        return np.arange(rows)
-    return np.linspace(0, rows - 1, most).round().astype(np.int64)
 
 
 @dataclass(frozen=True)

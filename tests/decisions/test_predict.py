@@ -81,7 +81,7 @@ def test_beyond_the_range_intervals_widen_and_features_are_named() -> None:
 @pytest.mark.parametrize("stage", ["prefill", "decode", "total"])
 def test_intervals_widen_with_every_step_beyond_the_range(gpu: str, stage: str) -> None:
     """Steps are large enough to show above the Monte Carlo error of 400 draws."""
-    beyond = np.array([1.0, 1.02, 2.0, 4.0, 8.0, 16.0, 32.0])
+    beyond = np.array([1.0, 1.002, 2.0, 4.0, 8.0, 16.0, 32.0])
     context = beyond * make_frame()["context"].max()
     configs = pd.DataFrame({"batch_size": 4, "context": context, "output_tokens": 9})
     wide = width(ask(configs, gpu), stage)

@@ -1,0 +1,95 @@
+"""Beyond the training range: physics goes on, the smooth correction stays, intervals widen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.inference.posterior import StagePosterior
+
+__all__ = ["correction_rms", "hold_knobs", "widening"]
+
+# How the correction may go on: with twice its size within the range, and 5 %. Chosen on fits of a
+# part of each knob's range (benchmarks/bench_extrapolation).
+_GROWTH = 2.0
+_LEAST_SD = 0.05
+_NO_RESIDUAL_SD = 0.2  # where no correction was fitted, so that its size is not known
+
+
+def hold_knobs(
+    configs: pd.DataFrame, reference: pd.DataFrame, knobs: Sequence[str]
+) -> pd.DataFrame:
+    """Return the configs with each knob at the nearest value inside its training range.
+
+    Parameters
+    ----------
+    configs : DataFrame, one row a config
+    reference : DataFrame, one row a config
+        Spans the training range of every knob.
+    knobs : sequence of str
+
+    Returns
+    -------
+    DataFrame, one row a config
+        `configs` itself where nothing moves.
+    """
+    held = {}
+    for knob in knobs:
+        values = configs[knob].to_numpy()
+        inside = np.clip(values, reference[knob].min(), reference[knob].max())
+        if np.any(inside != values):
+            held[knob] = inside
+    return configs.assign(**held) if held else configs
+
+
+def correction_rms(
+    part: StagePosterior, columns: NDArray[np.float64], effects: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Size of the smooth correction within the training range, in log latency.
+
+    Parameters
+    ----------
+    part : StagePosterior
+    columns : ndarray, shape (config, column)
+        The residual columns over the reference configurations.
+    effects : ndarray, shape (draw, feature)
+
+    Returns
+    -------
+    ndarray, shape (draw,)
+        Root mean square over the configurations; a guess where no correction was fitted.
+    """
+    if not part.basis.features:
+        return np.full(len(effects), _NO_RESIDUAL_SD / _GROWTH)
+    rms: NDArray[np.float64] = np.sqrt(np.mean((columns @ effects[:, part.terms :].T) ** 2, axis=0))
+    return rms
+
+
+def widening(
+    excess: NDArray[np.float64], rms: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw how far log latency departs from the held correction beyond the training range.
+
+    In each coordinate a departure grows like a random walk of a level, soon left behind by one of
+    a slope: variance sd^2 (d + d^2) at distance d. All configs share the walk, so that they compare
+    smoothly.
+
+    Parameters
+    ----------
+    excess : ndarray, shape (config, coordinate)
+        Distance beyond the range, in half ranges.
+    rms : ndarray, shape (draw,)
+        Size of the correction within the range, in log latency.
+    rng : Generator
+
+    Returns
+    -------
+    ndarray, shape (config, draw)
+    """
+    sd = np.hypot(_GROWTH * rms, _LEAST_SD)
+    steps = sd * rng.standard_normal((excess.shape[1], len(rms)))
+    departure: NDArray[np.float64] = np.sqrt(excess + excess**2) @ steps
+    return departure

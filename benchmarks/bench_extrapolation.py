@@ -1,0 +1,127 @@
+"""Prediction beyond the training range: error and coverage, with physics alone beside it.
+
+Fits the configurations on one side of a cut through a knob, and predicts those on the other side
+on the same GPUs. Errors and coverage are of the noisy measurements, in the stages that leave their
+range.
+
+    python -m benchmarks.bench_extrapolation [--engine laplace] [--data FILE] [-o FILE.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import bayeslat as bl
+from bayeslat.evaluation.metrics import coverage, mape
+from bayeslat.features.design import physics_ms, stage_inputs
+from benchmarks.common import RESULTS, data_file, machine, print_table, root, write_json
+
+DONORS = (("a100_sxm", "h100_sxm", "b200_sxm"), ("l40s", "h200_sxm", "gb200"))
+CUTS = {  # what is predicted, after a fit of the rest
+    "context > 1500": "vision_tokens + prompt_tokens > 1500",
+    "context < 700": "vision_tokens + prompt_tokens < 700",
+    "batch_size > 2": "batch_size > 2",
+    "batch_size < 2": "batch_size < 2",
+    "top_k > 4": "top_k > 4",
+    "top_k < 3": "top_k < 3",
+    "active_blocks > 36": "active_blocks > 36",
+    "image_crops > 8": "image_crops > 8",
+}
+
+
+def main() -> None:
+    options = _options()
+    frame = pd.read_parquet(options.data)
+    frame = frame[[name for name in frame.columns if not name.startswith("true_")]]
+    rows = [
+        row
+        for cut in CUTS
+        for donors in DONORS
+        for row in score_cut(frame, cut, donors, options.engine)
+    ]
+    scores = pd.DataFrame(rows)
+    table = summarise(scores, ["cut", "stage"])
+    print_table("Beyond the training range", table)
+    overall = summarise(scores.assign(all="all"), ["all"])
+    print_table("All of them", overall)
+    content = {
+        "machine": machine(),
+        "engine": options.engine,
+        "overall": overall.to_dict("index")["all"],
+        "scores": rows,
+    }
+    write_json(options.output, content)
+
+
+def score_cut(
+    frame: pd.DataFrame, cut: str, donors: tuple[str, ...], engine: Any
+) -> list[dict[str, Any]]:
+    """Fit one side of a cut and score the other, per GPU and stage that leaves its range."""
+    spec = bl.load_spec(root("models/vlm.toml"))
+    beyond = np.asarray(frame.eval(CUTS[cut]), dtype=bool)
+    posterior = bl.fit(spec, frame[~beyond], gpus=donors, engine=engine)
+    rows = []
+    for gpu in donors:
+        test = frame[beyond & (frame["gpu"] == gpu).to_numpy()]
+        predicted = posterior.predict(test, gpu=gpu).frame
+        for stage, part in spec.stages.items():
+            out = predicted["extrapolates_in"].str.contains(f"{stage}:", regex=False).to_numpy()
+            if not out.any():
+                continue
+            latency = test[part.column].to_numpy()[out]
+            named = {
+                name: predicted[f"{stage}_{name}_ms"].to_numpy()[out]
+                for name in ("point", "q05", "q50", "q95")
+            }
+            width = (named["q95"] - named["q05"]) / named["q50"]
+            rows.append(
+                {
+                    "cut": cut,
+                    "gpu": gpu,
+                    "stage": stage,
+                    "rows": len(latency),
+                    "mape": mape(named["point"], latency),
+                    "mape_physics": mape(anchored_ms(posterior, stage, gpu, test[out]), latency),
+                    "coverage_90": coverage(named["q05"], named["q95"], latency),
+                    "width_90": float(np.median(width)),
+                }
+            )
+    return rows
+
+
+def anchored_ms(posterior: bl.Posterior, stage: str, gpu: str, configs: pd.DataFrame) -> np.ndarray:
+    """Physics alone, at the efficiencies that the GPU was linearised at."""
+    part, at = posterior.data.stages[stage], posterior.gpus.index(gpu)
+    inputs = stage_inputs(posterior.spec, stage, configs, posterior.data.hardware[gpu])
+    return np.exp(physics_ms(inputs.terms_ms, part.shared_efficiency + part.departure[at])[0])
+
+
+def summarise(scores: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Means over GPUs, and the worst."""
+    grouped = scores.groupby(by, sort=False)
+    return pd.DataFrame(
+        {
+            "MAPE %": 100 * grouped["mape"].mean(),
+            "MAPE % (worst)": 100 * grouped["mape"].max(),
+            "physics alone, MAPE %": 100 * grouped["mape_physics"].mean(),
+            "90 % covers": 100 * grouped["coverage_90"].mean(),
+            "width of 90 %": grouped["width_90"].mean(),
+        }
+    ).round(2)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--engine", choices=("nuts", "laplace"), default="laplace")
+    parser.add_argument("--data", type=Path, default=data_file("vlm_stages.parquet"))
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS / "extrapolation.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
