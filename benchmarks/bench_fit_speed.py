@@ -40,19 +40,21 @@ _FIT = (
     _PREAMBLE
     + """
 import nutpie, arviz_stats.base
-import bayeslat.inference.fit as fitting
+import bayeslat.inference.draw_stage as drawing, bayeslat.inference.fit as fitting
 imported = time.perf_counter()
 seconds = {}
-def timed(name):
-    step = getattr(fitting, name)
+def timed(module, name):
+    step = getattr(module, name)
     def run(*args, **kwargs):
         begin = time.perf_counter()
         result = step(*args, **kwargs)
         seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - begin
         return result
-    setattr(fitting, name, run)
-for name in ("plan_fit", "prepare_stage", "sample_nuts", "sample_laplace", "diagnose"):
-    timed(name)
+    setattr(module, name, run)
+for name in ("plan_fit", "prepare_stage"):
+    timed(fitting, name)
+for name in ("sample_nuts", "sample_laplace", "diagnose"):
+    timed(drawing, name)
 posterior = bl.fit(spec, frame, engine=engine, seed=seed)
 done = time.perf_counter()
 stages = posterior.diagnostics.stages

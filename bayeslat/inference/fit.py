@@ -15,11 +15,9 @@ from threadpoolctl import threadpool_limits
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
-from bayeslat.inference.diagnose import diagnose
 from bayeslat.inference.diagnostics import Diagnostics
+from bayeslat.inference.draw_stage import NutsOptions, draw_stage
 from bayeslat.inference.draws import StageDraws
-from bayeslat.inference.laplace import sample_laplace
-from bayeslat.inference.nuts import sample_nuts
 from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
@@ -79,22 +77,16 @@ def fit_posterior(
     """
     _check_options(engine, chains, draws, tune)
     plan = plan_fit(spec, traces, gpus=gpus, hardware=hardware)
-    drawn = {}
+    nuts = NutsOptions(chains, draws, tune) if engine == "nuts" else None
+    drawn, verdicts = {}, {}
     with threadpool_limits(1):  # the matrices are too small for threads inside a product
         # All before the first is sampled: what is wrong with a stage is told at once.
         prepared = {stage: prepare_stage(plan, stage) for stage in spec.stages}
         for number, stage in enumerate(spec.stages):
-            problem, stage_seed = prepared[stage].problem, seed + 1000 * number
             report = _stage_progress(on_progress, stage)
-            if engine == "laplace":
-                drawn[stage] = sample_laplace(problem, stage_seed)
-                if report is not None:
-                    report(1, 1)
-                continue
-            drawn[stage] = sample_nuts(
-                problem, stage_seed, chains=chains, draws=draws, tune=tune, on_progress=report
+            drawn[stage], verdicts[stage] = draw_stage(
+                stage, prepared[stage].problem, seed + 1000 * number, nuts, report
             )
-    verdicts = [diagnose(stage, prepared[stage].problem, drawn[stage]) for stage in spec.stages]
     first = next(iter(drawn.values()))
     return PosteriorData(
         spec=spec,
@@ -105,7 +97,7 @@ def fit_posterior(
         stages={stage: _join(prepared[stage], drawn[stage]) for stage in spec.stages},
         chains=first.scales.shape[0],
         statistics={stage: dict(drawn[stage].statistics) for stage in spec.stages},
-        diagnostics=Diagnostics(tuple(verdicts)),
+        diagnostics=Diagnostics(tuple(verdicts.values())),
         attrs={
             "engine": engine,
             "seed": seed,

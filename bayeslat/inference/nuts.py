@@ -16,8 +16,8 @@ from bayeslat.model.problem import StageProblem
 
 __all__ = ["sample_nuts"]
 
-# Whitened scores are nearly normal: longer steps than the usual 0.8 allows cost few rejections.
-_TARGET_ACCEPT = 0.7
+_TARGET_ACCEPT = 0.8
+_CAREFUL_TARGET_ACCEPT = 0.95
 
 
 def sample_nuts(
@@ -27,6 +27,7 @@ def sample_nuts(
     chains: int = 4,
     draws: int = 800,
     tune: int = 200,
+    careful: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> StageDraws:
     """Sample one stage.
@@ -39,6 +40,8 @@ def sample_nuts(
     seed : int
     chains, draws, tune : int
         Tuning draws are thrown away.
+    careful : bool
+        Tune twice as long and take smaller steps: for a stage that did not converge.
     on_progress : callable (done, total), optional
         Told now and then how many draws of all chains are done; called from another thread.
 
@@ -50,6 +53,8 @@ def sample_nuts(
 
     data = collapse(problem)
     mode = find_mode(data)
+    if careful:
+        tune *= 2
 
     def report(progress: Sequence[Any]) -> None:
         if on_progress is not None:
@@ -63,7 +68,7 @@ def sample_nuts(
         chains=chains,
         cores=min(chains, available_cores()),
         seed=seed,
-        target_accept=_TARGET_ACCEPT,
+        target_accept=_CAREFUL_TARGET_ACCEPT if careful else _TARGET_ACCEPT,
         save_warmup=False,
         progress_bar=False,
         progress_callback=report,

@@ -74,30 +74,45 @@ def _scales_from_scores(scores, data):  # type: ignore[no-untyped-def]  # pragma
 
 @compiled
 def _invert(matrix):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Return R^-1 for the Cholesky factor R of a positive definite matrix, and log det R.
+    """Return the inverse of a positive definite matrix, and the log of its determinant.
 
-    NaN where the matrix is not positive definite; LAPACK would raise. Every inner loop runs along
-    a row, so that the compiler makes vector instructions of it.
+    Gauss and Jordan's sweeps, which need no pivoting here; NaN where the matrix is not positive
+    definite, where LAPACK would raise. Inner loops run along rows, as vector instructions do: for
+    some twenty features faster than LAPACK.
     """
     size = matrix.shape[0]
-    upper = matrix.copy()  # becomes R'
-    inverse = np.zeros((size, size))
+    swept = matrix.copy()
     log_det = 0.0
+    for k in range(size):
+        pivot = 1.0 / swept[k, k]
+        log_det += np.log(swept[k, k])
+        swept[k, k] = 1.0
+        for column in range(size):
+            swept[k, column] *= pivot
+        for row in range(size):
+            if row != k:
+                weight = swept[row, k]
+                swept[row, k] = 0.0
+                for column in range(size):
+                    swept[row, column] -= weight * swept[k, column]
+    return swept, log_det
+
+
+@compiled
+def _root(matrix):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return the Cholesky factor of a positive definite matrix."""
+    size = matrix.shape[0]
+    factor = np.zeros((size, size))
     for row in range(size):
-        pivot = 1.0 / np.sqrt(upper[row, row])
-        log_det -= np.log(pivot)
-        for column in range(row, size):
-            upper[row, column] *= pivot
-        for later in range(row + 1, size):
-            weight = upper[row, later]
-            for column in range(later, size):
-                upper[later, column] -= weight * upper[row, column]
-        for inner in range(row):
-            weight = upper[inner, row] * pivot
-            for column in range(inner + 1):
-                inverse[row, column] -= weight * inverse[inner, column]
-        inverse[row, row] = pivot
-    return inverse, log_det
+        for column in range(row + 1):
+            rest = matrix[row, column]
+            for inner in range(column):
+                rest -= factor[row, inner] * factor[column, inner]
+            if column < row:
+                factor[row, column] = rest / factor[column, column]
+            else:
+                factor[row, row] = np.sqrt(rest)
+    return factor
 
 
 @compiled
@@ -129,18 +144,17 @@ def _feature_sd(data, scales):  # type: ignore[no-untyped-def]  # pragma: no cov
 def _pass_up(data, scales, offset_sd, shared_sd):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Eliminate every node in turn; the last slot is the shared effects.
 
-    Per node, with precision L, vector e and departure sd S: C = I + S L S = R R'; what it tells its
-    parent is the precision L - L S C^-1 S L = S^-1 (I - C^-1) S^-1 and the vector
+    Per node, with precision L, vector e and departure sd S: C = I + S L S; what it tells its parent
+    is the precision L - L S C^-1 S L = S^-1 (I - C^-1) S^-1 and the vector
     e - L S C^-1 S e = S^-1 C^-1 S e. The right-hand sides lose no digits, neither where S is near
     zero nor where L is large, once 1 - (C^-1)_jj is formed as (S L S C^-1)_jj.
-    Returns per node R^-1, C^-1, the gain C^-1 S L, S, L, e and the precision told, and the rows'
-    log marginal likelihood.
+    Returns per node C^-1, the gain C^-1 S L, S, L, e and the precision told, and the rows' log
+    marginal likelihood.
     """
     nodes, size = data.level.size, data.multiplier.size
     precision = np.zeros((nodes + 1, size, size))
     vector = np.zeros((nodes + 1, size))
     told = np.empty((nodes, size, size))
-    root = np.empty((nodes + 1, size, size))
     inverse = np.empty((nodes + 1, size, size))
     gain = np.empty((nodes, size, size))
     sd = np.empty((nodes + 1, size))
@@ -161,23 +175,24 @@ def _pass_up(data, scales, offset_sd, shared_sd):  # type: ignore[no-untyped-def
             for k in range(size):
                 coupled[j, k] = sd[v, j] * precision[v, j, k] * sd[v, k]
             coupled[j, j] += 1.0
-        root[v], log_det = _invert(coupled)
-        inverse[v] = root[v].T @ root[v]
-        whitened = root[v] @ (sd[v] * vector[v])
-        total += 0.5 * (whitened @ whitened) - log_det
+        inverse[v], log_det = _invert(coupled)
+        scaled = sd[v] * vector[v]
+        mean = inverse[v] @ scaled
+        total += 0.5 * (scaled @ mean - log_det)
         if v < nodes:
             up = data.parent[v] if data.parent[v] >= 0 else nodes
+            per_sd = 1.0 / sd[v]
             for j in range(size):
                 taken = 0.0
                 for k in range(size):
                     taken += precision[v, j, k] * sd[v, k] * inverse[v, j, k]
-                    gain[v, j, k] = -inverse[v, j, k] / sd[v, k]
+                    gain[v, j, k] = -inverse[v, j, k] * per_sd[k]
                 gain[v, j, j] = taken
                 for k in range(size):
-                    told[v, j, k] = gain[v, j, k] / sd[v, j]
+                    told[v, j, k] = gain[v, j, k] * per_sd[j]
                     precision[up, j, k] += told[v, j, k]
-            vector[up] += (root[v].T @ whitened) / sd[v]
-    return root, inverse, gain, sd, precision, vector, told, total
+            vector[up] += mean * per_sd
+    return inverse, gain, sd, precision, vector, told, total
 
 
 @compiled
@@ -197,9 +212,7 @@ def log_likelihood(scales, data):  # type: ignore[no-untyped-def]  # pragma: no 
     """
     nodes, size = data.level.size, data.multiplier.size
     offset_sd, shared_sd = _feature_sd(data, scales)
-    _, inverse, gain, sd, precision, vector, told, value = _pass_up(
-        data, scales, offset_sd, shared_sd
-    )
+    inverse, gain, sd, precision, vector, told, value = _pass_up(data, scales, offset_sd, shared_sd)
     gradient = np.zeros(scales.size)
     mean = np.zeros((nodes + 1, size))
     spread = np.zeros((nodes + 1, size, size))
@@ -237,9 +250,7 @@ def log_likelihood(scales, data):  # type: ignore[no-untyped-def]  # pragma: no 
             log_noise = scales[data.noise_at] + scales[data.noise_at + 1 + group]
             misfit = data.square[group] * np.exp(-2.0 * log_noise)
             misfit += mean[v] @ (precision[v] @ mean[v]) - 2.0 * (vector[v] @ mean[v])
-            misfit += size - trace
-            for j in range(size):
-                misfit += told[v, j] @ spread[up, j]
+            misfit += size - trace + (told[v] * spread[up]).sum()
             gradient[data.noise_at] += misfit - data.rows[group]
             gradient[data.noise_at + 1 + group] += misfit - data.rows[group]
         else:
@@ -294,9 +305,9 @@ def draw_effects(scales, standard, data):  # type: ignore[no-untyped-def]  # pra
     effect = np.empty(standard.shape)
     for d in range(scales.shape[0]):
         offset_sd, shared_sd = _feature_sd(data, scales[d])
-        root, _, gain, sd, _, vector, _, _ = _pass_up(data, scales[d], offset_sd, shared_sd)
+        inverse, gain, sd, _, vector, _, _ = _pass_up(data, scales[d], offset_sd, shared_sd)
         for v in range(nodes, -1, -1):
-            z = root[v].T @ (root[v] @ (sd[v] * vector[v]) + standard[d, v])
+            z = inverse[v] @ (sd[v] * vector[v]) + _root(inverse[v]) @ standard[d, v]
             effect[d, v] = sd[v] * z
             if v < nodes:
                 up = data.parent[v] if data.parent[v] >= 0 else nodes

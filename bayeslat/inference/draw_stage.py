@@ -1,0 +1,78 @@
+"""Drawing one stage with either engine; what NUTS does not settle at once, it tries again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bayeslat.inference.diagnose import diagnose
+from bayeslat.inference.diagnostics import StageDiagnostics
+from bayeslat.inference.draws import StageDraws
+from bayeslat.inference.laplace import sample_laplace
+from bayeslat.inference.nuts import sample_nuts
+from bayeslat.model.problem import StageProblem
+
+__all__ = ["NutsOptions", "draw_stage"]
+
+
+@dataclass(frozen=True)
+class NutsOptions:
+    """How long NUTS samples.
+
+    Attributes
+    ----------
+    chains, draws, tune : int
+        Draws and tuning draws are of each chain.
+    """
+
+    chains: int
+    draws: int
+    tune: int
+
+
+def draw_stage(
+    stage: str,
+    problem: StageProblem,
+    seed: int,
+    nuts: NutsOptions | None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[StageDraws, StageDiagnostics]:
+    """Draw a stage and diagnose the draws.
+
+    One divergence among thousands of draws, where nothing else is wrong, would refuse a good fit;
+    smaller steps tell it from a posterior that NUTS cannot explore. So a stage that does not pass
+    is sampled anew, once, and the second verdict stands.
+
+    Parameters
+    ----------
+    stage : str
+    problem : StageProblem
+    seed : int
+    nuts : NutsOptions or None
+        None for the Laplace engine.
+    on_progress : callable (done, total), optional
+
+    Returns
+    -------
+    draws : StageDraws
+    verdict : StageDiagnostics
+    """
+    if nuts is None:
+        draws = sample_laplace(problem, seed)
+        if on_progress is not None:
+            on_progress(1, 1)
+        return draws, diagnose(stage, problem, draws)
+    for careful in (False, True):
+        draws = sample_nuts(
+            problem,
+            seed,
+            chains=nuts.chains,
+            draws=nuts.draws,
+            tune=nuts.tune,
+            careful=careful,
+            on_progress=on_progress,
+        )
+        verdict = diagnose(stage, problem, draws)
+        if not verdict.problems:
+            break
+    return draws, verdict
