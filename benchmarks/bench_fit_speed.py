@@ -77,11 +77,10 @@ _PLAIN = (
 import pymc as pm
 from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.prepare import prepare_stage
-from bayeslat.inference.regression import stage_regression
 from bayeslat.model.plain import build_plain
 plan, stage = plan_fit(spec, frame), sys.argv[5]
-rows = stage_regression(plan, stage)
-model = build_plain(prepare_stage(plan, stage).problem, rows.designs, rows.responses)
+prepared = prepare_stage(plan, stage)
+model = build_plain(prepared.problem, prepared.regression.designs, prepared.regression.responses)
 built = time.perf_counter()
 with model:
     tree = pm.sample(random_seed=seed, progressbar=False)

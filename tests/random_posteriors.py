@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayeslat.features.design import coordinates
 from bayeslat.features.hardware import load_hardware
+from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import span_basis
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics, StageDiagnostics
@@ -127,7 +128,9 @@ def _stage(
         shared_efficiency=rng.standard_normal(terms),
         departure=numbers(rng, len(tree.gpus), terms),
         projection=numbers(rng, len(tree.gpus), terms, len(basis.names)),
+        noise_shape=NoiseShape(numbers(rng, 2 * count), numbers(rng, 2 * count)),
         noise_dof=float(rng.choice([4.0, np.inf])),
+        measured=tuple(rng.integers(0, 2**40, len(groups)).tolist()),
         scales=rng.standard_normal((draws, layout.size)),
         effects=numbers(rng, draws, len(tree.names) + 1, size),
     )
@@ -164,7 +167,10 @@ def assert_same(found: PosteriorData, expected: PosteriorData) -> None:
     assert list(found.stages) == list(expected.stages)
     for stage, part in expected.stages.items():
         other = found.stages[stage]
-        assert other.noise_dof == part.noise_dof
+        assert (other.noise_dof, other.measured) == (part.noise_dof, part.measured)
+        for name in ("slopes", "centre"):
+            shapes = (other.noise_shape, part.noise_shape)
+            assert len({bits(getattr(each, name)) for each in shapes}) == 1, (stage, name)
         for name in ("shared_efficiency", "departure", "projection", "scales", "effects"):
             assert bits(getattr(other, name)) == bits(getattr(part, name)), (stage, name)
         for name in ("features", "degree", "watched", "tasks"):

@@ -120,10 +120,13 @@ def _predict_stage(
         drawn[out] = np.clip(wide, -_MOST_LOG_MS, _MOST_LOG_MS)
     columns = {name: configs[name].to_numpy() for name in data.spec.knobs}
     times = data.spec.evaluate(data.spec.stages[stage].times, columns, gpu.fields())
+    spread = part.noise_shape.spread(part.basis, inputs.raw)[:, None]
+    if not part.noise_shape.slopes.any():
+        spread = spread[:1]  # all configs share their noise
     return StagePrediction(
         typical_ms=np.exp(drawn),
-        log_noise=noise[None, :] * (of == "run"),
-        noise_sd=noise_sd[None, :],
+        log_noise=spread * noise * (of == "run"),
+        noise_sd=spread * noise_sd,
         times=np.broadcast_to(times, len(configs)),
         excess=excess,
         coordinates=part.basis.features + part.basis.watched,

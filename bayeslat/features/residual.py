@@ -93,12 +93,25 @@ class ResidualBasis:
         -------
         ndarray, shape (config, column)
         """
-        scaled = np.clip(self._scale(raw), -1.0, 1.0)[:, : len(self.features)]
+        scaled = self.scaled(raw)
         powers = [np.prod(scaled**row, axis=1) for row in self.exponents]
         if self.tasks:
             names = np.asarray(task if task is not None else [""] * len(raw), dtype=object)
             powers += [(names == known).astype(float) for known in self.tasks]
         return np.stack(powers, axis=1) if powers else np.empty((len(raw), 0))
+
+    def scaled(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Features on [-1, 1] over the training range, and at its edge beyond it.
+
+        Parameters
+        ----------
+        raw : ndarray, shape (config, coordinate)
+
+        Returns
+        -------
+        ndarray, shape (config, feature)
+        """
+        return np.clip(self._scale(raw), -1.0, 1.0)[:, : len(self.features)]
 
     def excess(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far each coordinate lies beyond the training range, in half widths of that range.

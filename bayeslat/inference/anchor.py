@@ -39,6 +39,7 @@ class Anchor:
 def find_anchor(
     terms_ms: Sequence[NDArray[np.float64]],
     latency_ms: Sequence[NDArray[np.float64]],
+    weights: Sequence[NDArray[np.float64]],
     priors: Sequence[KindPrior],
 ) -> Anchor:
     """Fit physics alone to every GPU at once, robustly.
@@ -51,6 +52,8 @@ def find_anchor(
     ----------
     terms_ms : sequence over gpu of ndarray, shape (config, term)
     latency_ms : sequence over gpu of ndarray, shape (config,)
+    weights : sequence over gpu of ndarray, shape (config,)
+        How many rows a row counts for.
     priors : sequence of KindPrior, shape (term,)
 
     Returns
@@ -75,8 +78,9 @@ def find_anchor(
         for g in range(gpus):
             mean, shares = physics_ms(terms_ms[g], table[0] + table[g + 1])
             residual = (log_ms[g] - mean) / _LOSS_SCALE
-            value += 0.5 * (_LOSS_DOF + 1) * np.sum(np.log1p(residual**2 / _LOSS_DOF))
+            value += 0.5 * (_LOSS_DOF + 1) * (weights[g] @ np.log1p(residual**2 / _LOSS_DOF))
             pull = (_LOSS_DOF + 1) * residual / (_LOSS_DOF + residual**2) / _LOSS_SCALE
+            pull *= weights[g]
             slope[0] -= pull @ shares
             slope[g + 1] -= pull @ shares
         return value, slope.ravel()
@@ -84,7 +88,7 @@ def find_anchor(
     start = np.concatenate([centre, np.zeros(gpus * terms)])
     options = {"maxiter": 5000, "maxfun": 10000, "ftol": 1e-12, "gtol": 1e-5}
     found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
-    rows = sum(len(latency) for latency in latency_ms)
+    rows = float(sum(each.sum() for each in weights))
     if not np.isfinite(found.fun) or np.abs(found.jac).max() > 1e-3 * max(rows, 1):
         raise ConvergenceError(
             f"The physics of the stage has no mode that the optimiser reaches ({found.message}). "

@@ -13,7 +13,7 @@ from bayeslat.model.collapsed import draw_effects
 from bayeslat.model.collapsed_data import collapse
 from bayeslat.model.problem import StageProblem
 
-__all__ = ["StageDraws", "available_cores", "draw_all_effects"]
+__all__ = ["StageDraws", "available_cores", "draw_all_effects", "mean_effects"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,24 @@ def draw_all_effects(
         delayed(draw_effects)(scales[chain], standard[chain], data) for chain in range(chains)
     )
     return np.array(drawn)
+
+
+def mean_effects(problem: StageProblem, scales: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of every effect given the scales.
+
+    Parameters
+    ----------
+    problem : StageProblem
+    scales : ndarray, shape (scale,)
+
+    Returns
+    -------
+    ndarray, shape (node + 1, feature)
+    """
+    shape = (1, len(problem.tree.names) + 1, len(problem.features.names))
+    drawn = draw_effects(scales[None], np.zeros(shape), collapse(problem))
+    mean: NDArray[np.float64] = drawn[0]
+    return mean
 
 
 def available_cores() -> int:

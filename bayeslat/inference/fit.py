@@ -137,7 +137,9 @@ def _join(prepared: PreparedStage, drawn: StageDraws) -> StagePosterior:
         shared_efficiency=prepared.anchor.shared,
         departure=prepared.anchor.departure,
         projection=prepared.projection,
+        noise_shape=prepared.noise_shape,
         noise_dof=prepared.noise_dof,
+        measured=prepared.measured,
         scales=_flat(drawn.scales),
         effects=_flat(drawn.effects),
     )

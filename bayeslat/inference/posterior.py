@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.features.hardware import Gpu
+from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics
@@ -34,8 +35,12 @@ class StagePosterior:
         U: each GPU's own log slowdown less the shared one, where its physics was linearised.
     projection : ndarray, shape (gpu, term, column)
         What makes each GPU's residual columns orthogonal to its shares.
+    noise_shape : NoiseShape
+        How the noise depends on the configuration.
     noise_dof : float
         Degrees of freedom of the Student-t noise; infinite for Gaussian noise.
+    measured : tuple over group of int
+        Rows that hold the stage.
     scales : ndarray, shape (draw, scale)
     effects : ndarray, shape (draw, node + 1, feature)
         Of each node of the group tree; the last is the shared effect.
@@ -46,7 +51,9 @@ class StagePosterior:
     shared_efficiency: NDArray[np.float64]
     departure: NDArray[np.float64]
     projection: NDArray[np.float64]
+    noise_shape: NoiseShape
     noise_dof: float
+    measured: tuple[int, ...]
     scales: NDArray[np.float64]
     effects: NDArray[np.float64]
 
@@ -56,7 +63,7 @@ class StagePosterior:
         return len(self.shared_efficiency)
 
     def noise_sd(self, group: int | None = None) -> NDArray[np.float64]:
-        """Scale of the Student-t noise of one run, in log latency. Shape (draw,).
+        """Scale of the Student-t noise of a typical config's run, in log latency. Shape (draw,).
 
         Parameters
         ----------

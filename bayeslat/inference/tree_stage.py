@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.spec import Spec
 from bayeslat.inference.labelled import Variables, label
@@ -25,7 +26,10 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "gram": "Z'Z: cross products of the design, which with moment, square and rows replace rows",
     "moment": "Z'y",
     "square": "y'y",
-    "rows": "number of rows",
+    "rows": "number of rows, of which repeats count for less than one",
+    "measured": "number of rows",
+    "noise_slope": "log noise of a run per unit of the noise columns",
+    "noise_centre": "mean of the noise columns (features on [-1, 1], then squares)",
     "shared_efficiency": "theta0: log of the shared slowdown against the data sheet",
     "departure": "each GPU's own log slowdown less the shared one, where it was linearised",
     "projection": "what makes each GPU's residual columns orthogonal to its shares",
@@ -53,6 +57,9 @@ def stage_group(part: StagePosterior, gpus: Sequence[str]) -> xr.Dataset:
         "moment": (("group", "feature"), statistics.moment),
         "square": (("group",), statistics.square),
         "rows": (("group",), statistics.rows),
+        "measured": (("group",), np.array(part.measured)),
+        "noise_slope": (("noise_column",), part.noise_shape.slopes),
+        "noise_centre": (("noise_column",), part.noise_shape.centre),
         "shared_efficiency": (("term",), part.shared_efficiency),
         "departure": (("gpu", "term"), part.departure),
         "projection": (("gpu", "term", "column"), part.projection),
@@ -124,7 +131,11 @@ def read_stage(
         shared_efficiency=stored["shared_efficiency"].to_numpy(),
         departure=departure,
         projection=_array(stored, "projection", (*departure.shape, 0)),
+        noise_shape=NoiseShape(
+            _array(stored, "noise_slope", (0,)), _array(stored, "noise_centre", (0,))
+        ),
         noise_dof=float(stored.attrs["noise_dof"]),
+        measured=tuple(stored["measured"].to_numpy().tolist()),
         scales=drawn.scales,
         effects=drawn.effects,
     )

@@ -24,7 +24,7 @@ class Statistics:
     square : ndarray, shape (group,)
         c = y'y.
     rows : ndarray, shape (group,)
-        Number of rows.
+        Number of rows; less where rows count for less than one.
     """
 
     gram: NDArray[np.float64]
@@ -42,7 +42,11 @@ class Statistics:
         )
 
 
-def summarise(design: NDArray[np.float64], response: NDArray[np.float64]) -> Statistics:
+def summarise(
+    design: NDArray[np.float64],
+    response: NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
+) -> Statistics:
     """Reduce one group's rows to its statistics.
 
     Parameters
@@ -50,17 +54,21 @@ def summarise(design: NDArray[np.float64], response: NDArray[np.float64]) -> Sta
     design : ndarray, shape (config, feature)
     response : ndarray, shape (config,)
         Log latency less the physics at the linearisation point.
+    weights : ndarray, shape (config,), optional
+        How many rows a row counts for; 1 by default.
 
     Returns
     -------
     Statistics
         With a single group.
     """
+    counted = np.ones(len(response)) if weights is None else weights
+    weighted = design.T * counted
     return Statistics(
-        gram=(design.T @ design)[None],
-        moment=(design.T @ response)[None],
-        square=np.array([response @ response]),
-        rows=np.array([float(len(response))]),
+        gram=(weighted @ design)[None],
+        moment=(weighted @ response)[None],
+        square=np.array([(counted * response) @ response]),
+        rows=np.array([float(counted.sum())]),
     )
 
 

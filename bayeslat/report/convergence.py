@@ -34,7 +34,7 @@ def convergence_record(data: PosteriorData) -> dict[str, Any]:
     for verdict in data.diagnostics.stages:
         part = data.stages[verdict.stage]
         stages[verdict.stage] = {
-            "rows": int(part.problem.statistics.rows.sum()),
+            "rows": sum(part.measured),
             "rhat": verdict.rhat[0],
             "rhat_parameter": verdict.rhat[1],
             "ess_bulk": verdict.ess_bulk[0],

@@ -1,0 +1,88 @@
+"""What is settled of a stage's noise before its scale: shape, tails, what repeats share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslat.features.noise_shape import NoiseShape, noise_columns
+from bayeslat.features.residual import ResidualBasis
+from bayeslat.inference.noise import fit_noise_shape
+from bayeslat.inference.pilot import Pilot, fit_pilot
+from bayeslat.inference.repeats import row_weights, shared_variance
+from bayeslat.inference.robust import choose_dof
+from bayeslat.inference.stage_rows import StageRows
+
+__all__ = ["NoiseChoice", "choose_noise"]
+
+_DOF = 4.0  # of the pilot fits, before the tails are chosen
+_MOST_LEVERAGE = 0.9
+
+
+@dataclass(frozen=True)
+class NoiseChoice:
+    """A stage's noise, but for its scale.
+
+    Attributes
+    ----------
+    shape : NoiseShape
+    spread : tuple over group of ndarray, shape (row,)
+        The shape at each row.
+    weights : tuple over group of ndarray, shape (row,)
+        How many rows a row counts for.
+    dof : float
+        Degrees of freedom of the Student-t noise; infinite when the rows look Gaussian.
+    """
+
+    shape: NoiseShape
+    spread: tuple[NDArray[np.float64], ...]
+    weights: tuple[NDArray[np.float64], ...]
+    dof: float
+
+
+def choose_noise(
+    designs: Sequence[NDArray[np.float64]],
+    responses: Sequence[NDArray[np.float64]],
+    rows: Sequence[StageRows],
+    basis: ResidualBasis,
+    prior_sd: NDArray[np.float64],
+) -> NoiseChoice:
+    """Settle the noise from pilot fits of each group.
+
+    Parameters
+    ----------
+    designs : sequence over group of ndarray, shape (row, feature)
+    responses : sequence over group of ndarray, shape (row,)
+    rows : sequence over group of StageRows
+    basis : ResidualBasis
+    prior_sd : ndarray, shape (feature,)
+        Sd of each effect round zero in the pilot fits, in log latency.
+
+    Returns
+    -------
+    NoiseChoice
+    """
+    pairs = list(zip(designs, responses, strict=True))
+    once = [row_weights(part.config, 1.0) for part in rows]  # one row a configuration
+    columns = [noise_columns(basis, part.inputs.raw) for part in rows]
+
+    flat = [fit_pilot(z, y, w, prior_sd, _DOF) for (z, y), w in zip(pairs, once, strict=True)]
+    shape = fit_noise_shape([_error(pilot) for pilot in flat], columns, once)
+    spread = tuple(shape.spread(basis, part.inputs.raw) for part in rows)
+
+    even = [(z / s[:, None], y / s) for (z, y), s in zip(pairs, spread, strict=True)]
+    pilots = [fit_pilot(z, y, w, prior_sd, _DOF) for (z, y), w in zip(even, once, strict=True)]
+    weights = tuple(
+        row_weights(part.config, shared_variance(pilot, part.config))
+        for pilot, part in zip(pilots, rows, strict=True)
+    )
+    dof = choose_dof([(z, y, w) for (z, y), w in zip(even, weights, strict=True)], prior_sd)
+    return NoiseChoice(shape, spread, weights, dof)
+
+
+def _error(pilot: Pilot) -> NDArray[np.float64]:
+    """Residuals as large as they would be at rows that were not fitted."""
+    return pilot.residual / np.sqrt(1.0 - np.minimum(pilot.leverage, _MOST_LEVERAGE))

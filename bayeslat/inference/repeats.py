@@ -1,0 +1,78 @@
+"""Rows that say the same twice: how much each counts.
+
+What a stage's physics and smooth correction miss at a configuration, all of its repeats miss. They
+average out the run-to-run noise, but not that. With the part ICC of the variance shared by r
+repeats, the mean of them has the variance sigma^2 (1 + (r - 1) ICC) / r, so a row counts for
+1 / (1 + (r - 1) ICC) rows: Kish's design effect (1965, Survey Sampling, section 5.4).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.inference.pilot import Pilot
+
+__all__ = ["number_configs", "repeat_counts", "row_weights", "shared_variance"]
+
+_OUTLIER = 3.0  # sd; residuals beyond are drawn in, so that one wild repeat does not decide
+_FEWEST_REPEATED = 5  # configurations
+
+
+def number_configs(configs: pd.DataFrame) -> NDArray[np.int64]:
+    """Number the rows by their configuration: repeats have equal numbers. Shape (row,)."""
+    hashed = pd.util.hash_pandas_object(configs, index=False).to_numpy()
+    return np.unique(hashed, return_inverse=True)[1]
+
+
+def repeat_counts(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many rows are like each row, itself included. Shape (row,)."""
+    return np.bincount(labels, minlength=1)[labels]
+
+
+def row_weights(labels: NDArray[np.int64], shared: float) -> NDArray[np.float64]:
+    """How many rows each row counts for.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (row,)
+        Of `number_configs`.
+    shared : float
+        ICC: the part of the variance that repeats share; 1 leaves one row a configuration.
+
+    Returns
+    -------
+    ndarray, shape (row,)
+    """
+    weights = 1.0 / (1.0 + (repeat_counts(labels) - 1) * shared)
+    return np.asarray(weights, dtype=float)
+
+
+def shared_variance(pilot: Pilot, labels: NDArray[np.int64]) -> float:
+    """Estimate what part of the variance round a pilot fit repeats share (ICC, one-way ANOVA).
+
+    Parameters
+    ----------
+    pilot : Pilot
+        With a weight of 1 for each configuration.
+    labels : ndarray, shape (row,)
+
+    Returns
+    -------
+    float
+        Between 0 and 1; 1, the cautious end, where too few configurations are repeated.
+    """
+    counts = repeat_counts(labels)
+    repeated = counts > 1
+    if len(np.unique(labels[repeated])) < _FEWEST_REPEATED:
+        return 1.0
+    limit = _OUTLIER * pilot.sd
+    residual = np.clip(pilot.residual, -limit, limit)
+    means = np.bincount(labels, residual) / np.bincount(labels)
+    within = residual - means[labels]
+    noise = np.sum(within[repeated] ** 2) / np.sum(1.0 - 1.0 / counts[repeated])
+    weights = 1.0 / counts
+    free = max(1.0 - np.sum(weights * pilot.leverage) / np.sum(weights), 0.2)
+    total = np.sum(weights * residual**2) / np.sum(weights) / free
+    return float(np.clip(1.0 - noise / max(total, 1e-300), 0.0, 1.0))
