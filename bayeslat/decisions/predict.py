@@ -12,10 +12,11 @@ from scipy.special import stdtrit
 from bayeslat.decisions.extrapolation import correction_rms, hold_knobs, widening
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.prediction import Prediction, StagePrediction
+from bayeslat.decisions.strata import stratified_uniform
+from bayeslat.decisions.thin_draws import thin_draws
 from bayeslat.errors import InputError
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.hardware import Gpu
-from bayeslat.features.thinning import evenly
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 
 __all__ = ["Of", "predict"]
@@ -67,6 +68,7 @@ def predict(
     if of not in ("run", "typical"):
         raise InputError(f"of is {of!r}; it must be run or typical")
     _check_knobs(data, configs)
+    data = thin_draws(data, _DRAWS)
     blocks = _by_stack(configs, stack)
     parts = [_predict_block(data, configs.iloc[rows], gpu, name, of, seed) for rows, name in blocks]
     if len(parts) == 1:
@@ -99,23 +101,21 @@ def _predict_stage(
     rng: np.random.Generator,
 ) -> StagePrediction:
     """Draw one stage's latency at every config."""
-    kept = evenly(len(view.effects), _DRAWS)
     inputs = stage_inputs(data.spec, stage, configs, gpu)
     held = hold_knobs(configs, data.reference, data.spec.knobs)
     at = inputs if held is configs else stage_inputs(data.spec, stage, held, gpu)
     log_ms, design = view.point.design(inputs, part.basis, residual_at=at)
     centre = log_ms - design[:, : part.terms] @ view.departure
-    drawn = centre[:, None] + design @ view.effects[kept].T
+    drawn = centre[:, None] + design @ view.effects.T
     excess = part.basis.excess(inputs.raw)
     # The widening comes last, and the noise is drawn whether or not it is used: a config's draws do
     # not depend on the other configs, nor on what is asked of it.
-    noise_sd = view.noise_sd[kept]
-    noise = noise_sd * _stratified_noise(len(kept), part.noise_dof, rng)
+    noise = view.noise_sd * _stratified_noise(len(view.noise_sd), part.noise_dof, rng)
     out = np.flatnonzero(excess.any(axis=1))
     if len(out):
         reference = stage_inputs(data.spec, stage, data.reference, gpu)
         residual = view.point.design(reference, part.basis)[1][:, part.terms :]
-        rms = correction_rms(part, residual, view.effects[kept])
+        rms = correction_rms(part, residual, view.effects)
         wide = drawn[out] + widening(excess[out], rms, rng)
         drawn[out] = np.clip(wide, -_MOST_LOG_MS, _MOST_LOG_MS)
     columns = {name: configs[name].to_numpy() for name in data.spec.knobs}
@@ -123,7 +123,7 @@ def _predict_stage(
     return StagePrediction(
         typical_ms=np.exp(drawn),
         log_noise=noise[None, :] * (of == "run"),
-        noise_sd=noise_sd[None, :],
+        noise_sd=view.noise_sd[None, :],
         times=np.broadcast_to(times, len(configs)),
         excess=excess,
         coordinates=part.basis.features + part.basis.watched,
@@ -131,14 +131,13 @@ def _predict_stage(
 
 
 def _stratified_noise(draws: int, dof: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Student-t noise, one value from each of as many equally likely strata, shuffled.
+    """Student-t noise. Shape (draw,).
 
     The same values serve every config: each config's distribution is what it would be with
-    independent ones, with less Monte Carlo error, and configs compare smoothly.
+    independent ones, and configs compare smoothly.
     """
-    places = (rng.permutation(draws) + 0.5) / draws
     # A t with a million degrees of freedom is normal to six digits.
-    noise: NDArray[np.float64] = stdtrit(min(dof, 1e6), places)
+    noise: NDArray[np.float64] = stdtrit(min(dof, 1e6), stratified_uniform((draws,), rng))
     return noise
 
 
