@@ -10,6 +10,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.features.tasks import task_names
+
 __all__ = ["DEGREE_SHRINKAGE", "ResidualBasis", "span_basis"]
 
 DEGREE_SHRINKAGE = 0.5
@@ -78,7 +80,7 @@ class ResidualBasis:
         return np.concatenate([bends, np.ones(len(self.tasks))])
 
     def columns(
-        self, raw: NDArray[np.float64], task: Sequence[str] | None = None
+        self, raw: NDArray[np.float64], task: Sequence[object] | None = None
     ) -> NDArray[np.float64]:
         """Evaluate the basis.
 
@@ -86,8 +88,8 @@ class ResidualBasis:
         ----------
         raw : ndarray, shape (config, coordinate)
             Values of the features, then of the watched coordinates.
-        task : sequence of str, shape (config,), optional
-            A task that was not fitted gets zeros: the shared effect of none.
+        task : sequence, shape (config,), optional
+            As in `task_names`. One that was not fitted gets zeros: the effect of none that was.
 
         Returns
         -------
@@ -96,7 +98,7 @@ class ResidualBasis:
         scaled = np.clip(self._scale(raw), -1.0, 1.0)[:, : len(self.features)]
         powers = [np.prod(scaled**row, axis=1) for row in self.exponents]
         if self.tasks:
-            names = np.asarray(task if task is not None else [""] * len(raw), dtype=object)
+            names = task_names(task, len(raw))
             powers += [(names == known).astype(float) for known in self.tasks]
         return np.stack(powers, axis=1) if powers else np.empty((len(raw), 0))
 

@@ -84,11 +84,11 @@ def growth_beyond_the_range() -> tuple[float, float]:
 def test_far_out_latency_grows_as_the_physics_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was taken off the correction with the shares must not act as physics there."""
     monkeypatch.setattr(
-        "bayeslat.decisions.predict.widening", lambda excess, *_: 0.0 * excess[:, :1]
+        "bayeslat.decisions.predict_stage.widening", lambda excess, *_: 0.0 * excess[:, :1]
     )
     grown, physics = growth_beyond_the_range()
     assert physics > 5.0
     assert grown == pytest.approx(physics, rel=1e-9)
     # The broken twin: columns that are evaluated far out, where the shares have moved.
-    monkeypatch.setattr("bayeslat.decisions.predict.hold_knobs", lambda configs, *_: configs)
+    monkeypatch.setattr("bayeslat.decisions.predict_stage.hold_knobs", lambda configs, *_: configs)
     assert growth_beyond_the_range()[0] != pytest.approx(physics, abs=0.05)
