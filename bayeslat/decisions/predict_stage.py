@@ -67,12 +67,9 @@ def predict_stage(
     # not depend on the other configs, nor on what is asked of it.
     noise = view.noise_sd * _stratified_noise(len(view.noise_sd), part.noise_dof, rng)
     excess = part.basis.excess(inputs.raw)
-    out = np.flatnonzero(excess.any(axis=1))
-    if len(out):
-        reference = stage_inputs(data.spec, stage, data.reference, gpu)
-        residual = view.point.design(reference, part.basis)[1][:, part.terms :]
-        rms = correction_rms(part, residual, view.effects)
-        log_ms[out] += widening(excess[out], rms, rng)
+    out = excess.any(axis=1)
+    if out.any():
+        log_ms[out] += _departures(data, stage, gpu, view, excess[out], rng)
     names = task_names(inputs.task, len(configs))
     unseen = is_unseen(names, part.basis.tasks)
     if unseen.any():
@@ -109,6 +106,21 @@ def _held_log_ms(
     centre = log_ms - design[:, : part.terms] @ view.departure
     drawn: NDArray[np.float64] = centre[:, None] + design @ view.effects.T
     return drawn
+
+
+def _departures(
+    data: PosteriorData,
+    stage: str,
+    gpu: Gpu,
+    view: GroupView,
+    excess: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Departures from the held correction beyond the training range. Shape (config, draw)."""
+    part = data.stages[stage]
+    reference = stage_inputs(data.spec, stage, data.reference, gpu)
+    columns = view.point.design(reference, part.basis)[1][:, part.terms :]
+    return widening(excess, part.basis.moved, correction_rms(part, columns, view.effects), rng)
 
 
 def _stratified_noise(draws: int, dof: float, rng: np.random.Generator) -> NDArray[np.float64]:
