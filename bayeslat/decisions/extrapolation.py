@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.decisions.strata import stratified_normal
 from bayeslat.inference.posterior import StagePosterior
 
 __all__ = ["correction_rms", "hold_knobs", "widening"]
@@ -17,6 +18,7 @@ __all__ = ["correction_rms", "hold_knobs", "widening"]
 _GROWTH = 2.0
 _LEAST_SD = 0.05
 _NO_RESIDUAL_SD = 0.2  # where no correction was fitted, so that its size is not known
+_STILL_SD = 0.2  # per power of e: a correction says nothing about a knob that it never saw move
 
 
 def hold_knobs(
@@ -69,7 +71,10 @@ def correction_rms(
 
 
 def widening(
-    excess: NDArray[np.float64], rms: NDArray[np.float64], rng: np.random.Generator
+    excess: NDArray[np.float64],
+    moved: NDArray[np.bool_],
+    rms: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Draw how far log latency departs from the held correction beyond the training range.
 
@@ -80,7 +85,9 @@ def widening(
     Parameters
     ----------
     excess : ndarray, shape (config, coordinate)
-        Distance beyond the range, in half ranges.
+        Distance beyond the range, as in `ResidualBasis.excess`.
+    moved : ndarray of bool, shape (coordinate,)
+        Whether the coordinate has a training range; the others have an sd of their own.
     rms : ndarray, shape (draw,)
         Size of the correction within the range, in log latency.
     rng : Generator
@@ -89,7 +96,7 @@ def widening(
     -------
     ndarray, shape (config, draw)
     """
-    sd = np.hypot(_GROWTH * rms, _LEAST_SD)
-    steps = sd * rng.standard_normal((excess.shape[1], len(rms)))
-    departure: NDArray[np.float64] = np.sqrt(excess + excess**2) @ steps
+    sd = np.where(moved, np.hypot(_GROWTH * rms, _LEAST_SD)[:, None], _STILL_SD)
+    steps = sd * stratified_normal(sd.shape, rng)
+    departure: NDArray[np.float64] = np.sqrt(excess + excess**2) @ steps.T
     return departure

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import chdtri
 
+from bayeslat.decisions.strata import stratified_normal, stratified_uniform
 from bayeslat.features.design import Linearisation, linearise, stage_inputs
 from bayeslat.features.hardware import Gpu
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
@@ -15,6 +18,9 @@ from bayeslat.model.scales import FAMILY_SHARE, NOISE_RATIO, STACK_RATIO
 __all__ = ["GroupView", "view_group"]
 
 _NEW_OFFSET_DOF = 4.0  # a new GPU's offsets have heavier tails than the donors', DESIGN section 6
+# exp of a Student-t has no mean. A GPU whose efficiency departs by more than four times what donors
+# typically do is not of their population, and a prediction from them is not meant for it.
+_MOST_DEPARTURE = 4.0
 _NEW_NOISE_SHIFT = 0.2  # its noise is higher: a fit to 5 to 50 rows leaves more unexplained
 
 
@@ -82,15 +88,28 @@ def _new_gpu(data: PosteriorData, stage: str, gpu: Gpu, rng: np.random.Generator
     """Draw a GPU from the population: the shared effects, its family's, and its own departure."""
     part = data.stages[stage]
     centre, spread = _population(data, part, gpu.family, rng)
-    draws, terms = len(centre), part.terms
-    # Two heavy-tailed factors, for the physics and for the residual: a new GPU may be odd in one.
-    factors = np.sqrt(_NEW_OFFSET_DOF / rng.chisquare(_NEW_OFFSET_DOF, (draws, 2)))
-    factor = np.repeat(factors, [terms, centre.shape[1] - terms], axis=1)
-    effects = centre + factor * spread * rng.standard_normal(centre.shape)
+    terms = part.terms
+    # Physics and residual are heavy-tailed each by itself: a new GPU may be odd in one alone.
+    columns = (terms, centre.shape[1] - terms)
+    effects = centre + spread * _heavy_tailed(len(centre), columns, rng)
     departure = centre[:, :terms].mean(axis=0)
     reference = stage_inputs(data.spec, stage, data.reference, gpu)
     point = linearise(part.shared_efficiency + departure, reference, part.basis)
     return GroupView(point, departure, effects, _new_noise(part, rng), True)
+
+
+def _heavy_tailed(
+    draws: int, counts: Sequence[int], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw departures in units of the donors' spread. Shape (draw, sum of counts).
+
+    Student-t as normals times root(dof / chi2), a factor that the columns of each count share; cut
+    off at `_MOST_DEPARTURE`, so that latencies have moments.
+    """
+    chi2 = chdtri(_NEW_OFFSET_DOF, stratified_uniform((draws, len(counts)), rng))
+    factor = np.repeat(np.sqrt(_NEW_OFFSET_DOF / chi2), counts, axis=1)
+    normals = stratified_normal((draws, sum(counts)), rng)
+    return np.clip(factor * normals, -_MOST_DEPARTURE, _MOST_DEPARTURE)
 
 
 def _population(
@@ -117,7 +136,7 @@ def _family_share(part: StagePosterior, rng: np.random.Generator) -> NDArray[np.
     if "family_share" in names:
         logit = part.scales[:, names.index("family_share")]
     else:
-        logit = FAMILY_SHARE.mean + FAMILY_SHARE.sd * rng.standard_normal(len(part.scales))
+        logit = FAMILY_SHARE.mean + FAMILY_SHARE.sd * stratified_normal((len(part.scales),), rng)
     share: NDArray[np.float64] = 1 / (1 + np.exp(-logit))
     return share
 
@@ -128,13 +147,13 @@ def _stack_departure(part: StagePosterior, rng: np.random.Generator) -> NDArray[
     if "stack_ratio" in names:
         log_ratio = part.scales[:, names.index("stack_ratio")]
     else:
-        log_ratio = STACK_RATIO.mean + STACK_RATIO.sd * rng.standard_normal(len(part.scales))
+        log_ratio = STACK_RATIO.mean + STACK_RATIO.sd * stratified_normal((len(part.scales),), rng)
     sd = part.problem.offset_sd(part.scales) * np.exp(log_ratio)[:, None]
-    departure: NDArray[np.float64] = sd * rng.standard_normal(sd.shape)
+    departure: NDArray[np.float64] = sd * stratified_normal(sd.shape, rng)
     return departure
 
 
 def _new_noise(part: StagePosterior, rng: np.random.Generator) -> NDArray[np.float64]:
     """Noise of a group without rows. Shape (draw,)."""
-    ratio = _NEW_NOISE_SHIFT + NOISE_RATIO.sd * rng.standard_normal(len(part.scales))
+    ratio = _NEW_NOISE_SHIFT + NOISE_RATIO.sd * stratified_normal((len(part.scales),), rng)
     return part.noise_sd() * np.exp(ratio)

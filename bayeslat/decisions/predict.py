@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
-from bayeslat.decisions.extrapolation import correction_rms, hold_knobs, widening
-from bayeslat.decisions.group_view import GroupView, view_group
-from bayeslat.decisions.prediction import Prediction, StagePrediction
+from bayeslat.decisions.predict_stage import Of, predict_stage
+from bayeslat.decisions.prediction import Prediction
+from bayeslat.decisions.thin_draws import thin_draws
 from bayeslat.errors import InputError
-from bayeslat.features.design import stage_inputs
 from bayeslat.features.hardware import Gpu
-from bayeslat.features.thinning import evenly
-from bayeslat.inference.posterior import PosteriorData, StagePosterior
+from bayeslat.inference.posterior import PosteriorData
 
 __all__ = ["Of", "predict"]
 
-type Of = Literal["run", "typical"]
-
 _DRAWS = 512
-_MOST_LOG_MS = 50.0  # far beyond the range: as good as any latency, and its square still a number
 
 
 def predict(
@@ -37,14 +29,15 @@ def predict(
 ) -> Prediction:
     """Predict every stage and the total.
 
-    Log latencies are linear in the effects round the GPU's linearisation point. The total is the
-    sum over stages of `times` x latency, draw by draw; stages are independent given the GPU.
+    The total is the sum over stages of `times` x latency, draw by draw; stages are independent
+    given the GPU.
 
     Parameters
     ----------
     data : PosteriorData
     configs : DataFrame, one row a config
-        With the spec's knobs. A column `stack` takes precedence over the argument.
+        With the spec's knobs. A column `stack` takes precedence over the argument. Where the fit
+        knew tasks, a row of another task, or of none, is as wide as tasks differ.
     gpu : Gpu
         Fitted, or known by its data sheet alone.
     stack : str, optional
@@ -67,6 +60,7 @@ def predict(
     if of not in ("run", "typical"):
         raise InputError(f"of is {of!r}; it must be run or typical")
     _check_knobs(data, configs)
+    data = thin_draws(data, _DRAWS)
     blocks = _by_stack(configs, stack)
     parts = [_predict_block(data, configs.iloc[rows], gpu, name, of, seed) for rows, name in blocks]
     if len(parts) == 1:
@@ -78,71 +72,13 @@ def _predict_block(
     data: PosteriorData, configs: pd.DataFrame, gpu: Gpu, stack: str | None, of: Of, seed: int
 ) -> Prediction:
     """Predict configs of a single stack."""
-    stages = {}
-    zero_shot = False
-    for number, (stage, part) in enumerate(data.stages.items()):
-        rng = np.random.default_rng([seed, number])
-        view = view_group(data, stage, gpu, stack, rng)
-        zero_shot |= view.zero_shot
-        stages[stage] = _predict_stage(data, stage, part, configs, gpu, view, of, rng)
+    parts = {
+        stage: predict_stage(data, stage, configs, gpu, stack=stack, of=of, seed=seed)
+        for stage in data.stages
+    }
+    zero_shot = any(new for _, new in parts.values())
+    stages = {stage: part for stage, (part, _) in parts.items()}
     return Prediction(configs, stages, np.full(len(configs), zero_shot))
-
-
-def _predict_stage(
-    data: PosteriorData,
-    stage: str,
-    part: StagePosterior,
-    configs: pd.DataFrame,
-    gpu: Gpu,
-    view: GroupView,
-    of: Of,
-    rng: np.random.Generator,
-) -> StagePrediction:
-    """Draw one stage's latency at every config."""
-    kept = evenly(len(view.effects), _DRAWS)
-    inputs = stage_inputs(data.spec, stage, configs, gpu)
-    held = hold_knobs(configs, data.reference, data.spec.knobs)
-    at = inputs if held is configs else stage_inputs(data.spec, stage, held, gpu)
-    log_ms, design = view.point.design(inputs, part.basis, residual_at=at)
-    centre = log_ms - design[:, : part.terms] @ view.departure
-    drawn = centre[:, None] + design @ view.effects[kept].T
-    excess = part.basis.excess(inputs.raw)
-    # The widening comes last, and the noise is drawn whether or not it is used: a config's draws do
-    # not depend on the other configs, nor on what is asked of it.
-    noise_sd = view.noise_sd[kept]
-    noise = noise_sd * _stratified_noise(len(kept), part.noise_dof, rng)
-    out = np.flatnonzero(excess.any(axis=1))
-    if len(out):
-        reference = stage_inputs(data.spec, stage, data.reference, gpu)
-        residual = view.point.design(reference, part.basis)[1][:, part.terms :]
-        rms = correction_rms(part, residual, view.effects[kept])
-        wide = drawn[out] + widening(excess[out], rms, rng)
-        drawn[out] = np.clip(wide, -_MOST_LOG_MS, _MOST_LOG_MS)
-    columns = {name: configs[name].to_numpy() for name in data.spec.knobs}
-    times = data.spec.evaluate(data.spec.stages[stage].times, columns, gpu.fields())
-    spread = part.noise_shape.spread(part.basis, inputs.raw)[:, None]
-    if not part.noise_shape.slopes.any():
-        spread = spread[:1]  # all configs share their noise
-    return StagePrediction(
-        typical_ms=np.exp(drawn),
-        log_noise=spread * noise * (of == "run"),
-        noise_sd=spread * noise_sd,
-        times=np.broadcast_to(times, len(configs)),
-        excess=excess,
-        coordinates=part.basis.features + part.basis.watched,
-    )
-
-
-def _stratified_noise(draws: int, dof: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Student-t noise, one value from each of as many equally likely strata, shuffled.
-
-    The same values serve every config: each config's distribution is what it would be with
-    independent ones, with less Monte Carlo error, and configs compare smoothly.
-    """
-    places = (rng.permutation(draws) + 0.5) / draws
-    # A t with a million degrees of freedom is normal to six digits.
-    noise: NDArray[np.float64] = stdtrit(min(dof, 1e6), places)
-    return noise
 
 
 def _by_stack(

@@ -36,7 +36,8 @@ class StagePrediction:
     times : ndarray, shape (config,)
         How often the stage runs in one request.
     excess : ndarray, shape (config, coordinate)
-        How far beyond the training range, in half ranges.
+        How far beyond the training range, as in `ResidualBasis.excess`; 1 for a task that was
+        not fitted.
     coordinates : tuple of str
     """
 

@@ -10,6 +10,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.features.tasks import task_names
+
 __all__ = ["DEGREE_SHRINKAGE", "ResidualBasis", "span_basis"]
 
 DEGREE_SHRINKAGE = 0.5
@@ -78,7 +80,7 @@ class ResidualBasis:
         return np.concatenate([bends, np.ones(len(self.tasks))])
 
     def columns(
-        self, raw: NDArray[np.float64], task: Sequence[str] | None = None
+        self, raw: NDArray[np.float64], task: Sequence[object] | None = None
     ) -> NDArray[np.float64]:
         """Evaluate the basis.
 
@@ -86,8 +88,8 @@ class ResidualBasis:
         ----------
         raw : ndarray, shape (config, coordinate)
             Values of the features, then of the watched coordinates.
-        task : sequence of str, shape (config,), optional
-            A task that was not fitted gets zeros: the shared effect of none.
+        task : sequence, shape (config,), optional
+            As in `task_names`. One that was not fitted gets zeros: the effect of none that was.
 
         Returns
         -------
@@ -96,7 +98,7 @@ class ResidualBasis:
         scaled = self.scaled(raw)
         powers = [np.prod(scaled**row, axis=1) for row in self.exponents]
         if self.tasks:
-            names = np.asarray(task if task is not None else [""] * len(raw), dtype=object)
+            names = task_names(task, len(raw))
             powers += [(names == known).astype(float) for known in self.tasks]
         return np.stack(powers, axis=1) if powers else np.empty((len(raw), 0))
 
@@ -116,6 +118,9 @@ class ResidualBasis:
     def excess(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far each coordinate lies beyond the training range, in half widths of that range.
 
+        One that never moved has no width: it counts in powers of e from where it was, else in its
+        own units.
+
         Parameters
         ----------
         raw : ndarray, shape (config, coordinate)
@@ -128,13 +133,29 @@ class ResidualBasis:
         beyond = np.maximum(np.abs(self._scale(raw)) - 1.0, 0.0)
         return np.where(beyond > 1e-9, beyond, 0.0)
 
-    def _scale(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Map the training range to [-1, 1]; a feature that never moved counts in its own units."""
+    @cached_property
+    def moved(self) -> NDArray[np.bool_]:
+        """Whether each coordinate has a training range, not a single value. Shape (coordinate,)."""
         half = 0.5 * (self.high - self.low)
-        moved = half > 1e-12 * np.maximum(np.abs(self.high), 1.0)
-        scaled = (raw - 0.5 * (self.high + self.low)) / np.where(moved, half, 1.0)
-        still = np.sign(scaled) * (1.0 + np.abs(scaled)) * (np.abs(scaled) > 1e-9)
-        return np.where(moved, scaled, still)
+        moved: NDArray[np.bool_] = half > 1e-12 * np.maximum(np.abs(self.high), 1.0)
+        return moved
+
+    def _scale(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map the training range to [-1, 1]; what leaves a single value goes on from there."""
+        half = np.where(self.moved, 0.5 * (self.high - self.low), 1.0)
+        scaled = (raw - 0.5 * (self.high + self.low)) / half
+        distance = self._distance(raw)
+        still = np.sign(distance) * (1.0 + np.abs(distance)) * (np.abs(distance) > 1e-9)
+        return np.where(self.moved, scaled, still)
+
+    def _distance(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distance from `low`, in powers of e where that has a meaning. Shape as `raw`."""
+        start, logs = self.low, [name.startswith("log(") for name in self.features + self.watched]
+        sizes = ~np.array(logs, dtype=bool) & (raw > 0) & (start > 0)
+        ratio = np.log(np.where(sizes, raw, 1.0) / np.where(sizes, start, 1.0))
+        # A log counts in powers of e as it is.
+        unit = np.where(logs, 1.0, np.maximum(np.abs(start), 1.0))
+        return np.where(sizes, ratio, (raw - start) / unit)
 
 
 def span_basis(

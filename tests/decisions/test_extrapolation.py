@@ -12,7 +12,9 @@ from bayeslat.decisions.extrapolation import correction_rms, hold_knobs, widenin
 from bayeslat.decisions.predict import predict
 from bayeslat.features.design import physics_ms, stage_inputs
 from bayeslat.features.hardware import load_hardware
-from tests.posteriors import make_data, make_frame
+from bayeslat.features.spec import Spec
+from bayeslat.inference.fit import fit_posterior
+from tests.posteriors import SPEC_TEXT, make_configs, make_data, make_frame
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -37,12 +39,41 @@ def test_configs_inside_are_returned_as_they_are() -> None:
 def test_departures_have_the_stated_sd_and_are_shared_by_configs() -> None:
     draws = 20_000
     excess = np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 0.0], [1.0, 3.0]])
-    drawn = widening(excess, np.full(draws, 0.04), np.random.default_rng(0))
+    drawn = widening(excess, np.ones(2, bool), np.full(draws, 0.04), np.random.default_rng(0))
     one = np.hypot(0.08, 0.05)
     expected = one * np.sqrt([2.0, 12.0, 0.0, 14.0])
     error = expected / np.sqrt(2 * draws)  # Monte Carlo error of an sd
     assert np.all(np.abs(drawn.std(axis=1) - expected) <= 4 * error)
     np.testing.assert_allclose(drawn[1], np.sqrt(6.0) * drawn[0], rtol=1e-12)
+
+
+def test_the_size_of_the_correction_says_nothing_about_a_knob_that_never_moved() -> None:
+    excess, moved = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([True, False])
+    draws = 1000
+    for rms in (0.01, 1.0):
+        drawn = widening(excess, moved, np.full(draws, rms), np.random.default_rng(0))
+        expected = np.sqrt(2.0) * np.array([np.hypot(2 * rms, 0.05), 0.2])
+        np.testing.assert_allclose(drawn.std(axis=1), expected, rtol=1 / np.sqrt(2 * draws))
+
+
+def test_a_knob_that_never_moved_is_not_beyond_all_bounds() -> None:
+    """A width of 11008 that becomes 28672 is one power of e away, not 17 664 half ranges."""
+    text = SPEC_TEXT.replace('"output_tokens"]', '"output_tokens", "inner"]')
+    spec = Spec.from_text(text.replace("1e5 * batch", "10 * inner * batch"))
+    data = fit_posterior(spec, make_frame().assign(inner=11008), engine="laplace")
+    inner = np.array([11008, 28672, 80000, 3])
+    configs = make_configs(4).assign(batch_size=8, context=1000, inner=inner)
+    frame = predict(data, configs, load_hardware().resolve("a100_sxm")).frame
+    assert frame["extrapolates_in"].tolist() == ["", *["decode: inner"] * 3]
+    width = np.log(frame["decode_q95_ms"] / frame["decode_q05_ms"])
+    # 2 x 1.645 sds of the walk, beside what is unsure without it.
+    distance = np.abs(np.log(inner / 11008))
+    walk = 2 * 1.645 * 0.2 * np.sqrt(distance + distance**2)
+    np.testing.assert_allclose(width[1:], np.hypot(walk, width[0])[1:], rtol=0.3)
+    # The median goes on as the physics does, which only in part is proportional to the knob.
+    grown = (frame["decode_q50_ms"] / frame["decode_q50_ms"][0]).to_numpy()
+    assert np.all((grown[1:3] > 1.0) & (grown[1:3] < inner[1:3] / 11008))
+    assert inner[3] / 11008 < grown[3] < 1.0
 
 
 def test_the_size_of_a_correction_is_its_root_mean_square() -> None:
@@ -84,11 +115,11 @@ def growth_beyond_the_range() -> tuple[float, float]:
 def test_far_out_latency_grows_as_the_physics_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was taken off the correction with the shares must not act as physics there."""
     monkeypatch.setattr(
-        "bayeslat.decisions.predict.widening", lambda excess, *_: 0.0 * excess[:, :1]
+        "bayeslat.decisions.predict_stage.widening", lambda excess, *_: 0.0 * excess[:, :1]
     )
     grown, physics = growth_beyond_the_range()
     assert physics > 5.0
     assert grown == pytest.approx(physics, rel=1e-9)
     # The broken twin: columns that are evaluated far out, where the shares have moved.
-    monkeypatch.setattr("bayeslat.decisions.predict.hold_knobs", lambda configs, *_: configs)
+    monkeypatch.setattr("bayeslat.decisions.predict_stage.hold_knobs", lambda configs, *_: configs)
     assert growth_beyond_the_range()[0] != pytest.approx(physics, abs=0.05)

@@ -1,0 +1,137 @@
+"""Predicting the latency of one stage on a GPU, from a posterior."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from bayeslat.decisions.extrapolation import correction_rms, hold_knobs, widening
+from bayeslat.decisions.group_view import GroupView, view_group
+from bayeslat.decisions.prediction import StagePrediction
+from bayeslat.decisions.strata import stratified_uniform
+from bayeslat.decisions.unseen_task import is_unseen, task_effects
+from bayeslat.features.design import StageInputs, stage_inputs
+from bayeslat.features.hardware import Gpu
+from bayeslat.features.tasks import task_names
+from bayeslat.inference.posterior import PosteriorData
+
+__all__ = ["Of", "predict_stage"]
+
+type Of = Literal["run", "typical"]
+
+_MOST_LOG_MS = 50.0  # far beyond the range: as good as any latency, and its square still a number
+
+
+def predict_stage(
+    data: PosteriorData,
+    stage: str,
+    configs: pd.DataFrame,
+    gpu: Gpu,
+    *,
+    stack: str | None,
+    of: Of,
+    seed: int,
+) -> tuple[StagePrediction, bool]:
+    """Draw one stage's latency at every config.
+
+    Log latencies are linear in the effects round the GPU's linearisation point.
+
+    Parameters
+    ----------
+    data : PosteriorData
+        With as many draws as the prediction shall have.
+    stage : str
+    configs : DataFrame, one row a config
+    gpu : Gpu
+    stack : str or None
+    of : {"run", "typical"}
+    seed : int
+
+    Returns
+    -------
+    prediction : StagePrediction
+    zero_shot : bool
+        Whether no row of this GPU (and stack) was fitted.
+    """
+    part = data.stages[stage]
+    stream = [seed, list(data.stages).index(stage)]
+    rng = np.random.default_rng(stream)
+    view = view_group(data, stage, gpu, stack, rng)
+    inputs = stage_inputs(data.spec, stage, configs, gpu)
+    log_ms = _held_log_ms(data, stage, configs, gpu, view, inputs)
+    # The widening comes last, and the noise is drawn whether or not it is used: a config's draws do
+    # not depend on the other configs, nor on what is asked of it.
+    noise = view.noise_sd * _stratified_noise(len(view.noise_sd), part.noise_dof, rng)
+    excess = part.basis.excess(inputs.raw)
+    out = excess.any(axis=1)
+    if out.any():
+        log_ms[out] += _departures(data, stage, gpu, view, excess[out], rng)
+    names = task_names(inputs.task, len(configs))
+    unseen = is_unseen(names, part.basis.tasks)
+    if unseen.any():
+        log_ms[unseen] += task_effects(part, names[unseen], stream)
+    columns = {name: configs[name].to_numpy() for name in data.spec.knobs}
+    times = data.spec.evaluate(data.spec.stages[stage].times, columns, gpu.fields())
+    spread = part.noise_shape.spread(part.basis, inputs.raw)[:, None]
+    if not part.noise_shape.slopes.any():
+        spread = spread[:1]  # all configs share their noise
+    prediction = StagePrediction(
+        typical_ms=np.exp(np.clip(log_ms, -_MOST_LOG_MS, _MOST_LOG_MS)),
+        log_noise=spread * noise * (of == "run"),
+        noise_sd=spread * view.noise_sd,
+        times=np.broadcast_to(times, len(configs)),
+        excess=np.column_stack([excess, unseen]),
+        coordinates=(*part.basis.features, *part.basis.watched, "task"),
+    )
+    return prediction, view.zero_shot
+
+
+def _held_log_ms(
+    data: PosteriorData,
+    stage: str,
+    configs: pd.DataFrame,
+    gpu: Gpu,
+    view: GroupView,
+    inputs: StageInputs,
+) -> NDArray[np.float64]:
+    """Log latency, with the correction held at the edge of the training range.
+
+    Shape (config, draw).
+    """
+    part = data.stages[stage]
+    held = hold_knobs(configs, data.reference, data.spec.knobs)
+    at = inputs if held is configs else stage_inputs(data.spec, stage, held, gpu)
+    log_ms, design = view.point.design(inputs, part.basis, residual_at=at)
+    centre = log_ms - design[:, : part.terms] @ view.departure
+    drawn: NDArray[np.float64] = centre[:, None] + design @ view.effects.T
+    return drawn
+
+
+def _departures(
+    data: PosteriorData,
+    stage: str,
+    gpu: Gpu,
+    view: GroupView,
+    excess: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Departures from the held correction beyond the training range. Shape (config, draw)."""
+    part = data.stages[stage]
+    reference = stage_inputs(data.spec, stage, data.reference, gpu)
+    columns = view.point.design(reference, part.basis)[1][:, part.terms :]
+    return widening(excess, part.basis.moved, correction_rms(part, columns, view.effects), rng)
+
+
+def _stratified_noise(draws: int, dof: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Student-t noise. Shape (draw,).
+
+    The same values serve every config: each config's distribution is what it would be with
+    independent ones, and configs compare smoothly.
+    """
+    # A t with a million degrees of freedom is normal to six digits.
+    noise: NDArray[np.float64] = stdtrit(min(dof, 1e6), stratified_uniform((draws,), rng))
+    return noise
