@@ -197,9 +197,8 @@ def predict(
     ensure_writable(check_table_path(output))
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
-    prediction = fitted.predict(
-        read_configs(*configs), gpu, stack=stack, of=of, seed=seed, hardware=table
-    )
+    frame = read_configs(*configs, check=False)  # predicting tells all that is wrong at once
+    prediction = fitted.predict(frame, gpu, stack=stack, of=of, seed=seed, hardware=table)
     frame = prediction.frame
     if budget_ms is not None:
         frame = frame.assign(p_exceed=prediction.p_exceed(budget_ms))

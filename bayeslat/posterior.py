@@ -92,9 +92,11 @@ class Posterior:
         Raises
         ------
         HardwareError
-            If the GPU is not in the hardware table.
+            If the GPU is not in the hardware table, or lacks a field that the spec needs.
+        TraceError
+            With every config that the spec cannot take, by file and row.
         InputError
-            If a knob is missing or not a finite number.
+            If `of` is neither value.
         """
         return predict(self.data, configs, self._gpu(gpu, hardware), stack=stack, of=of, seed=seed)
 

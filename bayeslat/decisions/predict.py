@@ -12,6 +12,7 @@ from scipy.special import stdtrit
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.prediction import Prediction, StagePrediction
 from bayeslat.errors import InputError
+from bayeslat.features.admit import admit_configs
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.hardware import Gpu
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
@@ -58,14 +59,16 @@ def predict(
 
     Raises
     ------
+    TraceError
+        With every config that the spec cannot take, by file and row.
     InputError
-        If a knob is missing or not a finite number, or `of` is neither value.
-    SpecError
-        If a physics term has no value at some row.
+        If `of` is neither value.
+    HardwareError
+        If the GPU has no value of a hardware field that the spec needs.
     """
     if of not in ("run", "typical"):
         raise InputError(f"of is {of!r}; it must be run or typical")
-    _check_knobs(data, configs)
+    admit_configs(configs, data.spec, [gpu])
     blocks = _by_stack(configs, stack)
     parts = [_predict_block(data, configs.iloc[rows], gpu, name, of, seed) for rows, name in blocks]
     if len(parts) == 1:
@@ -157,22 +160,3 @@ def _by_stack(
     names = configs["stack"].astype(object).where(configs["stack"].notna(), stack)
     found = list(dict.fromkeys(names))
     return [(np.flatnonzero([name == each for name in names]), each) for each in found]
-
-
-def _check_knobs(data: PosteriorData, configs: pd.DataFrame) -> None:
-    """Refuse configurations without rows, or without a finite number in each knob."""
-    problems = []
-    if not len(configs):
-        problems.append("there is no row; give at least one configuration")
-    for knob in data.spec.knobs:
-        if knob not in configs:
-            problems.append(f"knob {knob!r} is missing; add the column")
-            continue
-        numbers = pd.to_numeric(configs[knob], errors="coerce").to_numpy(float, na_value=np.nan)
-        if (bad := ~np.isfinite(numbers)).any():
-            problems.append(
-                f"knob {knob!r} is not a finite number at row {bad.argmax() + 1}"
-                + (f" and {bad.sum() - 1} more" if bad.sum() > 1 else "")
-            )
-    if problems:
-        raise InputError("configurations: " + "; ".join(problems))
