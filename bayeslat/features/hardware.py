@@ -91,6 +91,24 @@ class HardwareTable:
         """Return `require(gpu, field)`, in the order in which expressions ask."""
         return self.require(gpu, field)
 
+    def extended(self, gpus: Mapping[str, Gpu]) -> HardwareTable:
+        """Return the table with the GPUs of a fit, whose names and values come before its own.
+
+        Parameters
+        ----------
+        gpus : Mapping of str to Gpu
+            By key. Where the table has the key too, its aliases are added.
+        """
+        claimed = set(_index(gpus.values())[0])
+        merged = dict(gpus)
+        for key, gpu in self.gpus.items():
+            free = tuple(name for name in gpu.aliases if fold_name(name) not in claimed)
+            if key in gpus:
+                merged[key] = gpus[key].model_copy(update={"aliases": gpus[key].aliases + free})
+            elif claimed.isdisjoint({fold_name(key), fold_name(gpu.name)}):
+                merged[key] = gpu.model_copy(update={"aliases": free})
+        return HardwareTable(merged)
+
     def _explain_unknown(self, name: str) -> str:
         key = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "my_gpu"
         while fold_name(key) in self._keys:
