@@ -112,9 +112,7 @@ class Posterior:
 
     def _gpu(self, name: str, hardware: HardwareTable | None) -> Gpu:
         """Find a GPU; one that was fitted keeps the data sheet that it was fitted with."""
-        if name in self.data.hardware:
-            return self.data.hardware[name]
-        gpu = (hardware or load_hardware()).resolve(name)
+        gpu = (hardware or load_hardware()).extended(self.data.hardware).resolve(name)
         return self.data.hardware.get(gpu.key, gpu)
 
 

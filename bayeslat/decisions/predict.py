@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from bayeslat.decisions.evidence import find_evidence
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.prediction import Prediction, StagePrediction
 from bayeslat.errors import InputError
@@ -62,12 +63,14 @@ def predict(
     TraceError
         With every config that the spec cannot take, by file and row.
     InputError
-        If `of` is neither value.
+        If `of` is neither value, or the name of the stack is empty.
     HardwareError
         If the GPU has no value of a hardware field that the spec needs.
     """
     if of not in ("run", "typical"):
         raise InputError(f"of is {of!r}; it must be run or typical")
+    if stack is not None and not stack.strip():
+        raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
     admit_configs(configs, data.spec, [gpu])
     blocks = _by_stack(configs, stack)
     parts = [_predict_block(data, configs.iloc[rows], gpu, name, of, seed) for rows, name in blocks]
@@ -81,13 +84,12 @@ def _predict_block(
 ) -> Prediction:
     """Predict configs of a single stack."""
     stages = {}
-    zero_shot = False
     for number, (stage, part) in enumerate(data.stages.items()):
         rng = np.random.default_rng([seed, number])
         view = view_group(data, stage, gpu, stack, rng)
-        zero_shot |= view.zero_shot
         stages[stage] = _predict_stage(data, stage, part, configs, gpu, view, of, rng)
-    return Prediction(configs, stages, np.full(len(configs), zero_shot))
+    evidence = find_evidence(data, gpu.key, stack)
+    return Prediction(configs, stages, np.full(len(configs), evidence.zero_shot), (evidence,))
 
 
 def _predict_stage(

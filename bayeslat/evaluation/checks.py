@@ -82,7 +82,7 @@ def check_posterior(
     """
     if traces is None:
         return PosteriorCheck(data.diagnostics.problems, None, ())
-    table = _with_fitted(hardware or load_hardware(), data)
+    table = (hardware or load_hardware()).extended(data.hardware)
     frame = admit(traces, data.spec, table)
     rows: list[dict[str, Any]] = []
     findings: list[str] = []
@@ -99,12 +99,6 @@ def check_posterior(
                 marks = {name: score[name] for name in ("zero_shot", "extrapolates")}
                 findings.append(f"{gpu}, {stage}: {describe(departures, **marks)}")
     return PosteriorCheck(data.diagnostics.problems, pd.DataFrame(rows), tuple(findings))
-
-
-def _with_fitted(table: HardwareTable, data: PosteriorData) -> HardwareTable:
-    """Add the GPUs that the posterior knows and the table lacks."""
-    fitted = {key: gpu for key, gpu in data.hardware.items() if table.find(key) is None}
-    return HardwareTable({**table.gpus, **fitted}) if fitted else table
 
 
 def _score(
@@ -134,7 +128,9 @@ def _score(
         "pit_mean": float(np.nanmean(pit(draws, latency))),
         "beyond_3_sd": float((np.abs(_z(draws, latency)[held]) > 3.0).mean()),
         "extrapolates": float(out[held].mean()),
-        "zero_shot": bool(prediction.zero_shot.any()),
+        "zero_shot": any(
+            stage in each.unmeasured if part else each.zero_shot for each in prediction.evidence
+        ),
     }
 
 

@@ -11,7 +11,7 @@ from tests.cli.cases import (
 )
 from tests.posteriors import make_configs
 
-POSITIVE = ("budget_ms is", "must be a positive number")
+POSITIVE = ("--budget-ms is", "must be a positive number")
 EMPTY_NAME = ("a name is empty", "write names as in a,b,c")
 NO_CONTEXT = make_configs(3).drop(columns="context")
 HOLE = make_configs(3).assign(context=[1.0, float("nan"), 2.0])
@@ -56,6 +56,7 @@ OPTIONS = [
     predict_option(
         "budget in words", "--budget-ms", "fast", told=("--budget-ms", "valid number"), status=2
     ),
+    predict_option("no name of a stack", "--stack", " ", told=("--stack ' '", "leave --stack out")),
     predict_option("unknown meaning", "--of", "mean", told=("--of", "'typical'"), status=2),
     predict_with(
         "unknown GPU to predict",

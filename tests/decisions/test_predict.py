@@ -198,6 +198,11 @@ def test_no_config_is_an_error() -> None:
         ask(make_configs(4).head(0))
 
 
+def test_a_stack_has_a_name() -> None:
+    with pytest.raises(InputError, match="stack is ''; name one of the traces"):
+        ask(make_configs(1), stack="")
+
+
 def test_of_has_two_values() -> None:
     with pytest.raises(InputError, match="of is 'mean'; it must be run or typical"):
         ask(make_configs(1), of="mean")

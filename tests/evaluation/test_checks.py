@@ -12,6 +12,7 @@ from bayeslat.evaluation.checks import check_posterior
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.metrics import crps, pit
 from bayeslat.features.hardware import load_hardware
+from bayeslat.inference.fit import fit_posterior
 from tests.posteriors import make_data, make_frame, small_spec
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -55,6 +56,19 @@ def test_stages_and_gpus_that_were_not_measured_are_left_out() -> None:
     assert scores is not None
     assert set(scores["stage"]) == {"decode"}  # and no total, since prefill is missing
     assert scores.set_index("gpu")["zero_shot"].to_dict() == {"a100_sxm": False, "l40s": True}
+
+
+def test_a_stage_that_was_not_fitted_on_a_gpu_is_zero_shot_there() -> None:
+    frame = make_frame()
+    held = frame["t_decode_ms"].where(frame["gpu"] != "a100_sxm")
+    data = fit_posterior(small_spec(), frame.assign(t_decode_ms=held), engine="laplace")
+    scores = check_posterior(data, frame).frame
+    assert scores is not None
+    zero_shot = scores[scores["zero_shot"]]
+    assert list(zip(zero_shot["gpu"], zero_shot["stage"], strict=True)) == [
+        ("a100_sxm", "decode"),
+        ("a100_sxm", "total"),
+    ]
 
 
 def test_a_bad_trace_is_refused() -> None:
