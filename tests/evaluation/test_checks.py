@@ -50,6 +50,22 @@ def test_a_changed_gpu_is_found_and_named() -> None:
     assert not any(text.startswith("a100_sxm") for text in findings)
 
 
+def test_rows_beyond_the_range_are_judged_apart() -> None:
+    frame = make_frame().query("gpu == 'h100_sxm'").copy()
+    inside = frame.copy()
+    far = frame["context"] > frame["context"].median()
+    frame.loc[far, "context"] *= 100  # without getting slower, as nobody would expect
+    found = check_posterior(make_data(), frame).findings
+    assert any(
+        text.startswith("h100_sxm, prefill, beyond the range of the fit: ") for text in found
+    )
+    assert not any(text.startswith("h100_sxm, prefill: ") for text in found)
+    inside["t_prefill_ms"] *= np.where(far, 1.0, 3.0)
+    found = check_posterior(make_data(), inside).findings
+    assert any(text.startswith("h100_sxm, prefill: ") for text in found)
+    assert not any("beyond" in text for text in found)
+
+
 def test_stages_and_gpus_that_were_not_measured_are_left_out() -> None:
     frame = make_frame(gpus=("a100_sxm", "l40s")).drop(columns="t_prefill_ms")
     scores = check_posterior(make_data(), frame).frame
