@@ -238,7 +238,7 @@ def simulate(
     """Draw a trace from known parameters.
 
     Configurations are those of --configs, or -n of them from --knob ranges. The parameters are
-    written beside the trace, as OUTPUT.parameters.json.
+    written beside the trace, as OUTPUT.parameters.json: sim.csv.parameters.json for sim.csv.
     """
     from bayeslat.atomic import atomic_path
     from bayeslat.features.hardware import load_hardware
@@ -268,7 +268,7 @@ def simulate(
         seed=seed,
         hardware=table,
     )
-    beside = output.with_name(f"{output.stem}.parameters.json")
+    beside = output.with_name(f"{output.name}.parameters.json")
     with writing(beside), atomic_path(beside) as temporary:
         temporary.write_text(truth.to_json(), encoding="utf-8")
     with writing(output):
