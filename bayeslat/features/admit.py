@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bayeslat.errors import HardwareError, TraceError
 from bayeslat.features.config_rules import RowsOfGpu, config_violations
 from bayeslat.features.hardware import Gpu, HardwareTable, explain_missing, missing_fields
+from bayeslat.features.knob_values import read_knobs
 from bayeslat.features.spec import Spec
 from bayeslat.features.unit_rules import unit_violations
 from bayeslat.traces import Violation, check_frame, drop_invalid, report, violations_at
@@ -91,7 +92,8 @@ def admit_configs(frame: pd.DataFrame, spec: Spec, gpus: Sequence[Gpu]) -> None:
     found = check_frame(frame, need_stages=False, need_gpu=False, knobs=spec.knobs)
     if _readable(frame):
         every = np.ones(len(frame), dtype=bool)
-        found += config_violations(frame, spec, [(gpu.fields(), every) for gpu in gpus])
+        rows = [(gpu.fields(), every) for gpu in gpus]
+        found += config_violations(frame, read_knobs(frame, spec), rows)
     _refuse(found)
 
 
@@ -128,7 +130,7 @@ def find_violations(
     found = check_frame(frame, latencies=columns, knobs=spec.knobs)
     if not _readable(frame):
         return found
-    rows = _rows_of_gpus(frame, hardware)
+    knobs, rows = read_knobs(frame, spec), _rows_of_gpus(frame, hardware)
     unknown = ~np.any([np.zeros(len(frame), dtype=bool), *rows.values()], axis=0)
     given: list[RowsOfGpu] = [(gpu.fields(), held) for gpu, held in rows.items()]
     return (
@@ -136,8 +138,8 @@ def find_violations(
         *_unknown_gpus(frame, hardware),
         *_lacking_fields(frame, spec, rows),
         *_unmeasured(frame, spec),
-        *config_violations(frame, spec, [*given, ({}, unknown)]),
-        *(each for gpu, held in rows.items() for each in unit_violations(frame, spec, gpu, held)),
+        *config_violations(frame, knobs, [*given, ({}, unknown)]),
+        *(each for gpu, held in rows.items() for each in unit_violations(frame, knobs, gpu, held)),
     )
 
 

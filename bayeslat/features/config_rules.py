@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.features.expressions import Expression
-from bayeslat.features.knob_values import KnobValues, read_knobs
+from bayeslat.features.knob_values import KnobValues
 from bayeslat.features.spec import Spec
 from bayeslat.features.spec_fields import TASK
 from bayeslat.traces import Violation, locate, violations_at
@@ -32,7 +32,7 @@ _RULES: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.bool_]]] = {
 
 
 def config_violations(
-    frame: pd.DataFrame, spec: Spec, rows: Sequence[RowsOfGpu]
+    frame: pd.DataFrame, knobs: KnobValues, rows: Sequence[RowsOfGpu]
 ) -> tuple[Violation, ...]:
     """Find what keeps a spec from being evaluated at rows.
 
@@ -40,7 +40,8 @@ def config_violations(
     ----------
     frame : DataFrame, one row a config or measurement
         With unique column names.
-    spec : Spec
+    knobs : KnobValues
+        Of the same rows.
     rows : sequence of RowsOfGpu
         Every row with each GPU that it is evaluated for.
 
@@ -50,11 +51,15 @@ def config_violations(
         Knobs that are missing or no finite numbers; then physics terms, features and `times`
         without a possible value.
     """
-    return (*_bad_knobs(frame, spec), *_bad_task(frame, spec), *_bad_values(frame, spec, rows))
+    return (
+        *_bad_knobs(frame, knobs),
+        *_bad_task(frame, knobs.spec),
+        *_bad_values(frame, knobs, rows),
+    )
 
 
-def _bad_knobs(frame: pd.DataFrame, spec: Spec) -> Iterator[Violation]:
-    numbers = read_knobs(frame, spec).numbers
+def _bad_knobs(frame: pd.DataFrame, knobs: KnobValues) -> Iterator[Violation]:
+    spec, numbers = knobs.spec, knobs.numbers
     for knob in spec.knobs:
         if knob not in numbers:
             message = f"knob {knob!r} of spec {spec.name!r} is missing; add the column"
@@ -115,8 +120,10 @@ def _value_rules(spec: Spec) -> Iterator[_ValueRule]:
         yield _ValueRule(what, "finite", (Expression(text),))
 
 
-def _bad_values(frame: pd.DataFrame, spec: Spec, rows: Sequence[RowsOfGpu]) -> Iterator[Violation]:
-    knobs = read_knobs(frame, spec)
+def _bad_values(
+    frame: pd.DataFrame, knobs: KnobValues, rows: Sequence[RowsOfGpu]
+) -> Iterator[Violation]:
+    spec = knobs.spec
     rules = sorted(_value_rules(spec), key=lambda rule: len(rule.knobs(spec)))
     broken = np.zeros((len(rules), len(frame)), dtype=bool)
     for fields, held in rows:

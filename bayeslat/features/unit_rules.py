@@ -9,8 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.features.hardware import Gpu
-from bayeslat.features.knob_values import RowValues, read_knobs
-from bayeslat.features.spec import Spec
+from bayeslat.features.knob_values import KnobValues, RowValues
 from bayeslat.features.stage import Stage
 from bayeslat.traces import Violation, violations_at
 from bayeslat.traces.cells import to_numbers
@@ -22,7 +21,7 @@ _ALL_OFF = 0.5  # a unit is wrong when more than this part of a GPU's rows is ou
 
 
 def unit_violations(
-    frame: pd.DataFrame, spec: Spec, gpu: Gpu, rows: NDArray[np.bool_]
+    frame: pd.DataFrame, knobs: KnobValues, gpu: Gpu, rows: NDArray[np.bool_]
 ) -> Iterator[Violation]:
     """Find stages that most rows of a GPU have far faster or slower than its data sheet allows.
 
@@ -30,7 +29,8 @@ def unit_violations(
     ----------
     frame : DataFrame, one row a measurement
         With unique column names. Rows that break another rule do not count.
-    spec : Spec
+    knobs : KnobValues
+        Of the same rows.
     gpu : Gpu
     rows : ndarray of bool, shape (row,)
         Those of the GPU, under any of its names.
@@ -39,8 +39,8 @@ def unit_violations(
     ------
     Violation
     """
-    values = read_knobs(frame, spec).at(rows, gpu.fields())
-    for stage in spec.stages.values():
+    values = knobs.at(rows, gpu.fields())
+    for stage in knobs.spec.stages.values():
         if stage.column in frame:
             yield from _odd_stage(frame, stage, gpu, rows, values)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.traces.cells import blank, plain
+from bayeslat.traces.cells import blank, plain, wrong_text
 from bayeslat.traces.names import (
     COLLECTED_AT,
     CONFIG_ID,
@@ -53,7 +53,7 @@ def duplicate_violations(
     known = np.zeros(len(frame), dtype=bool)
     if CONFIG_ID in frame.columns:
         known = frame[CONFIG_ID].notna().to_numpy()
-    placed = ~blank(frame[GPU])
+    placed = ~(blank(frame[GPU]) | wrong_text(frame[GPU]))
     stages = stage_columns(frame) if latencies is None else latencies
     named = [name for name in (GPU, STACK, TASK, CONFIG_ID, REPEAT) if name in frame.columns]
     others = [name for name in frame.columns if name not in {*stages, COLLECTED_AT}]

@@ -115,6 +115,7 @@ def test_without_a_gpu_no_row_is_a_duplicate() -> None:
     assert places(frame.drop(columns="gpu")) == {("gpu", ())}
     frame["gpu"] = frame["gpu"].where(frame.index < 4, None).where(frame.index < 6, " ")
     assert places(frame) == {("gpu", (5, 6, 7, 8))}
+    assert places(frame.assign(gpu=3)) == {("gpu", (1, 2, 3, 4, 5, 6, 7, 8))}
 
 
 def test_a_spec_that_names_the_task_needs_one_in_every_row() -> None:

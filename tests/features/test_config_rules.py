@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from bayeslat.features.config_rules import config_violations
+from bayeslat.features.knob_values import read_knobs
 from bayeslat.features.spec import Spec
 from bayeslat.traces import Violation
 
@@ -33,7 +34,8 @@ SPEC = Spec.from_text(TEXT.replace('times = "0 - b"', 'times = "1"'))
 
 def broken(spec: Spec = SPEC, **columns: object) -> list[Violation]:
     frame = pd.DataFrame(columns)
-    return list(config_violations(frame, spec, [({"l2_MB": 2.0}, np.ones(len(frame), dtype=bool))]))
+    rows = [({"l2_MB": 2.0}, np.ones(len(frame), dtype=bool))]
+    return list(config_violations(frame, read_knobs(frame, spec), rows))
 
 
 def test_good_rows_break_nothing() -> None:
@@ -85,5 +87,7 @@ def test_a_missing_knob_hides_no_rule_of_the_others() -> None:
 def test_rules_of_the_hardware_wait_for_a_known_gpu() -> None:
     frame = pd.DataFrame({"a": [1e9, 1e9], "b": [1, 1]})
     rows = np.array([True, False])
-    (violation,) = config_violations(frame, SPEC, [({"l2_MB": 2.0}, rows), ({}, ~rows)])
+    (violation,) = config_violations(
+        frame, read_knobs(frame, SPEC), [({"l2_MB": 2.0}, rows), ({}, ~rows)]
+    )
     assert (violation.column, violation.rows) == ("a", (1,))
