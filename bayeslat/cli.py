@@ -10,6 +10,8 @@ import typer
 
 from bayeslat import cli_options as opt
 from bayeslat.cli_input import (
+    check_budget,
+    check_stack,
     choose_configs,
     hardware_with,
     read_parameters,
@@ -187,7 +189,8 @@ def predict(
 ) -> None:
     """Predict the latency of configurations on a GPU.
 
-    A GPU that was not fitted is predicted from its data sheet.
+    A GPU that was not fitted is predicted from its data sheet. Parquet says in its metadata, under
+    bayeslat_result, which GPU, stack, --of and budget the predictions are for.
     """
     from bayeslat.posterior import load_posterior
     from bayeslat.report.prediction_tables import prediction_record, show_prediction
@@ -195,17 +198,20 @@ def predict(
     from bayeslat.traces.write import check_table_path
 
     ensure_writable(check_table_path(output))
+    check_budget(budget_ms)
+    check_stack(stack)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
-    prediction = fitted.predict(
-        read_configs(*configs), gpu, stack=stack, of=of, seed=seed, hardware=table
-    )
+    key = table.resolve(gpu).key
+    given = read_configs(*configs, check=False)  # predicting tells all that is wrong at once
+    prediction = fitted.predict(given, key, stack=stack, of=of, seed=seed, hardware=table)
     frame = prediction.frame
     if budget_ms is not None:
         frame = frame.assign(p_exceed=prediction.p_exceed(budget_ms))
+    about = {"gpu": key, "stack": stack, "of": of, "budget_ms": budget_ms, "seed": seed}
     with writing(output):
-        write_table(frame, output)
-    record = prediction_record(fitted.data, frame, gpu, output, budget_ms)
+        write_table(frame, output, about)
+    record = prediction_record(fitted.data, frame, about, prediction.evidence, output)
     print_result(record, as_json, lambda: show_prediction(record))
     if not fitted.diagnostics.converged:
         note(f"{posterior} did not converge; `bayeslat check {posterior}` says where")
@@ -232,7 +238,7 @@ def simulate(
     """Draw a trace from known parameters.
 
     Configurations are those of --configs, or -n of them from --knob ranges. The parameters are
-    written beside the trace, as OUTPUT.parameters.json.
+    written beside the trace, as OUTPUT.parameters.json: sim.csv.parameters.json for sim.csv.
     """
     from bayeslat.atomic import atomic_path
     from bayeslat.features.hardware import load_hardware
@@ -262,7 +268,7 @@ def simulate(
         seed=seed,
         hardware=table,
     )
-    beside = output.with_name(f"{output.stem}.parameters.json")
+    beside = output.with_name(f"{output.name}.parameters.json")
     with writing(beside), atomic_path(beside) as temporary:
         temporary.write_text(truth.to_json(), encoding="utf-8")
     with writing(output):

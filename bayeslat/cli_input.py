@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Dropped",
+    "check_budget",
+    "check_stack",
     "choose_configs",
     "hardware_with",
     "read_parameters",
@@ -64,6 +66,32 @@ def split_names(text: str | None, option: str) -> list[str]:
     if not all(names):
         raise InputError(f"{option} {text!r}: a name is empty; write names as in a,b,c")
     return names
+
+
+def check_budget(budget_ms: float | None) -> None:
+    """Refuse a budget that no latency can be compared with, before long work starts.
+
+    Raises
+    ------
+    InputError
+        If it is not finite and above 0.
+    """
+    if budget_ms is not None and not 0 < budget_ms < float("inf"):
+        raise InputError(f"--budget-ms is {budget_ms:g}; it must be a positive number of ms")
+
+
+def check_stack(stack: str | None) -> None:
+    """Refuse a stack without a name, which would be a new one.
+
+    Raises
+    ------
+    InputError
+        If it is blank.
+    """
+    if stack is not None and not stack.strip():
+        raise InputError(
+            f"--stack {stack!r}: the name is empty; write one of the traces, or leave --stack out"
+        )
 
 
 def read_valid(
@@ -121,10 +149,9 @@ def hardware_with(data: PosteriorData, path: Path | None) -> HardwareTable:
     HardwareError
         If the file breaks a rule.
     """
-    from bayeslat.features.hardware import HardwareTable, load_hardware
+    from bayeslat.features.hardware import load_hardware
 
     table = load_hardware(path)
-    fitted = {key: gpu for key, gpu in data.hardware.items() if table.find(key) is None}
     changed = [
         key
         for key, gpu in data.hardware.items()
@@ -135,7 +162,7 @@ def hardware_with(data: PosteriorData, path: Path | None) -> HardwareTable:
             f"{path}: {', '.join(changed)}: the posterior keeps the values that it was fitted "
             "with; fit again to change them"
         )
-    return HardwareTable({**table.gpus, **fitted})
+    return table.extended(data.hardware)
 
 
 def choose_configs(
@@ -167,7 +194,7 @@ def choose_configs(
     from bayeslat.traces import read_configs
 
     if file is not None and count is None and not knobs:
-        return read_configs(file)
+        return read_configs(file, check=False)  # simulating tells all that is wrong at once
     if file is not None or count is None:
         raise InputError("give either --configs FILE, or -n N with a --knob range for each knob")
     ranges = [parse_knob(text) for text in knobs]

@@ -27,8 +27,8 @@ class InputError(BayeslatError):
     """An argument or option has a value that the call cannot take."""
 
 
-class TraceError(BayeslatError):
-    """One or more rows or columns of a trace break a rule.
+class TraceError(InputError):
+    """One or more rows or columns of a trace, or of a table of configs, break a rule.
 
     Attributes
     ----------

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayeslat.decisions.predict import Of, predict
 from bayeslat.decisions.prediction import Prediction
+from bayeslat.errors import InputError
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics
@@ -92,9 +93,11 @@ class Posterior:
         Raises
         ------
         HardwareError
-            If the GPU is not in the hardware table.
+            If the GPU is not in the hardware table, or lacks a field that the spec needs.
+        TraceError
+            With every config that the spec cannot take, by file and row.
         InputError
-            If a knob is missing or not a finite number.
+            If `of` is neither value.
         """
         return predict(self.data, configs, self._gpu(gpu, hardware), stack=stack, of=of, seed=seed)
 
@@ -110,9 +113,7 @@ class Posterior:
 
     def _gpu(self, name: str, hardware: HardwareTable | None) -> Gpu:
         """Find a GPU; one that was fitted keeps the data sheet that it was fitted with."""
-        if name in self.data.hardware:
-            return self.data.hardware[name]
-        gpu = (hardware or load_hardware()).resolve(name)
+        gpu = (hardware or load_hardware()).extended(self.data.hardware).resolve(name)
         return self.data.hardware.get(gpu.key, gpu)
 
 
@@ -156,10 +157,11 @@ def fit(
     TraceError
         With every row and column that breaks a rule.
     InputError
-        If a GPU has no rows, a stage no latency, or an option an impossible value.
+        If a GPU has no rows, a stage no latency, or an argument an impossible value.
     HardwareError
         If a GPU is not in the hardware table.
     """
+    _check_arguments(spec, traces, gpus)
     from bayeslat.inference.fit import fit_posterior  # samplers: not for those who only predict
 
     data = fit_posterior(
@@ -175,6 +177,26 @@ def fit(
         on_progress=on_progress,
     )
     return Posterior(data)
+
+
+def _check_arguments(spec: object, traces: object, gpus: Sequence[str] | None) -> None:
+    """Refuse what is easily given in place of a spec, a trace and a list of GPUs."""
+    problems = []
+    if not isinstance(spec, Spec):
+        problems.append(f"spec is {_kind(spec)}; load it with load_spec(path)")
+    if not isinstance(traces, pd.DataFrame):
+        problems.append(f"traces is {_kind(traces)}; read a table with read_traces(path)")
+    if isinstance(gpus, str):  # a sequence of str too: of its letters
+        problems.append(f"gpus is the text {gpus!r}; give a list of names, as in [{gpus!r}]")
+    elif gpus is not None and not len(gpus):
+        problems.append("gpus names no GPU; name at least one, or leave it out to fit all")
+    if problems:
+        raise InputError("; ".join(problems))
+
+
+def _kind(value: object) -> str:
+    """Say what a value is: a text itself, of anything else the type."""
+    return f"the text {value!r}" if isinstance(value, str) else f"a {type(value).__name__}"
 
 
 def load_posterior(path: str | Path) -> Posterior:

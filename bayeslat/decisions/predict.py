@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.decisions.evidence import find_evidence
 from bayeslat.decisions.predict_stage import Of, predict_stage
 from bayeslat.decisions.prediction import Prediction
 from bayeslat.decisions.thin_draws import thin_draws
 from bayeslat.errors import InputError
+from bayeslat.features.admit import admit_configs
 from bayeslat.features.hardware import Gpu
 from bayeslat.inference.posterior import PosteriorData
 
@@ -52,14 +54,18 @@ def predict(
 
     Raises
     ------
+    TraceError
+        With every config that the spec cannot take, by file and row.
     InputError
-        If a knob is missing or not a finite number, or `of` is neither value.
-    SpecError
-        If a physics term has no value at some row.
+        If `of` is neither value, or the name of the stack is empty.
+    HardwareError
+        If the GPU has no value of a hardware field that the spec needs.
     """
     if of not in ("run", "typical"):
         raise InputError(f"of is {of!r}; it must be run or typical")
-    _check_knobs(data, configs)
+    if stack is not None and not stack.strip():
+        raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
+    admit_configs(configs, data.spec, [gpu])
     data = thin_draws(data, _DRAWS)
     blocks = _by_stack(configs, stack)
     parts = [_predict_block(data, configs.iloc[rows], gpu, name, of, seed) for rows, name in blocks]
@@ -72,13 +78,12 @@ def _predict_block(
     data: PosteriorData, configs: pd.DataFrame, gpu: Gpu, stack: str | None, of: Of, seed: int
 ) -> Prediction:
     """Predict configs of a single stack."""
-    parts = {
+    stages = {
         stage: predict_stage(data, stage, configs, gpu, stack=stack, of=of, seed=seed)
         for stage in data.stages
     }
-    zero_shot = any(new for _, new in parts.values())
-    stages = {stage: part for stage, (part, _) in parts.items()}
-    return Prediction(configs, stages, np.full(len(configs), zero_shot))
+    evidence = find_evidence(data, gpu.key, stack)
+    return Prediction(configs, stages, np.full(len(configs), evidence.zero_shot), (evidence,))
 
 
 def _by_stack(
@@ -90,22 +95,3 @@ def _by_stack(
     names = configs["stack"].astype(object).where(configs["stack"].notna(), stack)
     found = list(dict.fromkeys(names))
     return [(np.flatnonzero([name == each for name in names]), each) for each in found]
-
-
-def _check_knobs(data: PosteriorData, configs: pd.DataFrame) -> None:
-    """Refuse configurations without rows, or without a finite number in each knob."""
-    problems = []
-    if not len(configs):
-        problems.append("there is no row; give at least one configuration")
-    for knob in data.spec.knobs:
-        if knob not in configs:
-            problems.append(f"knob {knob!r} is missing; add the column")
-            continue
-        numbers = pd.to_numeric(configs[knob], errors="coerce").to_numpy(float, na_value=np.nan)
-        if (bad := ~np.isfinite(numbers)).any():
-            problems.append(
-                f"knob {knob!r} is not a finite number at row {bad.argmax() + 1}"
-                + (f" and {bad.sum() - 1} more" if bad.sum() > 1 else "")
-            )
-    if problems:
-        raise InputError("configurations: " + "; ".join(problems))

@@ -35,7 +35,7 @@ def predict_stage(
     stack: str | None,
     of: Of,
     seed: int,
-) -> tuple[StagePrediction, bool]:
+) -> StagePrediction:
     """Draw one stage's latency at every config.
 
     Log latencies are linear in the effects round the GPU's linearisation point.
@@ -53,9 +53,7 @@ def predict_stage(
 
     Returns
     -------
-    prediction : StagePrediction
-    zero_shot : bool
-        Whether no row of this GPU (and stack) was fitted.
+    StagePrediction
     """
     part = data.stages[stage]
     stream = [seed, list(data.stages).index(stage)]
@@ -79,7 +77,7 @@ def predict_stage(
     spread = part.noise_shape.spread(part.basis, inputs.raw)[:, None]
     if not part.noise_shape.slopes.any():
         spread = spread[:1]  # all configs share their noise
-    prediction = StagePrediction(
+    return StagePrediction(
         typical_ms=np.exp(np.clip(log_ms, -_MOST_LOG_MS, _MOST_LOG_MS)),
         log_noise=spread * noise * (of == "run"),
         noise_sd=spread * view.noise_sd,
@@ -87,7 +85,6 @@ def predict_stage(
         excess=np.column_stack([excess, unseen]),
         coordinates=(*part.basis.features, *part.basis.watched, "task"),
     )
-    return prediction, view.zero_shot
 
 
 def _held_log_ms(

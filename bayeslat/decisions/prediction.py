@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.decisions.evidence import Evidence
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
 
-__all__ = ["TOTAL", "Prediction", "StagePrediction"]
+__all__ = ["P_EXCEED", "TOTAL", "Prediction", "StagePrediction"]
 
 TOTAL = "total"
+P_EXCEED = "p_exceed"
 _BLOCK = 256  # configs
 _NOISE_REPEATS = 8  # for p_exceed: each draw with as many draws' noise
 
@@ -70,12 +72,15 @@ class Prediction:
     configs : DataFrame, one row a config
     stages : mapping of stage to StagePrediction
     zero_shot : ndarray of bool, shape (config,)
-        Whether the GPU (or its stack) had no measured rows.
+        Whether the GPU (or its stack) had no measured rows of some stage.
+    evidence : tuple of Evidence
+        What was measured of the GPU, with each stack that the configs name.
     """
 
     configs: pd.DataFrame
     stages: Mapping[str, StagePrediction]
     zero_shot: NDArray[np.bool_]
+    evidence: tuple[Evidence, ...] = ()
 
     def draws(self, stage: str = TOTAL) -> NDArray[np.float64]:
         """Draws of a stage's latency, or of the total, in ms. Shape (config, draw).
@@ -183,7 +188,9 @@ class Prediction:
     def frame(self) -> pd.DataFrame:
         """The configs with, for each stage and `total`, the columns of `summarise_draws`.
 
-        Further columns: `extrapolates`, `extrapolates_in` and `zero_shot`.
+        Further columns: `extrapolates`, `extrapolates_in` and `zero_shot`. Columns of these names
+        in the configs are from an earlier prediction and are left out, and so is `p_exceed`, which
+        is of a budget.
         """
         blocks = [part._summary() for part in self._blocks()]
         columns: dict[str, Any] = {
@@ -192,7 +199,7 @@ class Prediction:
         columns["extrapolates"] = self.extrapolates
         columns["extrapolates_in"] = self.left_range
         columns["zero_shot"] = self.zero_shot
-        clash = [name for name in columns if name in self.configs]
+        clash = [name for name in (*columns, P_EXCEED) if name in self.configs]
         new = pd.DataFrame(columns, index=self.configs.index)
         return pd.concat([self.configs.drop(columns=clash), new], axis=1)
 
@@ -234,7 +241,8 @@ class Prediction:
                 coordinates=first.coordinates,
             )
         zero_shot = np.concatenate([part.zero_shot for part in parts])[order]
-        return cls(configs, stages, zero_shot)
+        evidence = tuple(dict.fromkeys(each for part in parts for each in part.evidence))
+        return cls(configs, stages, zero_shot, evidence)
 
     def _summary(self) -> dict[str, NDArray[np.float64]]:
         """Numbers of every stage and the total, by column."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,7 @@ def check_posterior(
     measurements has which the posterior simulates: `find_departures` has the rule. If the posterior
     is right, each of the three departs with a chance of 0.4 % at most (of 512 draws); 0.1 % in
     simulations. There are three for each GPU and stage, so among many GPUs expect one now and then.
+    Rows beyond the training range, whose intervals are wide on purpose, are judged apart.
 
     Rows that the fit saw are predicted a little too well, and depart less often. For a zero-shot
     GPU the posterior expects nearly any coverage, since all rows share the GPU's error: the median
@@ -82,7 +84,7 @@ def check_posterior(
     """
     if traces is None:
         return PosteriorCheck(data.diagnostics.problems, None, ())
-    table = _with_fitted(hardware or load_hardware(), data)
+    table = (hardware or load_hardware()).extended(data.hardware)
     frame = admit(traces, data.spec, table)
     rows: list[dict[str, Any]] = []
     findings: list[str] = []
@@ -95,16 +97,26 @@ def check_posterior(
                 continue
             score = _score(data, prediction, stage, latency)
             rows.append({"gpu": gpu, "stage": stage, **score})
-            if departures := find_departures(prediction, stage, latency, seed=seed):
-                marks = {name: score[name] for name in ("zero_shot", "extrapolates")}
-                findings.append(f"{gpu}, {stage}: {describe(departures, **marks)}")
+            told = _findings(prediction, stage, latency, score["zero_shot"], seed)
+            findings += [f"{gpu}, {stage}{text}" for text in told]
     return PosteriorCheck(data.diagnostics.problems, pd.DataFrame(rows), tuple(findings))
 
 
-def _with_fitted(table: HardwareTable, data: PosteriorData) -> HardwareTable:
-    """Add the GPUs that the posterior knows and the table lacks."""
-    fitted = {key: gpu for key, gpu in data.hardware.items() if table.find(key) is None}
-    return HardwareTable({**table.gpus, **fitted}) if fitted else table
+def _findings(
+    prediction: Prediction, stage: str, latency: NDArray[np.float64], zero_shot: bool, seed: int
+) -> Iterator[str]:
+    """Judge the rows inside the training range, and apart from them those beyond it."""
+    out = _beyond(prediction, stage)
+    for beyond, where in ((False, ""), (True, ", beyond the range of the fit")):
+        judged = np.where(out == beyond, latency, np.nan)
+        if departures := find_departures(prediction, stage, judged, seed=seed):
+            yield f"{where}: {describe(departures, zero_shot=zero_shot, beyond=beyond)}"
+
+
+def _beyond(prediction: Prediction, stage: str) -> NDArray[np.bool_]:
+    """Tell which configs leave the training range of a stage, or of any. Shape (config,)."""
+    part = prediction.stages.get(stage)
+    return prediction.extrapolates if part is None else part.excess.any(axis=1)
 
 
 def _score(
@@ -116,7 +128,6 @@ def _score(
     held = ~np.isnan(latency)
     config = frame.groupby(list(data.spec.knobs), sort=False).ngroup().to_numpy()
     part = prediction.stages.get(stage)
-    out = prediction.extrapolates if part is None else part.excess.any(axis=1)
     return {
         "rows": int(held.sum()),
         "configs": len(np.unique(config[held])),
@@ -133,8 +144,10 @@ def _score(
         "crps_relative": float(np.nanmean(crps(draws, latency)) / np.median(latency[held])),
         "pit_mean": float(np.nanmean(pit(draws, latency))),
         "beyond_3_sd": float((np.abs(_z(draws, latency)[held]) > 3.0).mean()),
-        "extrapolates": float(out[held].mean()),
-        "zero_shot": bool(prediction.zero_shot.any()),
+        "extrapolates": float(_beyond(prediction, stage)[held].mean()),
+        "zero_shot": any(
+            stage in each.unmeasured if part else each.zero_shot for each in prediction.evidence
+        ),
     }
 
 

@@ -19,7 +19,6 @@ TABLES_PER_DRAW = 4
 BIAS = "median error of the point"
 """Its statistic: point / measured - 1."""
 _INTERVALS = {"90 % intervals cover": ("q05", "q95"), "50 % intervals cover": ("q25", "q75")}
-_MANY = 0.1  # part of the rows beyond the training range that is worth a word
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def find_departures(
     )
 
 
-def describe(departures: Sequence[Departure], *, zero_shot: bool, extrapolates: float) -> str:
+def describe(departures: Sequence[Departure], *, zero_shot: bool, beyond: bool) -> str:
     """Say how measurements depart, and what to do about it.
 
     Parameters
@@ -98,20 +97,21 @@ def describe(departures: Sequence[Departure], *, zero_shot: bool, extrapolates: 
     departures : sequence of Departure
         One or more, of one GPU and stage.
     zero_shot : bool
-    extrapolates : float
-        Part of the rows beyond the training range.
+    beyond : bool
+        Whether the rows are those beyond the training range.
     """
-    cure = _cure(departures, zero_shot=zero_shot, extrapolates=extrapolates)
+    cure = _cure(departures, zero_shot=zero_shot, beyond=beyond)
     return f"{', '.join(map(str, departures))}; {cure}"
 
 
-def _cure(departures: Sequence[Departure], *, zero_shot: bool, extrapolates: float) -> str:
+def _cure(departures: Sequence[Departure], *, zero_shot: bool, beyond: bool) -> str:
     if all(each.statistic != BIAS and each.observed > each.high for each in departures):
-        return "they are wider than they need be: measured rows of this GPU narrow them"
+        narrow = "fitted rows out there" if beyond else "measured rows of this GPU"
+        return f"they are wider than they need be: {narrow} narrow them"
     if zero_shot:
         return "this GPU is unlike the donors: fit it with some of its rows"
-    if extrapolates > _MANY:
-        return "many rows leave the range of the fit: fit rows that span it"
+    if beyond:
+        return "these rows leave the range of the fit: fit rows that span it"
     return "fit these rows too, or give the stage a physics term or residual feature that it lacks"
 
 

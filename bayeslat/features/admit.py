@@ -1,24 +1,25 @@
-"""Which rows of a trace a spec and a hardware table can take."""
+"""Which rows of a trace, or of a table of configs, a spec and a hardware table can take."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from bayeslat.errors import TraceError
-from bayeslat.features.design import physics_ms, stage_inputs
-from bayeslat.features.hardware import Gpu, HardwareTable
+from bayeslat.errors import HardwareError, TraceError
+from bayeslat.features.config_rules import RowsOfGpu, config_violations
+from bayeslat.features.hardware import Gpu, HardwareTable, explain_missing, missing_fields
+from bayeslat.features.knob_values import read_knobs
 from bayeslat.features.spec import Spec
+from bayeslat.features.unit_rules import unit_violations
 from bayeslat.traces import Violation, check_frame, drop_invalid, report, violations_at
-from bayeslat.traces.violations import TABLE
+from bayeslat.traces.cells import blank, plain
+from bayeslat.traces.names import GPU, latency_columns
+from bayeslat.traces.violations import violations_everywhere
 
-__all__ = ["admit", "admit_valid", "find_violations", "resolve_gpus"]
-
-_FASTEST, _SLOWEST = 0.2, 500.0  # latency over the physics at data-sheet peaks
-_ALL_OFF = 0.5  # a unit is wrong when more than this part of a GPU's rows is outside
+__all__ = ["admit", "admit_configs", "admit_valid", "find_violations", "resolve_gpus"]
 
 
 def admit(frame: pd.DataFrame, spec: Spec, hardware: HardwareTable) -> pd.DataFrame:
@@ -40,9 +41,7 @@ def admit(frame: pd.DataFrame, spec: Spec, hardware: HardwareTable) -> pd.DataFr
     TraceError
         With every violation at once.
     """
-    violations = find_violations(frame, spec, hardware)
-    if violations:
-        raise TraceError(report(violations), violations)
+    _refuse(find_violations(frame, spec, hardware))
     return resolve_gpus(frame, hardware)
 
 
@@ -70,10 +69,43 @@ def admit_valid(
     return drop_invalid(frame, find_violations(frame, spec, hardware))
 
 
+def admit_configs(frame: pd.DataFrame, spec: Spec, gpus: Sequence[Gpu]) -> None:
+    """Check configurations that are to be predicted or simulated.
+
+    Parameters
+    ----------
+    frame : DataFrame, one row a config
+    spec : Spec
+    gpus : sequence of Gpu
+        Those that every row is meant for, whatever a column `gpu` says.
+
+    Raises
+    ------
+    HardwareError
+        If a GPU has no value of a hardware field that the spec needs.
+    TraceError
+        With every violation at once.
+    """
+    for gpu in gpus:
+        if missing := missing_fields(gpu, spec.hardware_fields):
+            raise HardwareError(explain_missing(gpu, missing))
+    found = check_frame(frame, need_stages=False, need_gpu=False, knobs=spec.knobs)
+    if _readable(frame):
+        every = np.ones(len(frame), dtype=bool)
+        rows = [(gpu.fields(), every) for gpu in gpus]
+        found += config_violations(frame, read_knobs(frame, spec), rows)
+    _refuse(found)
+
+
 def resolve_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> pd.DataFrame:
-    """Return a copy whose `gpu` holds keys of the hardware table in place of aliases."""
-    keys = {name: hardware.resolve(str(name)).key for name in frame["gpu"].unique()}
-    return frame.assign(gpu=frame["gpu"].map(keys))
+    """Return a copy whose `gpu` holds keys of the hardware table in place of aliases.
+
+    Names that the table lacks stay as they are.
+    """
+    names = plain(frame[GPU])
+    found = {name: hardware.find(name) for name in names.unique() if isinstance(name, str)}
+    keys = {name: gpu.key for name, gpu in found.items() if gpu is not None}
+    return frame.assign(gpu=[keys.get(name, name) for name in names])
 
 
 def find_violations(
@@ -92,99 +124,78 @@ def find_violations(
     tuple of Violation
         Those of the trace table itself first.
     """
-    found = check_frame(frame)
-    if "gpu" not in frame or not len(frame):
+    columns = [stage.column for stage in spec.stages.values()]
+    if _readable(frame) and GPU in frame:
+        frame = resolve_gpus(frame, hardware)  # one GPU under two names is one GPU
+    found = check_frame(frame, latencies=columns, knobs=spec.knobs)
+    if not _readable(frame):
         return found
-    found += tuple(_unknown_gpus(frame, hardware))
-    columns = tuple(_bad_columns(frame, spec))
-    found += columns
-    if not columns:
-        found += tuple(_odd_units(frame, spec, hardware))
-    return found
+    knobs, rows = read_knobs(frame, spec), _rows_of_gpus(frame, hardware)
+    unknown = ~np.any([np.zeros(len(frame), dtype=bool), *rows.values()], axis=0)
+    given: list[RowsOfGpu] = [(gpu.fields(), held) for gpu, held in rows.items()]
+    return (
+        *found,
+        *_unknown_gpus(frame, hardware),
+        *_lacking_fields(frame, spec, rows),
+        *_unmeasured(frame, spec),
+        *config_violations(frame, knobs, [*given, ({}, unknown)]),
+        *(each for gpu, held in rows.items() for each in unit_violations(frame, knobs, gpu, held)),
+    )
+
+
+def _refuse(violations: Sequence[Violation]) -> None:
+    if violations:
+        raise TraceError(report(violations), tuple(violations))
+
+
+def _readable(frame: pd.DataFrame) -> bool:
+    """Tell whether there are rows, with columns that can be told apart."""
+    return frame.columns.is_unique and not frame.empty
+
+
+def _rows_of_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> Mapping[Gpu, NDArray[np.bool_]]:
+    """Return the rows of each GPU of the table. Shapes (row,)."""
+    if GPU not in frame:
+        return {}
+    names = [name for name in frame[GPU].unique() if isinstance(name, str)]
+    found = {name: hardware.find(name) for name in names}
+    return {
+        gpu: (frame[GPU] == name).to_numpy(dtype=bool, na_value=False)
+        for name, gpu in found.items()
+        if gpu is not None
+    }
 
 
 def _unknown_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> Iterator[Violation]:
-    for name in frame["gpu"].dropna().unique():
+    if GPU not in frame:
+        return
+    for name in frame.loc[~blank(frame[GPU]), GPU].unique():
         if isinstance(name, str) and hardware.find(name) is None:
             nearest = ", ".join(hardware.nearest(name))
             yield from violations_at(
                 frame,
-                (frame["gpu"] == name).to_numpy(),
-                "gpu",
+                (frame[GPU] == name).to_numpy(dtype=bool, na_value=False),
+                GPU,
                 f"GPU {name!r} is not in the hardware table; nearest: {nearest}. "
                 "Correct the name, or describe the GPU in a file and pass --hardware FILE",
             )
 
 
-def _bad_columns(frame: pd.DataFrame, spec: Spec) -> Iterator[Violation]:
-    """Knobs that are missing, not numbers or not finite; stages without a column."""
-    for knob in spec.knobs:
-        if knob not in frame:
-            yield from _everywhere(
-                frame, knob, f"knob {knob!r} of spec {spec.name!r} is missing; add the column"
-            )
-            continue
-        numbers = _to_numbers(frame[knob])
-        yield from violations_at(
-            frame,
-            ~np.isfinite(numbers),
-            knob,
-            f"knob {knob!r} must be a finite number in every row; fill it in or drop the row",
-        )
-    if spec.uses_task and "task" not in frame:
-        yield from _everywhere(frame, "task", "the spec names `task`; add the column")
-    if not any(stage.column in frame for stage in spec.stages.values()):
-        names = ", ".join(stage.column for stage in spec.stages.values())
-        yield from _everywhere(
-            frame, None, f"no stage of spec {spec.name!r} was measured; it needs one of {names}"
-        )
-
-
-def _odd_units(frame: pd.DataFrame, spec: Spec, hardware: HardwareTable) -> Iterator[Violation]:
-    """Stages that most rows of a GPU have far faster or slower than data sheets allow."""
-    for name in frame["gpu"].dropna().unique():
-        gpu = hardware.find(str(name))
-        rows = (frame["gpu"] == name).to_numpy()
-        if gpu is None:
-            continue
-        for stage, part in spec.stages.items():
-            if part.column in frame:
-                held = rows & np.isfinite(_to_numbers(frame[part.column]))
-                yield from _odd_stage(frame, held, spec, stage, gpu)
-
-
-def _odd_stage(
-    frame: pd.DataFrame, rows: np.ndarray[Any, Any], spec: Spec, stage: str, gpu: Gpu
+def _lacking_fields(
+    frame: pd.DataFrame, spec: Spec, rows: Mapping[Gpu, NDArray[np.bool_]]
 ) -> Iterator[Violation]:
-    if not rows.any():
-        return
-    column = spec.stages[stage].column
-    inputs = stage_inputs(spec, stage, frame[rows], gpu)
-    peak_ms = np.exp(physics_ms(inputs.terms_ms, np.zeros(inputs.terms_ms.shape[1]))[0])
-    ratio = _to_numbers(frame[column])[rows] / peak_ms
-    for off, what, cure in (
-        (ratio < _FASTEST, "faster than its data sheet allows", "seconds, not ms"),
-        (ratio > _SLOWEST, "hundreds of times slower than its data sheet", "microseconds"),
-    ):
-        if off.mean() > _ALL_OFF:
-            where = np.zeros(len(frame), dtype=bool)
-            where[np.flatnonzero(rows)[off]] = True
-            yield from violations_at(
-                frame,
-                where,
-                column,
-                f"{gpu.key} is {what} in {off.mean():.0%} of its rows (median "
-                f"{np.median(ratio):.2g} times the physics of stage {stage!r}); is the column in "
-                f"{cure}? Give milliseconds, and check the GPU's name",
-            )
+    """GPUs whose data sheet lacks a value that the spec names."""
+    for gpu, held in rows.items():
+        if missing := missing_fields(gpu, spec.hardware_fields):
+            yield from violations_at(frame, held, GPU, explain_missing(gpu, missing), show=False)
 
 
-def _everywhere(frame: pd.DataFrame, column: str | None, message: str) -> Iterable[Violation]:
-    """A violation of the columns, not of rows: it cannot be dropped."""
-    files = (frame.attrs.get("bayeslat") or {}).get("sources") or [[TABLE, 0, 0]]
-    return [Violation(str(source[0]), (), column, message) for source in files]
-
-
-def _to_numbers(column: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Values as floats; what is not a number becomes NaN."""
-    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+def _unmeasured(frame: pd.DataFrame, spec: Spec) -> Iterator[Violation]:
+    """A trace of other stages; without any latency, the trace table's own rule speaks."""
+    columns = [stage.column for stage in spec.stages.values()]
+    if latency_columns(frame) and not any(column in frame for column in columns):
+        yield from violations_everywhere(
+            frame,
+            None,
+            f"no stage of spec {spec.name!r} was measured; it needs one of {', '.join(columns)}",
+        )

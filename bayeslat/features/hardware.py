@@ -14,7 +14,7 @@ from bayeslat.features.frozen_map import FrozenMap
 from bayeslat.features.gpu import FIELDS, Gpu, fold_name
 from bayeslat.features.hardware_file import build_gpu, lines_to_fill, read_entries, shorten
 
-__all__ = ["FIELDS", "Gpu", "HardwareTable", "load_hardware"]
+__all__ = ["FIELDS", "Gpu", "HardwareTable", "explain_missing", "load_hardware", "missing_fields"]
 
 _SHIPPED = Path(__file__).with_name("gpus.toml")
 _COMPARED_CHARACTERS = 80
@@ -84,17 +84,30 @@ class HardwareTable:
         if field not in FIELDS:
             raise HardwareError(f"{field!r} is not a hardware field; known: {', '.join(FIELDS)}")
         if field not in values:
-            raise HardwareError(
-                f"GPU {entry.key!r} has no {field} in the hardware table (a chip that lacks a type"
-                f" has no peak for it). Use another field in the spec ({', '.join(values)}), or"
-                " save these lines as FILE, fill in the value, and pass `--hardware FILE`:\n\n"
-                + lines_to_fill(entry.key, (field,))
-            )
+            raise HardwareError(explain_missing(entry, (field,)))
         return values[field]
 
     def values(self, field: str, gpu: str) -> float:
         """Return `require(gpu, field)`, in the order in which expressions ask."""
         return self.require(gpu, field)
+
+    def extended(self, gpus: Mapping[str, Gpu]) -> HardwareTable:
+        """Return the table with the GPUs of a fit, whose names and values come before its own.
+
+        Parameters
+        ----------
+        gpus : Mapping of str to Gpu
+            By key. Where the table has the key too, its aliases are added.
+        """
+        claimed = set(_index(gpus.values())[0])
+        merged = dict(gpus)
+        for key, gpu in self.gpus.items():
+            free = tuple(name for name in gpu.aliases if fold_name(name) not in claimed)
+            if key in gpus:
+                merged[key] = gpus[key].model_copy(update={"aliases": gpus[key].aliases + free})
+            elif claimed.isdisjoint({fold_name(key), fold_name(gpu.name)}):
+                merged[key] = gpu.model_copy(update={"aliases": free})
+        return HardwareTable(merged)
 
     def _explain_unknown(self, name: str) -> str:
         key = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "my_gpu"
@@ -110,6 +123,22 @@ class HardwareTable:
                 name=name if fold_name(name) else "",
             )
         )
+
+
+def missing_fields(gpu: Gpu, needed: Iterable[str]) -> tuple[str, ...]:
+    """Return the hardware fields that are needed and that a GPU has no value of."""
+    given = gpu.fields()
+    return tuple(field for field in needed if field not in given)
+
+
+def explain_missing(gpu: Gpu, fields: tuple[str, ...]) -> str:
+    """Say that a GPU has no value of some fields, with the lines to add."""
+    return (
+        f"GPU {gpu.key!r} has no {', '.join(fields)} in the hardware table (a chip that lacks a "
+        f"type has no peak for it). Use another field in the spec ({', '.join(gpu.fields())}), or"
+        " save these lines as FILE, fill in the value, and pass `--hardware FILE`:\n\n"
+        + lines_to_fill(gpu.key, fields)
+    )
 
 
 def load_hardware(path: str | Path | None = None) -> HardwareTable:

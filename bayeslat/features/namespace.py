@@ -119,8 +119,8 @@ class Namespace(Mapping[str, npt.ArrayLike]):
         value = self._hardware.get(name)
         if value is None:
             raise HardwareError(
-                f"this GPU has no {name!r}, which spec {self._fields.name!r} needs; name another "
-                f"field in the spec ({', '.join(self._hardware)}), or give it with --hardware"
+                f"the hardware has no {name!r}, which spec {self._fields.name!r} needs; name "
+                f"another field in the spec ({', '.join(self._hardware)}), or give its value"
             )
         return value
 

@@ -21,6 +21,7 @@ from bayeslat.features.spec_problems import overlaps, spec_error
 from bayeslat.features.spec_rules import find_problems
 from bayeslat.features.spec_tables import meaning, tables
 from bayeslat.features.stage import Residual, Stage, Term
+from bayeslat.features.terms import HARDWARE_FIELDS
 
 __all__ = ["Residual", "Spec", "Stage", "Term", "load_spec"]
 
@@ -63,6 +64,14 @@ class Spec(SpecFields):
     def uses_task(self) -> bool:
         """Whether an expression names the category `task`."""
         return any(TASK in expression.names for expression in self.expressions())
+
+    @cached_property
+    def hardware_fields(self) -> tuple[str, ...]:
+        """The hardware fields that its stages depend on."""
+        needed = frozenset[str]().union(
+            *(self.dependencies(each) for each in self.stage_expressions())
+        )
+        return tuple(field for field in HARDWARE_FIELDS if field in needed)
 
     @cached_property
     def hash(self) -> str:

@@ -78,6 +78,10 @@ class SpecFields(BaseModel):
     def expressions(self) -> Iterator[Expression]:
         """Yield every expression: quantities, then stage by stage."""
         yield from self.quantities.values()
+        yield from self.stage_expressions()
+
+    def stage_expressions(self) -> Iterator[Expression]:
+        """Yield every expression of the stages."""
         for stage in self.stages.values():
             yield stage.times
             yield from (term.expression for term in stage.physics.values())

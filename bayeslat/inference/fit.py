@@ -21,6 +21,7 @@ from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
+from bayeslat.traces import row_sources
 
 __all__ = ["Engine", "OnProgress", "fit_posterior"]
 
@@ -103,7 +104,7 @@ def fit_posterior(
             "seed": seed,
             "rows": len(plan.frame),
             "fingerprint": _fingerprint(plan.frame, spec),
-            "sources": sorted(_sources(traces)),
+            "sources": list(row_sources(plan.frame)),
             "versions": {library: version(library) for library in _LIBRARIES},
         },
     )
@@ -156,9 +157,3 @@ def _fingerprint(frame: pd.DataFrame, spec: Spec) -> str:
     columns = [name for name in ("gpu", "stack", "task", *spec.knobs, *stages) if name in frame]
     hashed = pd.util.hash_pandas_object(frame[columns].reset_index(drop=True), index=False)
     return hashlib.sha256(hashed.to_numpy().tobytes()).hexdigest()
-
-
-def _sources(frame: pd.DataFrame) -> set[str]:
-    """What kinds of trace went in: measured, composed, simulated."""
-    provenance = (frame.attrs.get("bayeslat") or {}).get("provenance") or []
-    return {str(each["source"]) for each in provenance if each and "source" in each}

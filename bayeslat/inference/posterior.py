@@ -123,9 +123,20 @@ class PosteriorData:
         return tuple(dict.fromkeys(gpu for gpu, _ in self.groups))
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """What kinds of traces were fitted: measured, composed, simulated, unknown."""
+        return tuple(self.attrs.get("sources", ()))
+
+    @property
     def caveats(self) -> tuple[str, ...]:
-        """What the fit cannot know, since a scale between GPUs needs several GPUs."""
+        """What the fit cannot know: rows that nobody measured, and too few GPUs for their scale."""
         told = []
+        if "simulated" in self.sources:
+            kinds = f" (of the kinds {', '.join(self.sources)})" if len(self.sources) > 1 else ""
+            told.append(
+                f"Simulated rows were fitted{kinds}: what is predicted is what they were drawn "
+                "from, not what a GPU was seen to do."
+            )
         count = len(self.gpus)
         if count == 1:
             told.append(

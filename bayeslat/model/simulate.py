@@ -78,8 +78,8 @@ def simulate(
         If the parameters do not fit the spec and groups, or an argument is impossible.
     HardwareError
         If a GPU is not in the hardware table.
-    SpecError
-        If a configuration has no finite, positive physics.
+    TraceError
+        With every config that the spec cannot take, by file and row.
     """
     if repeats < 1:
         raise InputError(f"repeats is {repeats}; it must be at least 1")
@@ -130,7 +130,7 @@ def draw_parameters(
 
     Raises
     ------
-    InputError, HardwareError, SpecError
+    InputError, HardwareError, TraceError
         As for `simulate`.
     """
     return draw_from_priors(plan_simulation(spec, configs, gpus, stacks, seed, hardware), seed)

@@ -108,6 +108,17 @@ def check_parameters(
         With everything that is missing or unknown.
     """
     problems = _difference("stage", parameters.stages, list(spec.stages))
+    given = dict.fromkeys(
+        group
+        for stage in parameters.stages.values()
+        for table in (stage.noise, stage.offset, stage.residual)
+        for group in table
+    )
+    absent = [group for group in groups if group not in given]
+    problems += [f"no parameters of group {group}" for group in absent]
+    if absent and given:
+        problems.append(f"they are of {', '.join(given)}")
+    groups = [group for group in groups if group in given]
     for name, stage in parameters.stages.items():
         if name not in spec.stages:
             continue

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslat.errors import InputError
+from bayeslat.features.admit import admit_configs
 from bayeslat.features.design import coordinates, stage_inputs
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.residual import ResidualBasis, span_basis
@@ -67,11 +68,7 @@ def plan_simulation(
     -------
     SimulationPlan
     """
-    problems = [f"knob {knob!r} is missing; add the column" for knob in _missing(spec, configs)]
-    if spec.uses_task and "task" not in configs:
-        problems.append("the spec names 'task'; add the column")
-    if not len(configs):
-        problems.append("there is no row; give at least one configuration")
+    problems = []
     for what, names in (("gpus", gpus), ("stacks", stacks)):
         if isinstance(names, str):  # a sequence of str too: of its letters
             problems.append(f"{what} is the text {names!r}; give a list of names")
@@ -80,9 +77,10 @@ def plan_simulation(
     if seed < 0:
         problems.append(f"seed is {seed}; it must be at least 0")
     if problems:
-        raise InputError(f"configurations to simulate: {'; '.join(problems)}")
+        raise InputError("; ".join(problems))
     table = hardware or load_hardware()
     found = {gpu.key: gpu for gpu in (table.resolve(name) for name in gpus)}
+    admit_configs(configs, spec, list(found.values()))
     return SimulationPlan(
         spec=spec,
         configs=configs.reset_index(drop=True),
@@ -90,10 +88,6 @@ def plan_simulation(
         groups=tuple((key, stack) for key in found for stack in (dict.fromkeys(stacks) or ("",))),
         bases={stage: _basis(spec, stage, configs, list(found.values())) for stage in spec.stages},
     )
-
-
-def _missing(spec: Spec, configs: pd.DataFrame) -> list[str]:
-    return [knob for knob in spec.knobs if knob not in configs]
 
 
 def _basis(spec: Spec, stage: str, configs: pd.DataFrame, gpus: Sequence[Gpu]) -> ResidualBasis:

@@ -70,10 +70,12 @@ def _show_predictions(console: Console, rows: list[dict[str, Any]]) -> None:
     table = make_table(_HEADS)
     for gpu, stages in groupby(rows, key=lambda row: str(row["gpu"])):
         held = list(stages)
-        table.add_row(f"{gpu} (zero-shot)" if held[0]["zero_shot"] else gpu)
+        unseen = all(row["zero_shot"] for row in held)
+        table.add_row(f"{gpu} (zero-shot)" if unseen else gpu)
         for row in held:
+            mark = " (zero-shot)" if row["zero_shot"] and not unseen else ""
             table.add_row(
-                f"  {row['stage']}",
+                f"  {row['stage']}{mark}",
                 f"{row['rows']:,}",
                 *(format_percent(row[part]) for part in _PARTS),
                 f"{row['extrapolates']:.0%}",

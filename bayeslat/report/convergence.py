@@ -26,7 +26,8 @@ def convergence_record(data: PosteriorData) -> dict[str, Any]:
     Returns
     -------
     dict
-        For JSON: spec, GPUs, rows and engine; the verdict; per stage the worst diagnostics with
+        For JSON: spec, GPUs, rows, `sources` (kinds of traces: measured, composed, simulated,
+        unknown) and engine; the verdict; per stage the worst diagnostics with
         their parameters, and the noise of a run (`noise`: scale of the log latency; `noise_dof`:
         degrees of freedom of its Student-t, none if it is normal).
     """
@@ -51,6 +52,7 @@ def convergence_record(data: PosteriorData) -> dict[str, Any]:
         "spec": data.spec.name,
         "gpus": list(data.gpus),
         "rows": data.attrs["rows"],
+        "sources": list(data.sources),
         "engine": data.attrs["engine"],
         "converged": data.diagnostics.converged,
         "problems": list(data.diagnostics.problems),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bayeslat.decisions.evidence import Evidence
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.report.tables import (
     format_ms,
@@ -22,14 +23,15 @@ __all__ = ["prediction_record", "show_prediction"]
 
 _SURE = 0.05  # of a config that p_exceed decides about
 _MOST_FEATURES = 3
+_MEANINGS = {"run": "one run", "typical": "the run-to-run median"}
 
 
 def prediction_record(
     data: PosteriorData,
     frame: pd.DataFrame,
-    gpu: str,
+    about: Mapping[str, Any],
+    evidence: Sequence[Evidence],
     path: Path,
-    budget_ms: float | None = None,
 ) -> dict[str, Any]:
     """What was predicted, in short.
 
@@ -38,10 +40,12 @@ def prediction_record(
     data : PosteriorData
     frame : DataFrame, one row a config
         Of the prediction, with `p_exceed` if there is a budget.
-    gpu : str
+    about : mapping
+        What it is for: `gpu` (key), `stack`, `of`, `budget_ms`, `seed`.
+    evidence : sequence of Evidence
+        What was measured of the GPU, with each stack.
     path : Path
         Where it was written.
-    budget_ms : float, optional
 
     Returns
     -------
@@ -63,12 +67,14 @@ def prediction_record(
             "width_90": float(((high - low) / middle).median()),
         }
     left = Counter(name for text in frame["extrapolates_in"] for name in text.split("; ") if name)
+    budget_ms = about["budget_ms"]
     return {
         "predictions": path,
-        "gpu": gpu,
+        **{name: about[name] for name in ("gpu", "stack", "of", "seed")},
         "configs": len(frame),
         "converged": data.diagnostics.converged,
         "zero_shot": int(frame["zero_shot"].sum()),
+        "zero_shot_reasons": [str(each) for each in evidence if each.zero_shot],
         "extrapolates": int(frame["extrapolates"].sum()),
         "extrapolates_in": dict(left.most_common()),
         "budget": None if budget_ms is None else _budget(frame["p_exceed"], budget_ms),
@@ -84,7 +90,9 @@ def show_prediction(record: Mapping[str, Any]) -> None:
         values = (format_ms(row[name]) for name in ("least_ms", "median_ms", "most_ms"))
         table.add_row(stage, *values, f"{row['width_90']:.0%}")
     configs = record["configs"]
-    print_table(console, f"{_count(configs)} on {record['gpu']}", table)
+    stack = f" with {record['stack']}" if record["stack"] else ""
+    title = f"{_count(configs)} on {record['gpu']}{stack}, {_MEANINGS[record['of']]}"
+    print_table(console, title, table)
     if budget := record["budget"]:
         print_line(
             console,
@@ -93,12 +101,8 @@ def show_prediction(record: Mapping[str, Any]) -> None:
             f"(p_exceed >= {1 - _SURE}); mean p_exceed {budget['mean_p_exceed']:.3f}",
         )
     if zero_shot := record["zero_shot"]:
-        which = "" if zero_shot == configs else f" {zero_shot:,} of {_count(configs)}"
-        print_line(
-            console,
-            f"Zero-shot:{which} from the data sheet and the fitted GPUs alone; a few measurements "
-            "narrow it a lot",
-        )
+        which = "" if zero_shot == configs else f" {zero_shot:,} of {_count(configs)}:"
+        print_line(console, f"Zero-shot:{which} {'; '.join(record['zero_shot_reasons'])}")
     if record["extrapolates"]:
         most = list(record["extrapolates_in"].items())[:_MOST_FEATURES]
         told = ", ".join(f"{name} ({count:,})" for name, count in most)

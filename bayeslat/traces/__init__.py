@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bayeslat.traces.drop import drop_invalid
-from bayeslat.traces.provenance import Provenance, provenances
+from bayeslat.traces.provenance import Provenance, provenances, row_sources
 from bayeslat.traces.read import read_configs, read_traces
 from bayeslat.traces.schema import check_frame, stage_columns
 from bayeslat.traces.violations import Violation, locate, report, violations_at
@@ -19,6 +19,7 @@ __all__ = [
     "read_configs",
     "read_traces",
     "report",
+    "row_sources",
     "stage_columns",
     "violations_at",
     "write_table",

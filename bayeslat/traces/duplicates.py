@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.traces.cells import plain
+from bayeslat.traces.cells import blank, plain, wrong_text
 from bayeslat.traces.names import (
     COLLECTED_AT,
     CONFIG_ID,
@@ -25,30 +26,39 @@ __all__ = ["duplicate_violations"]
 _SHOWN = 3
 
 
-def duplicate_violations(frame: pd.DataFrame) -> tuple[Violation, ...]:
+def duplicate_violations(
+    frame: pd.DataFrame, latencies: Sequence[str] | None = None
+) -> tuple[Violation, ...]:
     """Return the rows that measure a stage of a config again without a repeat number of their own.
 
     Rows with a `config_id` are the same config when GPU, stack, task and `config_id` agree; other
     rows when every column but the latencies and `collected_at` does. Rows that hold different
-    stages of one config are not repeats.
+    stages of one config are not repeats. Rows without a GPU are not compared: nobody knows whether
+    they are of the same one.
 
     Parameters
     ----------
     frame : DataFrame
         A trace with unique column names.
+    latencies : sequence of str, optional
+        Its columns of latencies; by default those called `t_<stage>_ms`.
 
     Returns
     -------
     tuple of Violation
         The first row of each config is not among them.
     """
+    if GPU not in frame.columns:
+        return ()
     known = np.zeros(len(frame), dtype=bool)
     if CONFIG_ID in frame.columns:
         known = frame[CONFIG_ID].notna().to_numpy()
-    named = [GPU, STACK, TASK, CONFIG_ID, REPEAT]
-    measured = {*stage_columns(frame), COLLECTED_AT}
-    keyed = _earlier(frame, known, [name for name in named if name in frame.columns])
-    alike = _earlier(frame, ~known, [name for name in frame.columns if name not in measured])
+    placed = ~(blank(frame[GPU]) | wrong_text(frame[GPU]))
+    stages = stage_columns(frame) if latencies is None else latencies
+    named = [name for name in (GPU, STACK, TASK, CONFIG_ID, REPEAT) if name in frame.columns]
+    others = [name for name in frame.columns if name not in {*stages, COLLECTED_AT}]
+    keyed = _earlier(frame, placed & known, named, stages)
+    alike = _earlier(frame, placed & ~known, others, stages)
     cure = (
         "number the repeats of a config in a column 'repeat', or remove the row; "
         "configs that differ need different config_ids"
@@ -58,7 +68,9 @@ def duplicate_violations(frame: pd.DataFrame) -> tuple[Violation, ...]:
     ) + _violations(frame, alike, f"the same config as another row; {cure}")
 
 
-def _earlier(frame: pd.DataFrame, among: NDArray[np.bool_], keys: list[str]) -> NDArray[np.intp]:
+def _earlier(
+    frame: pd.DataFrame, among: NDArray[np.bool_], keys: list[str], stages: Sequence[str]
+) -> NDArray[np.intp]:
     """Return for each row the position of an earlier row that measured the same, or -1.
 
     Parameters
@@ -69,9 +81,10 @@ def _earlier(frame: pd.DataFrame, among: NDArray[np.bool_], keys: list[str]) -> 
         The rows to compare.
     keys : list of str
         The columns in which two measurements of one config agree.
+    stages : sequence of str
+        The columns of latencies.
     """
     earlier = np.full(len(frame), -1, dtype=np.intp)
-    stages = stage_columns(frame)
     if not keys or not stages or not among.any():
         return earlier
     table = pd.DataFrame({key: _hashable(frame[key]) for key in keys}).reset_index(drop=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ __all__ = [
     "STACK",
     "TASK",
     "is_stage_column",
+    "latency_columns",
     "stage_columns",
 ]
 
@@ -35,3 +37,15 @@ def is_stage_column(name: object) -> bool:
 def stage_columns(frame: pd.DataFrame) -> tuple[str, ...]:
     """Return the latency columns `t_<stage>_ms` of a frame, in its order."""
     return tuple(name for name in frame.columns if is_stage_column(name))
+
+
+def latency_columns(frame: pd.DataFrame, named: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the latency columns of a frame, in its order: `t_<stage>_ms`, and those of a spec.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    named : sequence of str
+        Columns that a spec names, which may be called anything.
+    """
+    return tuple(name for name in frame.columns if is_stage_column(name) or name in named)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
-__all__ = ["Provenance", "parse_provenance", "provenances", "sidecar_path"]
+from bayeslat.traces.violations import TABLE, files_of, locate
+
+__all__ = ["Provenance", "parse_provenance", "provenances", "row_sources", "sidecar_path"]
+
+UNKNOWN = "unknown"
 
 
 class Provenance(BaseModel):
@@ -92,6 +97,29 @@ def provenances(frame: pd.DataFrame) -> tuple[Provenance | None, ...]:
     """Return the provenance of each file that a trace was read from; None where it has none."""
     stored = frame.attrs.get("bayeslat", {}).get("provenance", [])
     return tuple(None if item is None else Provenance.model_validate(item) for item in stored)
+
+
+def row_sources(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Return what kinds of files the rows of a frame are from.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A trace, or some of its rows.
+
+    Returns
+    -------
+    tuple of str
+        Of `measured`, `composed` and `simulated`, and `unknown` for files without provenance;
+        sorted. Where rows cannot be told to be of a file, every kind that the frame knows.
+    """
+    stated = [each.source if each else UNKNOWN for each in provenances(frame)]
+    kinds = dict(zip(files_of(frame), stated, strict=False))
+    location = locate(frame)
+    held = {location.files[index] for index in np.unique(location.file_index)}
+    if TABLE in held:
+        return tuple(sorted(set(stated))) or (UNKNOWN,)
+    return tuple(sorted({kinds.get(file, UNKNOWN) for file in held}))
 
 
 def sidecar_path(path: Path) -> Path:

@@ -19,9 +19,15 @@ from bayeslat.traces.names import (
     STACK,
     TASK,
     is_stage_column,
+    latency_columns,
     stage_columns,
 )
-from bayeslat.traces.violations import TABLE, Violation, locate, violations_at
+from bayeslat.traces.violations import (
+    Violation,
+    files_of,
+    violations_at,
+    violations_everywhere,
+)
 
 __all__ = [
     "COLLECTED_AT",
@@ -37,7 +43,12 @@ __all__ = [
 
 
 def check_frame(
-    frame: pd.DataFrame, *, need_stages: bool = True, need_gpu: bool = True
+    frame: pd.DataFrame,
+    *,
+    need_stages: bool = True,
+    need_gpu: bool = True,
+    latencies: Sequence[str] = (),
+    knobs: Sequence[str] = (),
 ) -> tuple[Violation, ...]:
     """Return every rule of the trace table that a frame breaks, and change nothing.
 
@@ -52,41 +63,35 @@ def check_frame(
         Whether latencies are required, and checked. A table of configs has none.
     need_gpu : bool
         Whether the column `gpu` is required, and checked.
+    latencies : sequence of str
+        Columns of latencies that a spec names, besides those called `t_<stage>_ms`.
+    knobs : sequence of str
+        Columns whose cells the caller checks: those of a spec's knobs.
 
     Returns
     -------
     tuple of Violation
         In the order of files and rows; empty for a valid frame.
     """
-    files = _files(frame)
     if not frame.columns.is_unique:
         # Columns that share a name cannot be told apart, so their values are not looked at.
         message = "column names must be unique; rename or remove one"
         names = frame.columns[frame.columns.duplicated()].unique()
-        return tuple(item for name in names for item in _everywhere(frame, str(name), message))
+        return tuple(
+            item for name in names for item in violations_everywhere(frame, str(name), message)
+        )
     found = _check_sizes(frame)
     if frame.empty:
         return found
     found += _check_names(frame)
     found += _check_groups(frame, need_gpu=need_gpu)
+    measured = latency_columns(frame, latencies)
     if need_stages:
-        found += _check_stages(frame) + _check_repeat(frame) + duplicate_violations(frame)
-    found += _check_kinds(frame)
-    order = {file: position for position, file in reversed(list(enumerate(files)))}
+        found += _check_stages(frame, measured, latencies)
+        found += _check_repeat(frame) + duplicate_violations(frame, measured)
+    found += _check_kinds(frame, (*measured, *knobs))
+    order = {file: place for place, file in reversed(list(enumerate(files_of(frame))))}
     return tuple(sorted(found, key=lambda item: (order.get(item.file, len(order)), item.row or 0)))
-
-
-def _files(frame: pd.DataFrame) -> list[str]:
-    """Return the files of a frame in the order they were read."""
-    sources = frame.attrs.get("bayeslat", {}).get("sources", [])
-    return [str(file) for file, _, _ in sources] or [TABLE]
-
-
-def _everywhere(frame: pd.DataFrame, column: str | None, message: str) -> tuple[Violation, ...]:
-    """Return a violation about every whole file that has rows in the frame."""
-    location = locate(frame)
-    files = [location.files[index] for index in np.unique(location.file_index)]
-    return tuple(Violation(file, (), column, message) for file in files or _files(frame))
 
 
 def _check_names(frame: pd.DataFrame) -> tuple[Violation, ...]:
@@ -98,7 +103,7 @@ def _check_names(frame: pd.DataFrame) -> tuple[Violation, ...]:
         if not (isinstance(label, str) and label and label == label.strip()):
             # In the files where the column is, not where it is missing.
             there = frame[frame.iloc[:, position].notna().to_numpy()]
-            found += _everywhere(there, str(label), message)
+            found += violations_everywhere(there, str(label), message)
     return found
 
 
@@ -108,7 +113,7 @@ def _check_sizes(frame: pd.DataFrame) -> tuple[Violation, ...]:
     sources = frame.attrs.get("bayeslat", {}).get("sources", [])
     without = [str(file) for file, _, n_rows in sources if n_rows == 0]
     if frame.empty and not without:
-        without = _files(frame)
+        without = list(files_of(frame))
     return tuple(Violation(file, (), None, message) for file in without)
 
 
@@ -116,7 +121,7 @@ def _check_groups(frame: pd.DataFrame, *, need_gpu: bool) -> tuple[Violation, ..
     """Check the columns that say what a row belongs to: GPU, stack and task."""
     found: tuple[Violation, ...] = ()
     if need_gpu and GPU not in frame.columns:
-        found += _everywhere(frame, GPU, f"the column is required; {_gpu_cure(frame)}")
+        found += violations_everywhere(frame, GPU, f"the column is required; {_gpu_cure(frame)}")
     elif need_gpu:
         message = "a GPU must be named in every row; fill in its key of the hardware table"
         found += violations_at(frame, blank(frame[GPU]), GPU, message, show=False)
@@ -137,11 +142,14 @@ def _gpu_cure(frame: pd.DataFrame) -> str:
     return "add it, with the key of each row's GPU in the hardware table"
 
 
-def _check_stages(frame: pd.DataFrame) -> tuple[Violation, ...]:
+def _check_stages(
+    frame: pd.DataFrame, stages: Sequence[str], wanted: Sequence[str]
+) -> tuple[Violation, ...]:
     """Check that latencies are there, are numbers, and are finite and above zero."""
-    stages = stage_columns(frame)
     if not stages:
-        return _everywhere(frame, None, f"no latency column t_<stage>_ms; {_stage_cure(frame)}")
+        names = ", ".join(wanted) or "t_<stage>_ms"
+        message = f"no latency column {names}; {_stage_cure(frame, wanted)}"
+        return violations_everywhere(frame, None, message)
     found: tuple[Violation, ...] = ()
     for column in stages:
         values, wrong = to_numbers(frame[column])
@@ -157,13 +165,14 @@ def _check_stages(frame: pd.DataFrame) -> tuple[Violation, ...]:
     return found + violations_at(frame, bare, None, f"{rule}; measure one, or remove the row")
 
 
-def _stage_cure(frame: pd.DataFrame) -> str:
+def _stage_cure(frame: pd.DataFrame, wanted: Sequence[str]) -> str:
     """Return how to come by a latency column, naming one that is probably meant."""
     for name in map(str, frame.columns):
         meant = re.fullmatch(r"(?:t_|time_)?(\w+?)_?(?:ms|msec|milliseconds)", name.strip(), re.I)
         if meant is not None:
             return f"rename {name!r} to 't_{meant[1]}_ms' if it is one"
-    return "add one for each measured stage, in milliseconds, such as 't_llm_prefill_ms'"
+    example = wanted[0] if wanted else "t_llm_prefill_ms"
+    return f"add one for each measured stage, in milliseconds, such as {example!r}"
 
 
 def _check_repeat(frame: pd.DataFrame) -> tuple[Violation, ...]:
@@ -177,10 +186,10 @@ def _check_repeat(frame: pd.DataFrame) -> tuple[Violation, ...]:
     return violations_at(frame, wrong | uncounted, REPEAT, message)
 
 
-def _check_kinds(frame: pd.DataFrame) -> tuple[Violation, ...]:
-    """Check that every other column holds cells of one kind."""
+def _check_kinds(frame: pd.DataFrame, checked: Sequence[str]) -> tuple[Violation, ...]:
+    """Check that every column without rules of its own holds cells of one kind."""
     found: tuple[Violation, ...] = ()
-    ruled = {GPU, STACK, TASK, REPEAT, *stage_columns(frame)}
+    ruled = {GPU, STACK, TASK, REPEAT, *checked}
     for column in [name for name in frame.columns if name not in ruled]:
         rule = "mixes numbers, text or truth values, here or between files"
         cure = "store one kind in every row of every file"

@@ -9,7 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["TABLE", "Location", "Violation", "locate", "report", "violations_at"]
+__all__ = [
+    "TABLE",
+    "Location",
+    "Violation",
+    "files_of",
+    "locate",
+    "report",
+    "violations_at",
+    "violations_everywhere",
+]
 
 #: Stands for the file of rows that were not read from one.
 TABLE = "(table)"
@@ -102,6 +111,36 @@ def locate(frame: pd.DataFrame) -> Location:
         file_index[known] = nearest[known]
         rows[known] = offset[known] + 1
     return Location(files, file_index, rows)
+
+
+def files_of(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Return the files of a frame in the order they were read; `TABLE` without any."""
+    sources = frame.attrs.get("bayeslat", {}).get("sources", [])
+    return tuple(str(file) for file, _, _ in sources) or (TABLE,)
+
+
+def violations_everywhere(
+    frame: pd.DataFrame, column: str | None, message: str
+) -> tuple[Violation, ...]:
+    """Return a violation about every whole file that has rows in the frame.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The trace.
+    column : str or None
+        The column that the rule is about.
+    message : str
+        The rule and the cure.
+
+    Returns
+    -------
+    tuple of Violation
+        Without rows: dropping some cures nothing.
+    """
+    location = locate(frame)
+    files = [location.files[index] for index in np.unique(location.file_index)]
+    return tuple(Violation(file, (), column, message) for file in files or files_of(frame))
 
 
 def violations_at(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+from pydantic import JsonValue
 
 from bayeslat.atomic import atomic_path
 from bayeslat.errors import InputError
@@ -41,10 +43,17 @@ def write_traces(
         The suffix is unknown, column names are not unique text, or a cell cannot be written;
         nothing is written then.
     """
-    _write(frame, path, provenance or _own_provenance(frame))
+    stated = provenance or _own_provenance(frame)
+    content = None if stated is None else stated.to_json()
+    target = _write(frame, path, None if content is None else {parquet.METADATA_KEY: content})
+    if content is not None and named(target) not in parquet.SUFFIXES:
+        with atomic_path(sidecar_path(target)) as temporary:
+            temporary.write_bytes(content + b"\n")
 
 
-def write_table(frame: pd.DataFrame, path: str | Path) -> None:
+def write_table(
+    frame: pd.DataFrame, path: str | Path, about: Mapping[str, JsonValue] | None = None
+) -> None:
     """Write a table of results: every row in its order, every column, not the index.
 
     Parameters
@@ -53,13 +62,16 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
         The table.
     path : str or Path
         The file, ending in .parquet, .pq, .csv, .jsonl or .ndjson. Missing folders are made.
+    about : mapping of str to JSON value, optional
+        What the table is an answer to. Parquet holds it in its metadata, as JSON under
+        `bayeslat_result`; CSV and JSON Lines have no place for it.
 
     Raises
     ------
     InputError
         As for `write_traces`.
     """
-    _write(frame, path, None)
+    _write(frame, path, {parquet.RESULT_KEY: json.dumps(about).encode()} if about else None)
 
 
 def check_table_path(path: str | Path) -> Path:
@@ -88,22 +100,18 @@ def _own_provenance(frame: pd.DataFrame) -> Provenance | None:
     return found[0] if found and all(each == found[0] for each in found) else None
 
 
-def _write(frame: pd.DataFrame, path: str | Path, provenance: Provenance | None) -> None:
-    """Write rows, and beside or inside them their provenance."""
+def _write(frame: pd.DataFrame, path: str | Path, metadata: Mapping[bytes, bytes] | None) -> Path:
+    """Write rows, with metadata where the format has a place for it; return the path."""
     target = check_table_path(path)
     _check_names(frame.columns.tolist(), target)
-    sidecar = sidecar_path(target)
     with atomic_path(target) as temporary:
         if named(target) in parquet.SUFFIXES:
-            parquet.write(frame, temporary, None if provenance is None else provenance.to_json())
-            provenance = None
+            parquet.write(frame, temporary, metadata)
         else:
             WRITERS[named(target)](frame, temporary)
         # Before the rows are replaced: those of now must never stand beside provenance of others.
-        sidecar.unlink(missing_ok=True)
-    if provenance is not None:
-        with atomic_path(sidecar) as temporary:
-            temporary.write_bytes(provenance.to_json() + b"\n")
+        sidecar_path(target).unlink(missing_ok=True)
+    return target
 
 
 def _check_names(names: Sequence[object], target: Path) -> None:

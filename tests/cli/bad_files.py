@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from tests.cli.cases import (
@@ -81,6 +82,33 @@ TRACES = [
     ),
     fit_frame("NaN in a knob", lambda: changed(context=np.nan), *KNOB_RULE),
     fit_frame("infinite knob", lambda: changed(context=np.inf), *KNOB_RULE),
+    fit_frame("truth values in a knob", lambda: changed(context=True), *KNOB_RULE, "True"),
+    fit_frame("digits in a knob", lambda: changed(context="128"), *KNOB_RULE, "'128'"),
+    fit_frame(
+        "a knob that physics cannot take",
+        lambda: at_row("context", 0).astype({"context": int}).assign(t_decode_ms=-1.0),
+        "row 4, column 'context': feature 'log(context)' of stage prefill must be finite",
+        *LATENCY_RULE,
+    ),
+    fit_frame(
+        "a stage that runs less than never",
+        lambda: at_row("output_tokens", -1).astype({"output_tokens": int}),
+        "row 4, column 'output_tokens'",
+        "times 'output_tokens' of stage decode must be finite and not negative",
+        "correct the knobs",
+    ),
+    fit_frame(
+        "one config under two names of a GPU",
+        lambda: pd.concat([make_frame(), make_frame().head(1).assign(gpu="A100-SXM4-80GB")]),
+        "row 121: the same gpu, stack, task and config_id",
+        "number the repeats",
+    ),
+    fit_frame(
+        "a GPU that lacks a peak",
+        lambda: changed(gpu="t4"),
+        "column 'gpu': GPU 't4' has no bf16_tflops",
+        "[gpus.t4]\nbf16_tflops = 0",
+    ),
     fit_frame(
         "zero latency",
         lambda: at_row("t_decode_ms", 0.0).astype({"t_decode_ms": float}),
@@ -114,7 +142,7 @@ TRACES = [
     fit_frame(
         "no stage",
         lambda: make_frame().drop(columns=["t_prefill_ms", "t_decode_ms"]),
-        "no latency column t_<stage>_ms",
+        "no latency column t_prefill_ms, t_decode_ms",
         "add one for each measured stage",
     ),
     Case(

@@ -11,10 +11,12 @@ from tests.cli.cases import (
 )
 from tests.posteriors import make_configs
 
-POSITIVE = ("budget_ms is", "must be a positive number")
+POSITIVE = ("--budget-ms is", "must be a positive number")
 EMPTY_NAME = ("a name is empty", "write names as in a,b,c")
 NO_CONTEXT = make_configs(3).drop(columns="context")
 HOLE = make_configs(3).assign(context=[1.0, float("nan"), 2.0])
+NEGATIVE = make_configs(3).assign(output_tokens=[1, 2, -500])
+NO_BATCH = make_configs(3).assign(batch_size=[1, -9_000_000, 2], context=[1, 100, 0])
 
 OPTIONS = [
     fit_option("unknown engine", "--engine", "gibbs", told=("--engine", "'gibbs'", "'nuts'")),
@@ -54,6 +56,7 @@ OPTIONS = [
     predict_option(
         "budget in words", "--budget-ms", "fast", told=("--budget-ms", "valid number"), status=2
     ),
+    predict_option("no name of a stack", "--stack", " ", told=("--stack ' '", "leave --stack out")),
     predict_option("unknown meaning", "--of", "mean", told=("--of", "'typical'"), status=2),
     predict_with(
         "unknown GPU to predict",
@@ -71,13 +74,45 @@ OPTIONS = [
     predict_with(
         "configs without a knob",
         lambda w: [w.posterior, w.configs(NO_CONTEXT), "--gpu", "l40s"],
-        "knob 'context' is missing",
+        "configs.parquet, column 'context'",
+        "knob 'context' of spec 'small' is missing",
         "add the column",
     ),
     predict_with(
         "configs with a hole",
         lambda w: [w.posterior, w.configs(HOLE), "--gpu", "l40s"],
-        "knob 'context' is not a finite number at row 2",
+        "configs.parquet row 2, column 'context'",
+        "must be a finite number",
+        "fill it in",
+    ),
+    predict_with(
+        "configs that run a stage less than never",
+        lambda w: [w.posterior, w.configs(NEGATIVE), "--gpu", "l40s"],
+        "configs.parquet row 3, column 'output_tokens'",
+        "times 'output_tokens' of stage decode must be finite and not negative",
+        "correct the knobs",
+        "(found -500)",
+    ),
+    predict_with(
+        "configs that physics cannot take",
+        lambda w: [w.posterior, w.configs(NO_BATCH), "--gpu", "l40s"],
+        "configs.parquet row 2: physics 'compute' of stage prefill must be finite and not neg",
+        "row 3, column 'context': feature 'log(context)' of stage prefill must be finite",
+        "(found batch_size -9e+06, context 100)",
+    ),
+    predict_with(
+        "configs with digits for numbers",
+        lambda w: [w.posterior, w.configs(make_configs(3).astype(str)), "--gpu", "l40s"],
+        "configs.parquet rows 1-3, column 'batch_size'",
+        "configs.parquet rows 1-3, column 'context'",
+        "not text or a truth value",
+    ),
+    predict_with(
+        "a GPU to predict that lacks a peak",
+        lambda w: [w.posterior, w.configs(), "--gpu", "t4"],
+        "GPU 't4' has no bf16_tflops",
+        "[gpus.t4]\nbf16_tflops = 0",
+        "--hardware FILE",
     ),
     predict_with(
         "configs without rows",
@@ -112,6 +147,12 @@ OPTIONS = [
         "bad range",
         *("--gpus", "l40s", "-n", "3", "--knob", "context=9:1"),
         told=("'context=9:1'", "low end must be below the high end"),
+    ),
+    simulate_with(
+        "a range below zero",
+        *("--gpus", "l40s", "-n", "3", "--knob", "context=1:9", "--knob", "batch_size=1:9"),
+        *("--knob", "output_tokens=-9:-1"),
+        told=("rows 1-3, column 'output_tokens'", "times 'output_tokens' of stage decode"),
     ),
     simulate_with("no count", "--gpus", "l40s", "-n", "0", told=("-n", "equal to 1"), status=2),
     simulate_with(

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from bayeslat.posterior import load_posterior
 from tests.cli.conftest import Workshop
-from tests.posteriors import make_frame
+from tests.posteriors import make_configs, make_frame
 
 CUSTOM = """
 [gpus.mine]
@@ -81,6 +82,7 @@ def test_a_gpu_of_a_hardware_file_needs_it_for_the_fit_alone(
     predicted = run("predict", *given, "--json")
     assert predicted.exit_code == 0, predicted.output
     assert json.loads(predicted.stdout)["zero_shot"] == 0
+    assert not load_posterior(out).predict(make_configs(1), "My-GPU").zero_shot.any()
 
 
 def test_a_changed_data_sheet_of_a_fitted_gpu_is_told(

@@ -76,21 +76,37 @@ def test_one_gpu_says_what_it_cannot_know(workshop: Workshop, run: Run) -> None:
     assert "Note: One GPU (l40s): how GPUs differ is the prior's" in result.stdout
 
 
+def test_a_fit_of_simulated_rows_says_so(workshop: Workshop, run: Run) -> None:
+    simulated, plain = workshop.trace(), workshop.folder / "plain.csv"
+    make_frame(gpus=("l40s",)).to_csv(plain, index=False)
+    assert "Note: Simulated rows were fitted: what" in fit(run, workshop, simulated).stdout
+    assert "Note: Simulated rows were fitted" in run("check", workshop.folder / "p.nc").stdout
+    mixed = fit(run, workshop, simulated, plain)
+    assert "Simulated rows were fitted (of the kinds simulated, unknown): what" in mixed.stdout
+    record = json.loads(run("check", workshop.folder / "p.nc", "--json").stdout)
+    assert record["sources"] == ["simulated", "unknown"]
+    chosen = json.loads(fit(run, workshop, simulated, plain, "--gpus", "l40s", "--json").stdout)
+    assert chosen["sources"] == ["unknown"]
+    assert not any("Simulated" in caveat for caveat in chosen["caveats"])
+
+
 def test_invalid_rows_are_set_aside(workshop: Workshop, run: Run) -> None:
     frame = make_frame()
     frame.loc[[3, 50], "t_decode_ms"] = [-1.0, 0.0]
+    frame.loc[[50, 60], "context"] = 0  # which no stage can take
     path = workshop.trace(frame)
     assert fit(run, workshop, path).exit_code == 1
     result = fit(run, workshop, path, "--drop-invalid", "--json")
     assert result.exit_code == 0, result.stderr
     record = json.loads(result.stdout)
-    assert record["rows"] == 118
-    assert record["dropped"] == {"rows": 2, "file": str(workshop.folder / "p.dropped.parquet")}
-    assert "2 of 120 rows break a rule" in result.stderr
+    assert record["rows"] == 117
+    assert record["dropped"] == {"rows": 3, "file": str(workshop.folder / "p.dropped.parquet")}
+    assert "3 of 120 rows break a rule" in result.stderr
+    assert "rows 51, 61, column 'context': feature 'log(context)' of stage" in result.stderr
     assert "rows 4, 51, column 't_decode_ms': a latency must be finite" in result.stderr
     dropped = pd.read_parquet(workshop.folder / "p.dropped.parquet")
     pd.testing.assert_frame_equal(
-        dropped.reset_index(drop=True), frame.loc[[3, 50]].reset_index(drop=True)
+        dropped.reset_index(drop=True), frame.loc[[3, 50, 60]].reset_index(drop=True)
     )
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import Result
 
 from bayeslat.inference.posterior_file import write_posterior
 from bayeslat.posterior import load_posterior
+from bayeslat.traces import read_configs
 from tests.cli.conftest import Workshop
 from tests.posteriors import make_configs, make_data
 
@@ -57,6 +59,32 @@ def test_a_budget_adds_p_exceed(workshop: Workshop, run: Run) -> None:
     np.testing.assert_array_equal(found["p_exceed"], expected)
 
 
+def test_an_earlier_p_exceed_does_not_stay(workshop: Workshop, run: Run) -> None:
+    path, budget = workshop.configs(), ("--budget-ms", 300)
+    columns = []
+    for words in ((), budget, budget, ()):
+        given = (workshop.posterior, path, "--gpu", "l40s", "-o", path, *words)
+        assert run("predict", *given).exit_code == 0
+        columns.append(list(pd.read_parquet(path).columns))
+    assert columns[1] == columns[2] == [*columns[0], "p_exceed"]
+    assert columns[3] == columns[0]
+
+
+def test_parquet_says_what_the_predictions_are_for(workshop: Workshop, run: Run) -> None:
+    words = ("--budget-ms", 300, "--of", "typical", "--stack", "v9", "--seed", 3)
+    result = predict(run, workshop, *words, gpu="NVIDIA H100 80GB HBM3")
+    about = pq.read_schema(workshop.folder / "out.parquet").metadata[b"bayeslat_result"]
+    assert json.loads(about) == {
+        "gpu": "h100_sxm",
+        "stack": "v9",
+        "of": "typical",
+        "budget_ms": 300.0,
+        "seed": 3,
+    }
+    assert result.stdout.startswith("6 configs on h100_sxm with v9, the run-to-run median\n")
+    read_configs(workshop.folder / "out.parquet")  # it is a table of configs again
+
+
 def test_an_alias_is_the_gpu(workshop: Workshop, run: Run) -> None:
     predict(run, workshop, gpu="NVIDIA H100 80GB HBM3")
     alias = pd.read_parquet(workshop.folder / "out.parquet")
@@ -67,7 +95,7 @@ def test_an_alias_is_the_gpu(workshop: Workshop, run: Run) -> None:
 
 def test_zero_shot_is_told(workshop: Workshop, run: Run) -> None:
     result = predict(run, workshop, gpu="l40s")
-    assert "Zero-shot" in result.stdout
+    assert "Zero-shot: l40s was not measured: from its data sheet" in result.stdout
     assert pd.read_parquet(workshop.folder / "out.parquet")["zero_shot"].all()
 
 
@@ -159,7 +187,10 @@ def test_stacks_of_the_rows(workshop: Workshop, run: Run) -> None:
     out = workshop.folder / "out.parquet"
     given = (workshop.folder / "stacks.nc", workshop.configs(mixed), "--gpu", "h100_sxm")
     result = run("predict", *given, "-o", out)
-    assert "Zero-shot: 1 of 4 configs" in result.stdout
+    assert (
+        "Zero-shot: 1 of 4 configs: stack 'v3' was not measured on h100_sxm (measured with v1, v2)"
+        in result.stdout
+    )
     found = pd.read_parquet(out)
     given = (workshop.folder / "stacks.nc", workshop.configs(configs), "--gpu", "h100_sxm")
     assert run("predict", *given, "--stack", "v2", "-o", out).exit_code == 0

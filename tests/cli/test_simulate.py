@@ -53,7 +53,7 @@ def test_from_ranges_to_a_trace_that_can_be_fitted(workshop: Workshop, run: Run)
 def test_the_true_parameters_make_the_same_trace_again(workshop: Workshop, run: Run) -> None:
     configs = workshop.configs(make_configs(8))
     simulate(run, workshop, "--gpus", "l40s", "--configs", configs, "--seed", 5)
-    beside = workshop.folder / "sim.parameters.json"
+    beside = workshop.folder / "sim.parquet.parameters.json"
     again = simulate(
         run,
         workshop,
@@ -88,11 +88,35 @@ def test_other_formats_and_stacks(workshop: Workshop, run: Run, out: str) -> Non
     assert record["median_ms"]["prefill"]["l40s"] == pytest.approx(median)
 
 
+def test_each_trace_has_parameters_of_its_own(workshop: Workshop, run: Run) -> None:
+    for seed, out in enumerate(("sim.csv", "sim.parquet")):
+        words = ("--gpus", "l40s", "-n", 5, *KNOBS, "--seed", seed, "--json")
+        record = json.loads(simulate(run, workshop, *words, out=out).stdout)
+        assert record["parameters"] == str(workshop.folder / f"{out}.parameters.json")
+    first, second = (
+        (workshop.folder / f"{out}.parameters.json").read_text()
+        for out in ("sim.csv", "sim.parquet")
+    )
+    assert first != second
+
+
+def test_parameters_without_a_group_are_told_once_a_group(workshop: Workshop, run: Run) -> None:
+    simulate(run, workshop, "--gpus", "l40s", "-n", 5, *KNOBS)
+    beside = workshop.folder / "sim.parquet.parameters.json"
+    words = ("--gpus", "l40s,a100", "--stacks", "v1", "-n", 5, *KNOBS, "--parameters", beside)
+    result = simulate(run, workshop, *words, out="other.parquet")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: simulation parameters: no parameters of group l40s@v1; "
+        "no parameters of group a100_sxm@v1; they are of l40s\n"
+    )
+
+
 def test_a_simulation_that_fails_leaves_the_earlier_one(workshop: Workshop, run: Run) -> None:
     simulate(run, workshop, "--gpus", "l40s", "-n", 3, *KNOBS)
     before = {path: path.read_bytes() for path in workshop.folder.rglob("*.parquet")}
-    beside = (workshop.folder / "sim.parameters.json").read_bytes()
+    beside = (workshop.folder / "sim.parquet.parameters.json").read_bytes()
     result = simulate(run, workshop, "--gpus", "l40s,h1000", "-n", 3, *KNOBS)
     assert result.exit_code == 1
     assert {path: path.read_bytes() for path in workshop.folder.rglob("*.parquet")} == before
-    assert (workshop.folder / "sim.parameters.json").read_bytes() == beside
+    assert (workshop.folder / "sim.parquet.parameters.json").read_bytes() == beside

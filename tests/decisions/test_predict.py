@@ -6,7 +6,7 @@ import pytest
 
 from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import Prediction
-from bayeslat.errors import InputError
+from bayeslat.errors import HardwareError, InputError, TraceError
 from bayeslat.features.hardware import load_hardware
 from tests.posteriors import make_configs, make_data, make_frame
 
@@ -161,16 +161,46 @@ def test_tasks_change_predictions() -> None:
 
 def test_every_fault_of_the_configs_is_told_at_once() -> None:
     configs = make_configs(4).assign(context=[1.0, np.nan, 3.0, np.inf]).drop(columns="batch_size")
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(TraceError) as caught:
         ask(configs)
-    message = str(caught.value)
-    assert "knob 'batch_size' is missing" in message
-    assert "knob 'context' is not a finite number at row 2 and 1 more" in message
+    found = {violation.column: violation for violation in caught.value.violations}
+    assert set(found) == {"batch_size", "context"}
+    assert "is missing; add the column" in found["batch_size"].message
+    assert found["context"].rows == (2, 4)
+
+
+def test_configs_that_no_stage_can_take_are_told_by_row() -> None:
+    configs = make_configs(4).assign(context=[100, 0, 200, 300], output_tokens=[1, 2, -3, 4])
+    with pytest.raises(TraceError) as caught:
+        ask(configs)
+    found = {violation.column: violation for violation in caught.value.violations}
+    assert {name: each.rows for name, each in found.items()} == {
+        "context": (2,),
+        "output_tokens": (3,),
+    }
+    assert "times 'output_tokens' of stage decode" in found["output_tokens"].message
+
+
+@pytest.mark.parametrize("cells", [["1", "2"], [True, False], [1, "2"]])
+def test_knobs_are_numbers(cells: list[object]) -> None:
+    configs = make_configs(2).assign(batch_size=pd.Series(cells, dtype=object))
+    with pytest.raises(TraceError, match="knob 'batch_size' must be a finite number"):
+        ask(configs)
+
+
+def test_a_gpu_that_lacks_a_peak_is_told_with_the_lines_to_add() -> None:
+    with pytest.raises(HardwareError, match=r"GPU 't4' has no bf16_tflops(.|\n)*\[gpus\.t4\]"):
+        ask(make_configs(2), "t4")
 
 
 def test_no_config_is_an_error() -> None:
-    with pytest.raises(InputError, match="there is no row"):
+    with pytest.raises(InputError, match="the table has no rows"):
         ask(make_configs(4).head(0))
+
+
+def test_a_stack_has_a_name() -> None:
+    with pytest.raises(InputError, match="stack is ''; name one of the traces"):
+        ask(make_configs(1), stack="")
 
 
 def test_of_has_two_values() -> None:

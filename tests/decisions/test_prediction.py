@@ -94,10 +94,13 @@ def test_an_unknown_stage_names_the_known_ones(prediction: Prediction, ask: str)
 
 
 def test_the_frame_keeps_the_configs_and_replaces_old_predictions(prediction: Prediction) -> None:
-    old = prediction.configs.assign(note=["a", "b"], total_q50_ms=0.0, extrapolates=True)
+    old = prediction.configs.assign(
+        note=["a", "b"], total_q50_ms=0.0, extrapolates=True, p_exceed=1
+    )
     frame = Prediction(old, prediction.stages, prediction.zero_shot).frame
     assert frame["note"].tolist() == ["a", "b"]
     assert not frame["extrapolates"].any()
+    assert "p_exceed" not in frame  # of a budget that nobody knows any more
     np.testing.assert_allclose(frame["total_q50_ms"], prediction.frame["total_q50_ms"])
     assert frame.columns.is_unique
 

@@ -12,6 +12,7 @@ from bayeslat.evaluation.checks import check_posterior
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.metrics import crps, pit
 from bayeslat.features.hardware import load_hardware
+from bayeslat.inference.fit import fit_posterior
 from tests.posteriors import make_data, make_frame, small_spec
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -49,12 +50,41 @@ def test_a_changed_gpu_is_found_and_named() -> None:
     assert not any(text.startswith("a100_sxm") for text in findings)
 
 
+def test_rows_beyond_the_range_are_judged_apart() -> None:
+    frame = make_frame().query("gpu == 'h100_sxm'").copy()
+    inside = frame.copy()
+    far = frame["context"] > frame["context"].median()
+    frame.loc[far, "context"] *= 100  # without getting slower, as nobody would expect
+    found = check_posterior(make_data(), frame).findings
+    assert any(
+        text.startswith("h100_sxm, prefill, beyond the range of the fit: ") for text in found
+    )
+    assert not any(text.startswith("h100_sxm, prefill: ") for text in found)
+    inside["t_prefill_ms"] *= np.where(far, 1.0, 3.0)
+    found = check_posterior(make_data(), inside).findings
+    assert any(text.startswith("h100_sxm, prefill: ") for text in found)
+    assert not any("beyond" in text for text in found)
+
+
 def test_stages_and_gpus_that_were_not_measured_are_left_out() -> None:
     frame = make_frame(gpus=("a100_sxm", "l40s")).drop(columns="t_prefill_ms")
     scores = check_posterior(make_data(), frame).frame
     assert scores is not None
     assert set(scores["stage"]) == {"decode"}  # and no total, since prefill is missing
     assert scores.set_index("gpu")["zero_shot"].to_dict() == {"a100_sxm": False, "l40s": True}
+
+
+def test_a_stage_that_was_not_fitted_on_a_gpu_is_zero_shot_there() -> None:
+    frame = make_frame()
+    held = frame["t_decode_ms"].where(frame["gpu"] != "a100_sxm")
+    data = fit_posterior(small_spec(), frame.assign(t_decode_ms=held), engine="laplace")
+    scores = check_posterior(data, frame).frame
+    assert scores is not None
+    zero_shot = scores[scores["zero_shot"]]
+    assert list(zip(zero_shot["gpu"], zero_shot["stage"], strict=True)) == [
+        ("a100_sxm", "decode"),
+        ("a100_sxm", "total"),
+    ]
 
 
 def test_a_bad_trace_is_refused() -> None:

@@ -128,15 +128,20 @@ OFF = Departure(BIAS, -0.5, -0.012, 0.0149)
 @pytest.mark.parametrize(
     ("departures", "marks", "message"),
     [
-        ((LOW,), (False, 0.0), "90 % intervals cover 25.0% (70.0% to 100.0% expected); fit these"),
-        ((HIGH,), (True, 0.0), "cover 90.0% (20.0% to 80.0% expected); they are wider than"),
-        ((OFF,), (True, 0.5), "point -50.0% (-1.2% to +1.5% expected); this GPU is unlike"),
-        ((OFF,), (False, 0.5), "many rows leave the range of the fit"),
-        ((HIGH, OFF), (False, 0.0), "fit these rows too"),  # wide as they are, they are off
+        (
+            (LOW,),
+            (False, False),
+            "intervals cover 25.0% (70.0% to 100.0% expected); fit these",
+        ),
+        ((HIGH,), (True, False), "cover 90.0% (20.0% to 80.0% expected); they are wider than"),
+        ((HIGH,), (False, True), "wider than they need be: fitted rows out there narrow them"),
+        ((OFF,), (True, True), "point -50.0% (-1.2% to +1.5% expected); this GPU is unlike"),
+        ((OFF,), (False, True), "these rows leave the range of the fit"),
+        ((HIGH, OFF), (False, False), "fit these rows too"),  # wide as they are, they are off
     ],
 )
 def test_findings_have_numbers_and_a_cure(
-    departures: tuple[Departure, ...], marks: tuple[bool, float], message: str
+    departures: tuple[Departure, ...], marks: tuple[bool, bool], message: str
 ) -> None:
-    text = describe(departures, zero_shot=marks[0], extrapolates=marks[1])
+    text = describe(departures, zero_shot=marks[0], beyond=marks[1])
     assert message in text

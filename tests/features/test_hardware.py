@@ -245,6 +245,34 @@ def test_an_unknown_field_lists_the_known_ones() -> None:
     assert all(name in str(caught.value) for name in FIELDS)
 
 
+# --- with the GPUs of a fit
+
+
+def own_gpu(**values: object) -> Gpu:
+    entry = {"key": "x9000", "name": "X 9000", "aliases": ("NVIDIA X9000",), **values}
+    return TABLE.resolve("l40s").model_copy(update=entry)
+
+
+def test_a_gpu_of_a_fit_is_found_by_any_of_its_names() -> None:
+    table = TABLE.extended({"x9000": own_gpu()})
+    assert {table.resolve(name).key for name in ("x9000", "X-9000", "nvidia x9000")} == {"x9000"}
+    assert set(table.gpus) == {"x9000", *TABLE.gpus}
+    assert TABLE.find("x9000") is None
+
+
+def test_the_values_of_a_fit_come_first_and_aliases_add_up() -> None:
+    fitted = TABLE.resolve("h100_sxm").model_copy(update={"l2_MB": 1.0, "aliases": ("Mine",)})
+    table = TABLE.extended({"h100_sxm": fitted})
+    assert table.resolve("mine").l2_MB == table.resolve("NVIDIA H100 80GB HBM3").l2_MB == 1.0
+
+
+def test_a_name_that_a_fit_and_the_table_claim_is_that_of_the_fit() -> None:
+    table = TABLE.extended({"x9000": own_gpu(aliases=("NVIDIA H100 80GB HBM3", "A100-SXM"))})
+    assert table.resolve("NVIDIA H100 80GB HBM3").key == "x9000"
+    assert table.resolve("h100_sxm").key == "h100_sxm"
+    assert table.resolve("a100 sxm").key == "x9000"
+
+
 # --- the table as a value
 
 

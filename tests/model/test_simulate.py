@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayeslat.errors import HardwareError, InputError
+from bayeslat.errors import HardwareError, InputError, TraceError
 from bayeslat.features.hardware import load_hardware
 from bayeslat.model.simulate import draw_parameters, simulate
 from bayeslat.model.simulation_parameters import SimulationParameters
@@ -208,8 +208,13 @@ def test_text_that_is_no_parameters(text: str, messages: list[str]) -> None:
 def test_bad_arguments(configs: pd.DataFrame) -> None:
     with pytest.raises(InputError, match="repeats is 0"):
         simulate(small_spec(), configs, GPUS, repeats=0)
-    with pytest.raises(InputError, match=r"knob 'context' is missing.*there is no GPU"):
-        simulate(small_spec(), configs.drop(columns="context"), [])
+    with pytest.raises(InputError, match="there is no GPU"):
+        simulate(small_spec(), configs, [])
+    with pytest.raises(TraceError, match=r"knob 'context' of spec 'small' is missing"):
+        simulate(small_spec(), configs.drop(columns="context"), GPUS)
+    negative = configs.assign(output_tokens=[5, -1, *[5] * (len(configs) - 2)])
+    with pytest.raises(TraceError, match=r"row 2, column 'output_tokens': times 'output_tokens'"):
+        simulate(small_spec(), negative, GPUS)
     with pytest.raises(InputError, match="seed is -1"):
         simulate(small_spec(), configs, GPUS, seed=-1)
     with pytest.raises(InputError, match=r"gpus is the text 'l40s'.*stacks is the text 'v1'"):

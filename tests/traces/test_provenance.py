@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from bayeslat.traces import Provenance, provenances, read_traces, write_traces
+from bayeslat.traces import Provenance, provenances, read_traces, row_sources, write_traces
 from bayeslat.traces.provenance import parse_provenance, sidecar_path
 
 FULL = Provenance(
@@ -89,3 +90,19 @@ def test_provenance_of_an_earlier_trace_does_not_stay(trace: pd.DataFrame, tmp_p
     write_traces(trace, tmp_path / "a.csv")
     assert provenances(read_traces(tmp_path)) == (None,)
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_kinds_are_those_of_the_files_that_hold_rows(trace: pd.DataFrame, tmp_path: Path) -> None:
+    kinds: dict[str, Literal["measured", "simulated"] | None] = {
+        "a.parquet": "measured",
+        "b.csv": "simulated",
+        "c.csv": None,
+    }
+    for name, kind in kinds.items():
+        write_traces(trace, tmp_path / name, Provenance(source=kind) if kind else None)
+    frame = read_traces(tmp_path, check=False)
+    assert row_sources(frame) == ("measured", "simulated", "unknown")
+    assert row_sources(frame.iloc[6:12]) == ("simulated",)
+    assert row_sources(frame.iloc[[13, 0]]) == ("measured", "unknown")
+    assert row_sources(frame.set_axis(["?"] * 18)) == ("measured", "simulated", "unknown")
+    assert row_sources(trace) == ("unknown",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -11,10 +12,11 @@ import pyarrow.parquet as pq
 
 from bayeslat.traces.formats.content import FileContent, check_unique, refuse, to_arrow
 
-__all__ = ["METADATA_KEY", "SUFFIXES", "read", "write"]
+__all__ = ["METADATA_KEY", "RESULT_KEY", "SUFFIXES", "read", "write"]
 
 SUFFIXES = (".parquet", ".pq")
-METADATA_KEY = b"bayeslat"
+METADATA_KEY = b"bayeslat"  # of a trace: its provenance
+RESULT_KEY = b"bayeslat_result"  # of a result: what it is an answer to
 
 # pandas stores an index without a name under this one.
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
@@ -46,11 +48,10 @@ def read(path: Path) -> FileContent:
     return FileContent(columns, table.num_rows, (table.schema.metadata or {}).get(METADATA_KEY))
 
 
-def write(frame: pd.DataFrame, path: Path, metadata: bytes | None = None) -> None:
-    """Write a frame, without its index, and its provenance as JSON."""
+def write(frame: pd.DataFrame, path: Path, metadata: Mapping[bytes, bytes] | None = None) -> None:
+    """Write a frame, without its index, and entries of JSON by key."""
     table = to_arrow(frame)
-    entries = {} if metadata is None else {METADATA_KEY: metadata}
-    pq.write_table(table.replace_schema_metadata(entries), path, write_page_checksum=True)
+    pq.write_table(table.replace_schema_metadata(metadata or {}), path, write_page_checksum=True)
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,0 +1,87 @@
+"""What was measured of a GPU and stack, and what a prediction rests on where nothing was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bayeslat.inference.posterior import PosteriorData
+
+__all__ = ["Evidence", "find_evidence"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The rows of a GPU (and stack) that a posterior was fitted to.
+
+    Attributes
+    ----------
+    gpu : str
+        Its key.
+    stack : str or None
+        None where none is named.
+    known_stacks : tuple of str
+        Those that the GPU was measured with; an empty name where traces name none. Without any,
+        the GPU was not measured.
+    unmeasured : tuple of str
+        The stages without a row of this GPU and stack.
+    """
+
+    gpu: str
+    stack: str | None
+    known_stacks: tuple[str, ...]
+    unmeasured: tuple[str, ...]
+
+    @property
+    def zero_shot(self) -> bool:
+        """Whether any stage has no row of this GPU and stack."""
+        return bool(self.unmeasured)
+
+    def __str__(self) -> str:
+        """Say what the prediction rests on; empty where every stage was measured."""
+        if not self.unmeasured:
+            return ""
+        if not self.known_stacks:
+            return (
+                f"{self.gpu} was not measured: from its data sheet and the fitted GPUs alone; a "
+                "few measurements narrow it a lot"
+            )
+        named = ", ".join(stack for stack in self.known_stacks if stack)
+        known = f"measured with {named}" if named else "measured without a named stack"
+        if self.stack is None and len(self.known_stacks) > 1:
+            return f"{self.gpu} was {known}, and no stack is named: as a new stack; name one"
+        if self.stack is not None and self.stack not in self.known_stacks:
+            return (
+                f"stack {self.stack!r} was not measured on {self.gpu} ({known}): as a new stack "
+                "of this GPU; a few measurements narrow it a lot"
+            )
+        where = f"{self.gpu} with {self.stack}" if self.stack else self.gpu
+        return (
+            f"nothing was measured of {', '.join(self.unmeasured)} on {where}: from the data "
+            "sheet and the other groups; a few measurements narrow it a lot"
+        )
+
+
+def find_evidence(data: PosteriorData, gpu: str, stack: str | None) -> Evidence:
+    """Look up what was measured.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    gpu : str
+        Key.
+    stack : str or None
+        None: the stack that the GPU was measured with, if there is one only.
+
+    Returns
+    -------
+    Evidence
+    """
+    known = tuple(name for owner, name in data.groups if owner == gpu)
+    meant = known[0] if stack is None and len(known) == 1 else stack
+    unmeasured = tuple(data.stages)
+    if meant is not None and meant in known:
+        group = data.groups.index((gpu, meant))
+        unmeasured = tuple(
+            stage for stage, part in data.stages.items() if not part.problem.statistics.rows[group]
+        )
+    return Evidence(gpu, meant, known, unmeasured)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from bayeslat.decisions.evidence import find_evidence
+from bayeslat.decisions.predict import predict
+from bayeslat.inference.fit import fit_posterior
+from bayeslat.inference.posterior import PosteriorData
+from tests.posteriors import make_configs, make_data, make_frame, small_spec
+
+pytestmark = pytest.mark.xdist_group("small posterior")
+
+STAGES = ("prefill", "decode")
+
+
+@lru_cache(maxsize=1)
+def partly_measured() -> PosteriorData:
+    """Fit a trace in which nobody measured how the A100 decodes."""
+    frame = make_frame()
+    held = frame["t_decode_ms"].where(frame["gpu"] != "a100_sxm")
+    return fit_posterior(small_spec(), frame.assign(t_decode_ms=held), engine="laplace")
+
+
+@pytest.mark.parametrize(
+    ("stacks", "gpu", "stack", "unmeasured", "told"),
+    [
+        ((), "h100_sxm", None, (), ""),
+        ((), "l40s", None, STAGES, "l40s was not measured: from its data sheet"),
+        ((), "l40s", "v1", STAGES, "l40s was not measured: from its data sheet"),
+        ((), "h100_sxm", "v1", STAGES, "stack 'v1' was not measured on h100_sxm (measured without"),
+        (("v1", "v2"), "h100_sxm", "v1", (), ""),
+        (("v1", "v2"), "h100_sxm", None, STAGES, "measured with v1, v2, and no stack is named"),
+        (("v1", "v2"), "h100_sxm", "v3", STAGES, "stack 'v3' was not measured on h100_sxm"),
+        (("v1",), "h100_sxm", None, (), ""),
+    ],
+)
+def test_what_was_measured(
+    stacks: tuple[str, ...], gpu: str, stack: str | None, unmeasured: tuple[str, ...], told: str
+) -> None:
+    found = find_evidence(make_data(stacks=stacks), gpu, stack)
+    assert found.unmeasured == unmeasured
+    assert found.zero_shot == bool(unmeasured)
+    assert told in str(found)
+    assert bool(str(found)) == found.zero_shot
+
+
+def test_a_stage_without_rows_makes_a_prediction_zero_shot() -> None:
+    data = partly_measured()
+    found = find_evidence(data, "a100_sxm", None)
+    assert found.unmeasured == ("decode",)
+    assert str(found).startswith("nothing was measured of decode on a100_sxm: from the data sheet")
+    assert replace(found, stack="v1").zero_shot
+    configs = make_configs(3)
+    for gpu, zero_shot in (("a100_sxm", True), ("h100_sxm", False)):
+        prediction = predict(data, configs, data.hardware[gpu])
+        assert prediction.frame["zero_shot"].tolist() == [zero_shot] * 3
+        assert prediction.evidence == (find_evidence(data, gpu, None),)
+
+
+def test_each_stack_of_the_configs_is_told() -> None:
+    data = make_data(stacks=("v1", "v2"))
+    configs = make_configs(4).assign(stack=["v3", "v1", "v3", "v2"])
+    prediction = predict(data, configs, data.hardware["h100_sxm"])
+    assert [each.stack for each in prediction.evidence] == ["v3", "v1", "v2"]
+    np.testing.assert_array_equal(prediction.zero_shot, [True, False, True, False])
