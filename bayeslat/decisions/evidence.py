@@ -81,7 +81,5 @@ def find_evidence(data: PosteriorData, gpu: str, stack: str | None) -> Evidence:
     unmeasured = tuple(data.stages)
     if meant is not None and meant in known:
         group = data.groups.index((gpu, meant))
-        unmeasured = tuple(
-            stage for stage, part in data.stages.items() if not part.problem.statistics.rows[group]
-        )
+        unmeasured = tuple(stage for stage, part in data.stages.items() if not part.measured[group])
     return Evidence(gpu, meant, known, unmeasured)
