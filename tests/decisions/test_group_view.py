@@ -11,6 +11,7 @@ from scipy.special import ndtri, stdtrit
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.predict import predict
 from bayeslat.decisions.thin_draws import thin_draws
+from bayeslat.features.design import stage_inputs
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.posterior import PosteriorData
 from tests.posteriors import make_configs, make_data
@@ -92,7 +93,7 @@ def spread_over_seeds() -> float:
     """Coefficient of variation over seeds of a stranger's mean latency, in the worst config."""
     data, gpu, configs = make_data(), load_hardware().resolve("l40s"), make_configs(8)
     means = np.array(
-        [predict(data, configs, gpu, seed=seed).frame["decode_mean_ms"] for seed in range(10)]
+        [predict(data, configs, gpu, seed=seed).frame["decode_mean_ms"] for seed in range(30)]
     )
     return float((means.std(axis=0) / means.mean(axis=0)).max())
 
@@ -100,10 +101,10 @@ def spread_over_seeds() -> float:
 def test_the_mean_of_a_stranger_hardly_depends_on_the_seed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert spread_over_seeds() < 0.08
+    assert spread_over_seeds() < 0.1  # its own Monte Carlo error is an eighth of it
     # The broken twin: exp of a Student-t, whose mean does not exist.
     monkeypatch.setattr("bayeslat.decisions.group_view._MOST_DEPARTURE", np.inf)
-    assert spread_over_seeds() > 0.12
+    assert spread_over_seeds() > 0.2
 
 
 def test_what_is_drawn_for_the_kept_draws_is_stratified() -> None:
@@ -111,7 +112,10 @@ def test_what_is_drawn_for_the_kept_draws_is_stratified() -> None:
     data = many_draws(make_data(stacks=("v1", "v2")))
     few = thin_draws(data, 512).stages[STAGE]
     gpu = load_hardware().resolve("a100_sxm")
-    drawn = predict(data, make_configs(1), gpu, stack="v9").stages[STAGE].noise_sd[0]
+    configs = make_configs(1)
+    drawn = predict(data, configs, gpu, stack="v9").stages[STAGE].noise_sd[0]
+    inputs = stage_inputs(data.spec, STAGE, configs, gpu)
+    drawn = drawn / few.noise_shape.spread(few.basis, inputs.raw)
     ratio = (np.log(drawn / few.noise_sd()) - 0.2) / 0.35
     np.testing.assert_allclose(np.sort(ratio), ndtri((np.arange(512) + 0.5) / 512), atol=1e-9)
 
