@@ -75,7 +75,7 @@ def test_weights_are_those_of_the_part_that_repeats_share() -> None:
     np.testing.assert_allclose(copies.weights[0], 0.1, rtol=1e-6)
     once = choose((design, response, raw, labels))
     assert copies.dof == once.dof
-    # The optimiser stops within a twentieth of a standard error.
+    # Residuals are corrected for the leverage of a row, of which a copy has a tenth.
     np.testing.assert_allclose(copies.shape.slopes, once.shape.slopes, atol=5e-3)
 
 
