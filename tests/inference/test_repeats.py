@@ -1,0 +1,143 @@
+"""What repeats count for, against the covariance of rows written out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from bayeslat.inference.pilot import fit_pilot
+from bayeslat.inference.repeats import number_configs, repeat_counts, row_weights, shared_variance
+from tests.regressions import Array
+
+MAX_ERRORS = 4.0
+UNEVEN = np.repeat(np.arange(6), [1, 2, 3, 1, 8, 5])
+
+
+def covariance(labels: NDArray[np.int64], shared: float) -> Array:
+    """Covariance of rows of unit variance, of which repeats share a part. Shape (row, row)."""
+    same = (labels[:, None] == labels).astype(float)
+    return shared * same + (1 - shared) * np.eye(len(labels))
+
+
+def draw_repeats(
+    seed: int, counts: NDArray[np.int64], shared: float
+) -> tuple[Array, NDArray[np.int64]]:
+    """Draw errors of unit variance, of which repeats share a part, and their labels."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    own = np.sqrt(1 - shared) * rng.standard_normal(len(labels))
+    return np.sqrt(shared) * rng.standard_normal(len(counts))[labels] + own, labels
+
+
+def estimate(errors: Array, labels: NDArray[np.int64], dof: float = np.inf) -> float:
+    """Estimate the shared part round a constant."""
+    design, once = np.ones((len(errors), 1)), row_weights(labels, 1.0)
+    return shared_variance(
+        fit_pilot(design, 0.3 + 0.05 * errors, once, np.array([1e6]), dof), labels
+    )
+
+
+def shared_error(counts: NDArray[np.int64], shared: float) -> float:
+    """Standard error of an ICC of normal rows, at least: Donner 1986, eq. 3.2, with mean counts."""
+    size, configs = counts.mean(), len(counts)
+    spread = (1 - shared) ** 2 * (1 + (size - 1) * shared) ** 2
+    return float(np.sqrt(2 * spread / (size * (size - 1) * configs)))
+
+
+def test_repeats_have_equal_numbers_and_others_have_not() -> None:
+    configs = pd.DataFrame(
+        {
+            "batch_size": [1, 2, 1, 1, 2, 1],
+            "context": [128.0, 128.0, 128.0, 256.0, 128.0, 128.0],
+            "task": ["qa", "qa", "qa", "qa", "qa", "chat"],
+        }
+    )
+    labels = number_configs(configs)
+    expected = configs.groupby(list(configs.columns), sort=False).ngroup().to_numpy()
+    np.testing.assert_array_equal(
+        labels[:, None] == labels, expected[:, None] == expected, strict=True
+    )
+    assert sorted(set(labels)) == [0, 1, 2, 3]
+    np.testing.assert_array_equal(repeat_counts(labels), [2, 2, 2, 1, 2, 1])
+
+
+def test_numbers_do_not_depend_on_the_index_or_the_other_rows() -> None:
+    configs = pd.DataFrame({"batch_size": [4, 1, 4], "context": [8, 8, 8]}, index=[7, 7, 3])
+    labels = number_configs(configs)
+    assert labels[0] == labels[2] != labels[1]
+    reverse = number_configs(configs.iloc[::-1])
+    np.testing.assert_array_equal(reverse[::-1], labels)
+
+
+def test_no_rows_have_no_numbers() -> None:
+    none = number_configs(pd.DataFrame({"batch_size": np.empty(0)}))
+    assert none.shape == repeat_counts(none).shape == row_weights(none, 0.5).shape == (0,)
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.3, 1.0])
+def test_the_variance_of_a_weighted_mean_is_one_over_its_rows(shared: float) -> None:
+    """Kish 1965, section 5.4: and no other weights have a smaller one (Gauss and Markov)."""
+    weights = row_weights(UNEVEN, shared)
+    rows = covariance(UNEVEN, shared)
+    variance = weights @ rows @ weights / weights.sum() ** 2
+    assert variance == pytest.approx(1 / weights.sum(), rel=1e-12)
+    inverse = np.linalg.pinv(rows)
+    assert weights.sum() == pytest.approx(inverse.sum(), rel=1e-9)
+
+
+def test_rows_that_count_for_one_each_are_too_sure() -> None:
+    """The broken twin of the test above."""
+    even = row_weights(UNEVEN, 0.0)
+    variance = even @ covariance(UNEVEN, 0.3) @ even / even.sum() ** 2
+    assert variance > 1.5 / even.sum()
+
+
+def test_weights_are_one_or_one_a_configuration_at_the_ends() -> None:
+    np.testing.assert_array_equal(row_weights(UNEVEN, 0.0), np.ones(len(UNEVEN)))
+    np.testing.assert_allclose(np.bincount(UNEVEN, row_weights(UNEVEN, 1.0)), 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dof", [4.0, np.inf])
+@pytest.mark.parametrize("shared", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("uneven", [False, True])
+def test_the_shared_part_is_recovered(shared: float, uneven: bool, dof: float) -> None:
+    rng = np.random.default_rng(12)
+    counts = rng.integers(1, 8, 300) if uneven else np.full(300, 4)
+    errors, labels = draw_repeats(13, counts, shared)
+    found = estimate(errors, labels, dof)
+    assert abs(found - shared) < MAX_ERRORS * shared_error(counts, shared)
+    # The broken twin: repeats that lost their labels share nothing.
+    lost = estimate(errors, rng.permutation(labels), dof)
+    assert shared == 0 or abs(lost - shared) > MAX_ERRORS * shared_error(counts, shared)
+
+
+def test_one_wild_repeat_does_not_decide() -> None:
+    counts = np.full(300, 4)
+    errors, labels = draw_repeats(14, counts, 0.5)
+    errors[0] += 100.0
+    assert abs(estimate(errors, labels, 4.0) - 0.5) < MAX_ERRORS * shared_error(counts, 0.5)
+
+
+def test_exact_copies_share_everything() -> None:
+    errors, labels = draw_repeats(15, np.full(20, 3), 1.0)
+    assert estimate(errors, labels) == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("repeated", [0, 4])
+def test_few_repeated_configurations_leave_the_cautious_end(repeated: int) -> None:
+    counts = np.where(np.arange(50) < repeated, 3, 1)
+    errors, labels = draw_repeats(16, counts, 0.0)
+    assert estimate(errors, labels) == 1.0
+
+
+def test_five_repeated_configurations_are_enough() -> None:
+    counts = np.where(np.arange(50) < 5, 3, 1)
+    errors, labels = draw_repeats(16, counts, 0.0)
+    assert estimate(errors, labels) < 1.0
+
+
+def test_no_rows_share_everything() -> None:
+    none = fit_pilot(np.empty((0, 1)), np.empty(0), np.empty(0), np.array([1.0]), 4.0)
+    assert shared_variance(none, np.empty(0, dtype=np.int64)) == 1.0
