@@ -17,6 +17,8 @@ from bayeslat.inference.nuts import sample_nuts
 from bayeslat.model.problem import StageProblem
 from tests.problems import LONE, make_case
 
+pytestmark = pytest.mark.xdist_group("drawn stages")
+
 SHORT = NutsOptions(chains=1, draws=10, tune=50)
 ENOUGH = NutsOptions(chains=2, draws=800, tune=300)
 

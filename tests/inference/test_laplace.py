@@ -17,6 +17,8 @@ from tests.posteriors import make_configs, make_frame, small_spec
 from tests.problems import CASES, LONE, Case, make_case
 from tests.regressions import Array
 
+pytestmark = pytest.mark.xdist_group("laplace long run")
+
 MAX_ERRORS = 4.0
 DRAWS = 4000
 PROPOSALS = 8000
