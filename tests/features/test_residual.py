@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayeslat.features.residual import ResidualBasis, span_basis
+from bayeslat.features.residual import DEGREE_SHRINKAGE, ResidualBasis, span_basis
 
 
 def spanned(low: float, high: float, name: str = "size") -> ResidualBasis:
@@ -50,3 +50,71 @@ def test_a_feature_that_never_moved_has_columns_of_zeros_where_it_was() -> None:
     basis = span_basis(["context"], 2, np.full((3, 1), 64.0))
     columns = basis.columns(np.array([[64.0], [640.0], [6.4]]))
     np.testing.assert_array_equal(columns, [[0, 0], [1, 1], [-1, 1]])
+
+
+RAW = np.array([[2.0, 10.0], [4.0, 30.0], [6.0, 20.0], [3.0, 15.0]])
+SCALED = np.array([[-1.0, -1.0], [0.0, 1.0], [1.0, 0.0], [-0.5, -0.5]])
+
+
+def test_features_span_minus_one_to_one_over_the_rows() -> None:
+    basis = span_basis(["x", "z"], 1, RAW)
+    np.testing.assert_allclose(basis.scaled(RAW), SCALED, atol=1e-12)
+    np.testing.assert_array_equal(basis.low, [2.0, 10.0])
+    np.testing.assert_array_equal(basis.high, [6.0, 30.0])
+
+
+def test_columns_are_powers_then_products() -> None:
+    basis = span_basis(["x", "z"], 3, RAW)
+    x, z = SCALED.T
+    expected = np.stack([x, z, x**2, z**2, x**3, z**3, x * z], axis=1)
+    np.testing.assert_allclose(basis.columns(RAW), expected, atol=1e-12)
+    assert basis.names == ("x", "z", "x^2", "z^2", "x^3", "z^3", "x * z")
+    assert basis.kinds == ("residual",) * 7
+    shrunk = [1.0, 1.0] + [DEGREE_SHRINKAGE] * 5
+    np.testing.assert_array_equal(basis.multiplier, shrunk)
+
+
+@pytest.mark.parametrize(("features", "degree", "count"), [(1, 4, 4), (3, 1, 3), (3, 2, 9)])
+def test_products_enter_from_degree_two(features: int, degree: int, count: int) -> None:
+    raw = np.random.default_rng(1).uniform(size=(5, features))
+    basis = span_basis([f"f{i}" for i in range(features)], degree, raw)
+    assert basis.columns(raw).shape == (5, count)
+    assert len(basis.names) == len(set(basis.names)) == len(basis.multiplier) == count
+
+
+def test_tasks_are_indicators_and_an_unknown_one_has_none() -> None:
+    basis = span_basis(["x"], 1, RAW[:, :1], tasks=["chat", "qa"])
+    columns = basis.columns(RAW[:, :1], ["qa", "chat", "ocr", "qa"])
+    np.testing.assert_array_equal(columns[:, 1:], [[0, 1], [1, 0], [0, 0], [0, 1]])
+    np.testing.assert_array_equal(basis.columns(RAW[:, :1])[:, 1:], 0.0)
+    assert basis.names == ("x", "task=chat", "task=qa")
+    assert basis.kinds == ("residual", "task", "task")
+    np.testing.assert_array_equal(basis.multiplier, 1.0)
+
+
+def test_beyond_the_range_columns_stay_at_the_edge_and_the_excess_says_how_far() -> None:
+    basis = span_basis(["x"], 2, RAW, watched=["z"])
+    far = np.array([[10.0, 20.0], [0.0, 50.0], [5.0, 25.0]])
+    edge = np.array([[6.0, 20.0], [2.0, 30.0], [5.0, 25.0]])
+    np.testing.assert_array_equal(basis.columns(far), basis.columns(edge))
+    # Half widths are 2 and 10.
+    np.testing.assert_allclose(basis.excess(far), [[2.0, 0.0], [1.0, 2.0], [0.0, 0.0]])
+    np.testing.assert_array_equal(basis.excess(RAW), 0.0)
+
+
+def test_watched_coordinates_have_no_columns() -> None:
+    basis = span_basis(["x"], 2, RAW, watched=["z"])
+    alone = span_basis(["x"], 2, RAW[:, :1])
+    np.testing.assert_array_equal(basis.columns(RAW), alone.columns(RAW[:, :1]))
+    assert basis.names == alone.names
+
+
+def test_without_features_there_are_no_columns() -> None:
+    basis = span_basis([], 0, RAW, watched=["x", "z"])
+    assert basis.columns(RAW).shape == (4, 0)
+    assert basis.names == basis.kinds == ()
+    assert basis.scaled(RAW).shape == (4, 0)
+
+
+def test_a_degree_of_zero_corrects_nothing() -> None:
+    assert span_basis(["x", "z"], 0, RAW).columns(RAW).shape == (4, 0)

@@ -22,6 +22,8 @@ from bayeslat.model.statistics import stack_statistics, summarise
 from tests.regressions import Array
 from tests.simulated import SPEC, simulate_trace
 
+pytestmark = pytest.mark.xdist_group("prepared stages")
+
 GPUS = ("a100_sxm", "h100_sxm", "h200_sxm")
 STAGE = "decode"
 DRAWS = 2000
