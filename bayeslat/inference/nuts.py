@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bayeslat.inference.draws import StageDraws, available_cores, draw_all_effects
-from bayeslat.inference.mode import Mode, find_mode
-from bayeslat.model.collapsed import log_posterior
-from bayeslat.model.collapsed_data import CollapsedData, collapse
+from bayeslat.inference.mode import find_mode
+from bayeslat.inference.native_density import native_model
+from bayeslat.model.collapsed_data import collapse
 from bayeslat.model.problem import StageProblem
 
 __all__ = ["sample_nuts"]
@@ -62,7 +59,7 @@ def sample_nuts(
             on_progress(done, chains * (tune + draws))
 
     sampler = nutpie.sample(
-        _compiled(data, mode),
+        native_model(data, mode),
         draws=draws,
         tune=tune,
         chains=chains,
@@ -86,18 +83,3 @@ def sample_nuts(
     wanted = ("diverging", "energy", "depth", "n_steps", "step_size_bar", "logp")
     statistics = {name: stats[name].values for name in wanted if name in stats}
     return StageDraws(scales, draw_all_effects(problem, scales, seed), statistics)
-
-
-def _compiled(data: CollapsedData, mode: Mode) -> Any:
-    """Give nutpie the log density in whitened scores."""
-    from nutpie.compiled_pyfunc import from_pyfunc
-
-    size = len(mode.centre)
-
-    def make_logp() -> Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]:
-        return lambda white: log_posterior(white, mode.centre, mode.root, data)
-
-    def make_expand(*_: int) -> Callable[[NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
-        return lambda white: {"white": white}
-
-    return from_pyfunc(size, make_logp, make_expand, [np.dtype("float64")], [(size,)], ["white"])

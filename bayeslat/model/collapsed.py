@@ -17,12 +17,25 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import carray
 
+from bayeslat.model.collapsed_data import CollapsedData
 from bayeslat.model.compiled import compiled
 from bayeslat.model.groups import Level
 from bayeslat.model.scores import FARTHEST
 
-__all__ = ["draw_effects", "log_likelihood", "log_posterior"]
+__all__ = [
+    "HEAD",
+    "draw_effects",
+    "log_likelihood",
+    "log_posterior",
+    "packed_identity",
+    "packed_log_posterior",
+]
+
+HEAD = 8
+"""Numbers at the head of what `packed_log_posterior` is handed."""
+
 
 _MEMBER, _FAMILY, _STACK = int(Level.MEMBER), int(Level.FAMILY), int(Level.STACK)
 _LOG_TAU = float(np.log(2 * np.pi))
@@ -283,6 +296,71 @@ def log_posterior(white, centre, root, data):  # type: ignore[no-untyped-def]  #
     scales, slope = _scales_from_scores(scores, data)
     value, gradient = log_likelihood(scales, data)
     return value - 0.5 * (scores @ scores), root.T @ (gradient * slope - scores)
+
+
+def packed_log_posterior(dim, white, gradient, value, packed):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Evaluate `log_posterior` for callers that hand over addresses: a C function, once compiled.
+
+    Parameters
+    ----------
+    dim : int
+        Number of scales.
+    white, gradient, value : pointer to float
+        In; out; out.
+    packed : pointer to float
+        Its length; the numbers of groups, features, nodes and scales; `family_at`, `stack_at`,
+        `noise_at`; then centre, root and the arrays of `CollapsedData`, in order.
+
+    Returns
+    -------
+    int
+        0, or 4 where the density is not finite: nutpie takes it for a divergence.
+    """
+    store = carray(packed, (int(carray(packed, (1,))[0]),))
+    groups, size, nodes, scales = int(store[1]), int(store[2]), int(store[3]), int(store[4])
+    at = HEAD
+    centre, at = store[at : at + scales], at + scales
+    root, at = store[at : at + scales**2].reshape((scales, scales)), at + scales**2
+    gram, at = store[at : at + groups * size**2], at + groups * size**2
+    moment, at = store[at : at + groups * size], at + groups * size
+    square, at = store[at : at + groups], at + groups
+    rows, at = store[at : at + groups], at + groups
+    level, at = store[at : at + nodes], at + nodes
+    parent, at = store[at : at + nodes], at + nodes
+    leaf, at = store[at : at + nodes], at + nodes
+    offset_index, at = store[at : at + size], at + size
+    shared_index, at = store[at : at + size], at + size
+    multiplier, at = store[at : at + size], at + size
+    shared_sd, at = store[at : at + size], at + size
+    half_normal, at = store[at : at + scales], at + scales
+    data = CollapsedData(
+        gram.reshape((groups, size, size)),
+        moment.reshape((groups, size)),
+        square,
+        rows,
+        level.astype(np.int64),
+        parent.astype(np.int64),
+        leaf.astype(np.int64),
+        offset_index.astype(np.int64),
+        shared_index.astype(np.int64),
+        multiplier,
+        shared_sd,
+        half_normal,
+        store[at : at + 2 * scales].reshape((scales, 2)),
+        int(store[5]),
+        int(store[6]),
+        int(store[7]),
+    )
+    height, slope = log_posterior(carray(white, (dim,)), centre, root, data)
+    carray(value, (1,))[0] = height
+    carray(gradient, (dim,))[:] = slope
+    return 0 if np.isfinite(height) and np.all(np.isfinite(slope)) else 4
+
+
+def packed_identity(dim, expanded, white, out, packed):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Copy the point: the other C function that nutpie asks for."""
+    carray(out, (expanded,))[:] = carray(white, (dim,))
+    return 0
 
 
 @compiled
