@@ -56,7 +56,7 @@ def test_a_gpu_without_rows_is_refused_by_name() -> None:
         plan(make_frame(5, gpus=TWO, rows=10), gpus=["a100_sxm", "l40s"])
 
 
-@pytest.mark.parametrize("rows", [30, 1500])
+@pytest.mark.parametrize("rows", [30, 4000])
 def test_the_reference_spans_the_range_of_every_knob(rows: int) -> None:
     frame = make_frame(6, gpus=TWO, rows=rows)
     reference = plan(frame).reference
