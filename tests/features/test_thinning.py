@@ -20,6 +20,8 @@ def test_of_many_the_first_the_last_and_evenly_between(count: int, most: int) ->
     steps = np.diff(kept)
     assert steps.min() >= 1  # none twice
     assert steps.max() - steps.min() <= 1
+    places = np.arange(most) * (count - 1) / (most - 1)
+    assert np.abs(kept - places).max() <= 0.5 + 1e-9
 
 
 def test_of_none_none() -> None:

@@ -56,9 +56,14 @@ def test_a_gpu_without_rows_is_refused_by_name() -> None:
         plan(make_frame(5, gpus=TWO, rows=10), gpus=["a100_sxm", "l40s"])
 
 
-@pytest.mark.parametrize("rows", [30, 1500])
+@pytest.mark.parametrize("rows", [30, 4000])
 def test_the_reference_spans_the_range_of_every_knob(rows: int) -> None:
     frame = make_frame(6, gpus=TWO, rows=rows)
+    # One configuration each, amid the others in the order of the grid.
+    for row, (knob, value) in enumerate(
+        (("context", 63), ("context", 4097), ("output_tokens", 0), ("output_tokens", 200))
+    ):
+        frame.loc[frame.index[[row, rows + row]], ["batch_size", knob]] = [4, value]
     reference = plan(frame).reference
     for knob in KNOBS:
         assert reference[knob].min() == frame[knob].min()
