@@ -16,6 +16,7 @@ from bayeslat.features.terms import KindPrior
 __all__ = ["Anchor", "find_anchor"]
 
 _DEPARTURE_SD = 0.3  # prior sd of a GPU's log efficiency round the shared one
+_FARTHEST = 20.0  # logs; no efficiency is off by e^20
 _LOSS_SCALE = 0.1  # log latency; physics alone is rarely closer
 _LOSS_DOF = 4.0  # Student-t, so that a kernel switch or a bad row does not move the physics
 
@@ -86,10 +87,18 @@ def find_anchor(
         return value, slope.ravel()
 
     start = np.concatenate([centre, np.zeros(gpus * terms)])
-    options = {"maxiter": 5000, "maxfun": 10000, "ftol": 1e-12, "gtol": 1e-5}
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
-    rows = float(sum(each.sum() for each in weights))
-    if not np.isfinite(found.fun) or np.abs(found.jac).max() > 1e-3 * max(rows, 1):
+    # Over the rows, and within bounds: a first step on the raw objective leaps out of range.
+    rows = max(float(sum(each.sum() for each in weights)), 1.0)
+    options = {"maxiter": 5000, "maxfun": 10000, "ftol": 1e-14, "gtol": 1e-8}
+    found = minimize(
+        lambda point: tuple(part / rows for part in objective(point)),
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(x - _FARTHEST, x + _FARTHEST) for x in start],
+        options=options,
+    )
+    if not np.isfinite(found.fun) or np.abs(found.jac).max() > 1e-3:
         raise ConvergenceError(
             f"The physics of the stage has no mode that the optimiser reaches ({found.message}). "
             "Check the units of the latencies, and that no two physics terms are the same."

@@ -36,7 +36,8 @@ def diagnose(stage: str, problem: StageProblem, draws: StageDraws) -> StageDiagn
     effects = draws.effects.reshape(chains, count, -1)
     values = np.concatenate([draws.scales, effects], axis=2)
     several = chains > 1
-    rhat = array_stats.rhat(values, chain_axis=0, draw_axis=1) if several else None
+    with np.errstate(invalid="ignore", divide="ignore"):  # of a parameter that never moves
+        rhat = array_stats.rhat(values, chain_axis=0, draw_axis=1) if several else None
     stats = draws.statistics
     energy = stats.get("energy")
     return StageDiagnostics(
@@ -62,6 +63,7 @@ def _parameter_names(problem: StageProblem) -> list[str]:
 def _worst(
     values: NDArray[np.float64], names: Sequence[str], *, largest: bool
 ) -> tuple[float, str]:
-    """Pick the worst value and the parameter that has it."""
-    at = int(np.nanargmax(values) if largest else np.nanargmin(values))
+    """Pick the worst value and the parameter that has it; what has no value is the worst."""
+    values = np.where(np.isnan(values), np.inf if largest else 0.0, values)
+    at = int(np.argmax(values) if largest else np.argmin(values))
     return float(values[at]), names[at]

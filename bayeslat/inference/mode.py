@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from bayeslat.errors import ConvergenceError
 from bayeslat.model.collapsed import log_posterior
 from bayeslat.model.collapsed_data import CollapsedData
+from bayeslat.model.scores import FARTHEST
 
 __all__ = ["Mode", "find_mode"]
 
@@ -71,10 +72,13 @@ def find_mode(data: CollapsedData) -> Mode:
         options={"maxiter": 2000, "maxfun": 4000, "ftol": 1e-15, "gtol": 1e-9},
     )
     mode, slope = _polish(data, found.x)
-    if not slope < _FLAT:
+    farthest = float(np.abs(mode.centre).max())
+    # Beyond FARTHEST scales are held, and the density is flat without a mode.
+    if not slope < _FLAT or farthest > FARTHEST - 0.01:
         raise ConvergenceError(
             f"The scales have no mode that the optimiser reaches ({found.message}; it stopped "
-            f"where the steepest slope is {slope:.2g} per standard deviation). "
+            f"where the steepest slope is {slope:.2g} per standard deviation, {farthest:.2g} prior "
+            "standard deviations out). "
             "Check for a stage whose rows are all alike, and for two terms that are the same."
         )
     return mode

@@ -15,6 +15,7 @@ __all__ = ["fit_noise_shape"]
 
 _SLOPE_SD = 0.3  # prior: the noise changes by a third from the middle of a range to its edge
 _DOF = 4.0
+_NO_NOISE = 1e-9  # log latency: rows that are all alike have no shape
 _FEWEST_ROWS = 10  # of a group, to say something about its noise
 
 
@@ -48,10 +49,14 @@ def fit_noise_shape(
     Returns
     -------
     NoiseShape
-        Flat where no group has ten rows.
+        Flat where no group has ten rows with noise.
     """
     size = columns[0].shape[1]
-    live = [g for g, w in enumerate(weights) if w.sum() >= _FEWEST_ROWS]
+    live = [
+        g
+        for g, error in enumerate(errors)
+        if weights[g].sum() >= _FEWEST_ROWS and _typical(error) > _NO_NOISE
+    ]
     if not live or not size:
         return NoiseShape(np.zeros(size), np.zeros(size))
     centre = np.average(
@@ -69,7 +74,7 @@ def fit_noise_shape(
 
 def _typical(error: NDArray[np.float64]) -> float:
     """Middle size of errors, to start from."""
-    return max(float(np.median(np.abs(error))), 1e-9)
+    return float(np.median(np.abs(error)))
 
 
 def _objective(

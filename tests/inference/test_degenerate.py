@@ -1,0 +1,56 @@
+"""Rows from which nothing can be learnt are told, or pass without harm."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bayeslat.inference.diagnose import diagnose
+from bayeslat.inference.mode import find_mode
+from bayeslat.inference.noise import fit_noise_shape
+from bayeslat.inference.plan import plan_fit
+from bayeslat.inference.prepare import prepare_stage
+from bayeslat.model.collapsed_data import collapse
+from tests.posteriors import make_frame, small_spec
+
+
+def test_rows_that_are_all_alike_count_as_one() -> None:
+    frame = make_frame().query("gpu == 'a100_sxm'")
+    frame = frame.assign(t_decode_ms=3.7, batch_size=4, context=512, output_tokens=9)
+    frame = frame.assign(repeat=np.arange(len(frame)))
+    problem = prepare_stage(plan_fit(small_spec(), frame), "decode").problem
+    np.testing.assert_allclose(problem.statistics.rows, [1.0])
+    assert np.abs(find_mode(collapse(problem)).centre).max() < 2.0  # the prior speaks
+
+
+@pytest.mark.parametrize("factor", [0.3, 20.0, 30.0])
+@pytest.mark.parametrize("stage", ["prefill", "decode"])
+def test_latencies_far_from_the_data_sheet_have_an_anchor(factor: float, stage: str) -> None:
+    """A step of the optimiser that leaps out of range would warn, and stop it."""
+    frame = make_frame()
+    column = f"t_{stage}_ms"
+    plan = plan_fit(small_spec(), frame.assign(**{column: factor * frame[column]}))
+    known = prepare_stage(plan_fit(small_spec(), frame), stage).anchor
+    found = prepare_stage(plan, stage).anchor
+    slower = (found.shared + found.departure) - (known.shared + known.departure)
+    # Some term takes up most of the factor: none can take up more than all of it and its prior.
+    assert np.all(np.abs(slower).max(axis=1) > 0.4 * abs(np.log(factor)))
+
+
+def test_errors_of_zero_have_no_shape() -> None:
+    columns = np.linspace(-1, 1, 40)[:, None]
+    flat = fit_noise_shape([np.zeros(40)], [columns], [np.ones(40)])
+    np.testing.assert_array_equal(flat.slopes, [0.0])
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.7])
+def test_a_parameter_without_a_value_or_that_never_moves_is_no_converged_one(value: float) -> None:
+    from bayeslat.inference.laplace import sample_laplace
+
+    problem = prepare_stage(plan_fit(small_spec(), make_frame()), "decode").problem
+    drawn = sample_laplace(problem, 0)
+    scales = drawn.scales.reshape(2, -1, drawn.scales.shape[2]).copy()
+    scales[..., 1] = value
+    effects = drawn.effects.reshape(2, -1, *drawn.effects.shape[2:])
+    verdict = diagnose("decode", problem, type(drawn)(scales, effects, {}))
+    assert any(problem.layout.names[1] in told for told in verdict.problems)
