@@ -50,6 +50,17 @@ class StagePrediction:
     excess: NDArray[np.float64]
     coordinates: tuple[str, ...]
 
+    @cached_property
+    def noise(self) -> NDArray[np.float64]:
+        """A run over the median. Shape (config or 1, draw)."""
+        factor: NDArray[np.float64] = np.exp(self.log_noise)
+        return factor
+
+    @cached_property
+    def run_ms(self) -> NDArray[np.float64]:
+        """Draws of one run. Shape (config, draw)."""
+        return self.typical_ms * self.noise
+
     def rows(self, rows: slice) -> StagePrediction:
         """Return the prediction of some of the configs."""
         noise = slice(None) if len(self.log_noise) == 1 else rows
@@ -91,9 +102,9 @@ class Prediction:
             If there is no such stage.
         """
         if stage == TOTAL:
-            return self._total({name: self._run(name) for name in self.stages})
+            return self._total({name: part.run_ms for name, part in self.stages.items()})
         self._known(stage)
-        return self._run(stage)
+        return self.stages[stage].run_ms
 
     def typical(self, stage: str = TOTAL) -> NDArray[np.float64]:
         """Draws without the noise of a run, in ms. Shape (config, draw)."""
@@ -126,15 +137,22 @@ class Prediction:
         return np.concatenate([part._p_exceed(budget_ms, stage) for part in self._blocks()])
 
     def _p_exceed(self, budget_ms: float, stage: str) -> NDArray[np.float64]:
-        parts = self.stages if stage == TOTAL else {stage: self.stages[stage]}
+        names = list(self.stages) if stage == TOTAL else [stage]
+        pairs = []
+        for name in names:
+            part = self.stages[name]
+            weight = part.times[:, None] if stage == TOTAL else 1.0
+            # Twice in a row, so that any rotation of the noise is a part of it. The order of the
+            # noise is random already: a rotation serves as well as another order.
+            pairs.append((weight * part.typical_ms, np.concatenate([part.noise] * 2, axis=1)))
+        draws = pairs[0][0].shape[1]
         over = np.zeros(len(self.configs))
         rng = np.random.default_rng(0)
         for _ in range(_NOISE_REPEATS):
-            latency = np.zeros(1)
-            for part in parts.values():
-                noise = np.exp(part.log_noise[:, rng.permutation(part.log_noise.shape[1])])
-                weight = part.times[:, None] if stage == TOTAL else 1.0
-                latency = latency + (weight * noise) * part.typical_ms
+            latency = np.zeros((len(self.configs), draws))
+            for typical, noise in pairs:
+                first = rng.integers(draws)
+                latency += typical * noise[:, first : first + draws]
             over += (latency > budget_ms).mean(axis=1)
         return over / _NOISE_REPEATS
 
@@ -159,7 +177,7 @@ class Prediction:
         for name in names:
             self._known(name)
             part = self.stages[name]
-            noise = np.exp(part.log_noise)
+            noise = part.noise
             centre = noise.mean(axis=1, keepdims=True)
             weight = part.times if stage == TOTAL else np.ones(len(self.configs))
             typical = weight[:, None] * part.typical_ms
@@ -270,10 +288,6 @@ class Prediction:
         for name, part in self.stages.items():
             total = total + part.times[:, None] * latency[name]
         return total
-
-    def _run(self, stage: str) -> NDArray[np.float64]:
-        part = self.stages[stage]
-        return part.typical_ms * np.exp(part.log_noise)
 
     def _known(self, stage: str) -> None:
         if stage not in self.stages:

@@ -77,7 +77,7 @@ def fit_pilot(
         residual = response - design @ effect
         free = max(rows - np.sum(inverse * gram), 0.2 * rows)
         new = max(float(np.sqrt(np.sum(both * residual**2) / free)), _MIN_SD)
-        done, sd = abs(new - sd) < 1e-4 * sd, new
+        done, sd = abs(new - sd) < 1e-3 * sd, new
         if np.isfinite(dof):
             both = weights * (dof + 1) / (dof + (residual / sd) ** 2)
         if done:
