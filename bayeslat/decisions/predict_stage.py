@@ -72,14 +72,16 @@ def predict_stage(
     unseen = is_unseen(names, part.basis.tasks)
     if unseen.any():
         log_ms[unseen] += task_effects(part, names[unseen], stream)
+    if out.any() or unseen.any():
+        log_ms = np.clip(log_ms, -_MOST_LOG_MS, _MOST_LOG_MS)
     columns = {name: configs[name].to_numpy() for name in data.spec.knobs}
     times = data.spec.evaluate(data.spec.stages[stage].times, columns, gpu.fields())
     spread = part.noise_shape.spread(part.basis, inputs.raw)[:, None]
     if not part.noise_shape.slopes.any():
         spread = spread[:1]  # all configs share their noise
     return StagePrediction(
-        typical_ms=np.exp(np.clip(log_ms, -_MOST_LOG_MS, _MOST_LOG_MS)),
-        log_noise=spread * noise * (of == "run"),
+        typical_ms=np.exp(log_ms),
+        log_noise=spread * (noise * (of == "run")),
         noise_sd=spread * view.noise_sd,
         times=np.broadcast_to(times, len(configs)),
         excess=np.column_stack([excess, unseen]),
