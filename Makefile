@@ -5,10 +5,14 @@ TEST_WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # Byte-compiling every dependency takes longer than installing it: Python compiles what it imports,
 # when it first imports it. Quiet twice: nothing but errors.
-INSTALL := $(PIP) install -qq --no-compile --constraint constraints.txt --editable
+PIP_INSTALL := -m pip --disable-pip-version-check --no-input install -qq --no-compile \
+	--constraint constraints.txt
+INSTALL := $(BIN)/python $(PIP_INSTALL) --editable
+# A machine that measures has torch (a CUDA build of some gigabytes) and no PyMC.
+COLLECT_VENV := .venv-collect
+COLLECT_NEEDS := torch transformers pandas pyarrow nvidia-ml-py pydantic typer
 # A test worker with threads of its own would fight the other workers for the cores.
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
@@ -20,8 +24,8 @@ BENCHMARKS = $(subst /,.,$(basename $(sort $(wildcard benchmarks/bench_$(BENCH).
 
 DEMO := out/demo
 DEMO_MODEL := models/tiny_vlm.toml
-DEMO_DONORS := epyc_1t_fp32 epyc_1t_bf16 epyc_2t_fp32
-DEMO_TARGET := epyc_2t_bf16
+DEMO_DONORS := milan_1t_fp32 milan_1t_bf16 milan_2t_fp32
+DEMO_TARGET := milan_2t_bf16
 DEMO_TRACES := $(DEMO_DONORS:%=traces/%.parquet)
 DEMO_CONFIGS := traces/$(DEMO_TARGET).parquet
 
@@ -32,10 +36,10 @@ export PYTHONDONTWRITEBYTECODE :=
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check lint types format bench clean
+.PHONY: help setup demo test test-slow test-collect check lint types format bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/dev.stamp ## install bayeslat and its development tools into .venv
 
@@ -51,6 +55,9 @@ test: $(VENV)/dev.stamp ## set up and run the tests, without the slow ones
 
 test-slow: $(VENV)/dev.stamp ## set up and run the long statistical tests
 	$(PYTEST) $(PARALLEL) -m slow
+
+test-collect: $(COLLECT_VENV)/collect.stamp ## set up torch without PyMC, and run the tests of collect with real models
+	$(TEST_ENV) $(COLLECT_VENV)/bin/python -m pytest $(PARALLEL) -m "slow or not slow" tests/collect
 
 check: lint types test ## everything that has to pass: lint, types, tests
 
@@ -70,7 +77,7 @@ bench: $(VENV)/dev.stamp ## run the benchmarks (BENCH=name: one of them)
 	@set -e; for module in $(BENCHMARKS); do echo "== $$module"; $(BIN)/python -m $$module; done
 
 clean: ## remove the environment, caches and generated files
-	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(COLLECT_VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are set last, so an interrupted installation is taken up again.
@@ -86,12 +93,18 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/venv.stamp
 	@$(BIN)/bayeslat fit --help >/dev/null
 	@touch $(VENV)/core.stamp $@
 
+$(COLLECT_VENV)/collect.stamp: pyproject.toml constraints.txt | $(COLLECT_VENV)/venv.stamp
+	@echo "Installing torch and what measures with it into $(COLLECT_VENV) (some minutes and gigabytes)"
+	@$(COLLECT_VENV)/bin/python $(PIP_INSTALL) $(COLLECT_NEEDS) pytest pytest-xdist hypothesis
+	@$(COLLECT_VENV)/bin/python $(PIP_INSTALL) --no-deps --editable .
+	@touch $@
+
 # A version manager may leave a python3.12 on the path that is not installed: each is tried out.
-$(VENV)/venv.stamp:
+%/venv.stamp:
 	@for python in "$(PYTHON)" python3.13 python3.14 python3.12; do \
 		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null || continue; \
-		rm -rf $(VENV); \
-		"$$python" -m venv $(VENV) && touch $@ && exit 0; \
+		rm -rf $*; \
+		"$$python" -m venv $* && touch $@ && exit 0; \
 		echo "error: $$python cannot make a virtual environment; install its venv module" \
 			"(Debian, Ubuntu: apt install python3-venv)" >&2; \
 		exit 1; \

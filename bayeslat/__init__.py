@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bayeslat.collect.latency import InferenceLatency, measure_inference_latency
     from bayeslat.errors import BayeslatError
     from bayeslat.features.hardware import load_hardware
     from bayeslat.features.spec import load_spec
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BayeslatError",
+    "InferenceLatency",
     "Posterior",
     "fit",
     "load_hardware",
     "load_posterior",
     "load_spec",
+    "measure_inference_latency",
     "read_configs",
     "read_traces",
     "simulate",
@@ -34,11 +37,13 @@ __all__ = [
 
 _HOMES = {
     "BayeslatError": "bayeslat.errors",
+    "InferenceLatency": "bayeslat.collect.latency",
     "Posterior": "bayeslat.posterior",
     "fit": "bayeslat.posterior",
     "load_hardware": "bayeslat.features.hardware",
     "load_posterior": "bayeslat.posterior",
     "load_spec": "bayeslat.features.spec",
+    "measure_inference_latency": "bayeslat.collect.latency",
     "read_configs": "bayeslat.traces",
     "read_traces": "bayeslat.traces",
     "simulate": "bayeslat.model.simulate",

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bayeslat import cli_collect
 from bayeslat import cli_options as opt
 from bayeslat.cli_input import (
     check_budget,
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(cli_collect.app, name="collect")
 
 
 def main() -> None:

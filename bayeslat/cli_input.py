@@ -190,7 +190,8 @@ def choose_configs(
     InputError
         If both or neither are given, or with every knob that has no range or is unknown.
     """
-    from bayeslat.model.knob_range import parse_knob, sample_configs
+    from bayeslat.features.knob_range import parse_knob
+    from bayeslat.model.sample_configs import sample_configs
     from bayeslat.traces import read_configs
 
     if file is not None and count is None and not knobs:

@@ -19,6 +19,7 @@ from bayeslat.errors import BayeslatError, InputError
 __all__ = [
     "BAD_INPUT",
     "CHECK_FAILED",
+    "INTERRUPTED",
     "discard_output",
     "ends_well",
     "ensure_writable",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 BAD_INPUT, CHECK_FAILED = 1, 3
+INTERRUPTED = 130  # as shells have it
 
 
 def ends_well[**P](command: Callable[P, None]) -> Callable[P, None]:

@@ -21,7 +21,7 @@ import bayeslat as bl
 from benchmarks.common import RESULTS, machine, print_table, root, write_json
 
 SPEC = root("models/tiny_vlm.toml")
-DONORS = ("epyc_1t_fp32", "epyc_1t_bf16", "epyc_2t_fp32")
+DONORS = ("milan_1t_fp32", "milan_1t_bf16", "milan_2t_fp32")
 CONFIGS = 10_000
 
 
@@ -37,7 +37,7 @@ def main() -> None:
             "predict, 10 000 configs, fitted GPU": command,
             "predict, 10 000 configs, budget": [*command, "--budget-ms", "200"],
             "predict, 10 000 configs, zero-shot GPU": [
-                *(word if word != DONORS[0] else "epyc_2t_bf16" for word in command)
+                *(word if word != DONORS[0] else "milan_2t_bf16" for word in command)
             ],
         }
         seconds = {name: time_command(words, options.repeats) for name, words in runs.items()}

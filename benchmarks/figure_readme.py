@@ -15,8 +15,8 @@ from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.report.figures import predicted_against_measured, save_figure
 from benchmarks.common import root
 
-DONORS = ("epyc_1t_fp32", "epyc_1t_bf16", "epyc_2t_fp32")
-TARGET = "epyc_2t_bf16"
+DONORS = ("milan_1t_fp32", "milan_1t_bf16", "milan_2t_fp32")
+TARGET = "milan_2t_bf16"
 
 
 def main() -> None:

@@ -2,129 +2,162 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 from bayeslat.collect.backend import load_transformers
-from bayeslat.collect.knobs import Knobs, applied, check_knobs
-from bayeslat.collect.limits import VlmLimits, read_limits
-from bayeslat.collect.machine import load_average, using_threads
-from bayeslat.collect.measure import generate_greedily, measure
-from bayeslat.collect.model import DTYPE_BYTES, build_model
-from bayeslat.collect.request import make_request
-from bayeslat.collect.routing import recorded_routing
+from bayeslat.collect.dtypes import DTYPE_BYTES
+from bayeslat.collect.generate import generate_greedily
+from bayeslat.collect.knobs import Knobs
+from bayeslat.collect.measure import Measurement, measure
+from bayeslat.collect.memory import is_out_of_memory, release_memory
+from bayeslat.collect.request import Request
+from bayeslat.collect.routing import RoutedExperts, recorded_routing
+from bayeslat.collect.schedule import Visit
+from bayeslat.collect.telemetry import Telemetry
+from bayeslat.collect.vlm import Vlm
+from bayeslat.traces.names import MEASURED
 
-__all__ = ["Plan", "Row", "collect", "visits"]
+__all__ = ["OUT_OF_MEMORY", "Row", "collect", "measured_row"]
 
 type Row = dict[str, Any]
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What to measure, and on what.
-
-    Attributes
-    ----------
-    device_key : str
-        Key of the device in the hardware table.
-    config_path : Path
-        A model's `config.json`.
-    design : tuple of Knobs, dim (config,)
-        Configurations; a position is a config_id.
-    dtype : str
-        Dtype of weights and activations: a key of `DTYPE_BYTES`.
-    threads : int
-        Threads that torch computes with.
-    repeats : int
-        Measurements of each configuration.
-    crop_pixels : int
-        Height and width of a crop.
-    seed : int
-        Seed of weights, inputs and order.
-    """
-
-    device_key: str
-    config_path: Path
-    design: tuple[Knobs, ...]
-    dtype: str = "float32"
-    threads: int = 1
-    repeats: int = 3
-    crop_pixels: int = 192
-    seed: int = 0
+OUT_OF_MEMORY = "out_of_memory"
+"""Outcome of a configuration that needs more memory than there is."""
 
 
-def visits(configs: int, repeats: int, seed: int) -> list[tuple[int, int]]:
-    """Return the order of the measurements as pairs (config_id, repeat).
-
-    Every repeat goes through all configurations in an order of its own, so a slow drift of the
-    machine shows as disagreement between repeats and not as the effect of a knob.
-    """
-    order = random.Random(seed)
-    pairs: list[tuple[int, int]] = []
-    for repeat in range(repeats):
-        config_ids = list(range(configs))
-        order.shuffle(config_ids)
-        pairs += [(config_id, repeat) for config_id in config_ids]
-    return pairs
-
-
-def collect(plan: Plan, done: Collection[tuple[int, int]] = ()) -> Iterator[Row]:
-    """Measure a plan's configurations one by one.
+def collect(
+    load: Callable[[str], Vlm],
+    configs: Mapping[int, Knobs],
+    visits: Iterable[Visit],
+    telemetry: Telemetry,
+    seed: int,
+) -> Iterator[Row]:
+    """Measure one visit after the other.
 
     Parameters
     ----------
-    plan : Plan
-        What to measure.
-    done : collection of (config_id, repeat)
-        Measurements to leave out.
+    load : callable (dtype) -> Vlm
+        Loads the model; called once for each dtype, when it is first needed.
+    configs : mapping of config_id to Knobs
+    visits : iterable of Visit
+    telemetry : Telemetry
+        Of the device.
+    seed : int
+        Seed of the inputs.
 
     Yields
     ------
     dict
-        One row of the trace.
-
-    Raises
-    ------
-    InputError
-        If the model cannot run a configuration, or the machine lacks the threads.
+        A row of the trace, without its `gpu`; `repeat` is None for the reference. Visits of a
+        configuration that ran out of memory are left out from then on.
     """
-    limits = read_limits(plan.config_path, plan.crop_pixels)
-    for knobs in plan.design:
-        check_knobs(knobs, limits)
+    loaded, too_large = cache(load), set[int]()
+    routing: dict[int, dict[str, float]] = {}
     stack = f"transformers_{load_transformers().__version__}"
-    with using_threads(plan.threads):
-        model = build_model(plan.config_path, plan.dtype, plan.seed)
-        for config_id, repeat in visits(len(plan.design), plan.repeats, plan.seed):
-            if (config_id, repeat) in done:
-                continue
-            knobs = plan.design[config_id]
-            yield {
-                "gpu": plan.device_key,
-                "stack": stack,
-                "config_id": config_id,
-                "repeat": repeat,
-                "collected_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-                "vision_tokens": knobs.image_crops * limits.tokens_per_crop,
-                **asdict(knobs),
-                "dtype_bytes": DTYPE_BYTES[plan.dtype],
-                **_measure(model, knobs, limits, plan.seed + config_id),
-                "load_average": load_average(),
-            }
+    for visit in visits:
+        if visit.config_id in too_large:
+            continue
+        knobs = configs[visit.config_id]
+        vlm = loaded(knobs.dtype)
+        routed = routing.get(visit.config_id)
+        row = measured_row(vlm, knobs, telemetry, seed + visit.config_id, routed)
+        if row["outcome"] == OUT_OF_MEMORY:
+            too_large.add(visit.config_id)
+        else:
+            routing[visit.config_id] = {name: row[name] for name in RoutedExperts().means()}
+        yield {
+            "stack": stack,
+            "config_id": visit.config_id,
+            "repeat": visit.repeat,
+            "reference": visit.repeat is None,
+            **row,
+        }
 
 
-def _measure(model: Any, knobs: Knobs, limits: VlmLimits, seed: int) -> Row:
-    """Measure one configuration once, after one pass that warms it up."""
-    request = make_request(model, knobs, limits, seed)
-    with applied(model, knobs):
-        # oneDNN prepares a kernel for each new matrix shape and forgets it after many others: in
-        # bfloat16 a pass after other configurations took up to 1.8 times as long as the next one.
-        with recorded_routing(model) as routed:
-            generate_greedily(model, request)
-        times = measure(model, request)
-    stages = {f"t_{name}": value for name, value in asdict(times).items()}
-    end_to_end_ms = stages.pop("t_end_to_end_ms")
-    return {**stages, "end_to_end_ms": end_to_end_ms, **routed.means()}
+def measured_row(
+    vlm: Vlm,
+    knobs: Knobs,
+    telemetry: Telemetry,
+    seed: int,
+    routed: Mapping[str, float] | None = None,
+) -> Row:
+    """Measure one configuration once.
+
+    Parameters
+    ----------
+    vlm : Vlm
+    knobs : Knobs
+        A configuration that `check_knobs` accepts.
+    telemetry : Telemetry
+    seed : int
+        Seed of the inputs.
+    routed : mapping of str to float, optional
+        The experts that this request reaches, if they were counted before.
+
+    Returns
+    -------
+    dict
+        Knobs, latencies in ms, and what the device was like meanwhile.
+    """
+    started = datetime.now(UTC)
+    with telemetry.watching() as seen:
+        found = _measure(vlm, knobs, seed, routed)
+    task = {} if knobs.task is None else {"task": knobs.task}
+    return {
+        "collected_at": f"{started:%Y-%m-%dT%H:%M:%S}.{started.microsecond // 1000:03d}Z",
+        "vision_tokens": knobs.vision_tokens(vlm.limits),
+        **{name: value for name, value in asdict(knobs).items() if name != "task"},
+        **task,
+        "dtype_bytes": DTYPE_BYTES[knobs.dtype],
+        **found,
+        **seen,
+    }
+
+
+def _measure(vlm: Vlm, knobs: Knobs, seed: int, routed: Mapping[str, float] | None) -> Row:
+    """Return latencies and routing; none if the memory is too small."""
+    try:
+        with vlm.set_to(knobs):
+            request = vlm.request(knobs, seed)
+            experts = _routing(vlm, request) if routed is None else routed
+            return {**_latencies(measure(vlm, request), knobs), **experts, "outcome": MEASURED}
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    # Here, since the error holds on to the tensors of the frames that it came through.
+    release_memory()
+    return {**_NOT_MEASURED, **RoutedExperts().means(), "outcome": OUT_OF_MEMORY}
+
+
+def _routing(vlm: Vlm, request: Request) -> dict[str, float]:
+    with recorded_routing(vlm) as routed:
+        generate_greedily(vlm.model, request)
+    return routed.means()
+
+
+def _latencies(measurement: Measurement, knobs: Knobs) -> Row:
+    stages, warm_up = measurement.stages, measurement.warm_up
+    return {
+        **{f"t_{name}": value for name, value in asdict(stages).items()},
+        "stage_sum_ms": stages.total_ms(knobs.output_tokens),
+        "end_to_end_ms": warm_up.end_to_end_ms,
+        "warm_up_passes": warm_up.passes,
+        "steady": warm_up.steady,
+    }
+
+
+_NOT_MEASURED: Row = {
+    "t_vision_encoder_ms": math.nan,
+    "t_projector_ms": math.nan,
+    "t_llm_prefill_ms": math.nan,
+    "t_llm_decode_per_token_ms": math.nan,
+    "stage_sum_ms": math.nan,
+    "end_to_end_ms": math.nan,
+    "warm_up_passes": 0,
+    "steady": False,
+}

@@ -1,20 +1,15 @@
-"""The knobs of a vision-language request, and how they are set on a model."""
+"""The knobs of a vision-language request."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from bayeslat.collect.backend import load_torch
+from bayeslat.collect.dtypes import DTYPE_BYTES
 from bayeslat.collect.limits import VlmLimits
+from bayeslat.collect.tasks import TASKS
 from bayeslat.errors import InputError
 
-__all__ = ["MARKERS_PER_CROP", "Knobs", "applied", "check_knobs"]
-
-MARKERS_PER_CROP = 2
-"""Prompt tokens that each crop needs: one before and one after its vision tokens."""
+__all__ = ["Knobs", "check_knobs", "knob_problems"]
 
 
 @dataclass(frozen=True)
@@ -24,25 +19,47 @@ class Knobs:
     Attributes
     ----------
     image_crops : int
-        Crops per sequence; each becomes the same number of vision tokens.
+        Crops per sequence.
+    image_pixels : int
+        Height and width of a crop in pixels: they set its vision tokens.
     prompt_tokens : int
         Prompt tokens per sequence that are not vision tokens, crop markers included.
+    output_tokens : int
+        Tokens generated per sequence; the first one comes from the prefill.
     top_k : int
-        Experts that each token is routed to.
+        Experts that each token is routed to; 1 for a dense model.
     active_blocks : int
         Decoder blocks that run, counted from the first.
     batch_size : int
         Sequences, all alike.
-    output_tokens : int
-        Tokens generated per sequence; the first one comes from the prefill.
+    dtype : str
+        Dtype of weights and activations.
+    task : str or None
+        What the lengths of prompt and output stand for.
     """
 
     image_crops: int
+    image_pixels: int
     prompt_tokens: int
+    output_tokens: int
     top_k: int
     active_blocks: int
     batch_size: int
-    output_tokens: int
+    dtype: str
+    task: str | None = None
+
+    def vision_tokens(self, limits: VlmLimits) -> int:
+        """Return the vision tokens per sequence."""
+        return self.image_crops * limits.tokens_per_crop(self.image_pixels)
+
+
+def knob_problems(knobs: Knobs, limits: VlmLimits) -> list[str]:
+    """Return every value that the model cannot run, with its rule and its reason."""
+    return [
+        *_number_problems(knobs, limits),
+        *_side_problems(knobs, limits),
+        *_name_problems(knobs),
+    ]
 
 
 def check_knobs(knobs: Knobs, limits: VlmLimits) -> None:
@@ -51,65 +68,79 @@ def check_knobs(knobs: Knobs, limits: VlmLimits) -> None:
     Raises
     ------
     InputError
-        With every impossible value, its rule and its cure.
+        With every impossible value, its rule and its reason.
     """
-    markers = MARKERS_PER_CROP * knobs.image_crops
-    vision_tokens = limits.tokens_per_crop * knobs.image_crops
-    text_budget = limits.context_tokens - vision_tokens - knobs.output_tokens
+    problems = knob_problems(knobs, limits)
+    if problems:
+        raise InputError("impossible configuration: " + "; ".join(problems))
+
+
+def _number_problems(knobs: Knobs, limits: VlmLimits) -> list[str]:
+    markers = limits.markers_per_crop * knobs.image_crops
+    vision_tokens = knobs.vision_tokens(limits)
+    text_room = limits.context_tokens - vision_tokens - knobs.output_tokens
+    if text_room <= markers:
+        return [
+            f"image_crops = {knobs.image_crops} is too many: with {vision_tokens} vision and "
+            f"{knobs.output_tokens} output tokens no prompt fits the model's "
+            f"{limits.context_tokens} positions"
+        ]
+    experts = (
+        f"each block has {limits.experts} experts"
+        if limits.experts > 1
+        else "the model is dense: it has no experts to choose"
+    )
     bounds = {
         "image_crops": (1, None, "the vision encoder needs a crop"),
         "prompt_tokens": (
             markers + 1,
-            text_budget,
+            text_room,
             f"{knobs.image_crops} crops need {markers} markers and a token of text, and the "
             f"model's {limits.context_tokens} positions also hold vision and output tokens",
         ),
-        "top_k": (1, limits.experts, f"each block has {limits.experts} experts"),
+        "output_tokens": (1, None, "a request generates a token"),
+        "top_k": (1, limits.experts, experts),
         "active_blocks": (
-            max(1, limits.deepstack_levels),
+            limits.least_blocks,
             limits.blocks,
-            f"the model has {limits.blocks} blocks, and the first {limits.deepstack_levels} "
-            "receive vision features",
+            f"the model has {limits.blocks} blocks, and vision features enter the first "
+            f"{limits.least_blocks}",
         ),
         "batch_size": (1, None, "a request has a sequence"),
-        "output_tokens": (1, None, "a request generates a token"),
     }
-    broken = [
-        f"{name} = {value} is not {_span(low, high)} ({reason})"
-        for name, value in asdict(knobs).items()
-        for low, high, reason in [bounds[name]]
-        if value < low or (high is not None and value > high)
+    values = asdict(knobs)
+    return [
+        f"{name} = {values[name]} is not {_span(low, high)} ({reason})"
+        for name, (low, high, reason) in bounds.items()
+        if values[name] < low or (high is not None and values[name] > high)
     ]
-    if broken:
-        raise InputError("impossible configuration: " + "; ".join(broken))
 
 
-@contextmanager
-def applied(model: Any, knobs: Knobs) -> Iterator[None]:
-    """Set top_k and active_blocks on the model inside the block, and restore them after it.
+def _side_problems(knobs: Knobs, limits: VlmLimits) -> list[str]:
+    side, step = knobs.image_pixels, limits.pixel_step
+    if not step:
+        if side == limits.image_pixels:
+            return []
+        return [f"image_pixels = {side} is not {limits.image_pixels} (the model's only image size)"]
+    if side >= step and side % step == 0:
+        return []
+    nearest = max(step, round(side / step) * step)
+    return [
+        f"image_pixels = {side} is not a multiple of {step} (patches and their merging); "
+        f"try {nearest}"
+    ]
 
-    Parameters
-    ----------
-    model : Qwen3VLMoeForConditionalGeneration
-        The model; its first `active_blocks` decoder blocks stay.
-    knobs : Knobs
-        A configuration that `check_knobs` accepts.
-    """
-    torch = load_torch()
-    language_model = model.model.language_model
-    blocks = language_model.layers
-    gates = [block.mlp.gate for block in blocks if hasattr(block.mlp, "gate")]
-    before = [gate.top_k for gate in gates]
-    try:
-        for gate in gates:
-            gate.top_k = knobs.top_k
-        language_model.layers = torch.nn.ModuleList(list(blocks)[: knobs.active_blocks])
-        yield
-    finally:
-        language_model.layers = blocks
-        for gate, top_k in zip(gates, before, strict=True):
-            gate.top_k = top_k
+
+def _name_problems(knobs: Knobs) -> list[str]:
+    problems = []
+    if knobs.dtype not in DTYPE_BYTES:
+        problems.append(f"dtype = {knobs.dtype!r} is not one of {', '.join(DTYPE_BYTES)}")
+    if knobs.task is not None and knobs.task not in TASKS:
+        problems.append(f"task = {knobs.task!r} is not one of {', '.join(TASKS)}")
+    return problems
 
 
 def _span(low: int, high: int | None) -> str:
-    return f"{low} or more" if high is None else f"{low} to {high}"
+    if high is None:
+        return f"{low} or more"
+    return f"{low}" if low == high else f"{low} to {high}"

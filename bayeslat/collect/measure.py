@@ -1,84 +1,131 @@
-"""One measured request: greedy generation with the stage timers on."""
+"""One measurement: passes until the time is steady, then one with the stage timer on."""
 
 from __future__ import annotations
 
-import inspect
+import gc
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from bayeslat.collect.backend import load_torch, load_transformers
+from bayeslat.collect.clock import Clock, clock_of
+from bayeslat.collect.generate import generate_greedily
 from bayeslat.collect.request import Request
-from bayeslat.collect.timer import StageTimes, recorded_spans, stage_times
+from bayeslat.collect.timer import StageTimes, recorded_timeline, stage_times
+from bayeslat.collect.vlm import Vlm
 
-__all__ = ["generate_greedily", "measure"]
+__all__ = ["Measurement", "WarmUp", "measure", "warm_up"]
+
+_STEADY = 0.05
+"""Passes are steady when one takes at most this much more or less than the one before it."""
+_MOST_PASSES = 6
 
 
-def measure(model: Any, request: Request) -> StageTimes:
-    """Run a request once and return its stage times.
+@dataclass(frozen=True)
+class WarmUp:
+    """How a request was warmed up.
+
+    Attributes
+    ----------
+    end_to_end_ms : float
+        Time of the last pass, without the stage timer.
+    passes : int
+    steady : bool
+        Whether the last two passes agreed.
+    """
+
+    end_to_end_ms: float
+    passes: int
+    steady: bool
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measured request.
+
+    Attributes
+    ----------
+    stages : StageTimes
+        Of one pass.
+    warm_up : WarmUp
+        Of the passes before it.
+    """
+
+    stages: StageTimes
+    warm_up: WarmUp
+
+
+def measure(vlm: Vlm, request: Request) -> Measurement:
+    """Measure a request once.
 
     Parameters
     ----------
-    model : Qwen3VLMoeForConditionalGeneration
-        The model, with its knobs applied.
+    vlm : Vlm
+        The model, with its knobs set.
     request : Request
-        The request.
 
     Returns
     -------
-    StageTimes
+    Measurement
     """
-    with recorded_spans(model) as spans:
-        start_ns = time.perf_counter_ns()
-        generate_greedily(model, request)
-        end_to_end_ns = time.perf_counter_ns() - start_ns
-    return stage_times(spans, end_to_end_ns)
+    clock = clock_of(vlm.model.device)
+    with _no_garbage_collection():
+        warmed = warm_up(vlm, request, clock)
+        with recorded_timeline(vlm.parts, clock) as timeline:
+            clock.settle()
+            timeline.start = clock.mark()
+            generate_greedily(vlm.model, request, lambda: timeline.tokens.append(clock.mark()))
+            clock.settle()
+    return Measurement(stage_times(timeline, vlm.parts, clock), warmed)
 
 
-def generate_greedily(model: Any, request: Request) -> Any:
-    """Generate the most likely token `output_tokens` times.
+def warm_up(vlm: Vlm, request: Request, clock: Clock) -> WarmUp:
+    """Run a request until two passes in a row take the same time.
 
-    Written out, since `generate` of transformers spends a part of a small model's time on its own
-    bookkeeping, which belongs to no stage.
+    After other configurations a pass is slower: caches are cold, and libraries prepare a kernel
+    for each new shape of a matrix.
 
     Parameters
     ----------
-    model : Qwen3VLMoeForConditionalGeneration
-        The model.
+    vlm : Vlm
+        The model, with its knobs set.
     request : Request
-        The request.
+    clock : Clock
+        The clock of its device.
 
     Returns
     -------
-    Tensor, dims (sequence, output_tokens)
-        The generated tokens.
+    WarmUp
     """
-    torch, transformers = load_torch(), load_transformers()
-    # Without a configuration the cache grows by one layer for each block that runs, so a
-    # shortened model has no empty layers.
-    cache = {_cache_argument(model): transformers.DynamicCache()}
-    with torch.inference_mode():
-        tokens = [
-            _next_token(
-                model,
-                **cache,
-                input_ids=request.input_ids,
-                position_ids=request.position_ids,
-                pixel_values=request.pixel_values,
-                image_grid_thw=request.image_grid_thw,
-            )
-        ]
-        for step in range(request.output_tokens - 1):
-            position = torch.full((3, len(tokens[-1]), 1), request.next_position + step)
-            tokens.append(_next_token(model, **cache, input_ids=tokens[-1], position_ids=position))
-    return torch.cat(tokens, dim=1)
+    times_ms = [_pass_ms(vlm, request, clock)]
+    while len(times_ms) < _MOST_PASSES:
+        times_ms.append(_pass_ms(vlm, request, clock))
+        if _agree(*times_ms[-2:]):
+            break
+    return WarmUp(times_ms[-1], len(times_ms), _agree(*times_ms[-2:]))
 
 
-def _next_token(model: Any, **inputs: Any) -> Any:
-    output = model(use_cache=True, logits_to_keep=1, **inputs)
-    return output.logits[:, -1].argmax(dim=-1, keepdim=True)
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep Python from looking through a million objects in the middle of a pass."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
-def _cache_argument(model: Any) -> str:
-    """Name of the cache among a model's arguments: transformers 5.24 gave it a new one."""
-    arguments = inspect.signature(model.forward).parameters
-    return "cache" if "cache" in arguments else "past_key_values"
+def _agree(before_ms: float, after_ms: float) -> bool:
+    return abs(after_ms - before_ms) <= _STEADY * before_ms
+
+
+def _pass_ms(vlm: Vlm, request: Request, clock: Clock) -> float:
+    """Return the time that a caller waits for a pass."""
+    clock.settle()
+    start_ns = time.perf_counter_ns()
+    generate_greedily(vlm.model, request)
+    clock.settle()
+    return (time.perf_counter_ns() - start_ns) / 1e6

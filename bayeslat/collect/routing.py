@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from bayeslat.collect.vlm import Vlm
 
 __all__ = ["RoutedExperts", "recorded_routing"]
 
@@ -32,25 +35,26 @@ class RoutedExperts:
 
 
 @contextmanager
-def recorded_routing(model: Any) -> Iterator[RoutedExperts]:
+def recorded_routing(vlm: Vlm) -> Iterator[RoutedExperts]:
     """Count the experts that each block reaches inside the block; not for timed passes.
 
     Parameters
     ----------
-    model : Qwen3VLMoeForConditionalGeneration
-        The model, with its knobs applied.
+    vlm : Vlm
+        The model, with its knobs set.
 
     Yields
     ------
     RoutedExperts
-        Filled call by call.
+        Filled call by call; empty for a dense model.
     """
     routed = RoutedExperts()
-    blocks = model.model.language_model.layers
     with ExitStack() as hooks:
-        for block in blocks:
-            hook = _counter(routed, seen=[])
-            hooks.callback(block.mlp.experts.register_forward_pre_hook(hook).remove)
+        for block in vlm.parts.language_model.layers:
+            for name, module in block.named_modules():
+                if name.split(".")[-1] == "experts":
+                    hook = _counter(routed, seen=[])
+                    hooks.callback(module.register_forward_pre_hook(hook).remove)
         yield routed
 
 
@@ -64,4 +68,4 @@ def _counter(routed: RoutedExperts, seen: list[bool]) -> Any:
 
 
 def _mean(counts: list[int]) -> float:
-    return sum(counts) / len(counts) if counts else float("nan")
+    return sum(counts) / len(counts) if counts else math.nan

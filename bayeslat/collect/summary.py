@@ -1,28 +1,145 @@
-"""How far collected traces can be trusted: `python -m bayeslat.collect.summary TRACES...`."""
+"""What collected traces are worth: how repeats scatter, and whether the stages add up."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from bayeslat.errors import BayeslatError
-from bayeslat.traces import read_traces, stage_columns
+from bayeslat.collect.collection import OUT_OF_MEMORY
+from bayeslat.collect.drift import Drift, reference_drift
+from bayeslat.errors import InputError
+from bayeslat.traces import stage_columns
 
-__all__ = ["main", "stage_sum_ratio", "summarise"]
+__all__ = [
+    "TOLERATED_GAP",
+    "CollectionSummary",
+    "check_collected",
+    "stage_sum_ratio",
+    "summarise",
+    "summarise_stages",
+]
 
-_END_TO_END = "end_to_end_ms"
-_DECODE = "t_llm_decode_per_token_ms"
+TOLERATED_GAP = 0.03
+"""Part of the end-to-end time by which the sum of the stages may miss it."""
+
+
+@dataclass(frozen=True)
+class CollectionSummary:
+    """What the rows of one device are worth.
+
+    Attributes
+    ----------
+    gpu : str
+    configs, rows : int
+    out_of_memory : int
+        Configurations that needed more memory than there is.
+    stages : DataFrame, one row a stage
+        See `summarise_stages`.
+    sum_ratio : tuple of float
+        Sum of the stages over the end-to-end time that was measured apart: its 5 %, 50 % and 95 %
+        quantiles over the rows.
+    drift : Drift or None
+        Of the reference.
+    unsteady, throttled, shared : int
+        Rows whose passes did not settle; that were measured while the GPU was throttled; while
+        other processes ran.
+    """
+
+    gpu: str
+    configs: int
+    rows: int
+    out_of_memory: int
+    stages: pd.DataFrame
+    sum_ratio: tuple[float, float, float]
+    drift: Drift | None
+    unsteady: int
+    throttled: int
+    shared: int
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the stages are the whole request, but for a tolerated gap."""
+        return not abs(self.sum_ratio[1] - 1.0) > TOLERATED_GAP
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What a user should know before trusting the rows."""
+        found = []
+        if not self.adds_up:
+            found.append(
+                f"the stages sum to {self.sum_ratio[1]:.3f} of the end-to-end time that was "
+                f"measured apart, more than {TOLERATED_GAP:.0%} off"
+            )
+        if self.drift is not None and not self.drift.tolerable:
+            found.append(
+                f"the reference drifted by {self.drift.change:+.1%} (+- "
+                f"{self.drift.change_se:.1%}) in {self.drift.hours:.2g} hours: rows of an early "
+                "and a late time differ by it"
+            )
+        counted = {
+            "configs ran out of memory": self.out_of_memory,
+            "rows did not settle while they were warmed up (column steady)": self.unsteady,
+            "rows were measured while the GPU was throttled (column throttled)": self.throttled,
+            "rows were measured while other processes ran (column shared)": self.shared,
+        }
+        return (*found, *(f"{count} {what}" for what, count in counted.items() if count))
+
+    def record(self) -> dict[str, Any]:
+        """Return everything for JSON."""
+        return {
+            "gpu": self.gpu,
+            "configs": self.configs,
+            "rows": self.rows,
+            "out_of_memory": self.out_of_memory,
+            "stages": self.stages.to_dict("records"),
+            "stage_sum_over_end_to_end": dict(
+                zip(("q05", "q50", "q95"), self.sum_ratio, strict=True)
+            ),
+            "reference_drift": None if self.drift is None else self.drift.record(),
+            "unsteady": self.unsteady,
+            "throttled": self.throttled,
+            "shared": self.shared,
+            "findings": list(self.findings),
+        }
+
+
+def summarise(frame: pd.DataFrame) -> tuple[CollectionSummary, ...]:
+    """Return what each device's rows are worth.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Collected traces.
+    """
+    return tuple(
+        _summarise_device(str(gpu), rows) for gpu, rows in frame.groupby("gpu", sort=False)
+    )
+
+
+def check_collected(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a trace, if a collection wrote it.
+
+    Raises
+    ------
+    InputError
+        If it lacks columns that a collection writes.
+    """
+    needed = ("config_id", "reference", "outcome", "steady", "stage_sum_ms", "end_to_end_ms")
+    lacking = [name for name in needed if name not in frame]
+    if lacking:
+        raise InputError(
+            f"the traces have no column {', '.join(lacking)}: `bayeslat collect` has not written "
+            "them; name traces that it wrote"
+        )
+    return frame
 
 
 def stage_sum_ratio(frame: pd.DataFrame) -> pd.Series:
     """Return the sum of the stages over the end-to-end time of each row.
 
-    The first token comes from the prefill, so decode counts output_tokens - 1 times; a row of one
-    output token has no decode.
+    The two were measured in different passes: the stages with the timer on, the whole without.
 
     Parameters
     ----------
@@ -33,73 +150,63 @@ def stage_sum_ratio(frame: pd.DataFrame) -> pd.Series:
     -------
     Series, dim (measurement,)
     """
-    once = [column for column in stage_columns(frame) if column != _DECODE]
-    decode_ms = (frame["output_tokens"] - 1) * frame[_DECODE]
-    return (frame[once].sum(axis=1) + decode_ms.fillna(0.0)) / frame[_END_TO_END]
+    return frame["stage_sum_ms"] / frame["end_to_end_ms"]
 
 
-def summarise(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return range and repeat noise of each stage on each device.
+def summarise_stages(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return range and repeat noise of each stage, and of the total.
 
     Parameters
     ----------
     frame : DataFrame
-        Collected traces.
+        A collected trace of one device.
 
     Returns
     -------
-    DataFrame
-        Columns gpu, stage, `q05_ms`, `q50_ms`, `q95_ms` over the rows, and `spread`: (largest -
+    DataFrame, one row a stage
+        Columns stage, `q05_ms`, `q50_ms`, `q95_ms` over the rows, and `spread`: (largest -
         smallest) / median over the repeats of a configuration, median over the configurations;
-        NaN without repeats.
+        NaN without repeats. The reference's own measurements are left out of the spread.
     """
-    columns = [*stage_columns(frame), _END_TO_END]
+    names = {
+        column: column.removeprefix("t_").removesuffix("_ms") for column in stage_columns(frame)
+    }
+    names["stage_sum_ms"] = "total"
     return pd.DataFrame(
         {
-            "gpu": gpu,
-            "stage": column.removeprefix("t_").removesuffix("_ms"),
-            "q05_ms": rows[column].quantile(0.05),
-            "q50_ms": rows[column].quantile(0.5),
-            "q95_ms": rows[column].quantile(0.95),
-            "spread": _spread(rows, column),
+            "stage": name,
+            "q05_ms": frame[column].quantile(0.05),
+            "q50_ms": frame[column].quantile(0.5),
+            "q95_ms": frame[column].quantile(0.95),
+            "spread": _spread(frame, column),
         }
-        for gpu, rows in frame.groupby("gpu", sort=False)
-        for column in columns
+        for column, name in names.items()
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the summary of traces.
+def _summarise_device(gpu: str, rows: pd.DataFrame) -> CollectionSummary:
+    ratio = stage_sum_ratio(rows).quantile([0.05, 0.5, 0.95])
+    too_large = rows.loc[rows["outcome"] == OUT_OF_MEMORY, "config_id"].nunique()
+    measured = rows["outcome"] != OUT_OF_MEMORY
+    return CollectionSummary(
+        gpu=gpu,
+        configs=rows["config_id"].nunique(),
+        rows=len(rows),
+        out_of_memory=too_large,
+        stages=summarise_stages(rows),
+        sum_ratio=(float(ratio[0.05]), float(ratio[0.5]), float(ratio[0.95])),
+        drift=reference_drift(rows),
+        unsteady=int((measured & ~rows["steady"].astype(bool)).sum()),
+        throttled=_count(rows, "throttled"),
+        shared=_count(rows, "shared"),
+    )
 
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Command-line arguments; those of the process by default.
 
-    Returns
-    -------
-    int
-        0, or 1 after bad input.
-    """
-    parser = argparse.ArgumentParser(prog="python -m bayeslat.collect.summary")
-    parser.add_argument("traces", nargs="+", help="traces to summarise")
-    try:
-        frame = read_traces(*parser.parse_args(arguments).traces)
-    except BayeslatError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(summarise(frame).round(3).to_string(index=False))
-    ratio = stage_sum_ratio(frame).groupby(frame["gpu"], sort=False)
-    print("\nsum of stages / end to end")
-    print(ratio.quantile(np.array([0.0, 0.05, 0.5, 1.0])).unstack().round(4).to_string())
-    return 0
+def _count(rows: pd.DataFrame, flag: str) -> int:
+    return int(rows[flag].fillna(False).astype(bool).sum()) if flag in rows else 0
 
 
 def _spread(rows: pd.DataFrame, column: str) -> float:
-    configs = rows.groupby("config_id")[column]
+    configs = rows[~rows["reference"].astype(bool)].groupby("config_id")[column]
     spread = (configs.max() - configs.min()) / configs.median()
     return float(spread[configs.count() > 1].median())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,125 +1,128 @@
-"""Stage times of one request, measured in one pass by hooks on the model's modules."""
+"""Stage times of one request, measured in one pass: marks at its modules and at its tokens."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Spans", "StageTimes", "recorded_spans", "stage_times"]
+from bayeslat.collect.clock import Clock
+from bayeslat.collect.families import Parts
+
+__all__ = ["StageTimes", "Timeline", "recorded_timeline", "stage_times"]
 
 
 @dataclass(frozen=True)
 class StageTimes:
-    """Latencies of one request, for the whole batch, in ms.
+    """Latencies of one request, for the whole batch, in ms. Nothing falls between them.
 
     Attributes
     ----------
     vision_encoder_ms : float
-        The vision model without its mergers.
+        The vision model, without projectors that run inside it.
     projector_ms : float
-        The merger and the deepstack mergers.
+        The projectors: the merger and the deepstack mergers of Qwen3-VL.
     llm_prefill_ms : float
-        First pass of the language model, and its lm_head.
+        The rest up to the first token: embeddings, the language model's first pass, lm_head and
+        choice of the token.
     llm_decode_per_token_ms : float
-        Mean over the later passes, each with its lm_head; NaN if there are none.
-    end_to_end_ms : float
-        The whole request, with the work that is in no stage.
+        Mean time from one token to the next, lm_head and choice included; NaN for a single token.
     """
 
     vision_encoder_ms: float
     projector_ms: float
     llm_prefill_ms: float
     llm_decode_per_token_ms: float
-    end_to_end_ms: float
+
+    def total_ms(self, output_tokens: int) -> float:
+        """Return the time of the request: the first token comes from the prefill."""
+        decode_ms = (output_tokens - 1) * self.llm_decode_per_token_ms if output_tokens > 1 else 0.0
+        return self.vision_encoder_ms + self.projector_ms + self.llm_prefill_ms + decode_ms
 
 
 @dataclass
-class Spans:
-    """Durations of module calls in ns, in the order of the calls.
+class Timeline:
+    """Marks of one request, in the order in which they were made.
 
     Attributes
     ----------
-    visual_ns, merger_ns, language_model_ns, lm_head_ns : list of int
-        One entry per call; `merger_ns` holds the projector's and the deepstack mergers' calls.
+    start : mark
+        When the request starts.
+    tokens : list of mark
+        When each token is chosen.
+    vision, projector : list of (mark, mark)
+        Start and end of each call.
     """
 
-    visual_ns: list[int] = field(default_factory=list)
-    merger_ns: list[int] = field(default_factory=list)
-    language_model_ns: list[int] = field(default_factory=list)
-    lm_head_ns: list[int] = field(default_factory=list)
+    start: Any = None
+    tokens: list[Any] = field(default_factory=list)
+    vision: list[tuple[Any, Any]] = field(default_factory=list)
+    projector: list[tuple[Any, Any]] = field(default_factory=list)
 
 
 @contextmanager
-def recorded_spans(model: Any) -> Iterator[Spans]:
-    """Record the duration of each stage module's calls inside the block.
+def recorded_timeline(parts: Parts, clock: Clock) -> Iterator[Timeline]:
+    """Mark start and end of the vision encoder and the projectors inside the block.
 
     Parameters
     ----------
-    model : Qwen3VLMoeForConditionalGeneration
-        The model, on the CPU: the clock is read when a module starts and returns.
+    parts : Parts
+        The model's stages.
+    clock : Clock
+        The clock of its device.
 
     Yields
     ------
-    Spans
-        Filled call by call.
+    Timeline
+        Filled call by call. Start and tokens are for who runs the request.
     """
-    spans = Spans()
-    visual = model.model.visual
-    watched = [
-        (visual, spans.visual_ns),
-        (model.model.language_model, spans.language_model_ns),
-        (model.lm_head, spans.lm_head_ns),
-        *((merger, spans.merger_ns) for merger in (visual.merger, *visual.deepstack_merger_list)),
-    ]
+    timeline = Timeline()
+    watched = [(parts.vision, timeline.vision)]
+    watched += [(projector, timeline.projector) for projector in parts.projectors]
     with ExitStack() as hooks:
-        for module, durations in watched:
-            for handle in _watch(module, durations):
+        for module, spans in watched:
+            for handle in _watch(module, spans, clock):
                 hooks.callback(handle.remove)
-        yield spans
+        yield timeline
 
 
-def stage_times(spans: Spans, end_to_end_ns: int) -> StageTimes:
-    """Sum the spans of one request into stages.
+def stage_times(timeline: Timeline, parts: Parts, clock: Clock) -> StageTimes:
+    """Split the timeline of one request into stages.
 
     Parameters
     ----------
-    spans : Spans
-        The spans of exactly one request.
-    end_to_end_ns : int
-        Duration of the whole request.
+    timeline : Timeline
+        Of exactly one request, which is done on the device.
+    parts : Parts
+    clock : Clock
 
     Returns
     -------
     StageTimes
     """
-    steps_ns = [
-        language_model + lm_head
-        for language_model, lm_head in zip(spans.language_model_ns, spans.lm_head_ns, strict=True)
-    ]
-    prefill_ns, decode_ns = steps_ns[0], steps_ns[1:]
-    projector_ns = sum(spans.merger_ns)
+    vision_ms = sum(clock.elapsed_ms(*span) for span in timeline.vision)
+    projector_ms = sum(clock.elapsed_ms(*span) for span in timeline.projector)
+    within = set(parts.vision.modules())
+    if all(projector in within for projector in parts.projectors):
+        vision_ms -= projector_ms
+    first, last, steps = timeline.tokens[0], timeline.tokens[-1], len(timeline.tokens) - 1
     return StageTimes(
-        vision_encoder_ms=(sum(spans.visual_ns) - projector_ns) / 1e6,
-        projector_ms=projector_ns / 1e6,
-        llm_prefill_ms=prefill_ns / 1e6,
-        llm_decode_per_token_ms=(
-            sum(decode_ns) / len(decode_ns) / 1e6 if decode_ns else float("nan")
-        ),
-        end_to_end_ms=end_to_end_ns / 1e6,
+        vision_encoder_ms=vision_ms,
+        projector_ms=projector_ms,
+        llm_prefill_ms=clock.elapsed_ms(timeline.start, first) - vision_ms - projector_ms,
+        llm_decode_per_token_ms=clock.elapsed_ms(first, last) / steps if steps else math.nan,
     )
 
 
-def _watch(module: Any, durations: list[int]) -> tuple[Any, Any]:
-    started = [0]
+def _watch(module: Any, spans: list[tuple[Any, Any]], clock: Clock) -> tuple[Any, Any]:
+    started: list[Any] = []
 
     def start(*_: object) -> None:
-        started[0] = time.perf_counter_ns()
+        started.append(clock.mark())
 
-    def stop(*_: object) -> None:
-        durations.append(time.perf_counter_ns() - started[0])
+    def end(*_: object) -> None:
+        spans.append((started.pop(), clock.mark()))
 
-    hooks: tuple[Callable[..., None], Callable[..., None]] = (start, stop)
-    return module.register_forward_pre_hook(hooks[0]), module.register_forward_hook(hooks[1])
+    return module.register_forward_pre_hook(start), module.register_forward_hook(end)

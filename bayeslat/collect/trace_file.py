@@ -1,53 +1,34 @@
-"""The trace that a collection writes and takes up again."""
+"""The trace that collections add to, and are taken up again from."""
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Iterable
-from dataclasses import asdict, fields
-from datetime import UTC, datetime
-from importlib import metadata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import JsonValue
 
-from bayeslat.collect.backend import load_torch, load_transformers
-from bayeslat.collect.collection import Plan, Row
+from bayeslat.collect.collection import OUT_OF_MEMORY, Row
+from bayeslat.collect.drift import reference_drift
 from bayeslat.collect.knobs import Knobs
-from bayeslat.collect.limits import read_config
-from bayeslat.collect.machine import cpu_identity
-from bayeslat.collect.model import KERNELS
+from bayeslat.collect.telemetry import summarise_telemetry
 from bayeslat.errors import InputError
 from bayeslat.traces import Provenance, provenances, read_traces, write_traces
+from bayeslat.traces.names import MEASURED
 
-__all__ = ["TraceFile", "describe"]
+__all__ = ["TraceFile"]
 
-_KNOBS = [knob.name for knob in fields(Knobs)]
-
-
-def describe(plan: Plan) -> Provenance:
-    """Return the provenance of the rows that a plan gives on this machine."""
-    return Provenance(
-        source="measured",
-        collected_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        tool="bayeslat.collect.vlm",
-        gpu={**cpu_identity(), "threads": plan.threads, "dtype": plan.dtype},
-        architecture=read_config(plan.config_path),
-        software={
-            "python": platform.python_version(),
-            "torch": str(load_torch().__version__),
-            "transformers": str(load_transformers().__version__),
-            "numpy": metadata.version("numpy"),
-        },
-        parameters={
-            "seed": plan.seed,
-            "crop_pixels": plan.crop_pixels,
-            "weights": "random",
-            "warm_up_passes": 1,
-            **KERNELS,
-        },
-    )
+_NUMBERS = [knob.name for knob in fields(Knobs) if knob.name not in {"dtype", "task"}]
+_NEEDED = (*_NUMBERS, "dtype", "config_id", "repeat", "reference", "outcome")
+_SHOWN = 3
+# What the machine may change between two runs without being another device.
+_INCIDENTAL = {
+    ("gpu", name)
+    for name in ("platform", "memory_total_MiB", "host", "compute_mode", "persistence_mode")
+}
 
 
 class TraceFile:
@@ -57,72 +38,164 @@ class TraceFile:
     ----------
     path : Path
         The file; its rows are kept if it exists.
-    plan : Plan
-        The plan whose rows it takes.
+    gpu : str
+        Key of the device.
     provenance : Provenance
-        Where the rows come from.
+        Where the rows come from, with the run that starts now.
 
     Raises
     ------
     InputError
-        If the file holds rows of another device, software, seed or design.
+        If the file holds rows of another device, model or software, or was not collected.
     TraceError
         If the file cannot be read, or breaks the rules of the trace table.
     """
 
-    def __init__(self, path: Path, plan: Plan, provenance: Provenance) -> None:
+    def __init__(self, path: Path, gpu: str, provenance: Provenance) -> None:
         self.path = path
+        self.gpu = gpu
         self.provenance = provenance
         self.rows: list[Row] = []
         if path.exists():
             frame = read_traces(path)
-            _check_same_origin(path, provenances(frame)[0], provenance)
+            old = provenances(frame)[0]
+            _check_same_origin(path, old, provenance)
+            _check_rows(path, frame, gpu)
+            assert old is not None
+            self.provenance = _continued(old, provenance)
             self.rows = [
                 {str(name): value for name, value in row.items()}
                 for row in frame.to_dict(orient="records")
             ]
-            _check_same_design(path, self.rows, plan)
+        self._ids: dict[Knobs, int] = {}
+        for row in self.rows:
+            self._ids.setdefault(_knobs_of(row), int(row["config_id"]))
 
     @property
-    def done(self) -> frozenset[tuple[int, int]]:
-        """Measurements that the file holds, as (config_id, repeat)."""
-        return frozenset((int(row["config_id"]), int(row["repeat"])) for row in self.rows)
+    def frame(self) -> pd.DataFrame:
+        """The rows."""
+        return pd.DataFrame(self.rows)
 
-    def append(self, row: Row) -> None:
-        """Add a row; the file is replaced in one step."""
-        self.rows.append(row)
-        write_traces(pd.DataFrame(self.rows), self.path, self.provenance)
+    @property
+    def reference(self) -> Knobs | None:
+        """The configuration that was measured again and again, if there is one."""
+        return next((_knobs_of(row) for row in self.rows if row["reference"]), None)
+
+    def config_ids(self, design: Sequence[Knobs]) -> tuple[int, ...]:
+        """Return the config_id of each configuration, dim (config,); new ones get new ones."""
+        for knobs in design:
+            self._ids.setdefault(knobs, max(self._ids.values(), default=-1) + 1)
+        return tuple(self._ids[knobs] for knobs in design)
+
+    def done(self, repeats: int) -> frozenset[tuple[int, int]]:
+        """Return what need not be measured again, as (config_id, repeat).
+
+        Parameters
+        ----------
+        repeats : int
+            Wanted of each configuration; one that ran out of memory has them all.
+        """
+        counts: Counter[int] = Counter()
+        for row in self.rows:
+            if row["outcome"] == OUT_OF_MEMORY:
+                counts[int(row["config_id"])] += repeats
+            elif not row["reference"]:
+                counts[int(row["config_id"])] += 1
+        return frozenset((config, n) for config, count in counts.items() for n in range(count))
+
+    def left(self, design: Sequence[Knobs], repeats: int) -> int:
+        """Return how many measurements of a design are still to be made."""
+        done = self.done(repeats)
+        return sum(
+            (config, repeat) not in done
+            for config in self.config_ids(design)
+            for repeat in range(repeats)
+        )
+
+    def append(self, row: Row, repeats: int) -> None:
+        """Add a row; the file is replaced in one step.
+
+        Parameters
+        ----------
+        row : dict
+            A row, its `repeat` None for the reference. One whose number is taken, or that has
+            none, gets the next number that no repeat of the design has or will have.
+        repeats : int
+            Repeats of the design.
+        """
+        taken = {int(r["repeat"]) for r in self.rows if r["config_id"] == row["config_id"]}
+        if row["repeat"] is None or row["repeat"] in taken:
+            row = {**row, "repeat": max(repeats - 1, *taken, -1) + 1}
+        self.rows.append({"gpu": self.gpu, **row})
+        write_traces(self.frame, self.path, self._told())
+
+    def _told(self) -> Provenance:
+        """Return the provenance with what the rows say about the device."""
+        drift = reference_drift(self.frame)
+        told: dict[str, JsonValue] = {
+            "telemetry": summarise_telemetry(self.frame),
+            "reference_drift": None if drift is None else drift.record(),
+        }
+        return Provenance.model_validate({**self.provenance.model_dump(by_alias=True), **told})
+
+
+def _knobs_of(row: Row) -> Knobs:
+    """Return the configuration of a row."""
+    whole = {name: int(row[name]) for name in _NUMBERS}
+    task = row.get("task")
+    return Knobs(**whole, dtype=row["dtype"], task=task if isinstance(task, str) else None)
+
+
+def _continued(old: Provenance, new: Provenance) -> Provenance:
+    """Return the provenance of a file with one run more."""
+    before, now = old.model_dump(by_alias=True), new.model_dump(by_alias=True)
+    runs = [*(before.get("runs") or []), *(now.get("runs") or [])]
+    return Provenance.model_validate({**before, "runs": runs})
 
 
 def _check_same_origin(path: Path, old: Provenance | None, new: Provenance) -> None:
     """Refuse to mix rows that were measured in different circumstances."""
-    before: dict[str, Any] = {} if old is None else old.model_dump()
-    now = new.model_dump()
-    parts = ("source", "gpu", "architecture", "software", "parameters")
-    differing = [part for part in parts if before.get(part) != now[part]]
+    before, now = _circumstances(old), _circumstances(new)
+    differing = [
+        f"{name}: {before.get(name)!r}, now {now.get(name)!r}"
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
+    ]
     if differing:
+        more = [f"and {len(differing) - _SHOWN} more"] if len(differing) > _SHOWN else []
         raise InputError(
-            f"{path}: its rows were measured with another {_listed(differing)}; one trace holds "
-            "one collection: name another file, or remove this one"
+            f"{path}: its rows were measured in other circumstances "
+            f"({'; '.join([*differing[:_SHOWN], *more])}); one trace holds rows of one device, "
+            "model and software: name another file"
         )
 
 
-def _check_same_design(path: Path, rows: list[Row], plan: Plan) -> None:
-    """Refuse to mix configurations of different designs under one config_id."""
-    for row in rows:
-        config_id = int(row["config_id"])
-        if row["gpu"] != plan.device_key:
-            raise InputError(
-                f"{path}: holds rows of {row['gpu']!r}, not of {plan.device_key!r}; "
-                "name another file, or remove this one"
-            )
-        planned = asdict(plan.design[config_id]) if config_id < len(plan.design) else None
-        if planned is not None and planned != {name: row[name] for name in _KNOBS}:
-            raise InputError(
-                f"{path}: config {config_id} has other knobs than the design; name another file, "
-                "remove this one, or give the seed and ranges it was collected with"
-            )
+def _circumstances(origin: Provenance | None) -> dict[str, Any]:
+    """Return what must be the same for all rows of a trace, by dotted name."""
+    told: dict[str, Any] = {} if origin is None else origin.model_dump()
+    found = {"source": told.get("source")}
+    for part in ("gpu", "architecture", "software", "parameters"):
+        entries = told.get(part)
+        for name, value in (entries if isinstance(entries, dict) else {}).items():
+            if (part, name) not in _INCIDENTAL:
+                found[f"{part}.{name}"] = value
+    return found
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
+def _check_rows(path: Path, frame: pd.DataFrame, gpu: str) -> None:
+    """Refuse rows that no collection of this device has written."""
+    lacking = [name for name in _NEEDED if name not in frame]
+    if lacking:
+        raise InputError(
+            f"{path}: has no column {', '.join(lacking)}, so `collect` has not written it; "
+            "name another file"
+        )
+    others = sorted(set(frame["gpu"]) - {gpu})
+    if others:
+        raise InputError(
+            f"{path}: holds rows of {', '.join(map(repr, others))}, not of {gpu!r}; "
+            "name another file"
+        )
+    unknown = sorted(set(frame["outcome"]) - {MEASURED, OUT_OF_MEMORY})
+    if unknown:
+        raise InputError(f"{path}: outcome {unknown[0]!r} is not known; name another file")

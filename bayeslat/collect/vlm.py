@@ -1,89 +1,216 @@
-"""Collect stage latencies of a vision-language model: `python -m bayeslat.collect.vlm`."""
+"""A loaded vision-language model, ready to be measured."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from bayeslat.collect.collection import Plan, collect
-from bayeslat.collect.design import KnobSpace, sobol_design
-from bayeslat.collect.model import DTYPE_BYTES
-from bayeslat.collect.trace_file import TraceFile, describe
-from bayeslat.errors import BayeslatError
+from bayeslat.collect.backend import load_torch, load_transformers
+from bayeslat.collect.families import Family, Parts, family_of, text_limits
+from bayeslat.collect.knobs import Knobs
+from bayeslat.collect.limits import VlmLimits
+from bayeslat.collect.memory import is_out_of_memory
+from bayeslat.collect.request import Request
+from bayeslat.errors import InputError
 
-__all__ = ["main"]
+__all__ = ["Source", "Vlm", "as_vlm", "kernels", "load_vlm", "read_config", "read_limits"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
+@dataclass(frozen=True)
+class Source:
+    """Where a model comes from.
+
+    Attributes
+    ----------
+    name : str
+        A Hugging Face folder or id; with random weights, the file of a configuration.
+    random_weights : bool
+        Whether the weights are drawn, so that nothing but the configuration is needed.
+    """
+
+    name: str
+    random_weights: bool = False
+
+
+@dataclass(frozen=True)
+class Vlm:
+    """A model on its device.
+
+    Attributes
+    ----------
+    model : PreTrainedModel
+        In evaluation mode.
+    family : Family
+    limits : VlmLimits
+    parts : Parts
+    """
+
+    model: Any
+    family: Family
+    limits: VlmLimits
+    parts: Parts
+
+    @property
+    def gates(self) -> tuple[Any, ...]:
+        """The modules that choose the experts of each token, in the order of the blocks."""
+        return tuple(
+            module
+            for block in self.parts.language_model.layers
+            for module in block.modules()
+            if isinstance(getattr(module, "top_k", None), int)
+        )
+
+    def request(self, knobs: Knobs, seed: int) -> Request:
+        """Draw the inputs of a request."""
+        return self.family.request(self.model, knobs, self.limits, seed)
+
+    @contextmanager
+    def set_to(self, knobs: Knobs) -> Iterator[None]:
+        """Set top_k and active_blocks inside the block, and restore them after it."""
+        language_model = self.parts.language_model
+        blocks, gates = language_model.layers, self.gates
+        before = [gate.top_k for gate in gates]
+        try:
+            for gate in gates:
+                gate.top_k = knobs.top_k
+            language_model.layers = blocks[: knobs.active_blocks]
+            yield
+        finally:
+            language_model.layers = blocks
+            for gate, top_k in zip(gates, before, strict=True):
+                gate.top_k = top_k
+
+
+def read_config(source: Source) -> Any:
+    """Return the configuration of a model, without its weights.
+
+    Raises
+    ------
+    InputError
+        If there is none, or transformers cannot read it.
+    """
+    transformers = load_transformers()
+    name = source.name
+    if source.random_weights and not Path(name).exists():
+        raise InputError(
+            f"{name}: no such file; give a model's config.json, such as "
+            "models/tiny_qwen3_vl_moe.json"
+        )
+    try:
+        return transformers.AutoConfig.from_pretrained(name)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(_explained(source, "configuration", error)) from error
+
+
+def kernels(config: Any) -> dict[str, str]:
+    """Return which of transformers' implementations run, so that no new default changes a trace."""
+    chosen = {"attn_implementation": "sdpa"}
+    if text_limits(config)["experts"] > 1:
+        chosen["experts_implementation"] = "grouped_mm"
+    return chosen
+
+
+def read_limits(source: Source) -> VlmLimits:
+    """Return what a model allows the knobs to be, without its weights.
+
+    Raises
+    ------
+    InputError
+        If its configuration cannot be read, or it is of no family that can be measured.
+    """
+    config = read_config(source)
+    return family_of(config, source.name).limits(config)
+
+
+def load_vlm(source: Source, dtype: str, device: str = "cpu", seed: int = 0) -> Vlm:
+    """Load a model, or build it with random weights.
 
     Parameters
     ----------
-    arguments : sequence of str, optional
-        Command-line arguments; those of the process by default.
+    source : Source
+    dtype : str
+        Dtype of weights and activations.
+    device : str
+        A torch device.
+    seed : int
+        Seed of random weights.
 
     Returns
     -------
-    int
-        0 when the design is measured, 1 after bad input.
+    Vlm
+
+    Raises
+    ------
+    InputError
+        If the model cannot be loaded, is of no family that can be measured, or does not fit.
     """
-    options = _parser().parse_args(arguments)
+    family_of(read_config(source), source.name)  # before weights are loaded
     try:
-        _run(options)
-    except BayeslatError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _run(options: argparse.Namespace) -> None:
-    plan = Plan(
-        device_key=options.device_key,
-        config_path=options.config,
-        design=sobol_design(KnobSpace(), options.configs, options.seed),
-        dtype=options.dtype,
-        threads=options.threads,
-        repeats=options.repeats,
-        crop_pixels=options.crop_pixels,
-        seed=options.seed,
+        model = (
+            _built(source, dtype, device, seed)
+            if source.random_weights
+            else _read(source, dtype, device)
+        )
+        return as_vlm(model.to(device).eval(), source.name)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    raise InputError(
+        f"{source.name}: the model in {dtype} does not fit into the memory of {device}; "
+        "take a smaller dtype or model, or a larger device"
     )
-    trace = TraceFile(options.output, plan, describe(plan))
-    wanted = options.configs * options.repeats
-    for row in collect(plan, trace.done):
-        trace.append(row)
-        _show_progress(f"{plan.device_key}: {len(trace.rows)} of {wanted} rows")
-    _show_progress("")
-    print(f"{options.output}: {len(trace.rows)} rows of {plan.device_key}")
 
 
-def _show_progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+def _built(source: Source, dtype: str, device: str, seed: int) -> Any:
+    """Return a model with random weights, drawn where they stay."""
+    torch, transformers = load_torch(), load_transformers()
+    with torch.random.fork_rng(), torch.device(device):
+        torch.manual_seed(seed)
+        config = read_config(source)
+        return transformers.AutoModelForImageTextToText.from_config(
+            config, dtype=getattr(torch, dtype), **kernels(config)
+        )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m bayeslat.collect.vlm",
-        description="Measure stage latencies of a random-weight vision-language model on the CPU. "
-        "An output file that exists is taken up where it stopped.",
+def _read(source: Source, dtype: str, device: str) -> Any:
+    """Return a model with its weights; without accelerate they pass through main memory."""
+    torch, transformers = load_torch(), load_transformers()
+    placed = {"device_map": {"": device}} if find_spec("accelerate") else {}
+    chosen = kernels(read_config(source))
+    try:
+        return transformers.AutoModelForImageTextToText.from_pretrained(
+            source.name, dtype=getattr(torch, dtype), **placed, **chosen
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(_explained(source, "weights", error)) from error
+
+
+def as_vlm(model: Any, name: str = "model") -> Vlm:
+    """Wrap a model that is loaded already.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        A vision-language model, on its device and in its dtype.
+    name : str
+        What to call it in errors.
+
+    Raises
+    ------
+    InputError
+        If the model is of no family that can be measured.
+    """
+    family = family_of(model.config, name)
+    return Vlm(model.eval(), family, family.limits(model.config), family.parts(model))
+
+
+def _explained(source: Source, what: str, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return (
+        f"{source.name}: its {what} cannot be read ({reason}); give a folder of a model in Hugging "
+        "Face's form, an id that this machine may download, or --random-weights CONFIG.json"
     )
-    parser.add_argument("--device-key", required=True, help="key of the hardware table")
-    parser.add_argument("--config", required=True, type=Path, help="the model's config.json")
-    parser.add_argument("-o", "--output", required=True, type=Path, help="trace to write")
-    parser.add_argument("--threads", type=int, default=1, help="threads (default 1)")
-    parser.add_argument(
-        "--dtype", choices=tuple(DTYPE_BYTES), default="float32", help="dtype (default float32)"
-    )
-    parser.add_argument("--configs", type=int, default=60, help="configurations (default 60)")
-    parser.add_argument("--repeats", type=int, default=3, help="repeats of each (default 3)")
-    parser.add_argument(
-        "--crop-pixels", type=int, default=192, help="side of a crop in pixels (default 192)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the design (default 0)")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

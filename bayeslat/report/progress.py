@@ -7,9 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
-__all__ = ["stage_bars"]
+__all__ = ["counting_bar", "stage_bars"]
 
 
 @contextmanager
@@ -25,15 +33,7 @@ def stage_bars(stages: Sequence[str]) -> Iterator[Callable[[str, int, int], None
     callable (stage, done, total)
         Moves the stage's bar.
     """
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=sys.stderr is None or not sys.stderr.isatty(),
-    ) as progress:
+    with _bars(TaskProgressColumn()) as progress:
         bars = {stage: progress.add_task(stage, total=1) for stage in stages}
         started: set[str] = set()
 
@@ -45,3 +45,35 @@ def stage_bars(stages: Sequence[str]) -> Iterator[Callable[[str, int, int], None
             progress.update(bars[stage], completed=done, total=total)
 
         yield move
+
+
+@contextmanager
+def counting_bar(total: int) -> Iterator[Callable[[str], None]]:
+    """Show on standard error how many things are done, and the time left, while the block runs.
+
+    Parameters
+    ----------
+    total : int
+        Things to do.
+
+    Yields
+    ------
+    callable (text)
+        Counts one thing more, and says what it was.
+    """
+    with _bars(MofNCompleteColumn()) as progress:
+        bar = progress.add_task("", total=total)
+        yield lambda text: progress.update(bar, advance=1, description=text)
+
+
+def _bars(count: ProgressColumn) -> Progress:
+    """Return bars with a column that says how far each is; invisible in a pipe."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        count,
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=sys.stderr is None or not sys.stderr.isatty(),
+    )

@@ -11,6 +11,8 @@ __all__ = [
     "COLLECTED_AT",
     "CONFIG_ID",
     "GPU",
+    "MEASURED",
+    "OUTCOME",
     "REPEAT",
     "STACK",
     "TASK",
@@ -25,6 +27,8 @@ TASK = "task"
 CONFIG_ID = "config_id"
 REPEAT = "repeat"
 COLLECTED_AT = "collected_at"
+OUTCOME = "outcome"
+MEASURED = "measured"  # any other outcome says why a row holds no latency
 
 _STAGE = re.compile(r"t_([A-Za-z0-9]\w*)_ms", re.ASCII)
 

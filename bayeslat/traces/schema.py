@@ -15,6 +15,8 @@ from bayeslat.traces.names import (
     COLLECTED_AT,
     CONFIG_ID,
     GPU,
+    MEASURED,
+    OUTCOME,
     REPEAT,
     STACK,
     TASK,
@@ -161,6 +163,8 @@ def _check_stages(
         cure = "measure it again, or leave the cell empty if it was not measured"
         found += violations_at(frame, outside, column, f"{rule}; {cure}")
     bare = ~frame[list(stages)].notna().to_numpy().any(axis=1)
+    if OUTCOME in frame.columns:  # such as out of memory
+        bare &= blank(frame[OUTCOME]) | (frame[OUTCOME] == MEASURED).to_numpy()
     rule = f"a row must hold a latency in at least one of {', '.join(stages)}"
     return found + violations_at(frame, bare, None, f"{rule}; measure one, or remove the row")
 

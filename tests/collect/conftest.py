@@ -1,4 +1,4 @@
-"""A model so small that a request takes milliseconds, and what goes with it."""
+"""Models so small that a request takes milliseconds, and what goes with them."""
 
 from __future__ import annotations
 
@@ -9,63 +9,15 @@ from typing import Any
 import pytest
 
 from bayeslat.collect.knobs import Knobs
-from bayeslat.collect.limits import VlmLimits, read_limits
+from bayeslat.collect.limits import VlmLimits
+from tests.collect.small_models import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
-
-_SMALL_TEXT = {
-    "vocab_size": 128,
-    "hidden_size": 32,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 16,
-    "num_experts": 8,
-    "moe_intermediate_size": 16,
-    "max_position_embeddings": 128,
-    "rope_parameters": {
-        "rope_type": "default",
-        "rope_theta": 500000.0,
-        "mrope_section": [4, 2, 2],
-        "mrope_interleaved": True,
-    },
-}
-_SMALL_VISION = {
-    "depth": 3,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_heads": 2,
-    "out_hidden_size": 32,
-}
 
 
 @pytest.fixture(scope="session")
 def shipped_config() -> Path:
     return ROOT / "models" / "tiny_qwen3_vl_moe.json"
-
-
-@pytest.fixture(scope="session")
-def config_path(shipped_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the shipped configuration, shrunk."""
-    config = json.loads(shipped_config.read_text(encoding="utf-8"))
-    config["text_config"] |= _SMALL_TEXT
-    config["vision_config"] |= _SMALL_VISION
-    special = ("vision_start", "vision_end", "image", "video")
-    config |= {f"{name}_token_id": 124 + i for i, name in enumerate(special)}
-    path = tmp_path_factory.mktemp("model") / "config.json"
-    path.write_text(json.dumps(config), encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="session")
-def crop_pixels() -> int:
-    """Return the side of a crop that becomes 2 x 2 vision tokens."""
-    return 64
-
-
-@pytest.fixture(scope="session")
-def limits(config_path: Path, crop_pixels: int) -> VlmLimits:
-    return read_limits(config_path, crop_pixels)
 
 
 @pytest.fixture(scope="session")
@@ -80,14 +32,62 @@ def transformers(torch: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
-def model(transformers: Any, config_path: Path) -> Any:
-    from bayeslat.collect.model import build_model
+def config_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return a configuration of each model type."""
+    paths = {}
+    for model_type, config in MODELS.items():
+        paths[model_type] = tmp_path_factory.mktemp(model_type) / "config.json"
+        paths[model_type].write_text(json.dumps(config), encoding="utf-8")
+    return paths
 
-    return build_model(config_path, "float32", seed=0)
+
+@pytest.fixture(scope="session")
+def config_path(config_paths: dict[str, Path]) -> Path:
+    return config_paths["qwen3_vl_moe"]
+
+
+@pytest.fixture(scope="session")
+def vlms(transformers: Any, config_paths: dict[str, Path]) -> dict[str, Any]:
+    """Return a loaded model of each type."""
+    from bayeslat.collect.vlm import Source, load_vlm
+
+    return {
+        name: load_vlm(Source(str(path), random_weights=True), "float32")
+        for name, path in config_paths.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def vlm(vlms: dict[str, Any]) -> Any:
+    """Return a loaded Qwen3-VL with experts."""
+    return vlms["qwen3_vl_moe"]
+
+
+@pytest.fixture(scope="session")
+def limits() -> VlmLimits:
+    """Return the limits of the small Qwen3-VL with experts, by hand."""
+    return VlmLimits(
+        image_pixels=128,
+        pixel_step=32,
+        pixels_per_token=32,
+        markers_per_crop=2,
+        experts=8,
+        top_k=2,
+        blocks=4,
+        least_blocks=2,
+        context_tokens=128,
+    )
 
 
 @pytest.fixture
 def knobs() -> Knobs:
     return Knobs(
-        image_crops=2, prompt_tokens=9, top_k=3, active_blocks=3, batch_size=2, output_tokens=4
+        image_crops=2,
+        image_pixels=64,
+        prompt_tokens=9,
+        output_tokens=4,
+        top_k=3,
+        active_blocks=3,
+        batch_size=2,
+        dtype="float32",
     )

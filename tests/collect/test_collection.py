@@ -1,60 +1,85 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from bayeslat.collect.collection import Plan, collect, visits
 from bayeslat.collect.knobs import Knobs
-from bayeslat.errors import InputError
+from bayeslat.collect.schedule import Visit
 from bayeslat.traces import check_frame
 
 
 @pytest.fixture
-def plan(config_path: Path, crop_pixels: int, knobs: Knobs) -> Plan:
-    return Plan(
-        device_key="epyc_1t_fp32",
-        config_path=config_path,
-        design=(knobs, replace(knobs, top_k=1), replace(knobs, batch_size=1)),
-        repeats=2,
-        crop_pixels=crop_pixels,
-    )
+def configs(knobs: Knobs) -> dict[int, Knobs]:
+    return {0: knobs, 1: replace(knobs, top_k=1), 2: replace(knobs, batch_size=1, task="qa")}
 
 
-def test_every_repeat_visits_all_configurations_in_an_order_of_its_own() -> None:
-    order = visits(configs=20, repeats=3, seed=0)
-    rounds = [order[start : start + 20] for start in (0, 20, 40)]
-    for repeat, visited in enumerate(rounds):
-        assert sorted(visited) == [(config_id, repeat) for config_id in range(20)]
-    assert len({tuple(config_id for config_id, _ in visited) for visited in rounds}) == 3
-    assert order == visits(configs=20, repeats=3, seed=0)
-    assert order != visits(configs=20, repeats=3, seed=1)
+def collected(vlm: Any, configs: dict[int, Knobs], visits: list[Visit]) -> list[dict[str, Any]]:
+    from bayeslat.collect.collection import collect
+    from bayeslat.collect.telemetry import open_telemetry
+
+    return list(collect(lambda _: vlm, configs, visits, open_telemetry("cpu"), seed=0))
 
 
-def test_rows_make_a_valid_trace(transformers: Any, plan: Plan) -> None:
-    frame = pd.DataFrame(list(collect(plan)))
+def test_rows_make_a_valid_trace(transformers: Any, vlm: Any, configs: dict[int, Knobs]) -> None:
+    visits = [Visit(0, 0), Visit(1, 0), Visit(2, 0), Visit(1)]
+    rows = collected(vlm, configs, visits)
+    frame = pd.DataFrame(rows).assign(gpu="epyc_1t_fp32", repeat=[0, 0, 0, 1])
     assert check_frame(frame) == ()
-    assert len(frame) == 6
-    assert set(frame["gpu"]) == {"epyc_1t_fp32"}
+    assert frame["config_id"].tolist() == [0, 1, 2, 1]
+    assert frame["reference"].tolist() == [False, False, False, True]
+    assert rows[3]["repeat"] is None
     assert set(frame["stack"]) == {f"transformers_{transformers.__version__}"}
     assert set(frame["dtype_bytes"]) == {4}
-    assert (frame["vision_tokens"] == 4 * frame["image_crops"]).all()
-    batch_sizes = frame.sort_values(["config_id", "repeat"])["batch_size"]
-    assert batch_sizes.tolist() == [2, 2, 2, 2, 1, 1]
+    assert set(frame["vision_tokens"]) == {8}
+    assert set(frame["outcome"]) == {"measured"}
+    assert frame["batch_size"].tolist() == [2, 2, 1, 2]
+    assert frame["task"].tolist()[2] == "qa"
+    stages = [name for name in map(str, frame) if name.startswith("t_")]
+    once = frame[stages].sum(axis=1) - frame["t_llm_decode_per_token_ms"]
+    total = once + (frame["output_tokens"] - 1) * frame["t_llm_decode_per_token_ms"]
+    assert frame["stage_sum_ms"].tolist() == pytest.approx(total.tolist())
 
 
-def test_measurements_that_are_done_are_left_out(transformers: Any, plan: Plan) -> None:
-    done = {(0, 0), (2, 1)}
-    rows = list(collect(plan, done))
-    left = {(row["config_id"], row["repeat"]) for row in rows}
-    assert left == {(0, 1), (1, 0), (1, 1), (2, 0)}
-    assert len(rows) == 4
+def test_experts_are_counted_once_a_configuration(vlm: Any, configs: dict[int, Knobs]) -> None:
+    first, again, other = collected(vlm, configs, [Visit(0, 0), Visit(0, 1), Visit(1, 0)])
+    assert first["routed_experts_decode"] == again["routed_experts_decode"] >= 3
+    assert 1 <= other["routed_experts_decode"] <= 2  # two sequences, an expert each
 
 
-def test_nothing_is_measured_when_one_configuration_is_impossible(plan: Plan, knobs: Knobs) -> None:
-    broken = replace(plan, design=(knobs, replace(knobs, top_k=9)))
-    with pytest.raises(InputError, match="top_k = 9"):
-        next(collect(broken))
+def test_out_of_memory_is_a_row_and_the_rest_goes_on(
+    monkeypatch: pytest.MonkeyPatch, vlm: Any, configs: dict[int, Knobs]
+) -> None:
+    from bayeslat.collect import collection
+    from bayeslat.collect.measure import measure as real
+
+    def measure(vlm: Any, request: Any) -> Any:
+        if request.batch_size == 1:
+            raise MemoryError
+        return real(vlm, request)
+
+    monkeypatch.setattr(collection, "measure", measure)
+    rows = collected(vlm, configs, [Visit(2, 0), Visit(0, 0), Visit(2, 1), Visit(1, 0)])
+    assert [(row["config_id"], row["outcome"]) for row in rows] == [
+        (2, "out_of_memory"),
+        (0, "measured"),
+        (1, "measured"),
+    ]
+    frame = pd.DataFrame(rows).assign(gpu="epyc_1t_fp32")
+    assert check_frame(frame) == ()
+    assert frame["t_llm_prefill_ms"].isna().tolist() == [True, False, False]
+
+
+def test_another_error_is_not_taken_for_memory(
+    monkeypatch: pytest.MonkeyPatch, vlm: Any, configs: dict[int, Knobs]
+) -> None:
+    from bayeslat.collect import collection
+
+    def measure(*_: Any) -> Any:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(collection, "measure", measure)
+    with pytest.raises(RuntimeError, match="shapes"):
+        collected(vlm, configs, [Visit(0, 0)])

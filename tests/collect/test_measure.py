@@ -1,58 +1,54 @@
 from __future__ import annotations
 
-import math
-from dataclasses import replace
+import gc
 from typing import Any
 
 import pytest
 
-from bayeslat.collect.knobs import Knobs, applied
-from bayeslat.collect.limits import VlmLimits
-from bayeslat.collect.measure import generate_greedily, measure
-from bayeslat.collect.request import make_request
+from bayeslat.collect.knobs import Knobs
 
 
-@pytest.mark.parametrize("active_blocks", [2, 4])
-def test_the_tokens_are_those_of_generate(
-    torch: Any, model: Any, knobs: Knobs, limits: VlmLimits, active_blocks: int
+class FakeClock:
+    """A clock for `warm_up`, which reads the time itself."""
+
+    def settle(self) -> None:
+        pass
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let passes take the times that a test gives."""
+    from bayeslat.collect import measure as module
+
+    def take(*times_ms: float) -> None:
+        left = iter(times_ms)
+        monkeypatch.setattr(module, "_pass_ms", lambda *_: next(left))
+
+    return take
+
+
+@pytest.mark.parametrize(
+    ("times_ms", "count", "steady"),
+    [
+        ((100.0, 104.0), 2, True),
+        ((200.0, 110.0, 100.0, 101.0), 4, True),
+        ((100.0, 150.0, 100.0, 150.0, 100.0, 150.0), 6, False),
+    ],
+)
+def test_warming_up_ends_when_two_passes_agree(
+    passes: Any, times_ms: tuple[float, ...], count: int, steady: bool
 ) -> None:
-    chosen = replace(knobs, active_blocks=active_blocks, output_tokens=6)
-    request = make_request(model, chosen, limits, seed=0)
-    is_vision = (request.input_ids == model.config.image_token_id).int()
-    with applied(model, chosen):
-        found = generate_greedily(model, request)
-        expected = model.generate(
-            input_ids=request.input_ids,
-            attention_mask=torch.ones_like(request.input_ids),
-            pixel_values=request.pixel_values,
-            image_grid_thw=request.image_grid_thw,
-            mm_token_type_ids=is_vision,
-            max_new_tokens=6,
-            min_new_tokens=6,
-            do_sample=False,
-        )
-    assert found.shape == (2, 6)
-    assert torch.equal(found, expected[:, request.input_ids.shape[1] :])
+    from bayeslat.collect.measure import WarmUp, warm_up
+
+    passes(*times_ms)
+    unused: Any = None
+    assert warm_up(unused, unused, unused) == WarmUp(times_ms[-1], count, steady)
 
 
-def test_stages_are_positive_and_add_up_to_less_than_the_whole(
-    model: Any, knobs: Knobs, limits: VlmLimits
-) -> None:
-    request = make_request(model, knobs, limits, seed=0)
-    with applied(model, knobs):
-        times = measure(model, request)
-    stages = (
-        times.vision_encoder_ms,
-        times.projector_ms,
-        times.llm_prefill_ms,
-        times.llm_decode_per_token_ms,
-    )
-    assert min(stages) > 0.0
-    assert sum(stages[:3]) + 3 * stages[3] < times.end_to_end_ms
+def test_a_measurement_leaves_the_garbage_collector_on(vlm: Any, knobs: Knobs) -> None:
+    from bayeslat.collect.measure import measure
 
-
-def test_a_single_token_needs_no_decode_step(model: Any, knobs: Knobs, limits: VlmLimits) -> None:
-    chosen = replace(knobs, output_tokens=1)
-    times = measure(model, make_request(model, chosen, limits, seed=0))
-    assert math.isnan(times.llm_decode_per_token_ms)
-    assert times.llm_prefill_ms > 0.0
+    assert gc.isenabled()
+    with vlm.set_to(knobs):
+        measure(vlm, vlm.request(knobs, seed=0))
+    assert gc.isenabled()

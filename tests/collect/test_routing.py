@@ -4,29 +4,40 @@ import math
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
-from bayeslat.collect.knobs import Knobs, applied
-from bayeslat.collect.limits import VlmLimits
-from bayeslat.collect.measure import generate_greedily
-from bayeslat.collect.request import make_request
+from bayeslat.collect.knobs import Knobs
 from bayeslat.collect.routing import RoutedExperts, recorded_routing
 
 
-@pytest.mark.parametrize("top_k", [1, 3, 8])
-def test_one_token_reaches_top_k_experts_and_all_reach_every_expert_at_most(
-    model: Any, knobs: Knobs, limits: VlmLimits, top_k: int
-) -> None:
-    chosen = replace(knobs, top_k=top_k, batch_size=1)
-    request = make_request(model, chosen, limits, seed=0)
-    with applied(model, chosen), recorded_routing(model) as routed:
-        generate_greedily(model, request)
-    assert routed.decode == [top_k] * (3 * 3)  # steps x blocks
-    assert len(routed.prefill) == 3
-    assert all(top_k <= count <= limits.experts for count in routed.prefill)
+def test_means_are_over_blocks_and_steps() -> None:
+    means = RoutedExperts(prefill=[4, 2], decode=[1, 2, 2, 3]).means()
+    assert means == {"routed_experts_prefill": 3.0, "routed_experts_decode": 2.0}
 
 
-def test_means_per_block() -> None:
-    means = RoutedExperts(prefill=[8, 6], decode=[1, 2, 3]).means()
-    assert means == {"routed_experts_prefill": 7.0, "routed_experts_decode": 2.0}
-    assert math.isnan(RoutedExperts(prefill=[8]).means()["routed_experts_decode"])
+def test_every_block_and_step_is_counted(vlm: Any, knobs: Knobs) -> None:
+    from bayeslat.collect.generate import generate_greedily
+
+    chosen = replace(knobs, top_k=8)
+    with vlm.set_to(chosen), recorded_routing(vlm) as routed:
+        generate_greedily(vlm.model, vlm.request(chosen, seed=0))
+    # All 8 experts of each of 3 blocks: in the prefill, and in 3 decode steps.
+    assert routed.prefill == [8] * 3
+    assert routed.decode == [8] * 9
+
+
+def test_a_dense_model_routes_nothing(vlms: dict[str, Any], knobs: Knobs) -> None:
+    from bayeslat.collect.generate import generate_greedily
+
+    dense = vlms["qwen3_vl"]
+    with recorded_routing(dense) as routed:
+        generate_greedily(dense.model, dense.request(replace(knobs, top_k=1), seed=0))
+    assert all(math.isnan(mean) for mean in routed.means().values())
+
+
+def test_no_hook_stays_behind(vlm: Any) -> None:
+    with recorded_routing(vlm):
+        assert _hooks(vlm.model) == 4
+    assert _hooks(vlm.model) == 0
+
+
+def _hooks(model: Any) -> int:
+    return sum(len(part._forward_pre_hooks) for part in model.modules())

@@ -1,53 +1,78 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from bayeslat.collect.summary import main, stage_sum_ratio, summarise
-from bayeslat.traces import write_traces
+from bayeslat.collect.summary import check_collected, stage_sum_ratio, summarise, summarise_stages
+from bayeslat.errors import InputError
 
 
 @pytest.fixture
 def frame() -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "gpu": ["a", "a", "a", "b"],
-            "config_id": [0, 0, 1, 0],
-            "repeat": [0, 1, 0, 0],
-            "output_tokens": [3, 3, 1, 3],
-            "t_llm_prefill_ms": [9.0, 11.0, 50.0, 4.0],
-            "t_llm_decode_per_token_ms": [2.0, 2.5, np.nan, 1.0],
-            "end_to_end_ms": [20.0, 20.0, 100.0, 6.0],
+            "gpu": ["a", "a", "a", "a", "b"],
+            "config_id": [0, 0, 1, 0, 0],
+            "repeat": [0, 1, 0, 2, 0],
+            "reference": [False, False, False, True, False],
+            "collected_at": "2026-01-31T12:00:00Z",
+            "outcome": ["measured", "measured", "out_of_memory", "measured", "measured"],
+            "steady": [True, False, False, True, True],
+            "shared": [True, False, False, True, False],
+            "t_llm_prefill_ms": [9.0, 11.0, np.nan, 100.0, 4.0],
+            "stage_sum_ms": [19.0, 22.0, np.nan, 110.0, 6.0],
+            "end_to_end_ms": [20.0, 20.0, np.nan, 110.0, 5.0],
         }
     )
 
 
-def test_decode_counts_once_per_token_after_the_first(frame: pd.DataFrame) -> None:
-    # (9 + 2 * 2) / 20, (11 + 2 * 2.5) / 20, 50 / 100, (4 + 2 * 1) / 6
-    assert stage_sum_ratio(frame).tolist() == pytest.approx([0.65, 0.8, 0.5, 1.0])
+def test_the_ratio_is_of_the_stages_to_the_whole(frame: pd.DataFrame) -> None:
+    expected = [0.95, 1.1, np.nan, 1.0, 1.2]
+    assert stage_sum_ratio(frame).tolist() == pytest.approx(expected, nan_ok=True)
 
 
-def test_spread_is_that_of_repeats_alone(frame: pd.DataFrame) -> None:
-    table = summarise(frame).set_index(["gpu", "stage"])
-    # By hand: the repeats 9 and 11 of config 0 around their median 10; config 1 has none.
-    assert table.loc[("a", "llm_prefill"), "spread"] == pytest.approx(0.2)
-    assert table.loc[("a", "llm_prefill"), "q50_ms"] == 11.0
-    assert table["spread"].isna().tolist() == [False, False, False, True, True, True]
+def test_spread_is_that_of_repeats_without_the_reference(frame: pd.DataFrame) -> None:
+    stages = summarise_stages(frame[frame["gpu"] == "a"]).set_index("stage")
+    # By hand: the repeats 9 and 11 of config 0 around their median 10.
+    assert stages.loc["llm_prefill", "spread"] == pytest.approx(0.2)
+    assert stages.loc["llm_prefill", "q50_ms"] == 11.0
+    assert stages.loc["total", "q50_ms"] == 22.0
 
 
-def test_the_command_prints_both_tables(
-    frame: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_traces(frame, tmp_path / "trace.parquet")
-    assert main([str(tmp_path / "trace.parquet")]) == 0
-    printed = capsys.readouterr().out
-    assert "llm_decode_per_token" in printed
-    assert "sum of stages / end to end" in printed
+def test_each_device_is_summarised(frame: pd.DataFrame) -> None:
+    first, second = summarise(frame)
+    assert (first.gpu, first.configs, first.rows, first.out_of_memory) == ("a", 2, 4, 1)
+    assert (first.unsteady, first.shared, first.throttled) == (1, 2, 0)
+    assert first.sum_ratio[1] == pytest.approx(1.0)
+    assert first.adds_up
+    assert [finding[:2] for finding in first.findings] == ["1 ", "1 ", "2 "]
+    assert second.sum_ratio[1] == pytest.approx(1.2)
+    assert not second.adds_up
+    assert "sum to 1.200" in second.findings[0]
 
 
-def test_a_missing_trace_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path / "absent.parquet")]) == 1
-    assert "absent.parquet" in capsys.readouterr().err
+def test_drift_is_a_finding(frame: pd.DataFrame) -> None:
+    rows = pd.DataFrame(
+        {
+            **{name: [frame[name].iloc[0]] * 8 for name in frame},
+            "reference": True,
+            "collected_at": [f"2026-01-31T{hour:02d}:00:00Z" for hour in range(8)],
+            "stage_sum_ms": 100 * 1.2 ** np.linspace(0, 1, 8),
+        }
+    )
+    (found,) = summarise(rows)
+    assert any("drifted by +20.0%" in finding for finding in found.findings)
+
+
+def test_a_record_holds_plain_values(frame: pd.DataFrame) -> None:
+    record = summarise(frame)[0].record()
+    assert record["stages"][0]["stage"] == "llm_prefill"
+    assert record["reference_drift"] is None
+    assert record["findings"]
+
+
+def test_other_traces_are_refused(frame: pd.DataFrame) -> None:
+    assert check_collected(frame) is frame
+    with pytest.raises(InputError, match="no column outcome, stage_sum_ms"):
+        check_collected(frame.drop(columns=["outcome", "stage_sum_ms"]))

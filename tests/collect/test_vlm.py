@@ -1,73 +1,122 @@
 from __future__ import annotations
 
-import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
-from bayeslat.collect.vlm import main
-from bayeslat.traces import read_traces
-
-ROOT = Path(__file__).resolve().parents[2]
+from bayeslat.collect.knobs import Knobs
+from bayeslat.errors import InputError
 
 
-@pytest.fixture
-def trace(tmp_path: Path) -> Path:
-    return tmp_path / "trace.parquet"
-
-
-def command(config: Path, trace: Path, *more: str) -> list[str]:
-    return ["--device-key", "epyc_1t_fp32", "--config", str(config), "-o", str(trace), *more]
-
-
-def test_a_collection_ends_and_takes_up_where_it_stopped(
-    transformers: Any, shipped_config: Path, trace: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("top_k", [1, 3, 8])
+@pytest.mark.parametrize("active_blocks", [2, 4])
+def test_top_k_changes_the_experts_of_each_token(
+    vlm: Any, knobs: Knobs, top_k: int, active_blocks: int
 ) -> None:
-    assert main(command(shipped_config, trace, "--configs", "1", "--repeats", "1")) == 0
-    assert f"{trace}: 1 rows" in capsys.readouterr().out
-    first = read_traces(trace)
-    assert main(command(shipped_config, trace, "--configs", "1", "--repeats", "2")) == 0
-    both = read_traces(trace)
-    assert both["repeat"].tolist() == [0, 1]
-    pd.testing.assert_frame_equal(both.head(1), first)
+    from bayeslat.collect.generate import generate_greedily
+
+    chosen = replace(knobs, top_k=top_k, active_blocks=active_blocks)
+    calls: list[tuple[int, int]] = []  # tokens and experts per token, of each block's experts
+
+    def watch(_module: Any, inputs: tuple[Any, ...]) -> None:
+        tokens, experts = inputs[1].shape
+        calls.append((tokens, experts))
+
+    experts = [block.mlp.experts for block in vlm.parts.language_model.layers]
+    hooks = [part.register_forward_pre_hook(watch) for part in experts]
+    with vlm.set_to(chosen):
+        generate_greedily(vlm.model, vlm.request(chosen, seed=0))
+    for hook in hooks:
+        hook.remove()
+    prompt = 2 * (2 * 4 + 9)  # sequences x (crops x tokens + prompt)
+    steps = [prompt, *[2] * 3]
+    assert calls == [(tokens, top_k) for tokens in steps for _ in range(active_blocks)]
 
 
-def test_bad_input_ends_with_status_1_and_no_file(
-    transformers: Any, tmp_path: Path, trace: Path, capsys: pytest.CaptureFixture[str]
+def test_a_dense_model_has_no_gates(vlms: dict[str, Any]) -> None:
+    assert vlms["qwen3_vl"].gates == ()
+    assert len(vlms["qwen3_vl_moe"].gates) == 4
+
+
+def test_the_model_is_restored_even_after_an_error(vlm: Any, knobs: Knobs) -> None:
+    blocks = vlm.parts.language_model.layers
+    before = [gate.top_k for gate in vlm.gates]
+
+    def fail_inside() -> None:
+        with vlm.set_to(replace(knobs, top_k=1, active_blocks=2)):
+            assert len(vlm.parts.language_model.layers) == 2
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_inside()
+    assert vlm.parts.language_model.layers is blocks
+    assert len(blocks) == 4
+    assert [gate.top_k for gate in vlm.gates] == before
+
+
+def test_a_seed_gives_the_same_weights(torch: Any, transformers: Any, config_path: Path) -> None:
+    from bayeslat.collect.vlm import Source, load_vlm
+
+    source = Source(str(config_path), random_weights=True)
+    first, second, other = (load_vlm(source, "float32", seed=seed) for seed in (1, 1, 2))
+    weights = [part.model.lm_head.weight for part in (first, second, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_drawing_weights_leaves_the_random_state_alone(
+    torch: Any, transformers: Any, config_path: Path
 ) -> None:
-    assert main(command(tmp_path / "absent.json", trace)) == 1
-    assert "absent.json: no such file" in capsys.readouterr().err
-    assert not trace.exists()
+    from bayeslat.collect.vlm import Source, load_vlm
+
+    before = torch.random.get_rng_state()
+    load_vlm(Source(str(config_path), random_weights=True), "float32", seed=5)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_folder_is_loaded_with_its_weights(torch: Any, vlm: Any, tmp_path: Path) -> None:
+    from bayeslat.collect.vlm import Source, load_vlm
+
+    vlm.model.save_pretrained(tmp_path)
+    loaded = load_vlm(Source(str(tmp_path)), "float32")
+    assert loaded.limits == vlm.limits
+    assert torch.equal(loaded.model.lm_head.weight, vlm.model.lm_head.weight)
+
+
+def test_a_missing_configuration_is_named(transformers: Any, tmp_path: Path) -> None:
+    from bayeslat.collect.vlm import Source, read_config
+
+    with pytest.raises(InputError, match=r"absent\.json: no such file"):
+        read_config(Source(str(tmp_path / "absent.json"), random_weights=True))
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "{}", '{"model_type": "no_such_type"}'])
+def test_a_broken_configuration_is_refused(transformers: Any, tmp_path: Path, text: str) -> None:
+    from bayeslat.collect.vlm import Source, read_config
+
+    path = tmp_path / "config.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"config\.json: its configuration cannot be read"):
+        read_config(Source(str(path), random_weights=True))
+
+
+def test_an_unknown_folder_is_refused_with_the_cure(transformers: Any, tmp_path: Path) -> None:
+    from bayeslat.collect.vlm import Source, read_config
+
+    with pytest.raises(InputError, match="give a folder of a model"):
+        read_config(Source(str(tmp_path / "absent")))
 
 
 @pytest.mark.parametrize("library", ["torch", "transformers"])
 def test_a_missing_library_is_named_with_its_cure(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    shipped_config: Path,
-    trace: Path,
-    library: str,
+    monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
-    if library == "transformers":
-        pytest.importorskip("torch", reason="torch (extra 'collect') is not installed")
+    import sys
+
+    from bayeslat.collect import backend
+
     monkeypatch.setitem(sys.modules, library, None)
-    assert main(command(shipped_config, trace)) == 1
-    message = capsys.readouterr().err
-    assert f"{library} is not installed" in message
-    assert "bayeslat[collect]" in message
-    assert "Traceback" not in message
-
-
-def test_importing_the_collector_loads_no_heavy_library() -> None:
-    heavy = ("torch", "transformers", "pymc", "arviz")
-    modules = sorted((ROOT / "bayeslat" / "collect").glob("[!_]*.py"))
-    assert modules
-    names = ", ".join(f"bayeslat.collect.{module.stem}" for module in modules)
-    code = f"import sys, {names}; print([name for name in {heavy!r} if name in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+    with pytest.raises(InputError, match=rf"{library} is not installed.*bayeslat\[collect\]"):
+        getattr(backend, f"load_{library}")()

@@ -1,0 +1,122 @@
+"""A device from ten of its configurations, on the traces of the repository: error beside noise.
+
+Each device is left out in turn: the others are fitted with all their rows, it with a single
+measurement of each of a few configurations. Its other configurations are predicted, and scored
+against the median of their repeats. The noise floor is how far a single repeat is from the median
+of the others, which no prediction of single runs can beat.
+
+    python -m benchmarks.bench_shipped_traces [--configs 10] [--seeds 5] [--engine laplace]
+        [--traces FOLDER] [-o FILE.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import bayeslat as bl
+from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.evaluation.metrics import coverage, mape
+from bayeslat.features.spec import Spec
+from benchmarks.common import RESULTS, machine, print_table, root, write_json
+
+
+def main() -> None:
+    options = _options()
+    spec = bl.load_spec(root("models/tiny_vlm.toml"))
+    traces = bl.read_traces(options.traces)
+    traces = traces[~traces["reference"].astype(bool)]
+    rows = [
+        row
+        for seed in range(options.seeds)
+        for target in dict.fromkeys(traces["gpu"])
+        for row in score_target(spec, traces, target, options.configs, seed, options.engine)
+    ]
+    scores = pd.DataFrame(rows)
+    table = summarise(scores)
+    print_table(f"{options.configs} rows of the target, {options.seeds} splits, MAPE %", table)
+    content = {
+        "machine": machine(),
+        "engine": options.engine,
+        "seeds": options.seeds,
+        "calibration_rows": options.configs,
+        "summary": {
+            stage: part.droplevel("stage").to_dict("index")
+            for stage, part in table.groupby(level="stage", sort=False)
+        },
+        "scores": rows,
+    }
+    write_json(options.output, content)
+
+
+def score_target(
+    spec: Spec, traces: pd.DataFrame, target: str, configs: int, seed: int, engine: Any
+) -> list[dict[str, Any]]:
+    """Fit the other devices and a few rows of the target; score its other configurations."""
+    own = traces[traces["gpu"] == target]
+    ids = np.random.default_rng(seed).permutation(np.unique(own["config_id"]))
+    calibration = own[own["config_id"].isin(ids[:configs]) & (own["repeat"] == 0)]
+    donors = traces[traces["gpu"] != target]
+    posterior = bl.fit(spec, pd.concat([donors, calibration]), engine=engine, seed=seed)
+    test = own[own["config_id"].isin(ids[configs:])]
+    once = test[test["repeat"] == 0]
+    prediction = posterior.predict(once, gpu=target).frame
+    measured = measured_latencies(spec, test, bl.load_hardware().resolve(target))
+    rows = []
+    for stage in (*spec.stages, "total"):
+        by_config = pd.DataFrame(
+            {
+                "config_id": test["config_id"].to_numpy(),
+                "repeat": test["repeat"].to_numpy(),
+                "ms": measured[stage],
+            }
+        ).pivot(index="config_id", columns="repeat", values="ms")
+        repeats = by_config.loc[once["config_id"]]
+        named = {
+            name: prediction[f"{stage}_{name}_ms"].to_numpy() for name in ("point", "q05", "q95")
+        }
+        first = repeats.iloc[:, 0].to_numpy()
+        rows.append(
+            {
+                "seed": seed,
+                "target": target,
+                "stage": stage,
+                "mape": mape(named["point"], repeats.median(axis=1).to_numpy()),
+                "noise_floor": mape(first, repeats.iloc[:, 1:].median(axis=1).to_numpy()),
+                "coverage_90": coverage(named["q05"], named["q95"], first),
+                "width_90": float(np.median((named["q95"] - named["q05"]) / named["point"])),
+            }
+        )
+    return rows
+
+
+def summarise(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the splits, for each stage and target."""
+    grouped = scores.groupby(["stage", "target"], sort=False)
+    return pd.DataFrame(
+        {
+            "MAPE %": 100 * grouped["mape"].mean(),
+            "MAPE % (worst split)": 100 * grouped["mape"].max(),
+            "noise floor %": 100 * grouped["noise_floor"].mean(),
+            "90 % covers": 100 * grouped["coverage_90"].mean(),
+            "width of 90 %": grouped["width_90"].mean(),
+        }
+    ).round(2)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--configs", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--engine", choices=("nuts", "laplace"), default="laplace")
+    parser.add_argument("--traces", type=Path, default=root("traces"))
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS / "shipped_traces.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
