@@ -11,7 +11,7 @@ __all__ = ["Evidence", "find_evidence"]
 
 @dataclass(frozen=True)
 class Evidence:
-    """The rows of a GPU (and stack) that a posterior was fitted to.
+    """The rows of a GPU (and stack) that a posterior was fitted to or calibrated with.
 
     Attributes
     ----------
@@ -76,10 +76,21 @@ def find_evidence(data: PosteriorData, gpu: str, stack: str | None) -> Evidence:
     -------
     Evidence
     """
-    known = tuple(name for owner, name in data.groups if owner == gpu)
+    known = data.known_stacks(gpu)
     meant = known[0] if stack is None and len(known) == 1 else stack
     unmeasured = tuple(data.stages)
     if meant is not None and meant in known:
-        group = data.groups.index((gpu, meant))
-        unmeasured = tuple(stage for stage, part in data.stages.items() if not part.measured[group])
+        rows = _measured(data, gpu, meant)
+        unmeasured = tuple(stage for stage in data.stages if not rows[stage])
     return Evidence(gpu, meant, known, unmeasured)
+
+
+def _measured(data: PosteriorData, gpu: str, stack: str) -> dict[str, int]:
+    """Count the rows of each stage, fitted and calibrated."""
+    fitted = data.groups.index((gpu, stack)) if (gpu, stack) in data.groups else None
+    target = data.targets.get((gpu, stack))
+    return {
+        stage: (0 if fitted is None else part.measured[fitted])
+        + (0 if target is None else target.stages[stage].measured)
+        for stage, part in data.stages.items()
+    }

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.decisions.strata import stratified_normal
 from bayeslat.inference.posterior import StagePosterior
+from bayeslat.inference.strata import stratified_normal
 
 __all__ = ["correction_rms", "hold_knobs", "widening"]
 

@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from bayeslat.decisions.evidence import find_evidence
 from bayeslat.decisions.predict_stage import Of, predict_stage
 from bayeslat.decisions.prediction import Prediction
-from bayeslat.decisions.thin_draws import thin_draws
 from bayeslat.errors import InputError
 from bayeslat.features.admit import admit_configs
 from bayeslat.features.hardware import Gpu
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.thin_draws import DRAWS, thin_draws
 
 __all__ = ["Of", "predict"]
-
-_DRAWS = 512
 
 
 def predict(
@@ -66,7 +64,7 @@ def predict(
     if stack is not None and not stack.strip():
         raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
     admit_configs(configs, data.spec, [gpu])
-    data = thin_draws(data, _DRAWS)
+    data = thin_draws(data, DRAWS)
     blocks = _by_stack(configs, stack)
     parts = [_predict_block(data, configs.iloc[rows], gpu, name, of, seed) for rows, name in blocks]
     if len(parts) == 1:

@@ -12,12 +12,12 @@ from scipy.special import stdtrit
 from bayeslat.decisions.extrapolation import correction_rms, hold_knobs, widening
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.prediction import StagePrediction
-from bayeslat.decisions.strata import stratified_uniform
 from bayeslat.decisions.unseen_task import is_unseen, task_effects
 from bayeslat.features.design import StageInputs, stage_inputs
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.tasks import task_names
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.strata import stratified_uniform
 
 __all__ = ["Of", "predict_stage"]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.decisions.strata import stratified_normal
 from bayeslat.inference.posterior import StagePosterior
+from bayeslat.inference.strata import stratified_normal
 
 __all__ = ["is_unseen", "task_effects"]
 

@@ -174,7 +174,10 @@ def physics_ms(
 
 
 def linearise(
-    log_efficiency: NDArray[np.float64], reference: StageInputs, basis: ResidualBasis
+    log_efficiency: NDArray[np.float64],
+    reference: StageInputs,
+    basis: ResidualBasis,
+    columns: NDArray[np.float64] | None = None,
 ) -> Linearisation:
     """Linearise at given efficiencies, with residuals orthogonal to physics over the reference.
 
@@ -184,13 +187,16 @@ def linearise(
     reference : StageInputs
         The knob grid, with the GPU's own data sheet.
     basis : ResidualBasis
+    columns : ndarray, shape (config, column), optional
+        The basis over the knob grid, for who linearises at several points.
 
     Returns
     -------
     Linearisation
     """
     _, shares = physics_ms(reference.terms_ms, log_efficiency)
-    columns = basis.columns(reference.raw, reference.task)
+    if columns is None:
+        columns = basis.columns(reference.raw, reference.task)
     projection = np.linalg.lstsq(shares, columns, rcond=1e-10)[0]
     return Linearisation(log_efficiency, projection)
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-__all__ = ["Variables", "label"]
+__all__ = ["Variables", "label", "read_table", "table_group"]
 
 type Variables = dict[str, tuple[tuple[str, ...], NDArray[Any]]]
 """Dimension names and values, by the name of the variable."""
@@ -41,3 +42,45 @@ def label(
         if name in dataset:
             dataset[name].attrs["description"] = text
     return dataset
+
+
+def table_group(table: pd.DataFrame, dim: str) -> xr.Dataset:
+    """Lay a table out along a dimension.
+
+    Parameters
+    ----------
+    table : DataFrame
+    dim : str
+
+    Returns
+    -------
+    Dataset
+    """
+    # NetCDF has no arrays without elements.
+    held = table.items() if len(table) else ()
+    return xr.Dataset({name: (dim, _plain(column)) for name, column in held})
+
+
+def read_table(stored: xr.Dataset, columns: Sequence[str]) -> pd.DataFrame:
+    """Rebuild a table.
+
+    Parameters
+    ----------
+    stored : Dataset
+        What `table_group` made.
+    columns : sequence of str
+        Those to read, where they were stored: one called as the dimension is a coordinate.
+
+    Returns
+    -------
+    DataFrame
+    """
+    held: Mapping[Any, Any] = stored.variables
+    return pd.DataFrame({name: held[name].to_numpy() for name in columns if name in held})
+
+
+def _plain(column: pd.Series[Any]) -> NDArray[Any]:
+    """Numbers as they are, anything else as text."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy()
+    return column.astype(object).to_numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics
+from bayeslat.inference.target import Target
 from bayeslat.model.problem import StageProblem
 
 __all__ = ["PosteriorData", "StagePosterior"]
@@ -104,6 +105,8 @@ class PosteriorData:
     diagnostics : Diagnostics
     attrs : mapping
         Engine, seed, versions, fingerprint of the data.
+    targets : mapping of (gpu, stack) to Target
+        Groups that were calibrated after the fit; `hardware` has their data sheets too.
     """
 
     spec: Spec
@@ -116,11 +119,18 @@ class PosteriorData:
     statistics: Mapping[str, Mapping[str, NDArray[np.float64]]]
     diagnostics: Diagnostics
     attrs: Mapping[str, Any]
+    targets: Mapping[tuple[str, str], Target] = field(default_factory=dict)
 
     @property
     def gpus(self) -> tuple[str, ...]:
         """The fitted GPUs, in order."""
         return tuple(dict.fromkeys(gpu for gpu, _ in self.groups))
+
+    def known_stacks(self, gpu: str) -> tuple[str, ...]:
+        """Stacks that a GPU was measured with, fitted or calibrated; an empty name for none."""
+        return tuple(
+            dict.fromkeys(stack for name, stack in (*self.groups, *self.targets) if name == gpu)
+        )
 
     @property
     def sources(self) -> tuple[str, ...]:

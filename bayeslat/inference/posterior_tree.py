@@ -1,8 +1,9 @@
 """A posterior as a tree of labelled arrays: what the posterior file holds, and ArviZ takes.
 
 Groups: `posterior` (draws by name), `unconstrained` (scales as they were sampled), `sample_stats`,
-`stages/<stage>` (statistics and linearisation points) and `reference` (the knob grid). The tree of
-GPUs, the features and the priors follow from the specification and are built anew.
+`stages/<stage>` (statistics and linearisation points), `reference` (the knob grid) and
+`targets/<number>` (GPUs that were calibrated, with their rows). The tree of GPUs, the features and
+the priors follow from the specification and are built anew.
 
 Stages are sampled one by one, so `sample_stats` has the dimension stage: what ArviZ draws of a
 single sampler, such as its energy, takes `tree.sel(stage=...)`.
@@ -12,19 +13,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics, StageDiagnostics
+from bayeslat.inference.labelled import read_table, table_group
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.tree_draws import draw_groups, read_draws, read_statistics
 from bayeslat.inference.tree_stage import read_stage, stage_group
+from bayeslat.inference.tree_targets import read_targets, target_groups
 from bayeslat.model.groups import grow_tree
 
 __all__ = ["from_tree", "to_tree"]
@@ -45,11 +46,10 @@ def to_tree(data: PosteriorData) -> xr.DataTree:
         Its groups are described at the top of this module.
     """
     groups = {"/": xr.Dataset(attrs=_attributes(data)), **draw_groups(data)}
-    groups["reference"] = xr.Dataset(
-        {name: ("config", _plain(column)) for name, column in data.reference.items()}
-    )
+    groups["reference"] = table_group(data.reference, "config")
     for stage, part in data.stages.items():
         groups[f"stages/{stage}"] = stage_group(part, data.gpus)
+    groups |= target_groups(data)
     return xr.DataTree.from_dict(groups)
 
 
@@ -80,7 +80,7 @@ def from_tree(tree: xr.DataTree) -> PosteriorData:
         hardware={key: Gpu(**entry) for key, entry in json.loads(attrs["hardware"]).items()},
         groups=groups,
         families=families,
-        reference=_reference(tree["reference"].dataset, [*spec.knobs, "task"]),
+        reference=read_table(tree["reference"].dataset, [*spec.knobs, "task"]),
         stages={
             stage: read_stage(
                 tree[f"stages/{stage}"].dataset, spec, stage, groups, group_tree, drawn[stage]
@@ -91,6 +91,7 @@ def from_tree(tree: xr.DataTree) -> PosteriorData:
         statistics=read_statistics(tree, spec.stages),
         diagnostics=_read_diagnostics(attrs["diagnostics"]),
         attrs=json.loads(attrs["fit"]),
+        targets=read_targets(tree, spec),
     )
 
 
@@ -164,16 +165,3 @@ def _worst(pair: Sequence[Any]) -> tuple[float, str]:
     """Rebuild a worst value and where it is."""
     value, parameter = pair
     return float(value), parameter
-
-
-def _plain(column: pd.Series[Any]) -> NDArray[Any]:
-    """Numbers as they are, anything else as text."""
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy()
-    return column.astype(object).to_numpy()
-
-
-def _reference(stored: xr.Dataset, columns: Sequence[str]) -> pd.DataFrame:
-    """Rebuild the knob grid. A knob called as the dimension is a coordinate, so ask by name."""
-    held: Mapping[Any, Any] = stored.variables
-    return pd.DataFrame({name: held[name].to_numpy() for name in columns if name in held})

@@ -20,7 +20,7 @@ from bayeslat.inference.stage_rows import StageRows
 from bayeslat.model.priors import stage_features, stage_priors
 from bayeslat.model.problem import FeaturePriors
 
-__all__ = ["StageRegression", "first_anchor", "regress", "stage_basis"]
+__all__ = ["StageRegression", "first_anchor", "log_linear", "regress", "stage_basis"]
 
 _ROWS_FOR_ANCHOR = 5000  # of a GPU: the first point of linearisation need not be exact
 _PILOT_SD = 0.3  # of effects in the pilot fits that only find outliers
@@ -88,7 +88,7 @@ def regress(
     pairs = []
     for part in rows:
         at = plan.gpus.index(part.gpu)
-        pairs.append(_log_linear(points[at], anchor.departure[at], part, basis))
+        pairs.append(log_linear(points[at], anchor.departure[at], part, basis))
     designs, responses = zip(*pairs, strict=True)
     features = stage_features(plan.spec, stage, basis)
     pilot_sd = np.where(np.isnan(features.shared_sd), _PILOT_SD * features.multiplier, _PILOT_SD)
@@ -145,7 +145,7 @@ def stage_basis(plan: FitPlan, stage: str, rows: Sequence[StageRows]) -> Residua
     )
 
 
-def _log_linear(
+def log_linear(
     point: Linearisation, departure: NDArray[np.float64], rows: StageRows, basis: ResidualBasis
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Design and response of a group: y = log t - log mu + share' U, whose slopes are offsets."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.errors import InputError
 from bayeslat.features.design import StageInputs, stage_inputs
+from bayeslat.features.hardware import Gpu
+from bayeslat.features.spec import Spec
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.repeats import number_configs
 
-__all__ = ["StageRows", "stage_rows"]
+__all__ = ["StageRows", "held_rows", "stage_rows"]
 
 
 @dataclass(frozen=True)
@@ -64,15 +68,36 @@ def stage_rows(plan: FitPlan, stage: str) -> tuple[StageRows, ...]:
 
 
 def _group_rows(plan: FitPlan, stage: str, group: int) -> StageRows:
-    rows = plan.frame.iloc[plan.members[group]]
-    column = plan.spec.stages[stage].column
+    rows, gpu = plan.frame.iloc[plan.members[group]], plan.hardware[plan.groups[group][0]]
+    return held_rows(plan.spec, stage, rows, gpu, list(plan.reference.columns))
+
+
+def held_rows(
+    spec: Spec, stage: str, frame: pd.DataFrame, gpu: Gpu, knobs: Sequence[str]
+) -> StageRows:
+    """Take the rows of a GPU that hold a latency of the stage.
+
+    Parameters
+    ----------
+    spec : Spec
+    stage : str
+    frame : DataFrame, one row a measurement
+        Of this GPU alone.
+    gpu : Gpu
+    knobs : sequence of str
+        The columns that tell configurations apart.
+
+    Returns
+    -------
+    StageRows
+    """
+    column = spec.stages[stage].column
     latency = (
-        rows[column].to_numpy(dtype=float, na_value=np.nan)
-        if column in rows
-        else np.full(len(rows), np.nan)
+        frame[column].to_numpy(dtype=float, na_value=np.nan)
+        if column in frame
+        else np.full(len(frame), np.nan)
     )
     held = ~np.isnan(latency)
-    gpu = plan.groups[group][0]
-    inputs = stage_inputs(plan.spec, stage, rows[held], plan.hardware[gpu])
-    config = number_configs(rows.loc[held, list(plan.reference.columns)])
-    return StageRows(gpu, inputs, latency[held], config)
+    inputs = stage_inputs(spec, stage, frame[held], gpu)
+    config = number_configs(frame.loc[held, list(knobs)])
+    return StageRows(gpu.key, inputs, latency[held], config)

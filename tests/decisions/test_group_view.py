@@ -10,7 +10,7 @@ from scipy.special import ndtri, stdtrit
 
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.predict import predict
-from bayeslat.decisions.thin_draws import thin_draws
+from bayeslat.inference.thin_draws import thin_draws
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.posterior import PosteriorData

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayeslat.decisions.thin_draws import thin_draws
+from bayeslat.inference.thin_draws import thin_draws
 from tests.posteriors import make_data
 
 pytestmark = pytest.mark.xdist_group("small posterior")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bayeslat.decisions.strata import stratified_normal, stratified_uniform
+from bayeslat.inference.strata import stratified_normal, stratified_uniform
 
 
 @pytest.mark.parametrize("shape", [(7,), (7, 1), (7, 3), (1,), (1, 2)])

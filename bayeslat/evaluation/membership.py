@@ -1,0 +1,140 @@
+"""Does a calibrated GPU belong to the donors' family? Two tests a stage, with an exact null."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.features.design import Linearisation
+from bayeslat.features.gpu import Gpu
+from bayeslat.inference.even_rows import even_rows
+from bayeslat.inference.population import Population, population_of
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.stage_rows import held_rows
+from bayeslat.inference.thin_draws import DRAWS, thin_draws
+
+__all__ = ["Membership", "check_membership"]
+
+_REPLICATES = 8  # simulated GPUs of each draw
+
+
+@dataclass(frozen=True)
+class Membership:
+    """How likely rows like these are from a GPU of the donors' family, in one stage.
+
+    Attributes
+    ----------
+    rows : int
+    p_offset : float
+        Probability of efficiencies and corrections at least as far from the donors'.
+    p_misfit : float
+        Probability of at least as much that neither physics nor correction explains.
+    """
+
+    rows: int
+    p_offset: float
+    p_misfit: float
+
+
+def check_membership(
+    data: PosteriorData, gpu: Gpu, stack: str, *, seed: int = 0
+) -> Mapping[str, Membership]:
+    """Compare a calibrated GPU with GPUs that the donors' posterior simulates.
+
+    With population mean m and covariance M of the effects b and noise s, the rows' distance from
+    what was expected splits in two (Box 1980, section 2; the identity is that of ridge regression):
+    min over b of |y - Zb|^2 / s^2 + (b - m)' M^-1 (b - m). The second part is the surprise of the
+    offsets, the first that of the fit. Both are compared with the same numbers of GPUs drawn from
+    the posterior of the donors, with rows of the same configurations, so the p-values are exact up
+    to the linearisation: in the donors' family each is uniform.
+
+    Parameters
+    ----------
+    data : PosteriorData
+        With the GPU among its targets.
+    gpu : Gpu
+    stack : str
+    seed : int
+
+    Returns
+    -------
+    mapping of stage to Membership
+        Without the stages that were not measured.
+    """
+    target = data.targets[gpu.key, stack]
+    thin = thin_draws(data, DRAWS)
+    return {
+        stage: _of_stage(thin, stage, target.rows, gpu, stack, seed)
+        for stage, part in target.stages.items()
+        if part.measured
+    }
+
+
+def _of_stage(
+    data: PosteriorData, stage: str, frame: pd.DataFrame, gpu: Gpu, stack: str, seed: int
+) -> Membership:
+    """Test one stage."""
+    part, known = data.stages[stage], data.targets[gpu.key, stack].stages[stage]
+    rng = np.random.default_rng([seed, list(data.stages).index(stage), 2])
+    population = population_of(data, stage, gpu, stack, rng)
+    knobs = [str(name) for name in data.reference if name in frame]
+    rows = held_rows(data.spec, stage, frame, gpu, knobs)
+    point = Linearisation(part.shared_efficiency + known.departure, known.projection)
+    design, response = even_rows(part, point, known.departure, rows)
+    design, response = (_mean_by(rows.config, each) for each in (design, response[:, None]))
+    split = _Split(population, design)
+    expected = np.concatenate(
+        [
+            split.distances(_simulate(population, design, part.noise_dof, rng))
+            for _ in range(_REPLICATES)
+        ],
+        axis=1,
+    )
+    seen = split.distances(response)
+    p_values = (1 + (expected >= seen).sum(axis=1)) / (1 + expected.shape[1])
+    return Membership(len(rows), float(p_values[0]), float(p_values[1]))
+
+
+def _mean_by(labels: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average repeats, which share what the model misses. Shape (config, ...)."""
+    sums = np.zeros((labels.max() + 1, values.shape[1]))
+    np.add.at(sums, labels, values)
+    return sums / np.bincount(labels)[:, None]
+
+
+def _simulate(
+    population: Population, design: NDArray[np.float64], dof: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw responses of GPUs of the donors' family. Shape (row, draw)."""
+    effects, noise_sd = population.draw(rng, heavy=False)
+    shape = (len(design), len(noise_sd))
+    noise = rng.standard_normal(shape) if np.isinf(dof) else rng.standard_t(dof, shape)
+    responses: NDArray[np.float64] = design @ effects.T + noise_sd * noise
+    return responses
+
+
+class _Split:
+    """The distance of rows from what a population expects, in two parts."""
+
+    def __init__(self, population: Population, design: NDArray[np.float64]) -> None:
+        spread, log_noise = population.typical
+        prior = population.covariance + np.diag(spread[0] ** 2)
+        self.noise_sd = float(np.exp(log_noise[0]))
+        self.expected = (design @ population.mean)[:, None]
+        explained = design @ prior @ design.T
+        values, self.vectors = np.linalg.eigh(explained)
+        self.values = np.maximum(values, 0.0)
+
+    def distances(self, responses: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the distances of the offsets and of the fit. Shapes (row, draw) to (2, draw)."""
+        turned = (self.vectors.T @ (responses - self.expected)) ** 2
+        noise = self.noise_sd**2
+        total = (self.values + noise)[:, None]
+        # Along each axis the offsets take the part values / total of a departure.
+        offset = (turned * self.values[:, None] / total**2).sum(axis=0)
+        misfit = (turned * noise / total**2).sum(axis=0)
+        return np.stack([offset, misfit])

@@ -1,0 +1,211 @@
+"""The verdict on a calibrated GPU: trust its predictions, measure more, or fit it as a donor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.decisions.predict import predict
+from bayeslat.decisions.prediction import TOTAL, Prediction
+from bayeslat.decisions.summary import summarise_draws
+from bayeslat.errors import InputError
+from bayeslat.evaluation.membership import Membership, check_membership
+from bayeslat.features.design import Linearisation, stage_inputs
+from bayeslat.features.gpu import Gpu
+from bayeslat.features.thinning import evenly
+from bayeslat.inference.posterior import PosteriorData
+
+__all__ = ["FALSE_ALARMS", "ExpectedError", "Transfer", "Verdict", "judge_transfer"]
+
+type Verdict = Literal["trust", "more data", "refit as donor"]
+
+FALSE_ALARMS = 0.01
+"""Of GPUs of the donors' family, the part that is told apart from them."""
+_CONFIGS = 128  # of the knob grid, for the expected error
+_MORE_ROWS = (5, 10, 15, 20, 25, 35, 50, 75, 100, 150, 200)
+_BOUND = 0.95  # chance with which the error has to be within the threshold
+
+
+@dataclass(frozen=True)
+class ExpectedError:
+    """MAPE of the total of a typical run over the knob grid, as the posterior expects it.
+
+    Attributes
+    ----------
+    mean, low, high : float
+        Mean, and 5 % and 95 % quantile: 0.03 is 3 %.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Whether a calibrated GPU's predictions can be trusted, and why.
+
+    Attributes
+    ----------
+    gpu, stack : str
+    rows : mapping of stage to int
+        Measurements.
+    stages : mapping of stage to Membership
+        Of the measured stages.
+    alarms : tuple of str
+        What is unlike the donors, a sentence each.
+    error : ExpectedError
+    threshold : float
+        Of the MAPE.
+    more_rows : int or None
+        Further measurements that should bring the error within the threshold; 0 if it is, None if
+        200 would not do.
+    verdict : {"trust", "more data", "refit as donor"}
+    """
+
+    gpu: str
+    stack: str
+    rows: Mapping[str, int]
+    stages: Mapping[str, Membership]
+    alarms: tuple[str, ...]
+    error: ExpectedError
+    threshold: float
+    more_rows: int | None
+    verdict: Verdict
+
+    def __str__(self) -> str:
+        """Say the verdict in a sentence."""
+        error = (
+            f"expected MAPE {self.error.mean:.1%} ({self.error.low:.1%} to {self.error.high:.1%})"
+        )
+        if self.verdict == "refit as donor":
+            return (
+                f"refit as donor: {self.gpu} is unlike the donors ({'; '.join(self.alarms)}). "
+                "Measure it as thoroughly as a donor and fit it with them, or give the stage the "
+                "physics term that it lacks"
+            )
+        if self.verdict == "trust":
+            return f"trust: {error}, within {self.threshold:.0%}"
+        many = "more than 200" if self.more_rows is None else f"about {self.more_rows}"
+        return f"more data: {error}, not surely within {self.threshold:.0%}; {many} more rows"
+
+
+def judge_transfer(
+    data: PosteriorData, gpu: Gpu, stack: str, *, threshold: float = 0.10, seed: int = 0
+) -> Transfer:
+    """Judge whether a calibrated GPU's predictions can be trusted.
+
+    `refit as donor` if rows like these are improbable in the donors' family: two tests a stage
+    (`check_membership`), together with a false-alarm rate of 1 % (Bonferroni). Else `trust` if the
+    MAPE of the total is within the threshold with 95 % probability, by the posterior; else
+    `more data`.
+
+    Parameters
+    ----------
+    data : PosteriorData
+        With the GPU among its targets.
+    gpu : Gpu
+    stack : str
+    threshold : float
+        Of the MAPE: 0.10 is 10 %.
+    seed : int
+
+    Returns
+    -------
+    Transfer
+
+    Raises
+    ------
+    InputError
+        If the threshold is not a positive number, or the GPU was not calibrated.
+    """
+    if not 0 < threshold < np.inf:
+        raise InputError(
+            f"threshold is {threshold}; it must be a positive number, as 0.10 for 10 %"
+        )
+    if (gpu.key, stack) not in data.targets:
+        raise InputError(f"{gpu.key} was not calibrated; calibrate it first")
+    target = data.targets[gpu.key, stack]
+    stages = check_membership(data, gpu, stack, seed=seed)
+    alarms = tuple(_alarms(stages))
+    configs = data.reference.iloc[evenly(len(data.reference), _CONFIGS)]
+    prediction = predict(data, configs, gpu, stack=stack, of="typical", seed=seed)
+    errors = _errors(prediction)
+    error = ExpectedError(float(errors.mean()), *map(float, np.quantile(errors, [0.05, _BOUND])))
+    more: int | None = 0
+    if error.high > threshold:
+        more = _more_rows(data, gpu, stack, configs, prediction, threshold / error.high)
+    verdict: Verdict = "trust" if more == 0 else "more data"
+    return Transfer(
+        gpu=gpu.key,
+        stack=stack,
+        rows={stage: part.measured for stage, part in target.stages.items()},
+        stages=stages,
+        alarms=alarms,
+        error=error,
+        threshold=threshold,
+        more_rows=more,
+        verdict="refit as donor" if alarms else verdict,
+    )
+
+
+def _alarms(stages: Mapping[str, Membership]) -> list[str]:
+    """Tell what is improbable in the donors' family."""
+    limit = FALSE_ALARMS / (2 * max(len(stages), 1))
+    told = []
+    for stage, seen in stages.items():
+        if seen.p_offset <= limit:
+            told.append(f"{stage}: efficiencies too far from the donors', p = {seen.p_offset:.1g}")
+        if seen.p_misfit <= limit:
+            told.append(f"{stage}: scales unlike the donors, p = {seen.p_misfit:.1g}")
+    return told
+
+
+def _errors(prediction: Prediction) -> NDArray[np.float64]:
+    """MAPE of the total's point if a draw were the truth. Shape (draw,)."""
+    draws = prediction.typical(TOTAL)
+    point = summarise_draws(draws)["point"][:, None]
+    errors: NDArray[np.float64] = np.mean(np.abs(point - draws) / draws, axis=0)
+    return errors
+
+
+def _more_rows(
+    data: PosteriorData,
+    gpu: Gpu,
+    stack: str,
+    configs: pd.DataFrame,
+    prediction: Prediction,
+    ratio: float,
+) -> int | None:
+    """Find how many further rows of the knob grid bring the error down to a part of what it is.
+
+    By the covariance of the effects after n rows with the noise of the stage, in closed form: the
+    error goes with the sd of the log total, to which each stage adds its share.
+    """
+    total = np.median(prediction.typical(TOTAL), axis=1)
+    now = np.zeros(len(configs))
+    later = {count: np.zeros(len(configs)) for count in _MORE_ROWS}
+    for stage, target in data.targets[gpu.key, stack].stages.items():
+        part, drawn = data.stages[stage], prediction.stages[stage]
+        point = Linearisation(part.shared_efficiency + target.departure, target.projection)
+        inputs = stage_inputs(data.spec, stage, configs, gpu)
+        design = point.design(inputs, part.basis)[1]
+        weight = (drawn.times * np.median(drawn.typical_ms, axis=1) / total) ** 2
+        covariance = np.atleast_2d(np.cov(target.effects.T))
+        noise = float(np.exp(np.log(target.noise_sd).mean()))
+        now += weight * np.sum(design @ covariance * design, axis=1)
+        for count, variance in later.items():
+            rows = design[evenly(len(design), count) if count < len(design) else slice(None)]
+            repeats = max(count / len(design), 1.0)
+            gain = covariance @ rows.T
+            scatter = rows @ gain + noise**2 / repeats * np.eye(len(rows))
+            left = covariance - gain @ np.linalg.solve(scatter, gain.T)
+            variance += weight * np.sum(design @ left * design, axis=1)
+    before = np.sqrt(now).mean()
+    enough = (count for count, left in later.items() if np.sqrt(left).mean() <= ratio * before)
+    return next(enough, None)

@@ -1,0 +1,181 @@
+"""Calibration: a GPU (and stack) joins a posterior by its own measurements, without a new fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from bayeslat.features.design import Linearisation, linearise, stage_inputs
+from bayeslat.features.gpu import Gpu
+from bayeslat.features.tasks import task_names
+from bayeslat.inference.condition import Rows, condition, find_mode, mean_given
+from bayeslat.inference.even_rows import even_rows
+from bayeslat.inference.pilot import Pilot
+from bayeslat.inference.population import Population, population_of
+from bayeslat.inference.posterior import PosteriorData, StagePosterior
+from bayeslat.inference.repeats import row_weights, shared_variance
+from bayeslat.inference.stage_rows import StageRows, held_rows
+from bayeslat.inference.target import Target, TargetStage
+from bayeslat.inference.thin_draws import DRAWS, thin_draws
+
+__all__ = ["calibrate_group"]
+
+_RELINEARISATIONS = 2
+_FARTHEST = (
+    3.0  # sds of the population: beyond, a point of linearisation is an accident of few rows
+)
+
+
+def calibrate_group(
+    data: PosteriorData, rows: pd.DataFrame, gpu: Gpu, stack: str, *, seed: int = 0
+) -> PosteriorData:
+    """Add a GPU with a stack, or update it.
+
+    Rows join those of earlier calibrations; a row that repeats one of them to the last bit was read
+    twice, and counts once. The rows of a fit count through its posterior.
+    Without any rows, the GPU is as its data sheet and the donors have it.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    rows : DataFrame, one row a measurement
+        Checked; of this GPU and stack alone.
+    gpu : Gpu
+    stack : str
+        Empty where traces name none.
+    seed : int
+
+    Returns
+    -------
+    PosteriorData
+        A new one; the donors are as they were.
+    """
+    known = data.targets.get((gpu.key, stack))
+    columns = [part.column for part in data.spec.stages.values() if part.column in rows]
+    knobs = [name for name in data.reference if name in rows]
+    own = rows[[*knobs, *columns]].reset_index(drop=True)
+    if "task" in own:
+        own = own.assign(task=task_names(own["task"].tolist(), len(own)))
+    if known is not None:
+        own = _join(known.rows, own)
+    thin = thin_draws(data, DRAWS)
+    with threadpool_limits(1):  # the matrices are too small for threads inside a product
+        stages = {
+            stage: _calibrate_stage(thin, stage, own, gpu, stack, seed) for stage in data.stages
+        }
+    target = Target(own, stages)
+    return replace(
+        data,
+        hardware={**data.hardware, gpu.key: gpu},
+        targets={**data.targets, (gpu.key, stack): target},
+    )
+
+
+def _join(earlier: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
+    """Append rows, but for those that were there before."""
+    if list(earlier) != list(later):
+        return pd.concat([earlier, later], ignore_index=True)
+    seen = pd.util.hash_pandas_object(earlier, index=False)
+    again = pd.util.hash_pandas_object(later, index=False).isin(seen)
+    return pd.concat([earlier, later[~again.to_numpy()]], ignore_index=True)
+
+
+def _calibrate_stage(
+    data: PosteriorData, stage: str, frame: pd.DataFrame, gpu: Gpu, stack: str, seed: int
+) -> TargetStage:
+    """Condition one stage on the rows that hold it.
+
+    Gauss and Newton's steps: linearise, find the mean of the effects, linearise there.
+    """
+    part = data.stages[stage]
+    rng = np.random.default_rng([seed, list(data.stages).index(stage), 1])
+    population = population_of(data, stage, gpu, stack, rng)
+    knobs = [str(name) for name in data.reference if name in frame]
+    rows = held_rows(data.spec, stage, frame, gpu, knobs)
+    reference = stage_inputs(data.spec, stage, data.reference, gpu)
+    columns = part.basis.columns(reference.raw, reference.task)
+    departure = population.departure
+    point = linearise(part.shared_efficiency + departure, reference, part.basis, columns)
+    if not len(rows):
+        effects, noise_sd = population.draw(rng)
+        return TargetStage(departure, point.projection, effects, noise_sd, 0, float(len(effects)))
+    regression = _Regression(part, population, rows)
+    start = None
+    for step in range(_RELINEARISATIONS + 1):
+        calmed, effects, start = regression.solve(point, departure, start)
+        if step < _RELINEARISATIONS:
+            departure = _within(population, effects[: part.terms])
+            point = linearise(part.shared_efficiency + departure, reference, part.basis, columns)
+    drawn = condition(population, calmed, regression.inflation, rng, start)
+    return TargetStage(
+        departure=departure,
+        projection=point.projection,
+        effects=drawn.effects,
+        noise_sd=drawn.noise_sd,
+        measured=len(rows),
+        effective_draws=drawn.effective_draws,
+    )
+
+
+@dataclass(frozen=True)
+class _Regression:
+    """A stage's rows, to be linearised at one point after the other."""
+
+    part: StagePosterior
+    population: Population
+    rows: StageRows
+
+    @property
+    def inflation(self) -> float:
+        """Noise of pseudo-values over the scale of the Student-t noise."""
+        dof = self.part.noise_dof
+        return 1.0 if np.isinf(dof) else float(np.sqrt((dof + 3.0) / (dof + 1.0)))
+
+    def solve(
+        self,
+        point: Linearisation,
+        departure: NDArray[np.float64],
+        scores: NDArray[np.float64] | None,
+    ) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
+        """Linearise, calm outliers, and find the mean of the effects.
+
+        Parameters
+        ----------
+        point : Linearisation
+        departure : ndarray, shape (term,)
+        scores : ndarray, shape (score,), or None
+            Of the scales; found anew without them.
+
+        Returns
+        -------
+        rows : Rows
+        effects : ndarray, shape (feature,)
+        scores : ndarray, shape (score,)
+        """
+        part, labels = self.part, self.rows.config
+        design, response = even_rows(part, point, departure, self.rows)
+        once = Rows(design, response, row_weights(labels, 1.0))
+        if scores is None:
+            scores = find_mode(self.population, once, self.inflation)
+        effects, covariance, sd = mean_given(self.population, once, self.inflation, scores)
+        fitted = design @ effects
+        leverage = once.weights * np.sum(design @ covariance * design, axis=1)
+        leverage = leverage / (sd * self.inflation) ** 2
+        pilot = Pilot(fitted, response - fitted, leverage, sd, 0.0)
+        weights = row_weights(labels, shared_variance(pilot, labels))
+        calmed = Rows(design, pilot.pseudo_values(part.noise_dof), weights)
+        effects = mean_given(self.population, calmed, self.inflation, scores)[0]
+        return calmed, effects, scores
+
+
+def _within(population: Population, departure: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keep a point of linearisation where the population has GPUs. Shape (term,)."""
+    terms = len(departure)
+    centre = population.centre[:, :terms]
+    sd = np.sqrt(centre.var(axis=0) + np.mean(population.spread[:, :terms] ** 2, axis=0))
+    middle = centre.mean(axis=0)
+    return np.clip(departure, middle - _FARTHEST * sd, middle + _FARTHEST * sd)

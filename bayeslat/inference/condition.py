@@ -1,0 +1,357 @@
+"""A population's effects and noise given rows: closed form per draw, with weighted draws of scales.
+
+Given the offset factors and the noise, effects and rows are jointly normal. So the factors and the
+noise (three numbers) are proposed round their mode, weighted by the marginal likelihood of the
+rows, and resampled; the effects are then drawn exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import chdtri, gammaln
+
+from bayeslat.inference.population import OFFSET_DOF, Population
+from bayeslat.inference.strata import stratified_normal, stratified_uniform
+
+__all__ = ["Conditioned", "Rows", "condition", "find_mode", "mean_given"]
+
+_PROPOSAL_DOF = 8.0
+_INFLATION = 1.2  # of the proposal's sd over the mode's
+_STEP = 0.05  # of the differences that give curvature, in logs
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A linear regression of log latency, with rows of equal noise.
+
+    Attributes
+    ----------
+    design : ndarray, shape (row, feature)
+    response : ndarray, shape (row,)
+    weights : ndarray, shape (row,)
+        How many rows a row counts for.
+    """
+
+    design: NDArray[np.float64]
+    response: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    @cached_property
+    def reduced(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
+        """The same information in at most as many rows as features.
+
+        Returns
+        -------
+        design : ndarray, shape (row or feature, feature)
+        response : ndarray, shape (row or feature,)
+        rest : float
+            Sum of squares that no effects explain.
+        free : float
+            How many rows count for nothing but noise.
+        """
+        root = np.sqrt(self.weights)
+        design, response = self.design * root[:, None], self.response * root
+        total = float(self.weights.sum())
+        if len(response) <= design.shape[1]:
+            return design, response, 0.0, total - len(response)
+        basis, triangle = np.linalg.qr(design)
+        rotated = basis.T @ response
+        rest = max(float(response @ response - rotated @ rotated), 0.0)
+        return triangle, rotated, rest, total - len(rotated)
+
+
+@dataclass(frozen=True)
+class Conditioned:
+    """Draws of a group's effects and noise.
+
+    Attributes
+    ----------
+    effects : ndarray, shape (draw, feature)
+    noise_sd : ndarray, shape (draw,)
+    effective_draws : float
+        Kish's number: of equally weighted draws that are worth as much as the weighted ones.
+    """
+
+    effects: NDArray[np.float64]
+    noise_sd: NDArray[np.float64]
+    effective_draws: float
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """The marginal likelihood of the rows, as a function of scores: log factors, then noise."""
+
+    rows: Rows
+    population: Population
+    inflation: float  # of the rows' noise over that of the population, in logs
+
+    @property
+    def gap(self) -> NDArray[np.float64]:
+        """The reduced rows less what the population expects. Shape (row,)."""
+        design, response, _, _ = self.rows.reduced
+        gap: NDArray[np.float64] = response - design @ self.population.mean
+        return gap
+
+    @cached_property
+    def centre_covariance(self) -> NDArray[np.float64]:
+        """Of the reduced rows, by the centre alone. Shape (row, row)."""
+        design = self.rows.reduced[0]
+        covariance: NDArray[np.float64] = design @ self.population.covariance @ design.T
+        return covariance
+
+    def variance(
+        self, scores: NDArray[np.float64], spread: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Of the departures. Shape (draw, feature)."""
+        counts = self.population.factors
+        if not counts:
+            return np.zeros((len(scores), self.population.centre.shape[1]))
+        factors = np.repeat(np.exp(2.0 * scores[:, : len(counts)]), counts, axis=1)
+        variance: NDArray[np.float64] = spread**2 * factors
+        return variance
+
+    def log_sd(
+        self, scores: NDArray[np.float64], log_noise: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Log noise of the rows. Shape (draw,)."""
+        sd: NDArray[np.float64] = (
+            log_noise + self.population.log_noise_sd * scores[:, -1] + self.inflation
+        )
+        return sd
+
+    def row_covariance(
+        self, variance: NDArray[np.float64], log_sd: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Of the reduced rows. Shape (draw, row, row)."""
+        design = self.rows.reduced[0]
+        shape = (len(variance), *self.centre_covariance.shape)
+        # One product of two matrices, not one for each draw.
+        wide = (design * variance[:, None, :]).reshape(-1, design.shape[1])
+        found = (wide @ design.T).reshape(shape) + self.centre_covariance
+        diagonal = np.arange(len(design))
+        found[:, diagonal, diagonal] += np.exp(2.0 * log_sd)[:, None]
+        return found
+
+    def log_likelihood(
+        self, variance: NDArray[np.float64], log_sd: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Log marginal likelihood of the rows, up to a constant. Shape (draw,)."""
+        _, _, rest, free = self.rows.reduced
+        gap = self.gap
+        count = len(gap)
+        # With the gap as a further row and column, the last pivot holds the quadratic form: one
+        # factorisation gives it and the determinant.
+        high = 1.0 + 2.0 * (gap @ gap) * np.exp(-2.0 * log_sd.min())
+        bordered = np.empty((len(log_sd), count + 1, count + 1))
+        bordered[:, :count, :count] = self.row_covariance(variance, log_sd)
+        bordered[:, count, :count] = bordered[:, :count, count] = gap
+        bordered[:, count, count] = high
+        pivots = np.diagonal(np.linalg.cholesky(bordered), axis1=1, axis2=2)
+        quadratic = high - pivots[:, -1] ** 2
+        determinant = 2.0 * np.log(pivots[:, :-1]).sum(axis=1)
+        noise = rest * np.exp(-2.0 * log_sd) + 2.0 * free * log_sd
+        likelihood: NDArray[np.float64] = -0.5 * (quadratic + determinant + noise)
+        return likelihood
+
+    def log_prior(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log density of the scores. Shape (draw,).
+
+        A factor's square is dof / chi2; the score of the noise is standard normal.
+        """
+        logs = scores[:, :-1]
+        chi2 = OFFSET_DOF * np.exp(-2.0 * logs)
+        half = OFFSET_DOF / 2
+        constant = np.log(2.0) - half * np.log(2.0) - gammaln(half)
+        factors = half * np.log(chi2) - chi2 / 2 + constant
+        noise = -0.5 * scores[:, -1] ** 2 - 0.5 * np.log(2.0 * np.pi)
+        density: NDArray[np.float64] = factors.sum(axis=1) + noise
+        return density
+
+
+def condition(
+    population: Population,
+    rows: Rows,
+    noise_inflation: float,
+    rng: np.random.Generator,
+    start: NDArray[np.float64] | None = None,
+) -> Conditioned:
+    """Draw a group's effects and noise, given its rows.
+
+    Importance sampling of the scales with a Student-t proposal round the mode (Geweke 1989), each
+    draw of the population's spread once; then effects given scales and rows by Matheron's rule
+    (Journel and Huijbregts 1978, section VII.C): a draw from the population, corrected by what
+    would have been measured of it. The centre counts as normal with the moments of its draws.
+
+    Parameters
+    ----------
+    population : Population
+    rows : Rows
+        One or more.
+    noise_inflation : float
+        Noise of the rows' responses over that of a run, as a ratio: pseudo-values scatter more.
+    rng : Generator
+    start : ndarray, shape (score,), optional
+        Where to look for the mode, as `find_mode` returned it for similar rows.
+
+    Returns
+    -------
+    Conditioned
+        With as many draws as the population.
+    """
+    evidence = _Evidence(rows, population, float(np.log(noise_inflation)))
+    draws = len(population.centre)
+    scores, log_density = _propose(evidence, draws, rng, start)
+    variance = evidence.variance(scores, population.spread)
+    log_sd = evidence.log_sd(scores, population.log_noise)
+    log_weight = (
+        evidence.log_likelihood(variance, log_sd) + evidence.log_prior(scores) - log_density
+    )
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    kept = _resample(weight, rng)
+    effects = _draw_effects(evidence, variance[kept], log_sd[kept], rng)
+    noise_sd = np.exp(log_sd[kept] - evidence.inflation)
+    return Conditioned(effects, noise_sd, float(1.0 / np.sum(weight**2)))
+
+
+def find_mode(population: Population, rows: Rows, noise_inflation: float) -> NDArray[np.float64]:
+    """Find the likeliest scales: scores of the log factors, then of the noise. Shape (score,)."""
+    return _mode(_Evidence(rows, population, float(np.log(noise_inflation))))[0]
+
+
+def mean_given(
+    population: Population, rows: Rows, noise_inflation: float, scores: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Return the mean and covariance of the effects given rows and scales.
+
+    Parameters
+    ----------
+    population, rows, noise_inflation
+        As `condition` takes them.
+    scores : ndarray, shape (score,)
+        Of the scales, as `find_mode` finds them.
+
+    Returns
+    -------
+    effects : ndarray, shape (feature,)
+    covariance : ndarray, shape (feature, feature)
+    noise_sd : float
+    """
+    evidence = _Evidence(rows, population, float(np.log(noise_inflation)))
+    spread, log_noise = population.typical
+    variance = evidence.variance(scores[None], spread)
+    log_sd = evidence.log_sd(scores[None], log_noise)
+    prior = population.covariance + np.diag(variance[0])
+    gain = prior @ rows.reduced[0].T
+    solved = np.linalg.solve(
+        evidence.row_covariance(variance, log_sd)[0], np.column_stack([evidence.gap, gain.T])
+    )
+    effects = population.mean + gain @ solved[:, 0]
+    return effects, prior - gain @ solved[:, 1:], float(np.exp(log_sd[0])) / noise_inflation
+
+
+def _mode(
+    evidence: _Evidence, start: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mode of the scores at typical spread and noise, and the curvature there.
+
+    Returns
+    -------
+    mode : ndarray, shape (score,)
+    curvature : ndarray, shape (score, score)
+        Minus the second derivatives of the log density.
+    """
+    spread, log_noise = evidence.population.typical
+    size = len(evidence.population.factors) + 1
+    shifts = _STEP * np.concatenate([np.zeros((1, size)), np.eye(size), -np.eye(size)])
+
+    def density(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        variance = evidence.variance(scores, spread)
+        log_sd = evidence.log_sd(scores, log_noise)
+        found: NDArray[np.float64] = evidence.log_likelihood(variance, log_sd) + evidence.log_prior(
+            scores
+        )
+        return found
+
+    def objective(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        values = density(point + shifts)
+        slope = (values[1 : size + 1] - values[size + 1 :]) / (2.0 * _STEP)
+        return -float(values[0]), -slope
+
+    bounds = [(-3.0, 4.0)] * (size - 1) + [(-4.0, 6.0)]
+    options = {"maxiter": 20, "ftol": 1e-4, "gtol": 1e-2}
+    found = minimize(
+        objective,
+        np.zeros(size) if start is None else start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options=options,
+    )
+    slopes = np.array([objective(found.x + step)[1] for step in 4 * _STEP * np.eye(size)])
+    back = np.array([objective(found.x - step)[1] for step in 4 * _STEP * np.eye(size)])
+    curvature = (slopes - back) / (8.0 * _STEP)
+    return found.x, 0.5 * (curvature + curvature.T)
+
+
+def _propose(
+    evidence: _Evidence,
+    draws: int,
+    rng: np.random.Generator,
+    start: NDArray[np.float64] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw scores round their mode.
+
+    Returns
+    -------
+    scores : ndarray, shape (draw, score)
+    log_density : ndarray, shape (draw,)
+        Of the proposal.
+    """
+    mode, curvature = _mode(evidence, start)
+    values, vectors = np.linalg.eigh(curvature)
+    # Where the rows say little, the prior bounds the sd: half as wide as its own.
+    sd = _INFLATION / np.sqrt(np.maximum(values, 0.5))
+    size = len(mode)
+    tail = np.sqrt(_PROPOSAL_DOF / chdtri(_PROPOSAL_DOF, stratified_uniform((draws,), rng)))
+    standard = stratified_normal((draws, size), rng) * tail[:, None]
+    scores = mode + (standard * sd) @ vectors.T
+    half = (_PROPOSAL_DOF + size) / 2
+    constant = gammaln(half) - gammaln(_PROPOSAL_DOF / 2) - np.log(sd).sum()
+    constant -= 0.5 * size * np.log(_PROPOSAL_DOF * np.pi)
+    square = np.sum(standard**2, axis=1)
+    return scores, constant - half * np.log1p(square / _PROPOSAL_DOF)
+
+
+def _resample(weight: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Take draws in proportion to their weight, systematically (Kitagawa 1996). Shape (draw,)."""
+    places = (np.arange(len(weight)) + rng.random()) / len(weight)
+    found = np.searchsorted(np.cumsum(weight), places).clip(0, len(weight) - 1)
+    return rng.permutation(found)
+
+
+def _draw_effects(
+    evidence: _Evidence,
+    variance: NDArray[np.float64],
+    log_sd: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Draw effects given scales and rows. Shape (draw, feature)."""
+    design, response, _, _ = evidence.rows.reduced
+    shape = variance.shape
+    population = evidence.population
+    values, vectors = np.linalg.eigh(population.covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    centre = population.mean + stratified_normal(shape, rng) @ root.T
+    before = centre + np.sqrt(variance) * stratified_normal(shape, rng)
+    noise = np.exp(log_sd)[:, None] * rng.standard_normal((len(log_sd), len(response)))
+    gap = response - before @ design.T - noise
+    scatter = evidence.row_covariance(variance, log_sd)
+    pull = np.linalg.solve(scatter, gap[:, :, None])[:, :, 0] @ design
+    effects: NDArray[np.float64] = before + pull @ population.covariance + variance * pull
+    return effects

@@ -1,0 +1,39 @@
+"""A group's rows as a posterior's linear regression of log latency, with noise evened out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslat.features.design import Linearisation
+from bayeslat.inference.posterior import StagePosterior
+from bayeslat.inference.regression import log_linear
+from bayeslat.inference.stage_rows import StageRows
+
+__all__ = ["even_rows"]
+
+
+def even_rows(
+    part: StagePosterior,
+    point: Linearisation,
+    departure: NDArray[np.float64],
+    rows: StageRows,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Linearise rows, over the noise shape: all then have the noise of a typical configuration.
+
+    Parameters
+    ----------
+    part : StagePosterior
+    point : Linearisation
+    departure : ndarray, shape (term,)
+        Log efficiencies at the point, less the shared ones.
+    rows : StageRows
+
+    Returns
+    -------
+    design : ndarray, shape (row, feature)
+    response : ndarray, shape (row,)
+    """
+    design, response = log_linear(point, departure, rows, part.basis)
+    spread = part.noise_shape.spread(part.basis, rows.inputs.raw)
+    return design / spread[:, None], response / spread

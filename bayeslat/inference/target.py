@@ -1,0 +1,55 @@
+"""A calibrated GPU: what its own measurements add to a posterior, beside the donors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+__all__ = ["Target", "TargetStage"]
+
+
+@dataclass(frozen=True)
+class TargetStage:
+    """One stage of a calibrated GPU.
+
+    Attributes
+    ----------
+    departure : ndarray, shape (term,)
+        Log efficiencies where the physics was linearised, less the shared ones.
+    projection : ndarray, shape (term, column)
+        What makes the residual columns orthogonal to the shares there.
+    effects : ndarray, shape (draw, feature)
+    noise_sd : ndarray, shape (draw,)
+        Scale of the Student-t noise of a typical config's run, in log latency.
+    measured : int
+        Rows that hold the stage; without any, the draws are those of the population.
+    effective_draws : float
+        Kish's effective number of the weighted draws that `effects` were resampled from.
+    """
+
+    departure: NDArray[np.float64]
+    projection: NDArray[np.float64]
+    effects: NDArray[np.float64]
+    noise_sd: NDArray[np.float64]
+    measured: int
+    effective_draws: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """A GPU, with one stack, that was calibrated and not fitted.
+
+    Attributes
+    ----------
+    rows : DataFrame, one row a measurement
+        All that it was calibrated with, so that later measurements join them: knobs, task, and
+        latencies.
+    stages : mapping of stage to TargetStage
+    """
+
+    rows: pd.DataFrame
+    stages: Mapping[str, TargetStage]

@@ -1,0 +1,106 @@
+"""Calibrated GPUs in a posterior's tree: their rows, draws and linearisation points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from bayeslat.features.spec import Spec
+from bayeslat.inference.labelled import Variables, label, read_table, table_group
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.target import Target, TargetStage
+
+__all__ = ["read_targets", "target_groups"]
+
+_DESCRIPTIONS: Mapping[str, str] = {
+    "effect": "effect on log latency, per unit of the feature, given the GPU's rows",
+    "noise_sd": "scale of the Student-t noise of one run in log latency",
+    "departure": "log slowdown less the shared one, where the physics was linearised",
+    "projection": "what makes the residual columns orthogonal to the shares",
+}
+
+
+def target_groups(data: PosteriorData) -> dict[str, xr.Dataset]:
+    """Lay the calibrated GPUs out.
+
+    Parameters
+    ----------
+    data : PosteriorData
+
+    Returns
+    -------
+    dict
+        For each, by its number: `rows`, and a group a stage. A target's draws are no chains of a
+        sampler, so their dimension has a name of its own.
+    """
+    groups: dict[str, xr.Dataset] = {}
+    for number, ((gpu, stack), target) in enumerate(data.targets.items()):
+        top = f"targets/{number}"
+        groups[top] = xr.Dataset(attrs={"gpu": gpu, "stack": stack})
+        groups[f"{top}/rows"] = table_group(target.rows, "row")
+        for stage, part in target.stages.items():
+            features = data.stages[stage].problem.features.names
+            groups[f"{top}/stages/{stage}"] = _stage_group(part, features)
+    return groups
+
+
+def read_targets(tree: xr.DataTree, spec: Spec) -> dict[tuple[str, str], Target]:
+    """Rebuild the calibrated GPUs.
+
+    Parameters
+    ----------
+    tree : DataTree
+    spec : Spec
+
+    Returns
+    -------
+    dict of (gpu, stack) to Target
+
+    Raises
+    ------
+    KeyError, ValueError
+        If something is missing or does not fit.
+    """
+    if "targets" not in tree.children:
+        return {}
+    stored = tree["targets"].children
+    columns = [*spec.knobs, "task", *(stage.column for stage in spec.stages.values())]
+    found = {}
+    for number in range(len(stored)):
+        node = stored[str(number)]
+        stages = {stage: _read_stage(node[f"stages/{stage}"].dataset) for stage in spec.stages}
+        rows = read_table(node["rows"].dataset, columns)
+        found[(str(node.attrs["gpu"]), str(node.attrs["stack"]))] = Target(rows, stages)
+    return found
+
+
+def _stage_group(part: TargetStage, features: tuple[str, ...]) -> xr.Dataset:
+    """Lay one stage out."""
+    variables: Variables = {
+        "effect": (("sample", "feature"), part.effects),
+        "noise_sd": (("sample",), part.noise_sd),
+        "departure": (("term",), part.departure),
+        "projection": (("term", "column"), part.projection),
+    }
+    terms = len(part.departure)
+    labels = {"feature": features, "term": features[:terms], "column": features[terms:]}
+    attrs = {"measured": part.measured, "effective_draws": part.effective_draws}
+    # NetCDF has no arrays without elements.
+    held = {name: pair for name, pair in variables.items() if pair[1].size}
+    return label(held, labels, _DESCRIPTIONS).assign_attrs(attrs)
+
+
+def _read_stage(stored: xr.Dataset) -> TargetStage:
+    """Rebuild one stage."""
+    departure = stored["departure"].to_numpy()
+    empty = np.empty((len(departure), 0))
+    return TargetStage(
+        departure=departure,
+        projection=stored["projection"].to_numpy() if "projection" in stored else empty,
+        effects=stored["effect"].to_numpy(),
+        noise_sd=stored["noise_sd"].to_numpy(),
+        measured=int(stored.attrs["measured"]),
+        effective_draws=float(stored.attrs["effective_draws"]),
+    )
