@@ -231,7 +231,7 @@ def as_vlm(model: Any, name: str = "model") -> Vlm:
     Parameters
     ----------
     model : PreTrainedModel
-        A vision-language model, on its device and in its dtype.
+        A vision-language model in evaluation mode, on its device and in its dtype.
     name : str
         What to call it in errors.
 
@@ -241,7 +241,7 @@ def as_vlm(model: Any, name: str = "model") -> Vlm:
         If the model is of no family that can be measured.
     """
     family = family_of(model.config, name)
-    return Vlm(model.eval(), family, family.limits(model.config), family.parts(model))
+    return Vlm(model, family, family.limits(model.config), family.parts(model))
 
 
 @contextmanager
