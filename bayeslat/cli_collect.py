@@ -169,6 +169,7 @@ def _show(frame: pd.DataFrame, record: dict[str, Any], as_json: bool) -> None:
     def show() -> None:
         show_collections(devices)
         if "trace" in record:
-            print(f"{record['measured']} rows more; saved in {record['trace']}")
+            saved = f"saved in {record['trace']}" if devices else "nothing to save"
+            print(f"{record['measured']} rows more; {saved}")
 
     print_result({**record, "devices": devices}, as_json, show)

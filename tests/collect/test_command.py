@@ -101,6 +101,8 @@ def test_the_budget_ends_a_collection(
     assert json.loads(done.stdout)["left"] == 12
     assert "12 measurements are left" in done.stderr
     assert not trace.exists()
+    told = collect(*RANGES, "-n", 4, "--budget-minutes", 0)
+    assert "0 rows more; nothing to save" in told.stdout
 
 
 def test_an_interruption_keeps_the_rows_and_tells_how_to_go_on(
