@@ -137,16 +137,22 @@ def _design(
     from bayeslat.collect.design_file import read_design
     from bayeslat.collect.job import check_design
     from bayeslat.collect.knob_space import default_knobs, default_ranges, merge_ranges
+    from bayeslat.collect.range_rules import did_you_mean
     from bayeslat.collect.vlm import read_limits
-    from bayeslat.features.knob_range import parse_knob
+    from bayeslat.features.knob_range import parse_knobs
 
     limits = read_limits(source)
     base = default_knobs(limits, dtype)
     if design not in DESIGNS:
+        if design.isidentifier() and not Path(design).exists():
+            raise InputError(
+                f"--design {design}: is no kind of design ({did_you_mean(design, DESIGNS)}), and "
+                "no file of configurations"
+            )
         if knobs or count is not None:
             raise InputError(f"--design {design}: a file says all; leave --knob and -n out")
         return read_design(design, base, limits)
-    ranges = merge_ranges(default_ranges(limits), [parse_knob(text) for text in knobs])
+    ranges = merge_ranges(default_ranges(limits), parse_knobs(knobs))
     chosen = count if count is not None or design == "grid" else _CONFIGS
     drawn = draw_design(design, ranges, base, chosen, seed)
     check_design(drawn, limits)
@@ -163,6 +169,7 @@ def _show(frame: pd.DataFrame, record: dict[str, Any], as_json: bool) -> None:
     def show() -> None:
         show_collections(devices)
         if "trace" in record:
-            print(f"{record['measured']} rows more; saved in {record['trace']}")
+            saved = f"saved in {record['trace']}" if devices else "nothing to save"
+            print(f"{record['measured']} rows more; {saved}")
 
     print_result({**record, "devices": devices}, as_json, show)

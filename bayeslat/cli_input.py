@@ -178,7 +178,7 @@ def choose_configs(
     count : int or None
         How many to draw, without a file.
     knobs : sequence of str
-        `name=low:high`, as `parse_knob` reads it.
+        `name=low:high`, as `parse_knobs` reads it.
     seed : int
 
     Returns
@@ -190,7 +190,7 @@ def choose_configs(
     InputError
         If both or neither are given, or with every knob that has no range or is unknown.
     """
-    from bayeslat.features.knob_range import parse_knob
+    from bayeslat.features.knob_range import parse_knobs
     from bayeslat.model.sample_configs import sample_configs
     from bayeslat.traces import read_configs
 
@@ -198,7 +198,7 @@ def choose_configs(
         return read_configs(file, check=False)  # simulating tells all that is wrong at once
     if file is not None or count is None:
         raise InputError("give either --configs FILE, or -n N with a --knob range for each knob")
-    ranges = [parse_knob(text) for text in knobs]
+    ranges = parse_knobs(knobs)
     wanted = (*spec.knobs, *(["task"] if spec.uses_task else []))
     given = [each.name for each in ranges]
     missing = [name for name in wanted if name not in given]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from bayeslat.collect.backend import load_torch
+from bayeslat.collect.machine import usable_cores
 from bayeslat.errors import HardwareError, InputError
 from bayeslat.features.hardware import HardwareTable
 
@@ -53,7 +53,7 @@ def choose_threads(device: str, wanted: int | None) -> int | None:
         If threads are given for a GPU.
     """
     if device == "cpu":
-        return len(os.sched_getaffinity(0)) if wanted is None else wanted
+        return len(usable_cores()) if wanted is None else wanted
     if wanted is not None:
         raise InputError(f"--threads {wanted}: threads are of the CPU; leave it out for {device}")
     return None

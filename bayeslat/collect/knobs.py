@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from numbers import Integral
 
 from bayeslat.collect.dtypes import DTYPE_BYTES
 from bayeslat.collect.limits import VlmLimits
@@ -55,11 +56,14 @@ class Knobs:
 
 def knob_problems(knobs: Knobs, limits: VlmLimits) -> list[str]:
     """Return every value that the model cannot run, with its rule and its reason."""
-    return [
-        *_number_problems(knobs, limits),
-        *_side_problems(knobs, limits),
-        *_name_problems(knobs),
+    not_whole = [
+        f"{name} = {value!r} is not a whole number"
+        for name, value in asdict(knobs).items()
+        if name not in {"dtype", "task"}
+        if not isinstance(value, Integral) or isinstance(value, bool)
     ]
+    numbers = not_whole or [*_number_problems(knobs, limits), *_side_problems(knobs, limits)]
+    return [*numbers, *_name_problems(knobs)]
 
 
 def check_knobs(knobs: Knobs, limits: VlmLimits) -> None:
@@ -79,8 +83,9 @@ def _number_problems(knobs: Knobs, limits: VlmLimits) -> list[str]:
     markers = limits.markers_per_crop * knobs.image_crops
     vision_tokens = knobs.vision_tokens(limits)
     text_room = limits.context_tokens - vision_tokens - knobs.output_tokens
+    crowded = []
     if text_room <= markers:
-        return [
+        crowded = [
             f"image_crops = {knobs.image_crops} is too many: with {vision_tokens} vision and "
             f"{knobs.output_tokens} output tokens no prompt fits the model's "
             f"{limits.context_tokens} positions"
@@ -108,8 +113,10 @@ def _number_problems(knobs: Knobs, limits: VlmLimits) -> list[str]:
         ),
         "batch_size": (1, None, "a request has a sequence"),
     }
+    if crowded:
+        del bounds["prompt_tokens"]
     values = asdict(knobs)
-    return [
+    return crowded + [
         f"{name} = {values[name]} is not {_span(low, high)} ({reason})"
         for name, (low, high, reason) in bounds.items()
         if values[name] < low or (high is not None and values[name] > high)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bayeslat.collect.collection import OUT_OF_MEMORY, measured_row
+from bayeslat.collect.collection import OUT_OF_MEMORY, Row, measured_row
 from bayeslat.collect.device import choose_device, usual_dtype
+from bayeslat.collect.dtypes import DTYPE_BYTES
 from bayeslat.collect.knob_space import default_knobs, set_knobs
 from bayeslat.collect.knobs import check_knobs
 from bayeslat.collect.telemetry import open_telemetry
@@ -81,11 +84,12 @@ def measure_inference_latency(
         As many experts as the model was trained with, all blocks and one sequence by default.
     task : {"qa", "captioning"}, optional
         Sets the lengths of prompt and output that are not given.
-    dtype : str, optional
-        Dtype to load the model in: bfloat16 on a GPU and float32 on a CPU by default; a loaded
-        model has its own.
+    dtype : {"float32", "bfloat16", "float16"}, optional
+        Dtype to load the model in: bfloat16 on a GPU and float32 on a CPU by default; not for a
+        loaded model, which has its own.
     device : str, optional
-        Torch device to load the model on: the first GPU by default, or the CPU.
+        Torch device to load the model on: the first GPU by default, or the CPU; not for a loaded
+        model.
     repeats : int
         Measurements; each after passes that warm it up.
     seed : int
@@ -102,6 +106,8 @@ def measure_inference_latency(
         If a value is impossible for the model, with every reason; if the memory is too small; or
         if torch or transformers is not installed.
     """
+    if repeats < 1:
+        raise InputError(f"repeats = {repeats}: at least one measurement is needed")
     vlm = _loaded(model, dtype, device, seed)
     given: dict[str, int | str | None] = {
         "image_crops": image_crops,
@@ -116,23 +122,50 @@ def measure_inference_latency(
     base = default_knobs(vlm.limits, str(vlm.model.dtype).removeprefix("torch."))
     knobs = set_knobs(base, {name: value for name, value in given.items() if value is not None})
     check_knobs(knobs, vlm.limits)
-    if repeats < 1:
-        raise InputError(f"repeats = {repeats}: at least one measurement is needed")
     telemetry = open_telemetry(str(vlm.model.device))
-    rows = [
-        {"repeat": repeat, **measured_row(vlm, knobs, telemetry, seed)} for repeat in range(repeats)
-    ]
-    if any(row["outcome"] == OUT_OF_MEMORY for row in rows):
-        raise InputError(f"out of memory with {knobs}; ask for less work, or a larger device")
+    rows: list[Row] = []
+    with _evaluating(vlm.model):
+        for repeat in range(repeats):
+            rows.append({"repeat": repeat, **measured_row(vlm, knobs, telemetry, seed)})
+            if rows[-1]["outcome"] == OUT_OF_MEMORY:
+                raise InputError(
+                    f"out of memory with {knobs}; ask for less work, or a larger device"
+                )
     return InferenceLatency(pd.DataFrame(rows))
 
 
 def _loaded(model: Any, dtype: str | None, device: str | None, seed: int) -> Vlm:
     """Return a model ready to be measured, whatever it was given as."""
+    if isinstance(model, Source | str | Path):
+        if dtype is not None and dtype not in DTYPE_BYTES:
+            raise InputError(f"dtype = {dtype!r} is not one of {', '.join(DTYPE_BYTES)}")
+        source = model if isinstance(model, Source) else Source(str(model))
+        where = choose_device("auto" if device is None else str(device))
+        return load_vlm(source, dtype or usual_dtype(where), where, seed)
+    given = {"dtype": dtype, "device": device}
+    unused = [f"{name} = {value!r}" for name, value in given.items() if value is not None]
+    if unused:
+        raise InputError(
+            f"{' and '.join(unused)}: the model is loaded already, and has its own; leave it out, "
+            "or give the model's folder or id"
+        )
     if isinstance(model, Vlm):
         return model
-    if isinstance(model, Source | str | Path):
-        source = model if isinstance(model, Source) else Source(str(model))
-        where = choose_device(device or "auto")
-        return load_vlm(source, dtype or usual_dtype(where), where, seed)
-    return as_vlm(model)
+    if not hasattr(getattr(model, "config", None), "model_type"):
+        raise InputError(
+            f"the model is a {type(model).__name__}; give a loaded model of transformers, or its "
+            "Hugging Face folder or id"
+        )
+    return as_vlm(model, type(model).__name__)
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """Put a model into evaluation mode inside the block, and leave it as it was."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

@@ -11,7 +11,9 @@ from pathlib import Path
 
 __all__ = ["is_out_of_memory", "limited_to_free_memory", "release_memory"]
 
-_CPU_MESSAGES = (
+_MESSAGES = (
+    "CUDA error: out of memory",
+    "_STATUS_ALLOC_FAILED",  # of cuBLAS, cuDNN and their kin
     "can't allocate memory",
     "not enough memory",
     "bad_alloc",
@@ -25,9 +27,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error says that an allocation failed, on a GPU or in main memory."""
     if isinstance(error, MemoryError):
         return True
-    # torch.OutOfMemoryError is a RuntimeError; so is what the CPU's allocator raises.
+    # torch.OutOfMemoryError is a RuntimeError; so is what libraries and the CPU's allocator raise.
     named = type(error).__name__ == "OutOfMemoryError"
-    return named or any(message in str(error) for message in _CPU_MESSAGES)
+    return named or any(message in str(error) for message in _MESSAGES)
 
 
 def release_memory() -> None:

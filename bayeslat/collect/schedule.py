@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 
@@ -85,20 +86,17 @@ def reference_of(design: Sequence[Knobs]) -> Knobs:
     Knobs
         The one whose ranks among the others, knob by knob, are nearest to the middle.
     """
-    columns = [
-        [getattr(knobs, knob.name) for knobs in design]
-        for knob in fields(Knobs)
-        if knob.name not in {"dtype", "task"}
-    ]
+    names = [knob.name for knob in fields(Knobs) if knob.name not in {"dtype", "task"}]
+    columns = {name: sorted(getattr(knobs, name) for knobs in design) for name in names}
 
-    def distance(position: int) -> float:
-        return sum(_off_middle(column, column[position]) for column in columns)
+    def distance(knobs: Knobs) -> float:
+        return sum(_off_middle(columns[name], getattr(knobs, name)) for name in names)
 
-    return design[min(range(len(design)), key=distance)]
+    return min(design, key=distance)
 
 
-def _off_middle(values: list[int], value: int) -> float:
+def _off_middle(ordered: Sequence[int], value: int) -> float:
     """Return by how much more values lie on one side of a value than on the other, squared."""
-    below = sum(other < value for other in values)
-    above = sum(other > value for other in values)
-    return ((below - above) / len(values)) ** 2
+    below = bisect_left(ordered, value)
+    above = len(ordered) - bisect_right(ordered, value)
+    return ((below - above) / len(ordered)) ** 2

@@ -9,8 +9,9 @@ import pandas as pd
 
 from bayeslat.collect.collection import OUT_OF_MEMORY
 from bayeslat.collect.drift import Drift, reference_drift
-from bayeslat.errors import InputError
-from bayeslat.traces import stage_columns
+from bayeslat.errors import InputError, TraceError
+from bayeslat.traces import report, stage_columns, violations_at
+from bayeslat.traces.names import GPU, STACK
 
 __all__ = [
     "TOLERATED_GAP",
@@ -27,11 +28,13 @@ TOLERATED_GAP = 0.03
 
 @dataclass(frozen=True)
 class CollectionSummary:
-    """What the rows of one device are worth.
+    """What the rows of one device with one software are worth.
 
     Attributes
     ----------
     gpu : str
+    stack : str or None
+        Software, where the trace tells it.
     configs, rows : int
     out_of_memory : int
         Configurations that needed more memory than there is.
@@ -48,6 +51,7 @@ class CollectionSummary:
     """
 
     gpu: str
+    stack: str | None
     configs: int
     rows: int
     out_of_memory: int
@@ -90,6 +94,7 @@ class CollectionSummary:
         """Return everything for JSON."""
         return {
             "gpu": self.gpu,
+            "stack": self.stack,
             "configs": self.configs,
             "rows": self.rows,
             "out_of_memory": self.out_of_memory,
@@ -106,15 +111,18 @@ class CollectionSummary:
 
 
 def summarise(frame: pd.DataFrame) -> tuple[CollectionSummary, ...]:
-    """Return what each device's rows are worth.
+    """Return what each device's rows are worth, by software: each has configurations of its own.
 
     Parameters
     ----------
     frame : DataFrame
         Collected traces.
     """
+    stacks = frame[STACK] if STACK in frame else pd.Series(None, frame.index, dtype=object)
+    groups = frame.groupby([frame[GPU], stacks], sort=False, dropna=False)
     return tuple(
-        _summarise_device(str(gpu), rows) for gpu, rows in frame.groupby("gpu", sort=False)
+        _summarise_device(str(gpu), stack if isinstance(stack, str) else None, rows)
+        for (gpu, stack), rows in groups
     )
 
 
@@ -124,15 +132,20 @@ def check_collected(frame: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If it lacks columns that a collection writes.
+        If it lacks columns that a collection writes, or holds rows that no collection wrote.
     """
-    needed = ("config_id", "reference", "outcome", "steady", "stage_sum_ms", "end_to_end_ms")
+    told = ["config_id", "reference", "outcome", "steady"]
+    needed = (*told, "stage_sum_ms", "end_to_end_ms")
     lacking = [name for name in needed if name not in frame]
     if lacking:
         raise InputError(
             f"the traces have no column {', '.join(lacking)}: `bayeslat collect` has not written "
             "them; name traces that it wrote"
         )
+    message = f"`bayeslat collect` has not written this: no {' or '.join(told)}; leave it out"
+    foreign = violations_at(frame, frame[told].isna().any(axis=1).to_numpy(), None, message)
+    if foreign:
+        raise TraceError(report(foreign), foreign)
     return frame
 
 
@@ -184,12 +197,13 @@ def summarise_stages(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _summarise_device(gpu: str, rows: pd.DataFrame) -> CollectionSummary:
+def _summarise_device(gpu: str, stack: str | None, rows: pd.DataFrame) -> CollectionSummary:
     ratio = stage_sum_ratio(rows).quantile([0.05, 0.5, 0.95])
     too_large = rows.loc[rows["outcome"] == OUT_OF_MEMORY, "config_id"].nunique()
     measured = rows["outcome"] != OUT_OF_MEMORY
     return CollectionSummary(
         gpu=gpu,
+        stack=stack,
         configs=rows["config_id"].nunique(),
         rows=len(rows),
         out_of_memory=too_large,

@@ -18,6 +18,7 @@ from bayeslat.collect.telemetry import summarise_telemetry
 from bayeslat.errors import InputError
 from bayeslat.traces import Provenance, provenances, read_traces, write_traces
 from bayeslat.traces.names import MEASURED
+from bayeslat.traces.provenance import sidecar_path
 
 __all__ = ["TraceFile"]
 
@@ -56,12 +57,17 @@ class TraceFile:
         self.gpu = gpu
         self.provenance = provenance
         self.rows: list[Row] = []
-        if path.exists():
+        self._state = _state(path)
+        if self._state is not None:
             frame = read_traces(path)
             old = provenances(frame)[0]
+            if old is None:
+                raise InputError(
+                    f"{path}: does not tell where its rows come from (CSV and JSON Lines: in "
+                    f"{sidecar_path(path).name}), so nothing is added to it; name another file"
+                )
             _check_same_origin(path, old, provenance)
             _check_rows(path, frame, gpu)
-            assert old is not None
             self.provenance = _continued(old, provenance)
             self.rows = [
                 {str(name): value for name, value in row.items()}
@@ -83,8 +89,10 @@ class TraceFile:
 
     def config_ids(self, design: Sequence[Knobs]) -> tuple[int, ...]:
         """Return the config_id of each configuration, dim (config,); new ones get new ones."""
+        new = max(self._ids.values(), default=-1) + 1
         for knobs in design:
-            self._ids.setdefault(knobs, max(self._ids.values(), default=-1) + 1)
+            if self._ids.setdefault(knobs, new) == new:
+                new += 1
         return tuple(self._ids[knobs] for knobs in design)
 
     def done(self, repeats: int) -> frozenset[tuple[int, int]]:
@@ -122,21 +130,42 @@ class TraceFile:
             none, gets the next number that no repeat of the design has or will have.
         repeats : int
             Repeats of the design.
+
+        Raises
+        ------
+        InputError
+            If another process has written the file since: its rows are not overwritten.
         """
         taken = {int(r["repeat"]) for r in self.rows if r["config_id"] == row["config_id"]}
         if row["repeat"] is None or row["repeat"] in taken:
             row = {**row, "repeat": max(repeats - 1, *taken, -1) + 1}
-        self.rows.append({"gpu": self.gpu, **row})
-        write_traces(self.frame, self.path, self._told())
+        rows = [*self.rows, {"gpu": self.gpu, **row}]
+        frame = pd.DataFrame(rows)
+        if _state(self.path) not in {None, self._state}:
+            raise InputError(
+                f"{self.path}: another process has written it since this one read it; its rows "
+                "stay. Let one collection end before the next adds to its file"
+            )
+        write_traces(frame, self.path, self._told(frame), grown=True)
+        self.rows, self._state = rows, _state(self.path)
 
-    def _told(self) -> Provenance:
+    def _told(self, frame: pd.DataFrame) -> Provenance:
         """Return the provenance with what the rows say about the device."""
-        drift = reference_drift(self.frame)
+        drift = reference_drift(frame)
         told: dict[str, JsonValue] = {
-            "telemetry": summarise_telemetry(self.frame),
+            "telemetry": summarise_telemetry(frame),
             "reference_drift": None if drift is None else drift.record(),
         }
         return Provenance.model_validate({**self.provenance.model_dump(by_alias=True), **told})
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Return what changes whenever a file is written; None where there is no file."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_ino, state.st_mtime_ns
 
 
 def _knobs_of(row: Row) -> Knobs:
@@ -153,7 +182,7 @@ def _continued(old: Provenance, new: Provenance) -> Provenance:
     return Provenance.model_validate({**before, "runs": runs})
 
 
-def _check_same_origin(path: Path, old: Provenance | None, new: Provenance) -> None:
+def _check_same_origin(path: Path, old: Provenance, new: Provenance) -> None:
     """Refuse to mix rows that were measured in different circumstances."""
     before, now = _circumstances(old), _circumstances(new)
     differing = [
@@ -170,10 +199,10 @@ def _check_same_origin(path: Path, old: Provenance | None, new: Provenance) -> N
         )
 
 
-def _circumstances(origin: Provenance | None) -> dict[str, Any]:
+def _circumstances(origin: Provenance) -> dict[str, Any]:
     """Return what must be the same for all rows of a trace, by dotted name."""
-    told: dict[str, Any] = {} if origin is None else origin.model_dump()
-    found = {"source": told.get("source")}
+    told = origin.model_dump()
+    found = {"source": origin.source}
     for part in ("gpu", "architecture", "software", "parameters"):
         entries = told.get(part)
         for name, value in (entries if isinstance(entries, dict) else {}).items():

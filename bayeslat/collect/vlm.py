@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from bayeslat.collect.backend import load_torch, load_transformers
 from bayeslat.collect.families import Family, Parts, family_of, text_limits
+from bayeslat.collect.generate import generate_greedily
 from bayeslat.collect.knobs import Knobs
 from bayeslat.collect.limits import VlmLimits
 from bayeslat.collect.memory import is_out_of_memory
@@ -18,6 +20,8 @@ from bayeslat.collect.request import Request
 from bayeslat.errors import InputError
 
 __all__ = ["Source", "Vlm", "as_vlm", "kernels", "load_vlm", "read_config", "read_limits"]
+
+_SHOWN = 300  # characters of a reason
 
 
 @dataclass(frozen=True)
@@ -100,10 +104,8 @@ def read_config(source: Source) -> Any:
             f"{name}: no such file; give a model's config.json, such as "
             "models/tiny_qwen3_vl_moe.json"
         )
-    try:
-        return transformers.AutoConfig.from_pretrained(name)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(_explained(source, "configuration", error)) from error
+    with _explained(source, "its configuration cannot be read"):
+        return transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
 
 
 def kernels(config: Any) -> dict[str, str]:
@@ -123,7 +125,9 @@ def read_limits(source: Source) -> VlmLimits:
         If its configuration cannot be read, or it is of no family that can be measured.
     """
     config = read_config(source)
-    return family_of(config, source.name).limits(config)
+    family = family_of(config, source.name)
+    with _explained(source, "its configuration cannot be used"):
+        return family.limits(config)
 
 
 def load_vlm(source: Source, dtype: str, device: str = "cpu", seed: int = 0) -> Vlm:
@@ -150,12 +154,16 @@ def load_vlm(source: Source, dtype: str, device: str = "cpu", seed: int = 0) -> 
     """
     family_of(read_config(source), source.name)  # before weights are loaded
     try:
-        model = (
-            _built(source, dtype, device, seed)
-            if source.random_weights
-            else _read(source, dtype, device)
-        )
-        return as_vlm(model.to(device).eval(), source.name)
+        with _explained(source, "the model cannot be loaded"):
+            model = (
+                _built(source, dtype, device, seed)
+                if source.random_weights
+                else _read(source, dtype, device)
+            )
+            vlm = as_vlm(model.to(device).eval(), source.name)
+        with _explained(source, "the model does not run"):
+            _try_out(vlm, dtype)
+        return vlm
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -181,12 +189,40 @@ def _read(source: Source, dtype: str, device: str) -> Any:
     torch, transformers = load_torch(), load_transformers()
     placed = {"device_map": {"": device}} if find_spec("accelerate") else {}
     chosen = kernels(read_config(source))
-    try:
+    with _silent_in_a_pipe(transformers.utils.logging):
         return transformers.AutoModelForImageTextToText.from_pretrained(
             source.name, dtype=getattr(torch, dtype), **placed, **chosen
         )
-    except (OSError, ValueError) as error:
-        raise InputError(_explained(source, "weights", error)) from error
+
+
+@contextmanager
+def _silent_in_a_pipe(logging: Any) -> Iterator[None]:
+    """Show the progress of loading on a terminal only."""
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    if on_terminal or not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
+
+
+def _try_out(vlm: Vlm, dtype: str) -> None:
+    """Run a small request: parts that do not fit each other are found before a row is measured."""
+    limits = vlm.limits
+    smallest = Knobs(
+        image_crops=1,
+        image_pixels=limits.pixel_step or limits.image_pixels,
+        prompt_tokens=limits.markers_per_crop + 1,
+        output_tokens=2,
+        top_k=limits.top_k,
+        active_blocks=limits.blocks,
+        batch_size=1,
+        dtype=dtype,
+    )
+    generate_greedily(vlm.model, vlm.request(smallest, seed=0))
 
 
 def as_vlm(model: Any, name: str = "model") -> Vlm:
@@ -195,7 +231,7 @@ def as_vlm(model: Any, name: str = "model") -> Vlm:
     Parameters
     ----------
     model : PreTrainedModel
-        A vision-language model, on its device and in its dtype.
+        A vision-language model in evaluation mode, on its device and in its dtype.
     name : str
         What to call it in errors.
 
@@ -205,12 +241,20 @@ def as_vlm(model: Any, name: str = "model") -> Vlm:
         If the model is of no family that can be measured.
     """
     family = family_of(model.config, name)
-    return Vlm(model.eval(), family, family.limits(model.config), family.parts(model))
+    return Vlm(model, family, family.limits(model.config), family.parts(model))
 
 
-def _explained(source: Source, what: str, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return (
-        f"{source.name}: its {what} cannot be read ({reason}); give a folder of a model in Hugging "
-        "Face's form, an id that this machine may download, or --random-weights CONFIG.json"
-    )
+@contextmanager
+def _explained(source: Source, problem: str) -> Iterator[None]:
+    """Say what is wrong with a model, for whatever transformers raises about it."""
+    try:
+        yield
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{source.name}: {problem} ({' '.join(text.split())[:_SHOWN]}); correct it, or give a "
+            "folder of a model in Hugging Face's form, an id that this machine may download, "
+            "or --random-weights CONFIG.json"
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from bayeslat.errors import InputError
 from bayeslat.traces.names import TASK
 
-__all__ = ["KnobRange", "parse_knob"]
+__all__ = ["KnobRange", "parse_knob", "parse_knobs"]
 
 _FORMS = "name=low:high, name=low:high:log, or name=a,b,c"
 _LARGEST = 2**53  # whole numbers above it are not exact as floats
@@ -97,6 +98,25 @@ def parse_knob(text: str) -> KnobRange:
     if log and ends[0] <= 0:
         raise InputError(f"knob range {text!r}: a range in logs must start above 0")
     return KnobRange(name, low=ends[0], high=ends[1], log=log, whole=whole)
+
+
+def parse_knobs(texts: Iterable[str]) -> tuple[KnobRange, ...]:
+    """Read several ranges, as `parse_knob` reads each.
+
+    Raises
+    ------
+    InputError
+        With what is wrong with every text.
+    """
+    ranges, problems = [], []
+    for text in texts:
+        try:
+            ranges.append(parse_knob(text))
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError("; ".join(problems))
+    return tuple(ranges)
 
 
 def _listed(text: str, rest: str, *, words: bool) -> tuple[float | str, ...]:

@@ -26,7 +26,7 @@ def show_collections(records: Sequence[Mapping[str, Any]]) -> None:
     Parameters
     ----------
     records : sequence of mapping
-        One a device, as a collection's summary records it.
+        One a device and software, as a collection's summary records it.
     """
     console = open_console()
     for record in records:
@@ -39,18 +39,21 @@ def _show_device(console: Console, record: Mapping[str, Any]) -> None:
         spread = stage["spread"]
         table.add_row(
             stage["stage"],
-            *(format_ms(stage[name]) for name in ("q05_ms", "q50_ms", "q95_ms")),
+            *(
+                "-" if math.isnan(stage[name]) else format_ms(stage[name])
+                for name in ("q05_ms", "q50_ms", "q95_ms")
+            ),
             "-" if math.isnan(spread) else f"{format_percent(spread)}%",
         )
-    print_table(
-        console, f"{record['gpu']}: {record['configs']} configs, {record['rows']} rows", table
-    )
+    device = ", ".join(filter(None, (record["gpu"], record["stack"])))
+    print_table(console, f"{device}: {record['configs']} configs, {record['rows']} rows", table)
     ratio = record["stage_sum_over_end_to_end"]
-    print_line(
-        console,
-        f"Sum of the stages / end-to-end time measured apart: {ratio['q50']:.3f} "
-        f"({ratio['q05']:.3f} to {ratio['q95']:.3f} over nine in ten rows)",
-    )
+    if not math.isnan(ratio["q50"]):
+        print_line(
+            console,
+            f"Sum of the stages / end-to-end time measured apart: {ratio['q50']:.3f} "
+            f"({ratio['q05']:.3f} to {ratio['q95']:.3f} over nine in ten rows)",
+        )
     drift = record["reference_drift"]
     if drift is not None:
         print_line(

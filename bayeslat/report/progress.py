@@ -51,6 +51,9 @@ def stage_bars(stages: Sequence[str]) -> Iterator[Callable[[str, int, int], None
 def counting_bar(total: int) -> Iterator[Callable[[str], None]]:
     """Show on standard error how many things are done, and the time left, while the block runs.
 
+    It is drawn when a thing is counted, and no thread redraws it in between: that would take time
+    from what is measured in this process.
+
     Parameters
     ----------
     total : int
@@ -61,12 +64,12 @@ def counting_bar(total: int) -> Iterator[Callable[[str], None]]:
     callable (text)
         Counts one thing more, and says what it was.
     """
-    with _bars(MofNCompleteColumn()) as progress:
+    with _bars(MofNCompleteColumn(), auto_refresh=False) as progress:
         bar = progress.add_task("", total=total)
-        yield lambda text: progress.update(bar, advance=1, description=text)
+        yield lambda text: progress.update(bar, advance=1, description=text, refresh=True)
 
 
-def _bars(count: ProgressColumn) -> Progress:
+def _bars(count: ProgressColumn, *, auto_refresh: bool = True) -> Progress:
     """Return bars with a column that says how far each is; invisible in a pipe."""
     return Progress(
         TextColumn("{task.description}", markup=False),
@@ -74,6 +77,7 @@ def _bars(count: ProgressColumn) -> Progress:
         count,
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        auto_refresh=auto_refresh,
         transient=True,
         disable=sys.stderr is None or not sys.stderr.isatty(),
     )

@@ -19,7 +19,11 @@ __all__ = ["check_table_path", "write_table", "write_traces"]
 
 
 def write_traces(
-    frame: pd.DataFrame, path: str | Path, provenance: Provenance | None = None
+    frame: pd.DataFrame,
+    path: str | Path,
+    provenance: Provenance | None = None,
+    *,
+    grown: bool = False,
 ) -> None:
     """Write a trace: every row in its order, every column, not the index.
 
@@ -36,6 +40,9 @@ def write_traces(
     provenance : Provenance, optional
         Where the rows come from; by default what all the files that they were read from say, if
         these agree.
+    grown : bool
+        Whether the file holds some of these rows already, or none. The provenance is then theirs
+        too, and is written before them: a file that is left at any moment has its provenance.
 
     Raises
     ------
@@ -44,11 +51,15 @@ def write_traces(
         nothing is written then.
     """
     stated = provenance or _own_provenance(frame)
-    content = None if stated is None else stated.to_json()
-    target = _write(frame, path, None if content is None else {parquet.METADATA_KEY: content})
-    if content is not None and named(target) not in parquet.SUFFIXES:
-        with atomic_path(sidecar_path(target)) as temporary:
-            temporary.write_bytes(content + b"\n")
+    content = b"" if stated is None else stated.to_json()
+    target = check_table_path(path)
+    beside = bool(content) and named(target) not in parquet.SUFFIXES
+    if beside and grown:
+        _write_sidecar(target, content)
+    metadata = {parquet.METADATA_KEY: content} if content else None
+    _write(frame, target, metadata, keep_sidecar=beside and grown)
+    if beside and not grown:
+        _write_sidecar(target, content)
 
 
 def write_table(
@@ -100,8 +111,19 @@ def _own_provenance(frame: pd.DataFrame) -> Provenance | None:
     return found[0] if found and all(each == found[0] for each in found) else None
 
 
-def _write(frame: pd.DataFrame, path: str | Path, metadata: Mapping[bytes, bytes] | None) -> Path:
-    """Write rows, with metadata where the format has a place for it; return the path."""
+def _write_sidecar(target: Path, content: bytes) -> None:
+    with atomic_path(sidecar_path(target)) as temporary:
+        temporary.write_bytes(content + b"\n")
+
+
+def _write(
+    frame: pd.DataFrame,
+    path: str | Path,
+    metadata: Mapping[bytes, bytes] | None,
+    *,
+    keep_sidecar: bool = False,
+) -> None:
+    """Write rows, with metadata where the format has a place for it."""
     target = check_table_path(path)
     _check_names(frame.columns.tolist(), target)
     with atomic_path(target) as temporary:
@@ -109,9 +131,10 @@ def _write(frame: pd.DataFrame, path: str | Path, metadata: Mapping[bytes, bytes
             parquet.write(frame, temporary, metadata)
         else:
             WRITERS[named(target)](frame, temporary)
-        # Before the rows are replaced: those of now must never stand beside provenance of others.
-        sidecar_path(target).unlink(missing_ok=True)
-    return target
+        if not keep_sidecar:
+            # Before the rows are replaced: those of now must never stand beside provenance of
+            # others.
+            sidecar_path(target).unlink(missing_ok=True)
 
 
 def _check_names(names: Sequence[object], target: Path) -> None:

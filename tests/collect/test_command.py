@@ -101,6 +101,8 @@ def test_the_budget_ends_a_collection(
     assert json.loads(done.stdout)["left"] == 12
     assert "12 measurements are left" in done.stderr
     assert not trace.exists()
+    told = collect(*RANGES, "-n", 4, "--budget-minutes", 0)
+    assert "0 rows more; nothing to save" in told.stdout
 
 
 def test_an_interruption_keeps_the_rows_and_tells_how_to_go_on(
@@ -134,7 +136,10 @@ def test_an_interruption_keeps_the_rows_and_tells_how_to_go_on(
         (("--knob", "vision_tokens=4"), ("vision_tokens", "image_crops")),
         (("--knob", "no_such=1:2"), ("no_such",)),
         (("--knob", "image_pixels=60"), ("image_pixels = 60", "multiple of 32")),
+        (("--knob", "top_k=3:1", "--knob", "batch_size=2:x"), ("top_k=3:1", "'batch_size=2:x'")),
         (("--design", "absent.csv"), ("absent.csv",)),
+        (("--design", "soboll"), ("soboll", "did you mean 'sobol'?", "no file")),
+        (("--design", "random", "-n", "3"), ("random", "known: sobol, lhs, grid")),
         (("--design", "absent.csv", "-n", "3"), ("--knob and -n",)),
         (("--threads", "999"), ("threads = 999",)),
         (("--gpu", "no_such_gpu"), ("no_such_gpu", "mem_bw_GBps")),

@@ -15,7 +15,7 @@ import pytest
 from bayeslat.traces import read_traces
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = 20
+KILLS = 10
 CONFIGS, REPEATS = 30, 3
 
 # Prints a line when a row is reported done, and waits no longer than a model takes to load.
@@ -46,10 +46,11 @@ for row in measure_all(prepared, telemetry):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_a_killed_collection_loses_nothing_and_goes_on(
-    transformers: Any, config_path: Path, tmp_path: Path
+    transformers: Any, config_path: Path, tmp_path: Path, suffix: str
 ) -> None:
-    trace = tmp_path / "trace.parquet"
+    trace = tmp_path / f"trace.{suffix}"
     moments = random.Random(0)
     reported: set[tuple[int, str]] = set()
     killed = 0

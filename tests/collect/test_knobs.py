@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bayeslat.collect.knobs import Knobs, check_knobs
@@ -66,3 +67,16 @@ def test_all_impossible_values_are_named_at_once(knobs: Knobs, limits: VlmLimits
     with pytest.raises(InputError, match=r"top_k = 99.*; active_blocks = 99.*; dtype") as caught:
         check_knobs(broken, limits)
     assert "batch_size" not in str(caught.value)
+    crowded = replace(broken, image_crops=40)
+    with pytest.raises(InputError, match=r"image_crops = 40 is too many.*; top_k = 99.*; dtype"):
+        check_knobs(crowded, limits)
+
+
+@pytest.mark.parametrize("value", [2.0, 2.5, float("nan"), "2", True, None])
+def test_a_value_that_is_no_whole_number_is_refused(
+    knobs: Knobs, limits: VlmLimits, value: Any
+) -> None:
+    with pytest.raises(InputError, match=rf"top_k = {value!r} is not a whole number"):
+        check_knobs(replace(knobs, top_k=value), limits)
+    whole: Any = np.int64(2)
+    check_knobs(replace(knobs, top_k=whole), limits)

@@ -69,3 +69,39 @@ def test_everything_impossible_is_told_at_once(vlm: Any) -> None:
         bl.measure_inference_latency(vlm, top_k=99, active_blocks=99, prompt_tokens=9)
     with pytest.raises(InputError, match="repeats = 0"):
         bl.measure_inference_latency(vlm, image_pixels=64, prompt_tokens=9, repeats=0)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "told"),
+    [
+        (3, {}, "the model is a int; give a loaded model"),
+        (None, {}, "the model is a NoneType"),
+        ("folder", {"dtype": "int8"}, "dtype = 'int8' is not one of float32"),
+        ("folder", {"repeats": 0}, "repeats = 0"),
+    ],
+)
+def test_arguments_are_checked_before_anything_is_loaded(
+    model: Any, options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        bl.measure_inference_latency(model, **options)
+
+
+def test_a_loaded_model_has_its_own_dtype_and_device(vlm: Any) -> None:
+    for model in (vlm, vlm.model):
+        with pytest.raises(InputError, match=r"dtype = 'bfloat16' and device = 'cpu': .*loaded"):
+            bl.measure_inference_latency(model, dtype="bfloat16", device="cpu")
+
+
+def test_a_loaded_model_is_left_as_it_was(vlm: Any) -> None:
+    model = vlm.model.train()
+    model.lm_head.eval()
+    try:
+        bl.measure_inference_latency(
+            model, image_pixels=64, prompt_tokens=9, output_tokens=2, repeats=1
+        )
+        assert model.training
+        assert model.model.training
+        assert not model.lm_head.training
+    finally:
+        model.eval()

@@ -6,6 +6,7 @@ import pytest
 
 from bayeslat.collect.summary import check_collected, stage_sum_ratio, summarise, summarise_stages
 from bayeslat.errors import InputError
+from bayeslat.report.collection_tables import show_collections
 
 
 @pytest.fixture
@@ -52,6 +53,27 @@ def test_each_device_is_summarised(frame: pd.DataFrame) -> None:
     assert "sum to 1.200" in second.findings[0]
 
 
+def test_two_versions_of_the_software_are_two_collections(frame: pd.DataFrame) -> None:
+    # Each counts its configurations from 0: a config_id of one says nothing about the other's.
+    one = frame[frame["gpu"] == "a"]
+    both = pd.concat([one.assign(stack="x_1"), one.assign(stack="x_2", t_llm_prefill_ms=1e6)])
+    first, second = summarise(both)
+    assert (first.gpu, first.stack, first.rows, first.configs) == ("a", "x_1", 4, 2)
+    assert first.stages.equals(summarise(one)[0].stages)
+    assert (second.stack, summarise(one)[0].stack) == ("x_2", None)
+
+
+def test_a_device_without_a_measurement_has_dashes(
+    frame: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (found,) = summarise(frame[frame["outcome"] == "out_of_memory"])
+    show_collections([found.record()])
+    shown = capsys.readouterr().out
+    assert "a: 1 configs, 1 rows" in shown
+    assert "1 configs ran out of memory" in shown
+    assert "nan" not in shown
+
+
 def test_drift_is_a_finding(frame: pd.DataFrame) -> None:
     rows = pd.DataFrame(
         {
@@ -76,3 +98,7 @@ def test_other_traces_are_refused(frame: pd.DataFrame) -> None:
     assert check_collected(frame) is frame
     with pytest.raises(InputError, match="no column outcome, stage_sum_ms"):
         check_collected(frame.drop(columns=["outcome", "stage_sum_ms"]))
+    of_others = frame[["gpu", "t_llm_prefill_ms"]].iloc[:2]
+    mixed = pd.concat([frame, of_others], ignore_index=True)
+    with pytest.raises(InputError, match=r"rows 6-7: `bayeslat collect` has not written this"):
+        check_collected(mixed)

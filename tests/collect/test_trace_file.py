@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,14 @@ def test_a_trace_of_another_tool_is_not_added_to(path: Path) -> None:
         TraceFile(path, KEY, ORIGIN)
 
 
+def test_a_file_without_provenance_is_not_added_to(path: Path, knobs: Knobs) -> None:
+    path = path.with_suffix(".csv")
+    TraceFile(path, KEY, ORIGIN).append(row_of(knobs, 0, 0), repeats=1)
+    path.with_name("trace.csv.meta.json").unlink()
+    with pytest.raises(InputError, match=r"not tell where its rows come from .*csv\.meta\.json"):
+        TraceFile(path, KEY, ORIGIN)
+
+
 def test_a_damaged_file_is_refused_and_left_alone(path: Path, knobs: Knobs) -> None:
     TraceFile(path, KEY, ORIGIN).append(row_of(knobs, 0, 0), repeats=1)
     path.write_bytes(path.read_bytes()[:-100])
@@ -161,3 +171,52 @@ def test_the_file_tells_drift_and_telemetry(path: Path, knobs: Knobs) -> None:
     told = origin.model_dump()
     assert told["telemetry"]["load_average"]["median"] == 0.5
     assert told["reference_drift"]["change"] == pytest.approx(0.4, abs=0.02)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("step", range(6))
+def test_a_file_left_in_the_middle_of_a_write_is_taken_up(
+    path: Path, knobs: Knobs, monkeypatch: pytest.MonkeyPatch, suffix: str, step: int
+) -> None:
+    path = path.with_suffix(suffix)
+    trace = TraceFile(path, KEY, ORIGIN)
+    trace.append(row_of(knobs, 0, 0), repeats=3)
+    # Whatever a write does to the names of files, it ends before its step number `step`.
+    left = iter(range(step))
+    for name in ("replace", "unlink"):
+        monkeypatch.setattr(Path, name, _until(left, getattr(Path, name)))
+    with suppress(KeyboardInterrupt):
+        trace.append(row_of(knobs, 0, 1), repeats=3)
+    monkeypatch.undo()
+    again = TraceFile(path, KEY, ORIGIN)
+    assert [row["repeat"] for row in again.rows] in ([0], [0, 1])
+    assert len(trace.rows) <= len(again.rows)
+
+
+def _until(left: Iterator[int], real: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that does as the real one until the steps are used up."""
+
+    def call(*inputs: Any, **named: Any) -> Any:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return real(*inputs, **named)
+
+    return call
+
+
+def test_rows_of_another_process_are_not_overwritten(path: Path, knobs: Knobs) -> None:
+    ours, theirs = TraceFile(path, KEY, ORIGIN), TraceFile(path, KEY, ORIGIN)
+    theirs.append(row_of(knobs, 0, 0), repeats=2)
+    written = path.read_bytes()
+    with pytest.raises(InputError, match=r"trace\.parquet: another process has written it"):
+        ours.append(row_of(knobs, 0, 0), repeats=2)
+    assert path.read_bytes() == written
+    assert ours.rows == []
+
+
+def test_a_file_that_was_taken_away_is_written_anew(path: Path, knobs: Knobs) -> None:
+    trace = TraceFile(path, KEY, ORIGIN)
+    trace.append(row_of(knobs, 0, 0), repeats=2)
+    path.unlink()
+    trace.append(row_of(knobs, 0, 1), repeats=2)
+    assert read_traces(path)["repeat"].tolist() == [0, 1]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def test_a_missing_configuration_is_named(transformers: Any, tmp_path: Path) -> 
         read_config(Source(str(tmp_path / "absent.json"), random_weights=True))
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", "{}", '{"model_type": "no_such_type"}'])
+@pytest.mark.parametrize("text", ["{", "[1]", "{}", "3", '{"model_type": "x"}'])
 def test_a_broken_configuration_is_refused(transformers: Any, tmp_path: Path, text: str) -> None:
     from bayeslat.collect.vlm import Source, read_config
 
@@ -100,6 +101,78 @@ def test_a_broken_configuration_is_refused(transformers: Any, tmp_path: Path, te
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"config\.json: its configuration cannot be read"):
         read_config(Source(str(path), random_weights=True))
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "told"),
+    [
+        ("text_config", "hidden_size", "wide", "configuration cannot be read .*hidden_size"),
+        ("vision_config", "patch_size", 0, "configuration cannot be used .*ZeroDivisionError"),
+        ("text_config", "num_key_value_heads", 0, "cannot be loaded .*ZeroDivisionError"),
+        ("vision_config", "num_heads", 5, "does not run .*invalid"),
+    ],
+)
+def test_a_configuration_that_contradicts_itself_is_refused(
+    transformers: Any,
+    config_path: Path,
+    tmp_path: Path,
+    part: str,
+    name: str,
+    value: Any,
+    told: str,
+) -> None:
+    from bayeslat.collect.vlm import Source, load_vlm, read_limits
+
+    config = json.loads(config_path.read_text(encoding="utf-8"))
+    config[part][name] = value
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    source = Source(str(path), random_weights=True)
+
+    def read_and_load() -> None:
+        read_limits(source)
+        load_vlm(source, "float32")
+
+    with pytest.raises(InputError, match=rf"config\.json: .*{told}.*correct it, or give"):
+        read_and_load()
+
+
+@pytest.mark.parametrize("length", [0, 4, 5000])
+def test_damaged_weights_are_refused(vlm: Any, tmp_path: Path, length: int) -> None:
+    from bayeslat.collect.vlm import Source, load_vlm
+
+    vlm.model.save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:length])
+    with pytest.raises(InputError, match=r"cannot be loaded \(SafetensorError"):
+        load_vlm(Source(str(tmp_path)), "float32")
+
+
+def test_no_code_of_a_model_is_run_nor_asked_for(
+    transformers: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from bayeslat.collect.vlm import Source, read_config
+
+    def answer(*_: object) -> str:
+        raise AssertionError("asked on the terminal")
+
+    monkeypatch.setattr("builtins.input", answer)
+    config = {"model_type": "of_its_own", "auto_map": {"AutoConfig": "code.Config"}}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(InputError, match="contains custom code"):
+        read_config(Source(str(tmp_path)))
+
+
+def test_loading_is_silent_in_a_pipe(
+    vlm: Any, transformers: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from bayeslat.collect.vlm import Source, load_vlm
+
+    vlm.model.save_pretrained(tmp_path)
+    capfd.readouterr()
+    load_vlm(Source(str(tmp_path)), "float32")
+    assert capfd.readouterr() == ("", "")
+    assert transformers.utils.logging.is_progress_bar_enabled()
 
 
 def test_an_unknown_folder_is_refused_with_the_cure(transformers: Any, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bayeslat.errors import InputError
-from bayeslat.features.knob_range import KnobRange, parse_knob
+from bayeslat.features.knob_range import KnobRange, parse_knob, parse_knobs
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,9 @@ def test_a_range_that_is_none(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         parse_knob(text)
     assert repr(text) in str(caught.value)
+
+
+def test_what_is_wrong_with_each_range_is_told_at_once() -> None:
+    assert parse_knobs(["b=1:4", "c=2,3"]) == (parse_knob("b=1:4"), parse_knob("c=2,3"))
+    with pytest.raises(InputError, match=r"'b=4:1': the low end.*; .*'c': write.*'d=x:2'"):
+        parse_knobs(["a=1:2", "b=4:1", "c", "d=x:2"])
