@@ -12,8 +12,10 @@ import pandas as pd
 from bayeslat.decisions.predict import Of, predict
 from bayeslat.decisions.prediction import Prediction
 from bayeslat.errors import InputError
+from bayeslat.evaluation.transfer import Transfer, choose_target, judge_transfer
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
+from bayeslat.inference.calibrate import calibrate
 from bayeslat.inference.diagnostics import Diagnostics
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.posterior_file import read_posterior, write_posterior
@@ -100,6 +102,76 @@ class Posterior:
             If `of` is neither value.
         """
         return predict(self.data, configs, self._gpu(gpu, hardware), stack=stack, of=of, seed=seed)
+
+    def calibrate(
+        self,
+        traces: pd.DataFrame,
+        gpu: str,
+        *,
+        stack: str | None = None,
+        hardware: HardwareTable | None = None,
+        seed: int = 0,
+    ) -> Posterior:
+        """Add a GPU from its measurements, or update one, without a new fit.
+
+        Parameters
+        ----------
+        traces : DataFrame, one row a measurement
+            Rows of other GPUs are passed over. Without any rows, the GPU is as its data sheet and
+            the donors have it. Rows join those of earlier calibrations.
+        gpu : str
+            Key or alias.
+        stack : str, optional
+            Serving software of rows that name none; the GPU's only one by default.
+        hardware : HardwareTable, optional
+            For GPUs that the shipped table lacks.
+        seed : int
+
+        Returns
+        -------
+        Posterior
+            A new one; the donors are as they were.
+
+        Raises
+        ------
+        HardwareError
+            If the GPU is not in the hardware table, or lacks a field that the spec needs.
+        TraceError
+            With every row of the GPU that breaks a rule.
+        InputError
+            If the trace has rows, but none of this GPU.
+        """
+        table = (hardware or load_hardware()).extended(self.data.hardware)
+        return Posterior(calibrate(self.data, traces, self._gpu(gpu, table), stack, table, seed))
+
+    def judge_transfer(
+        self, gpu: str, *, stack: str | None = None, threshold: float = 0.10, seed: int = 0
+    ) -> Transfer:
+        """Judge whether the predictions for a calibrated GPU can be trusted.
+
+        Parameters
+        ----------
+        gpu : str
+            Key or alias.
+        stack : str, optional
+            The one that it was calibrated with by default.
+        threshold : float
+            Of the MAPE of the total: 0.10 is 10 %.
+        seed : int
+
+        Returns
+        -------
+        Transfer
+            With the verdict `trust`, `more data` or `refit as donor`, and its reasons.
+
+        Raises
+        ------
+        InputError
+            If the GPU was not calibrated, or with several stacks of which none is named.
+        """
+        entry = self._gpu(gpu, None)
+        chosen = choose_target(self.data, entry.key, stack)
+        return judge_transfer(self.data, entry, chosen, threshold=threshold, seed=seed)
 
     def save(self, path: str | Path) -> None:
         """Write the posterior file (NetCDF), whole or not at all."""

@@ -20,7 +20,14 @@ from bayeslat.features.gpu import Gpu
 from bayeslat.features.thinning import evenly
 from bayeslat.inference.posterior import PosteriorData
 
-__all__ = ["FALSE_ALARMS", "ExpectedError", "Transfer", "Verdict", "judge_transfer"]
+__all__ = [
+    "FALSE_ALARMS",
+    "ExpectedError",
+    "Transfer",
+    "Verdict",
+    "choose_target",
+    "judge_transfer",
+]
 
 type Verdict = Literal["trust", "more data", "refit as donor"]
 
@@ -95,6 +102,33 @@ class Transfer:
         return f"more data: {error}, not surely within {self.threshold:.0%}; {many} more rows"
 
 
+def choose_target(data: PosteriorData, gpu: str, stack: str | None) -> str:
+    """Return the stack that a GPU was calibrated with.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    gpu : str
+        Key.
+    stack : str or None
+        None: the only one.
+
+    Raises
+    ------
+    InputError
+        If it was not calibrated, or with several and none is named.
+    """
+    stacks = [name for key, name in data.targets if key == gpu]
+    if not stacks:
+        raise InputError(f"{gpu} was not calibrated; calibrate it first")
+    if stack is None and len(stacks) == 1:
+        return stacks[0]
+    if stack not in stacks:
+        named = ", ".join(map(repr, stacks))
+        raise InputError(f"{gpu} was calibrated with the stacks {named}; name one of them")
+    return stack
+
+
 def judge_transfer(
     data: PosteriorData, gpu: Gpu, stack: str, *, threshold: float = 0.10, seed: int = 0
 ) -> Transfer:
@@ -122,14 +156,12 @@ def judge_transfer(
     Raises
     ------
     InputError
-        If the threshold is not a positive number, or the GPU was not calibrated.
+        If the threshold is not a positive number.
     """
     if not 0 < threshold < np.inf:
         raise InputError(
             f"threshold is {threshold}; it must be a positive number, as 0.10 for 10 %"
         )
-    if (gpu.key, stack) not in data.targets:
-        raise InputError(f"{gpu.key} was not calibrated; calibrate it first")
     target = data.targets[gpu.key, stack]
     stages = check_membership(data, gpu, stack, seed=seed)
     alarms = tuple(_alarms(stages))

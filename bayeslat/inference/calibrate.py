@@ -9,8 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from bayeslat.errors import HardwareError, InputError
+from bayeslat.features.admit import admit
 from bayeslat.features.design import Linearisation, linearise, stage_inputs
 from bayeslat.features.gpu import Gpu
+from bayeslat.features.hardware import HardwareTable, explain_missing, missing_fields
 from bayeslat.features.tasks import task_names
 from bayeslat.inference.condition import Rows, condition, find_mode, mean_given
 from bayeslat.inference.even_rows import even_rows
@@ -22,12 +25,60 @@ from bayeslat.inference.stage_rows import StageRows, held_rows
 from bayeslat.inference.target import Target, TargetStage
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 
-__all__ = ["calibrate_group"]
+__all__ = ["calibrate", "calibrate_group"]
 
 _RELINEARISATIONS = 2
 _FARTHEST = (
     3.0  # sds of the population: beyond, a point of linearisation is an accident of few rows
 )
+
+
+def calibrate(
+    data: PosteriorData,
+    traces: pd.DataFrame,
+    gpu: Gpu,
+    stack: str | None,
+    hardware: HardwareTable,
+    seed: int,
+) -> PosteriorData:
+    """Add a GPU from its rows of a trace, or update it, stack by stack.
+
+    Parameters and errors are those of `Posterior.calibrate`.
+
+    Returns
+    -------
+    PosteriorData
+    """
+    if stack is not None and not stack.strip():
+        raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
+    rows = _rows_of(traces, gpu, hardware)
+    if len(rows):
+        rows = admit(rows, data.spec, hardware)
+    elif missing := missing_fields(gpu, data.spec.hardware_fields):
+        raise HardwareError(explain_missing(gpu, missing))
+    known = data.known_stacks(gpu.key)
+    unnamed = stack if stack is not None else known[0] if len(known) == 1 else ""
+    names = pd.Series(unnamed, rows.index, dtype=object)
+    if "stack" in rows:
+        names = rows["stack"].astype(object).where(rows["stack"].notna(), unnamed)
+    # The stack with the most rows first: the others are then stacks of a GPU that is known.
+    for name in names.value_counts().index if len(rows) else [unnamed]:
+        data = calibrate_group(data, rows[names == name], gpu, str(name), seed=seed)
+    return data
+
+
+def _rows_of(traces: pd.DataFrame, gpu: Gpu, hardware: HardwareTable) -> pd.DataFrame:
+    """Take the rows of a GPU, under any of its names."""
+    if traces.empty or "gpu" not in traces:
+        return traces  # which rules it breaks is told where all are checked
+    found = {name: hardware.find(str(name)) for name in traces["gpu"].dropna().unique()}
+    own = [name for name, entry in found.items() if entry is not None and entry.key == gpu.key]
+    if not own:
+        raise InputError(
+            f"no rows of GPU {gpu.key}; the trace holds {', '.join(sorted(map(str, found)))}. "
+            "Choose among those, or add a trace"
+        )
+    return traces[traces["gpu"].isin(own)]
 
 
 def calibrate_group(

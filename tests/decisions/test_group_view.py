@@ -10,10 +10,10 @@ from scipy.special import ndtri, stdtrit
 
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.predict import predict
-from bayeslat.inference.thin_draws import thin_draws
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.thin_draws import thin_draws
 from tests.posteriors import make_configs, make_data
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -52,7 +52,6 @@ def test_a_fitted_gpu_has_its_own_draws() -> None:
     np.testing.assert_array_equal(
         view.effects, part.effects[:, part.problem.tree.index("h100_sxm")]
     )
-    assert not view.zero_shot
 
 
 def test_a_new_gpu_of_a_fitted_family_is_centred_on_it() -> None:
@@ -103,7 +102,7 @@ def test_the_mean_of_a_stranger_hardly_depends_on_the_seed(
 ) -> None:
     assert spread_over_seeds() < 0.1  # its own Monte Carlo error is an eighth of it
     # The broken twin: exp of a Student-t, whose mean does not exist.
-    monkeypatch.setattr("bayeslat.decisions.group_view._MOST_DEPARTURE", np.inf)
+    monkeypatch.setattr("bayeslat.inference.population._MOST_DEPARTURE", np.inf)
     assert spread_over_seeds() > 0.2
 
 
@@ -116,7 +115,7 @@ def test_what_is_drawn_for_the_kept_draws_is_stratified() -> None:
     drawn = predict(data, configs, gpu, stack="v9").stages[STAGE].noise_sd[0]
     inputs = stage_inputs(data.spec, STAGE, configs, gpu)
     drawn = drawn / few.noise_shape.spread(few.basis, inputs.raw)
-    ratio = (np.log(drawn / few.noise_sd()) - 0.2) / 0.35
+    ratio = np.log(drawn / few.noise_sd()) / 0.5
     np.testing.assert_allclose(np.sort(ratio), ndtri((np.arange(512) + 0.5) / 512), atol=1e-9)
 
 
@@ -132,11 +131,11 @@ def test_one_relative_pulls_as_far_as_the_family_share_says() -> None:
     assert np.mean(np.abs(median - (shared + share * (own - shared))) < 4 * error) > 0.99
 
 
-def test_a_new_gpu_is_noisier_than_the_donors_on_average() -> None:
+def test_the_noise_of_a_new_gpu_varies_more_than_the_donors() -> None:
     data = many_draws(make_data())
     ratio = np.log(look(data, "l40s").noise_sd / data.stages[STAGE].noise_sd())
-    assert abs(ratio.mean() - 0.2) < 4 * 0.35 / np.sqrt(ratio.size)
-    assert abs(ratio.std() - 0.35) < 0.02
+    assert abs(ratio.mean()) < 4 * 0.5 / np.sqrt(ratio.size)
+    assert abs(ratio.std() - 0.5) < 0.02
 
 
 def test_an_unseen_stack_departs_from_its_gpu() -> None:
@@ -146,12 +145,14 @@ def test_an_unseen_stack_departs_from_its_gpu() -> None:
     view = look(data, "a100_sxm", "v9")
     effects = view.effects.reshape(50, COPIES, -1)
     error = effects.std(axis=1) / np.sqrt(COPIES)
-    assert view.zero_shot
     assert np.mean(np.abs(effects.mean(axis=1) - gpu) < 4 * error) > 0.99
     ratio = part.problem.layout.name_draws(part.scales)["stack_ratio"][:, None]
     departed = view.effects - part.effects[:, part.problem.tree.index("a100_sxm")]
     departed /= part.problem.offset_sd(part.scales) * ratio
-    expected = ndtri((np.arange(len(departed)) + 0.5) / len(departed))
+    # As a new GPU's: Student-t, cut off.
+    levels = [0.05, 0.25, 0.75, 0.95]
     np.testing.assert_allclose(
-        np.sort(departed, axis=0), np.tile(expected, (departed.shape[1], 1)).T, atol=1e-6
+        np.quantile(departed, levels, axis=0).T,
+        np.tile(stdtrit(4.0, levels), (departed.shape[1], 1)),
+        atol=0.05,
     )
