@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bayeslat import cli_collect
+from bayeslat import cli_collect, cli_transfer
 from bayeslat import cli_options as opt
 from bayeslat.cli_input import (
     check_budget,
@@ -171,6 +171,11 @@ def check(
         note(f"not converged: {problem}")
     if found.problems:
         fail(f"{posterior} did not converge; fit again", CHECK_FAILED)
+
+
+app.command(
+    epilog="Example: bayeslat calibrate posterior.nc l40s.parquet --gpu l40s -o calibrated.nc"
+)(cli_transfer.calibrate)
 
 
 @app.command(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Dropped",
     "check_budget",
+    "check_share",
     "check_stack",
     "choose_configs",
     "hardware_with",
@@ -78,6 +79,24 @@ def check_budget(budget_ms: float | None) -> None:
     """
     if budget_ms is not None and not 0 < budget_ms < float("inf"):
         raise InputError(f"--budget-ms is {budget_ms:g}; it must be a positive number of ms")
+
+
+def check_share(share: float, option: str) -> None:
+    """Refuse what is no share, before long work starts.
+
+    Parameters
+    ----------
+    share : float
+    option : str
+        Its name, for the message.
+
+    Raises
+    ------
+    InputError
+        If it is not between 0 and 1.
+    """
+    if not 0 < share < 1:
+        raise InputError(f"{option} is {share:g}; it must be between 0 and 1, as 0.10 for 10 %")
 
 
 def check_stack(stack: str | None) -> None:

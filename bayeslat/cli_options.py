@@ -10,6 +10,7 @@ import typer
 __all__ = [
     "Budget",
     "BudgetMinutes",
+    "CalibrationTraces",
     "Chains",
     "CheckTraces",
     "CollectRepeats",
@@ -47,6 +48,7 @@ __all__ = [
     "Stack",
     "Stacks",
     "Threads",
+    "Threshold",
     "Traces",
     "Tune",
 ]
@@ -67,6 +69,13 @@ Traces = Annotated[
 CheckTraces = Annotated[
     list[str] | None,
     typer.Argument(help="Traces to predict and to compare with.", metavar="TRACES"),
+]
+CalibrationTraces = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Traces that hold the GPU's measurements; rows of other GPUs are passed over.",
+        metavar="TRACES",
+    ),
 ]
 Configs = Annotated[
     list[str],
@@ -193,6 +202,12 @@ Stack = Annotated[
 Of = Annotated[
     OfName,
     typer.Option(help="One further measured run, with its noise, or the run-to-run median."),
+]
+
+# Of calibrate.
+Threshold = Annotated[
+    float,
+    typer.Option(help="MAPE of the total that is good enough: 0.10 is 10 %.", metavar="SHARE"),
 ]
 
 # Of simulate.

@@ -30,10 +30,12 @@ ALLOWED: dict[str, frozenset[str]] = {
 # What users call from Python, and the parts of the command line.
 ALLOWED["posterior"] = ALLOWED["evaluation"]
 ALLOWED["cli"] |= {"collect", "export", "posterior"}
-ALLOWED["cli"] |= {"cli_collect", "cli_input", "cli_options", "cli_run"}
+ALLOWED["cli"] |= {"cli_collect", "cli_transfer", "cli_input", "cli_options", "cli_run"}
 ALLOWED |= dict.fromkeys(("cli_options", "cli_run"), frozenset())
 ALLOWED["cli_input"] = ALLOWED["evaluation"] | {"cli_run"}
 ALLOWED["cli_collect"] = ALLOWED["evaluation"] | {"collect", "report", "cli_options", "cli_run"}
+ALLOWED["cli_transfer"] = ALLOWED["report"] | {"report", "posterior"}
+ALLOWED["cli_transfer"] |= {"cli_input", "cli_options", "cli_run"}
 ALLOWED |= dict.fromkeys(TOP, frozenset(ALLOWED) | TOP)
 
 # Which units alone may import a heavy library, even inside a function.

@@ -61,7 +61,7 @@ def predict(
     """
     if of not in ("run", "typical"):
         raise InputError(f"of is {of!r}; it must be run or typical")
-    if stack is not None and not stack.strip():
+    if stack is not None and not stack.strip() and stack not in data.known_stacks(gpu.key):
         raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
     admit_configs(configs, data.spec, [gpu])
     data = thin_draws(data, DRAWS)

@@ -166,7 +166,8 @@ def judge_transfer(
     stages = check_membership(data, gpu, stack, seed=seed)
     alarms = tuple(_alarms(stages))
     configs = data.reference.iloc[evenly(len(data.reference), _CONFIGS)]
-    prediction = predict(data, configs, gpu, stack=stack, of="typical", seed=seed)
+    known = stack if len(target.rows) else None
+    prediction = predict(data, configs, gpu, stack=known, of="typical", seed=seed)
     errors = _errors(prediction)
     error = ExpectedError(float(errors.mean()), *map(float, np.quantile(errors, [0.05, _BOUND])))
     more: int | None = 0

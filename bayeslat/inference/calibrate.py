@@ -145,15 +145,16 @@ def _calibrate_stage(
     part = data.stages[stage]
     rng = np.random.default_rng([seed, list(data.stages).index(stage), 1])
     population = population_of(data, stage, gpu, stack, rng)
-    knobs = [str(name) for name in data.reference if name in frame]
-    rows = held_rows(data.spec, stage, frame, gpu, knobs)
     reference = stage_inputs(data.spec, stage, data.reference, gpu)
     columns = part.basis.columns(reference.raw, reference.task)
     departure = population.departure
     point = linearise(part.shared_efficiency + departure, reference, part.basis, columns)
-    if not len(rows):
+    column = data.spec.stages[stage].column
+    if column not in frame or frame[column].isna().all():
         effects, noise_sd = population.draw(rng)
         return TargetStage(departure, point.projection, effects, noise_sd, 0, float(len(effects)))
+    knobs = [str(name) for name in data.reference if name in frame]
+    rows = held_rows(data.spec, stage, frame, gpu, knobs)
     regression = _Regression(part, population, rows)
     start = None
     for step in range(_RELINEARISATIONS + 1):

@@ -138,7 +138,7 @@ def population_of(
         departure = part.departure[data.gpus.index(gpu.key)]
         return _of_stacks(part, part.effects[:, node], departure, rng)
     for (name, other), target in data.targets.items():
-        if name == gpu.key and other != stack:
+        if name == gpu.key and other != stack and len(target.rows):
             known = target.stages[stage]
             return _of_stacks(part, known.effects, known.departure, rng)
     centre, spread = _of_kin(data, part, gpu.family, rng)

@@ -128,8 +128,9 @@ class PosteriorData:
 
     def known_stacks(self, gpu: str) -> tuple[str, ...]:
         """Stacks that a GPU was measured with, fitted or calibrated; an empty name for none."""
+        calibrated = [group for group, target in self.targets.items() if len(target.rows)]
         return tuple(
-            dict.fromkeys(stack for name, stack in (*self.groups, *self.targets) if name == gpu)
+            dict.fromkeys(stack for name, stack in (*self.groups, *calibrated) if name == gpu)
         )
 
     @property
