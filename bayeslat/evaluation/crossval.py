@@ -1,0 +1,272 @@
+"""Held-out-GPU cross-validation: what error to expect on the next GPU, and which donor helps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from bayeslat.decisions.predict import predict
+from bayeslat.decisions.prediction import TOTAL
+from bayeslat.errors import InputError
+from bayeslat.evaluation.holdout import hold_out
+from bayeslat.evaluation.metrics import coverage, mape
+from bayeslat.features.admit import admit
+from bayeslat.features.hardware import HardwareTable, load_hardware
+from bayeslat.features.spec import Spec
+from bayeslat.inference.calibrate import calibrate_group
+
+__all__ = ["ALL", "CrossValidation", "cross_validate"]
+
+ALL = "all"
+"""The set of all other donors."""
+_LEAST_DONORS = 2
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Errors on GPUs that were held out.
+
+    Attributes
+    ----------
+    donors : tuple of str
+    scores : DataFrame, one row a target, donor set, number of rows, split and stage
+        `target`, `change` (`all`, `without X` or `with X`), `donors`, `rows`, `split`, `stage`,
+        `mape`, `coverage_90` and `width_90`.
+    """
+
+    donors: tuple[str, ...]
+    scores: pd.DataFrame
+
+    def expected(self) -> pd.DataFrame:
+        """Error to expect on the next GPU, one row a number of rows and stage.
+
+        Mean over the targets of the mean over splits, and the worst target.
+        """
+        return _over_targets(self.scores[self.scores["change"] == ALL])
+
+    def by_target(self) -> pd.DataFrame:
+        """Error of the total on each GPU from all others, one row a GPU and number of rows."""
+        chosen = self.scores[(self.scores["change"] == ALL) & (self.scores["stage"] == TOTAL)]
+        grouped = chosen.groupby(["target", "rows"], sort=False)
+        return grouped[["mape", "coverage_90", "width_90"]].mean().reset_index()
+
+    def changes(self) -> pd.DataFrame:
+        """What a donor is worth: error of the total with it over that without it.
+
+        Returns
+        -------
+        DataFrame, one row a change and number of rows
+            `change`, `rows`, `mape` (with the change), `mape_all` (without it, on the same targets)
+            and `ratio`; the most helpful donors first: to add by the least ratio, to leave out by
+            the greatest.
+        """
+        total = self.scores[self.scores["stage"] == TOTAL]
+        means = total.groupby(["target", "change", "rows"], sort=False)["mape"].mean().reset_index()
+        base = means[means["change"] == ALL].drop(columns="change")
+        both = means[means["change"] != ALL].merge(
+            base, on=["target", "rows"], suffixes=("", "_all")
+        )
+        if both.empty:
+            return both.assign(ratio=[])
+        both["ratio"] = both["mape"] / both["mape_all"]
+        grouped = both.groupby(["change", "rows"], sort=False)
+        table = grouped[["mape", "mape_all"]].mean()
+        table["ratio"] = np.exp(
+            np.log(both["ratio"]).groupby([both["change"], both["rows"]]).mean()
+        )
+        table = table.reset_index()
+        added = table["change"].str.startswith("with ")
+        table["helps"] = np.where(added, -table["ratio"], table["ratio"])
+        ordered = table.assign(left=~added).sort_values(
+            ["rows", "left", "helps"], ascending=[True, True, False], ignore_index=True
+        )
+        return ordered.drop(columns=["helps", "left"])
+
+    def next_donor(self) -> str | None:
+        """The candidate that lowers the error at N = 0 the most; None if none lowers it."""
+        table = self.changes()
+        if table.empty:
+            return None
+        first = table[
+            (table["rows"] == table["rows"].min()) & table["change"].str.startswith("with ")
+        ]
+        if first.empty or first["ratio"].min() >= 1.0:
+            return None
+        return str(first.loc[first["ratio"].idxmin(), "change"]).removeprefix("with ")
+
+
+def _over_targets(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean over targets and the worst of them."""
+    by_target = scores.groupby(["stage", "rows", "target"], sort=False).mean(numeric_only=True)
+    grouped = by_target.groupby(level=["stage", "rows"], sort=False)
+    return pd.DataFrame(
+        {
+            "mape": grouped["mape"].mean(),
+            "mape_worst": grouped["mape"].max(),
+            "worst_target": grouped["mape"].idxmax().map(lambda key: key[2]),
+            "coverage_90": grouped["coverage_90"].mean(),
+            "width_90": grouped["width_90"].mean(),
+        }
+    ).reset_index()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A target, with donors to fit."""
+
+    target: str
+    change: str
+    donors: tuple[str, ...]
+
+
+def cross_validate(
+    spec: Spec,
+    traces: pd.DataFrame,
+    *,
+    donors: Sequence[str] | None = None,
+    counts: Sequence[int] = (0, 5, 10, 25),
+    splits: int = 3,
+    test_configs: int = 100,
+    hardware: HardwareTable | None = None,
+    engine: str = "laplace",
+    seed: int = 0,
+    jobs: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> CrossValidation:
+    """Hold each donor out, fit the others, calibrate it with a few rows, and predict the rest.
+
+    Each donor is also left out of the others, and each further GPU of the trace added to them: how
+    the error on the targets changes is what a donor is worth.
+
+    Parameters
+    ----------
+    spec : Spec
+    traces : DataFrame, one row a measurement
+    donors : sequence of str, optional
+        Keys or aliases; all GPUs of the trace by default. The others are candidates.
+    counts : sequence of int
+        Calibration rows.
+    splits : int
+        Random choices of calibration and test configurations.
+    test_configs : int
+        At most half of a GPU's configurations.
+    hardware : HardwareTable, optional
+    engine : {"laplace", "nuts"}
+    seed : int
+    jobs : int
+        Processes.
+    on_progress : callable (done, total), optional
+
+    Returns
+    -------
+    CrossValidation
+
+    Raises
+    ------
+    TraceError
+        With every row that breaks a rule.
+    InputError
+        If there are fewer than three donors, or too few configurations of one.
+    """
+    table = hardware or load_hardware()
+    frame = admit(traces, spec, table)
+    measured = tuple(sorted(frame["gpu"].unique()))
+    chosen = measured if donors is None else tuple(table.resolve(name).key for name in donors)
+    _check(chosen, measured, counts, splits)
+    others = [gpu for gpu in measured if gpu not in chosen]
+    plan = list(_plan(chosen, others))
+    options = (tuple(counts), splits, test_configs, engine, seed)
+    run = Parallel(n_jobs=jobs, return_as="generator")
+    rows: list[dict[str, Any]] = []
+    for done, found in enumerate(
+        run(delayed(_run)(spec, frame, table, job, *options) for job in plan), start=1
+    ):
+        rows += found
+        if on_progress is not None:
+            on_progress(done, len(plan))
+    return CrossValidation(chosen, pd.DataFrame(rows))
+
+
+def _check(
+    donors: Sequence[str], measured: Sequence[str], counts: Sequence[int], splits: int
+) -> None:
+    problems = []
+    if missing := [gpu for gpu in donors if gpu not in measured]:
+        problems.append(
+            f"no rows of GPU {', '.join(missing)}; the trace holds {', '.join(measured)}"
+        )
+    if len(donors) <= _LEAST_DONORS:
+        problems.append(
+            f"{len(donors)} donors ({', '.join(donors)}); to hold one out and fit two, at least "
+            f"{_LEAST_DONORS + 1} are needed: add traces"
+        )
+    if not counts or min(counts) < 0:
+        problems.append(f"counts are {list(counts)}; give numbers of rows, 0 or more")
+    if splits < 1:
+        problems.append(f"splits is {splits}; it must be at least 1")
+    if problems:
+        raise InputError("; ".join(problems))
+
+
+def _plan(donors: Sequence[str], candidates: Sequence[str]) -> Iterator[_Job]:
+    """Each donor as the target: from all others, without one of them, with one candidate more."""
+    for target in donors:
+        rest = tuple(gpu for gpu in donors if gpu != target)
+        yield _Job(target, ALL, rest)
+        if len(rest) > _LEAST_DONORS:
+            for left in rest:
+                fewer = tuple(gpu for gpu in rest if gpu != left)
+                yield _Job(target, f"without {left}", fewer)
+        for added in candidates:
+            yield _Job(target, f"with {added}", (*rest, added))
+
+
+def _run(
+    spec: Spec,
+    frame: pd.DataFrame,
+    table: HardwareTable,
+    job: _Job,
+    counts: Sequence[int],
+    splits: int,
+    test_configs: int,
+    engine: Any,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Score one target from one set of donors."""
+    from bayeslat.inference.fit import fit_posterior  # samplers: not for those who only predict
+
+    data = fit_posterior(spec, frame, gpus=job.donors, hardware=table, engine=engine, seed=seed)
+    gpu, own = table.resolve(job.target), frame[frame["gpu"] == job.target]
+    rows = []
+    for split in range(splits):
+        held = hold_out(spec, own, gpu, test_configs, [seed, split])
+        for count in counts:
+            if count > len(held.pool):
+                continue
+            calibrated = (
+                calibrate_group(data, held.pool[:count], gpu, "", seed=seed) if count else data
+            )
+            found = predict(calibrated, held.test, gpu, seed=seed).frame
+            for stage, typical in held.typical_ms.items():
+                point, low, high = (
+                    found[f"{stage}_{name}_ms"].to_numpy() for name in ("point", "q05", "q95")
+                )
+                rows.append(
+                    {
+                        "target": job.target,
+                        "change": job.change,
+                        "donors": ",".join(job.donors),
+                        "rows": count,
+                        "split": split,
+                        "stage": stage,
+                        "mape": mape(point, typical),
+                        "coverage_90": coverage(low, high, held.run_ms[stage]),
+                        "width_90": float(np.median((high - low) / point)),
+                    }
+                )
+    return rows

@@ -1,0 +1,100 @@
+"""Holding configurations of a target out: some rows calibrate it, others judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.errors import InputError
+from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.features.gpu import Gpu
+from bayeslat.features.spec import Spec
+from bayeslat.inference.repeats import number_configs
+
+__all__ = ["Holdout", "hold_out"]
+
+_LEAST_TEST = 10  # configurations, below which an error says nothing
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """A target's rows, split by configuration.
+
+    Attributes
+    ----------
+    gpu : Gpu
+    pool : DataFrame, one row a measurement
+        A single row of each configuration, in random order: the first n calibrate.
+    test : DataFrame, one row a config
+        Configurations that calibrate nothing.
+    typical_ms : mapping of stage (and `total`) to ndarray, shape (config,)
+        Median over the repeats of each test configuration.
+    run_ms : mapping of stage (and `total`) to ndarray, shape (config,)
+        One run of each.
+    pool_ms : ndarray, shape (row,)
+        Total of each row of the pool: what measuring it costs.
+    """
+
+    gpu: Gpu
+    pool: pd.DataFrame
+    test: pd.DataFrame
+    typical_ms: Mapping[str, NDArray[np.float64]]
+    run_ms: Mapping[str, NDArray[np.float64]]
+    pool_ms: NDArray[np.float64]
+
+
+def hold_out(
+    spec: Spec, rows: pd.DataFrame, gpu: Gpu, test_configs: int, seed: int | list[int]
+) -> Holdout:
+    """Split a target's rows uniformly at random, the repeats of a configuration together.
+
+    Parameters
+    ----------
+    spec : Spec
+    rows : DataFrame, one row a measurement
+        Of the target, checked.
+    gpu : Gpu
+    test_configs : int
+        At most half of the configurations.
+    seed : int or list of int
+
+    Returns
+    -------
+    Holdout
+
+    Raises
+    ------
+    InputError
+        If fewer than 20 configurations were measured.
+    """
+    knobs = [name for name in (*spec.knobs, "task") if name in rows]
+    label = number_configs(rows[knobs])
+    count = int(label.max()) + 1 if len(label) else 0
+    if count < 2 * _LEAST_TEST:
+        raise InputError(
+            f"{gpu.key} has {count} configurations; at least {2 * _LEAST_TEST} are needed to hold "
+            "some of them out. Add traces of it"
+        )
+    order = np.random.default_rng(seed).permutation(count)
+    tested = min(test_configs, count // 2)
+    first = np.unique(label, return_index=True)[1]  # the first row of each configuration
+    test, pool = first[order[:tested]], first[order[tested:]]
+    measured = measured_latencies(spec, rows, gpu)
+    return Holdout(
+        gpu=gpu,
+        pool=rows.iloc[pool].reset_index(drop=True),
+        test=rows.iloc[test][knobs].reset_index(drop=True),
+        typical_ms={name: _medians(label, ms)[order[:tested]] for name, ms in measured.items()},
+        run_ms={name: ms[test] for name, ms in measured.items()},
+        pool_ms=measured["total"][pool],
+    )
+
+
+def _medians(label: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median of each configuration's measurements; NaN without any. Shape (config,)."""
+    grouped = pd.Series(values).groupby(label).median()
+    return np.asarray(grouped, dtype=np.float64)
