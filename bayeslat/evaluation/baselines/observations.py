@@ -1,0 +1,86 @@
+"""Latencies that a method can learn from, and an error where they are too few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.decisions.prediction import TOTAL
+from bayeslat.errors import InputError
+from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.features.hardware import Gpu
+from bayeslat.features.spec import Spec
+
+__all__ = ["Observations", "observe"]
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """The rows that hold one stage, or the total.
+
+    Attributes
+    ----------
+    configs : DataFrame, one row a measurement
+    ms : ndarray, shape (row,)
+    """
+
+    configs: pd.DataFrame
+    ms: NDArray[np.float64]
+
+    @property
+    def log_ms(self) -> NDArray[np.float64]:
+        """Log of the latencies. Shape (row,)."""
+        logs: NDArray[np.float64] = np.log(self.ms)
+        return logs
+
+    @property
+    def floor_ms(self) -> float:
+        """Half of the shortest latency: what a method that could fall below 0 is cut at."""
+        return 0.5 * float(self.ms.min())
+
+
+def observe(
+    spec: Spec, rows: pd.DataFrame, gpu: Gpu, names: Iterable[str], *, least: int, method: str
+) -> Mapping[str, Observations]:
+    """Split measurements by what they hold.
+
+    Parameters
+    ----------
+    spec : Spec
+    rows : DataFrame, one row a measurement
+        Of one GPU.
+    gpu : Gpu
+    names : iterable of str
+        Stages, or `total`, which needs every stage that runs.
+    least : int
+        Rows that each needs.
+    method : str
+        For the message.
+
+    Raises
+    ------
+    InputError
+        With every stage that has too few.
+    """
+    latencies = measured_latencies(spec, rows, gpu)
+    found = {name: _held(rows, latencies[name]) for name in names}
+    few = [f"{_label(name)} {len(each.ms)}" for name, each in found.items() if len(each.ms) < least]
+    if few:
+        raise InputError(
+            f"{method}: of {len(rows)} rows of {gpu.key}, {', '.join(few)}; each needs at least "
+            f"{least}. Measure more, or take a method that needs fewer"
+        )
+    return found
+
+
+def _held(rows: pd.DataFrame, ms: NDArray[np.float64]) -> Observations:
+    held = np.isfinite(ms) & (ms > 0.0)
+    return Observations(rows[held], ms[held])
+
+
+def _label(name: str) -> str:
+    return "all stages are in" if name == TOTAL else f"stage {name!r} is in"
