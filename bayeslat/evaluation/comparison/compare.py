@@ -1,0 +1,271 @@
+"""Running every method with several numbers of rows, in parallel, and going on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from joblib import Parallel, delayed
+
+from bayeslat.atomic import atomic_path
+from bayeslat.decisions.prediction import TOTAL
+from bayeslat.errors import InputError
+from bayeslat.evaluation.baselines import Donors
+from bayeslat.evaluation.comparison.hierarchical import HIERARCHICAL, find_method, find_methods
+from bayeslat.evaluation.comparison.scoring import score_estimate
+from bayeslat.evaluation.holdout import Holdout, hold_out
+from bayeslat.features.admit import admit
+from bayeslat.features.hardware import HardwareTable, load_hardware
+from bayeslat.features.spec import Spec
+from bayeslat.inference.repeats import number_configs
+
+__all__ = ["CompareOptions", "Comparison", "compare"]
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """What is compared.
+
+    Attributes
+    ----------
+    target : str
+        Key of the GPU to carry over to.
+    donors : tuple of str
+        Keys.
+    source : str
+        Key of the donor that methods with a single source carry over.
+    methods : tuple of str
+    counts : tuple of int
+        Calibration rows.
+    repetitions : int
+        Random choices of calibration and test configurations.
+    test_configs : int
+        At most half of the target's configurations.
+    engine : {"laplace", "nuts"}
+    seed : int
+    """
+
+    target: str
+    donors: tuple[str, ...]
+    source: str
+    methods: tuple[str, ...]
+    counts: tuple[int, ...] = (0, 5, 10, 25, 50, 100)
+    repetitions: int = 5
+    test_configs: int = 100
+    engine: str = "laplace"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores of all methods.
+
+    Attributes
+    ----------
+    options : CompareOptions
+    scores : DataFrame, one row a method, number of rows, repetition and stage
+        `method`, `rows`, `repetition`, the scores of `score_estimate`, and `cost_s`, the GPU
+        seconds that measuring the rows once takes.
+    scatter : DataFrame, one row a test configuration and stage
+        Of the hierarchical model in the first repetition, with the number of rows nearest to 25:
+        `stage`, `rows`, `point_ms`, `q05_ms`, `q95_ms` and `measured_ms`.
+    skipped : tuple of str
+        What could not be run, and why.
+    """
+
+    options: CompareOptions
+    scores: pd.DataFrame
+    scatter: pd.DataFrame
+    skipped: tuple[str, ...]
+
+
+def compare(
+    spec: Spec,
+    traces: pd.DataFrame,
+    options: CompareOptions,
+    *,
+    hardware: HardwareTable | None = None,
+    folder: Path | None = None,
+    jobs: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Calibrate every method with several numbers of rows, and score held-out configurations.
+
+    In each repetition, test configurations of the target are drawn uniformly, no donor's row of one
+    of them is used, and the first n of the others, in random order, calibrate.
+
+    Parameters
+    ----------
+    spec : Spec
+    traces : DataFrame, one row a measurement
+        Of the donors and the target.
+    options : CompareOptions
+    hardware : HardwareTable, optional
+    folder : Path, optional
+        Where finished parts are kept: a run that was interrupted goes on there.
+    jobs : int
+        Processes.
+    on_progress : callable (done, total), optional
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    TraceError
+        With every row that breaks a rule.
+    InputError
+        With every option that does not fit the traces.
+    """
+    table = hardware or load_hardware()
+    frame = admit(traces, spec, table)
+    _check(options, frame)
+    find_methods(options.methods, options.engine)
+    parts = folder / _fingerprint(spec, frame, options) if folder else None
+    tasks = [
+        (method, repetition)
+        for repetition in range(options.repetitions)
+        for method in options.methods
+    ]
+    run = Parallel(n_jobs=jobs, return_as="generator")
+    found = run(
+        delayed(_run_kept)(spec, frame, table, options, method, repetition, parts)
+        for method, repetition in tasks
+    )
+    scores: list[dict[str, Any]] = []
+    scatter: list[dict[str, Any]] = []
+    skipped: list[str] = []
+    for done, part in enumerate(found, start=1):
+        scores += part["scores"]
+        scatter += part["scatter"]
+        skipped += part["skipped"]
+        if on_progress is not None:
+            on_progress(done, len(tasks))
+    return Comparison(
+        options, pd.DataFrame(scores), pd.DataFrame(scatter), tuple(dict.fromkeys(skipped))
+    )
+
+
+def _check(options: CompareOptions, frame: pd.DataFrame) -> None:
+    measured = sorted(frame["gpu"].unique())
+    problems = []
+    wanted = (options.target, *options.donors)
+    if missing := [gpu for gpu in dict.fromkeys(wanted) if gpu not in measured]:
+        problems.append(
+            f"no rows of GPU {', '.join(missing)}; the traces hold {', '.join(measured)}"
+        )
+    if options.target in options.donors:
+        problems.append(f"the target {options.target} is among the donors; take it out")
+    if not options.donors:
+        problems.append("no donor is left; add traces of another GPU")
+    elif options.source not in options.donors:
+        problems.append(
+            f"the source {options.source} is no donor; name one of {', '.join(options.donors)}"
+        )
+    if not options.counts or min(options.counts) < 0:
+        problems.append(f"counts are {list(options.counts)}; give numbers of rows, 0 or more")
+    sizes = {"repetitions": options.repetitions, "test_configs": options.test_configs}
+    problems += [f"{name} is {n}; it must be at least 1" for name, n in sizes.items() if n < 1]
+    if problems:
+        raise InputError("; ".join(problems))
+
+
+def _fingerprint(spec: Spec, frame: pd.DataFrame, options: CompareOptions) -> str:
+    """Name what a part depends on, but for its method and the number of repetitions."""
+    columns = [stage.column for stage in spec.stages.values()]
+    used = [name for name in ("gpu", "task", *spec.knobs, *columns) if name in frame]
+    hashed = pd.util.hash_pandas_object(frame[used].astype({"gpu": str}), index=False)
+    chosen = {
+        key: value
+        for key, value in asdict(options).items()
+        if key not in ("methods", "repetitions")
+    }
+    text = json.dumps([spec.hash, chosen, version("bayeslat")], sort_keys=True)
+    return hashlib.sha256(hashed.to_numpy().tobytes() + text.encode()).hexdigest()[:16]
+
+
+def _run_kept(
+    spec: Spec,
+    frame: pd.DataFrame,
+    table: HardwareTable,
+    options: CompareOptions,
+    method: str,
+    repetition: int,
+    parts: Path | None,
+) -> dict[str, Any]:
+    """Run one method in one repetition, or read what an earlier run kept of it."""
+    if parts is None:
+        return _run(spec, frame, table, options, method, repetition)
+    kept = parts / f"{method}_{repetition}.json"
+    if kept.exists():
+        part: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+        return part
+    part = _run(spec, frame, table, options, method, repetition)
+    with atomic_path(kept) as temporary:
+        temporary.write_text(json.dumps(part), encoding="utf-8")
+    return part
+
+
+def _run(
+    spec: Spec,
+    frame: pd.DataFrame,
+    table: HardwareTable,
+    options: CompareOptions,
+    method: str,
+    repetition: int,
+) -> dict[str, Any]:
+    """Train one method, calibrate it with each number of rows, and score it."""
+    gpu, own = table.resolve(options.target), frame[frame["gpu"] == options.target]
+    held = hold_out(spec, own, gpu, options.test_configs, [options.seed, repetition])
+    rows = _untested(frame[frame["gpu"].isin(options.donors)], held)
+    donors = Donors(spec, rows, options.source, table, options.seed + repetition)
+    chosen = find_method(method, options.engine)
+    part: dict[str, Any] = {"scores": [], "scatter": [], "skipped": []}
+    try:
+        trained = chosen.train(donors)
+    except InputError as error:
+        part["skipped"].append(f"{method}: {error}")
+        return part
+    shown = min(options.counts, key=lambda count: abs(count - 25))
+    for count in options.counts:
+        if count < chosen.least_rows or count > len(held.pool):
+            continue
+        estimate = trained.calibrate(held.pool[:count], gpu).predict(held.test)
+        about = {
+            "method": method,
+            "rows": count,
+            "repetition": repetition,
+            "cost_s": float(held.pool_ms[:count].sum() / 1000.0),
+        }
+        part["scores"] += [{**about, **row} for row in score_estimate(estimate, held)]
+        if method == HIERARCHICAL and repetition == 0 and count == shown:
+            for stage in (*spec.stages, TOTAL):
+                table_of_stage = pd.DataFrame(
+                    {
+                        "stage": stage,
+                        "rows": count,
+                        "point_ms": estimate.total if stage == TOTAL else estimate.stages[stage],
+                        "q05_ms": estimate.quantile(stage, 0.05),
+                        "q95_ms": estimate.quantile(stage, 0.95),
+                        "measured_ms": held.run_ms[stage],
+                    }
+                )
+                part["scatter"] += table_of_stage.to_dict("records")
+    return part
+
+
+def _untested(rows: pd.DataFrame, held: Holdout) -> pd.DataFrame:
+    """Leave out the donors' rows of test configurations."""
+    knobs = [str(name) for name in held.test]
+    both = pd.concat([held.test, rows[[name for name in knobs if name in rows]]])
+    label = number_configs(both)
+    tested = set(label[: len(held.test)])
+    keep = [each not in tested for each in label[len(held.test) :]]
+    return rows[keep]

@@ -1,0 +1,115 @@
+"""The hierarchical model behind the interface of the baselines, so that all are run alike."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bayeslat.decisions.predict import predict
+from bayeslat.decisions.prediction import TOTAL
+from bayeslat.decisions.summary import summarise_draws
+from bayeslat.errors import InputError
+from bayeslat.evaluation.baselines import BASELINES, Baseline, Donors, Estimate
+from bayeslat.features.gpu import Gpu
+from bayeslat.inference.calibrate import calibrate_group
+from bayeslat.inference.posterior import PosteriorData
+
+__all__ = ["HIERARCHICAL", "Hierarchical", "find_method", "method_names"]
+
+HIERARCHICAL = "bayeslat"
+"""The name of this project's own method."""
+
+
+@dataclass(frozen=True)
+class Hierarchical:
+    """Fit the donors, calibrate the target in closed form.
+
+    Attributes
+    ----------
+    engine : {"laplace", "nuts"}
+    """
+
+    engine: str = "laplace"
+    name: str = HIERARCHICAL
+    least_rows: int = 0
+
+    def train(self, donors: Donors) -> _Trained:
+        """Fit the donors."""
+        from bayeslat.inference.fit import fit_posterior  # samplers: not for those who predict
+
+        engine: Any = self.engine
+        data = fit_posterior(
+            donors.spec, donors.rows, hardware=donors.hardware, engine=engine, seed=donors.seed
+        )
+        return _Trained(data, donors.seed)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A fit of the donors."""
+
+    data: PosteriorData
+    seed: int
+    note: str = ""
+
+    def calibrate(self, rows: pd.DataFrame, gpu: Gpu) -> _Calibrated:
+        """Add the target."""
+        calibrated = calibrate_group(self.data, rows, gpu, "", seed=self.seed)
+        return _Calibrated(calibrated, gpu, self.seed)
+
+
+@dataclass(frozen=True)
+class _Calibrated:
+    """A posterior that holds the target."""
+
+    data: PosteriorData
+    gpu: Gpu
+    seed: int
+
+    def predict(self, configs: pd.DataFrame) -> Estimate:
+        """Predict configs."""
+        prediction = predict(self.data, configs, self.gpu, seed=self.seed)
+        draws = {name: prediction.draws(name) for name in (*self.data.stages, TOTAL)}
+        points = {name: summarise_draws(each)["point"] for name, each in draws.items()}
+        total = points.pop(TOTAL)
+        return Estimate(points, total, draws=draws)
+
+
+def method_names() -> tuple[str, ...]:
+    """All methods, this project's own first."""
+    return (HIERARCHICAL, *BASELINES)
+
+
+def find_method(name: str, engine: str) -> Baseline:
+    """Return a method by its name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if name == HIERARCHICAL:
+        return Hierarchical(engine)
+    if name not in BASELINES:
+        near = ", ".join(difflib.get_close_matches(name, method_names(), n=3, cutoff=0.0))
+        raise InputError(f"no method {name!r}; nearest: {near}. All: {', '.join(method_names())}")
+    return BASELINES[name]
+
+
+def find_methods(names: Sequence[str], engine: str) -> list[Baseline]:
+    """Return methods by their names, or tell every name that is none.
+
+    Raises
+    ------
+    InputError
+    """
+    unknown = [name for name in names if name not in method_names()]
+    if unknown:
+        raise InputError(
+            f"no method {', '.join(map(repr, unknown))}; there are {', '.join(method_names())}"
+        )
+    return [find_method(name, engine) for name in names]

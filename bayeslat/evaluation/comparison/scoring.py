@@ -1,0 +1,98 @@
+"""Scores of one method's estimates of held-out configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslat.decisions.prediction import TOTAL
+from bayeslat.evaluation.baselines import LEVELS, Estimate
+from bayeslat.evaluation.holdout import Holdout
+from bayeslat.evaluation.metrics import (
+    coverage,
+    crps,
+    interval_width,
+    mae,
+    mape,
+    p95_absolute_error,
+)
+
+__all__ = ["GUARD_QUANTILES", "score_estimate"]
+
+GUARD_QUANTILES = (0.3, 0.4, 0.5, 0.6, 0.7)
+"""Budgets of the guard, as quantiles of the measured totals."""
+_MARGIN = 1.1  # the document's guard: accept if 1.1 x prediction <= budget
+_MAX_RISK = 0.05
+
+
+def score_estimate(estimate: Estimate, held: Holdout) -> Iterator[dict[str, Any]]:
+    """Score every stage that the method predicts, and the total.
+
+    Errors are of the point against the median of repeats; coverage and CRPS are of one run each.
+    The CRPS of a method without a distribution is that of its point, the absolute error.
+
+    Parameters
+    ----------
+    estimate : Estimate
+    held : Holdout
+
+    Yields
+    ------
+    dict
+        `stage`, `mae_ms`, `mape`, `p95_ms`, `coverage_90`, `coverage_50`, `width_90` (median of the
+        90 % interval over the point), `crps_ms`; of the total also `false_accept` and
+        `false_reject`, as parts of all configurations, means over `GUARD_QUANTILES`.
+    """
+    for stage, point in {**estimate.stages, TOTAL: estimate.total}.items():
+        typical, run = held.typical_ms[stage], held.run_ms[stage]
+        row: dict[str, Any] = {
+            "stage": stage,
+            "mae_ms": mae(point, typical),
+            "mape": mape(point, typical),
+            "p95_ms": p95_absolute_error(point, typical),
+            "crps_ms": float(np.nanmean(_crps(estimate, stage, point, run))),
+        }
+        if estimate.has_distribution:
+            q05, q25, q75, q95 = (estimate.quantile(stage, at) for at in (0.05, 0.25, 0.75, 0.95))
+            row["coverage_90"] = coverage(q05, q95, run)
+            row["coverage_50"] = coverage(q25, q75, run)
+            row["width_90"] = interval_width(q05, q95, point)
+        if stage == TOTAL:
+            row["false_accept"], row["false_reject"] = _guard(estimate, held)
+        yield row
+
+
+def _crps(
+    estimate: Estimate, stage: str, point: NDArray[np.float64], run: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """CRPS of each config; of quantiles, twice the mean pinball loss. Shape (config,)."""
+    if estimate.draws is not None:
+        return crps(estimate.draws[stage], run)
+    if not estimate.has_distribution:
+        return np.abs(point - run)
+    levels = np.array(LEVELS)
+    edges = np.concatenate([[0.0], 0.5 * (levels[1:] + levels[:-1]), [1.0]])
+    score = np.zeros(len(run))
+    for level, weight in zip(LEVELS, np.diff(edges), strict=True):
+        gap = run - estimate.quantile(stage, level)
+        score += 2.0 * weight * np.maximum(level * gap, (level - 1.0) * gap)
+    return score
+
+
+def _guard(estimate: Estimate, held: Holdout) -> tuple[float, float]:
+    """False accepts and rejects: by probability with draws, else by the point and a margin."""
+    latency = held.typical_ms[TOTAL]
+    accepts, rejects = [], []
+    for level in GUARD_QUANTILES:
+        budget = float(np.nanquantile(latency, level))
+        if estimate.draws is not None:
+            accepted = (estimate.draws[TOTAL] > budget).mean(axis=1) <= _MAX_RISK
+        else:
+            accepted = _MARGIN * estimate.total <= budget
+        over = latency > budget
+        accepts.append(np.mean(accepted & over))
+        rejects.append(np.mean(~accepted & ~over))
+    return float(np.mean(accepts)), float(np.mean(rejects))
