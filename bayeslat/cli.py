@@ -176,6 +176,12 @@ def check(
 app.command(
     epilog="Example: bayeslat calibrate posterior.nc l40s.parquet --gpu l40s -o calibrated.nc"
 )(cli_transfer.calibrate)
+app.command(
+    epilog="Example: bayeslat compare traces/*.parquet -m models/vlm.toml --target l40s -o out/"
+)(cli_transfer.compare)
+app.command(
+    epilog="Example: bayeslat crossval traces/*.parquet -m models/vlm.toml -o crossval.parquet"
+)(cli_transfer.crossval)
 
 
 @app.command(

@@ -25,8 +25,10 @@ __all__ = [
     "check_stack",
     "choose_configs",
     "hardware_with",
+    "measured_gpus",
     "read_parameters",
     "read_valid",
+    "split_counts",
     "split_names",
 ]
 
@@ -67,6 +69,36 @@ def split_names(text: str | None, option: str) -> list[str]:
     if not all(names):
         raise InputError(f"{option} {text!r}: a name is empty; write names as in a,b,c")
     return names
+
+
+def split_counts(text: str, option: str) -> tuple[int, ...]:
+    """Take numbers of rows apart that commas separate, and put them in order.
+
+    Parameters
+    ----------
+    text : str
+    option : str
+        Its name, for the message.
+
+    Raises
+    ------
+    InputError
+        If one is no whole number from 0 on.
+    """
+    names = split_names(text, option)
+    wrong = [name for name in names if not name.isdecimal()]
+    if wrong:
+        raise InputError(
+            f"{option} {text!r}: {', '.join(wrong)} is no number of rows; write them as in 0,10,50"
+        )
+    return tuple(sorted({int(name) for name in names}))
+
+
+def measured_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> tuple[str, ...]:
+    """Return the GPUs of a trace that the hardware table knows, by key, in order."""
+    names = frame["gpu"].dropna().astype(str).unique() if "gpu" in frame else ()
+    found = [hardware.find(name) for name in names]
+    return tuple(sorted({gpu.key for gpu in found if gpu is not None}))
 
 
 def check_budget(budget_ms: float | None) -> None:

@@ -18,9 +18,11 @@ __all__ = [
     "Configs",
     "ConfigsFile",
     "Count",
+    "Counts",
     "Design",
     "DesignCount",
     "Device",
+    "Donors",
     "Draws",
     "DropInvalid",
     "Dtype",
@@ -32,21 +34,28 @@ __all__ = [
     "Gpus",
     "Hardware",
     "HuggingFaceModel",
+    "Jobs",
     "Json",
     "Knobs",
+    "Methods",
     "Model",
     "Of",
     "OfName",
     "Output",
+    "OutputFolder",
     "Parameters",
     "PosteriorFile",
     "RandomWeights",
     "ReferenceEvery",
     "Repeats",
+    "Repetitions",
     "Seed",
     "SimulatedGpus",
+    "Source",
     "Stack",
     "Stacks",
+    "Target",
+    "TestConfigs",
     "Threads",
     "Threshold",
     "Traces",
@@ -209,6 +218,37 @@ Threshold = Annotated[
     float,
     typer.Option(help="MAPE of the total that is good enough: 0.10 is 10 %.", metavar="SHARE"),
 ]
+
+# Of compare and crossval.
+Target = Annotated[str, typer.Option(help="GPU to carry over to: key or alias.", metavar="GPU")]
+OutputFolder = Annotated[
+    Path,
+    typer.Option("--output", "-o", help="Folder to write to; it is made.", metavar="FOLDER"),
+]
+Donors = Annotated[
+    str | None,
+    typer.Option(help="GPUs to fit; all others of the traces by default.", metavar="A,B,..."),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        help="Donor whose model single-source methods carry over; the first by default.",
+        metavar="GPU",
+    ),
+]
+Methods = Annotated[
+    str | None, typer.Option(help="Methods to run; all by default.", metavar="A,B,...")
+]
+Counts = Annotated[str, typer.Option(help="Numbers of calibration rows.", metavar="N,N,...")]
+Repetitions = Annotated[
+    int,
+    typer.Option(help="Random choices of calibration and test configurations.", min=1, metavar="N"),
+]
+TestConfigs = Annotated[
+    int,
+    typer.Option(help="Configurations held out, at most half of the target's.", min=1, metavar="N"),
+]
+Jobs = Annotated[int, typer.Option(help="Processes; one a core by default.", metavar="N")]
 
 # Of simulate.
 SimulatedGpus = Annotated[str, typer.Option(help="GPUs to simulate.", metavar="A,B,...")]

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from bayeslat import cli_options as opt
-from bayeslat.cli_input import check_share, check_stack, hardware_with
+from bayeslat.cli_input import (
+    check_share,
+    check_stack,
+    hardware_with,
+    measured_gpus,
+    split_counts,
+    split_names,
+)
 from bayeslat.cli_run import CHECK_FAILED, ends_well, ensure_writable, fail, print_result, writing
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "compare", "crossval"]
 
 
 @ends_well
@@ -60,3 +67,124 @@ def calibrate(
     refit = [each for each in transfers if each.verdict == "refit as donor"]
     if refit:
         fail("; ".join(map(str, refit)), CHECK_FAILED)
+
+
+@ends_well
+def compare(
+    traces: opt.Traces,
+    model: opt.Model,
+    target: opt.Target,
+    output: opt.OutputFolder,
+    donors: opt.Donors = None,
+    source: opt.Source = None,
+    methods: opt.Methods = None,
+    counts: opt.Counts = "0,5,10,25,50,100",
+    repetitions: opt.Repetitions = 5,
+    test_configs: opt.TestConfigs = 100,
+    engine: opt.Engine = "laplace",
+    hardware: opt.Hardware = None,
+    jobs: opt.Jobs = -1,
+    seed: opt.Seed = 0,
+    as_json: opt.Json = False,
+) -> None:
+    """Compare methods of transfer: error, intervals and cost against calibration rows.
+
+    Writes result files, figures and a page that answers the key questions. Finished parts are kept
+    in the folder: a run that was interrupted goes on where it stopped.
+    """
+    from bayeslat.evaluation.comparison import CompareOptions, method_names
+    from bayeslat.evaluation.comparison import compare as run_comparison
+    from bayeslat.features.hardware import load_hardware
+    from bayeslat.features.spec import load_spec
+    from bayeslat.posterior import fit
+    from bayeslat.report.comparison_files import comparison_record, write_comparison
+    from bayeslat.report.comparison_tables import show_comparison
+    from bayeslat.report.progress import stage_bars
+    from bayeslat.traces import read_traces
+
+    ensure_writable(output / "e3_calibration_results.json")
+    spec, table = load_spec(model), load_hardware(hardware)
+    frame = read_traces(*traces, check=False)
+    key = table.resolve(target).key
+    chosen = tuple(table.resolve(name).key for name in split_names(donors, "--donors"))
+    chosen = chosen or tuple(gpu for gpu in measured_gpus(frame, table) if gpu != key)
+    options = CompareOptions(
+        target=key,
+        donors=chosen,
+        source=table.resolve(source).key if source else next(iter(chosen), ""),
+        methods=tuple(split_names(methods, "--methods")) or method_names(),
+        counts=split_counts(counts, "--counts"),
+        repetitions=repetitions,
+        test_configs=test_configs,
+        engine=engine,
+        seed=seed,
+    )
+    with stage_bars(["methods"]) as move:
+        comparison = run_comparison(
+            spec,
+            frame,
+            options,
+            hardware=table,
+            folder=output / ".parts",
+            jobs=jobs,
+            on_progress=lambda done, total: move("methods", done, total),
+        )
+    with writing(output):
+        paths = write_comparison(comparison, output)
+        paths["estimator"] = output / "e3_estimator_model.nc"
+        posterior = fit(spec, frame, gpus=chosen, hardware=table, engine=engine, seed=seed)
+        posterior.calibrate(frame, key, hardware=table, seed=seed).save(paths["estimator"])
+    record = {**comparison_record(comparison), "files": {k: str(v) for k, v in paths.items()}}
+    print_result(record, as_json, lambda: show_comparison(record))
+
+
+@ends_well
+def crossval(
+    traces: opt.Traces,
+    model: opt.Model,
+    output: opt.Output,
+    donors: opt.Donors = None,
+    counts: opt.Counts = "0,5,10,25",
+    splits: opt.Repetitions = 3,
+    test_configs: opt.TestConfigs = 100,
+    engine: opt.Engine = "laplace",
+    hardware: opt.Hardware = None,
+    jobs: opt.Jobs = -1,
+    seed: opt.Seed = 0,
+    as_json: opt.Json = False,
+) -> None:
+    """Hold GPUs out: what error to expect on the next one, and which donor to add.
+
+    Each donor is predicted from the others; each is also left out of them, and each further GPU of
+    the traces added. Scores are written as a table.
+    """
+    from bayeslat.evaluation.crossval import cross_validate
+    from bayeslat.features.hardware import load_hardware
+    from bayeslat.features.spec import load_spec
+    from bayeslat.report.crossval_tables import crossval_record, show_crossval
+    from bayeslat.report.progress import stage_bars
+    from bayeslat.traces import read_traces, write_table
+    from bayeslat.traces.write import check_table_path
+
+    ensure_writable(check_table_path(output))
+    spec, table = load_spec(model), load_hardware(hardware)
+    frame = read_traces(*traces, check=False)
+    chosen = split_names(donors, "--donors") or None
+    with stage_bars(["targets"]) as move:
+        found = cross_validate(
+            spec,
+            frame,
+            donors=chosen,
+            counts=split_counts(counts, "--counts"),
+            splits=splits,
+            test_configs=test_configs,
+            hardware=table,
+            engine=engine,
+            seed=seed,
+            jobs=jobs,
+            on_progress=lambda done, total: move("targets", done, total),
+        )
+    with writing(output):
+        write_table(found.scores, output)
+    record = crossval_record(found, output)
+    print_result(record, as_json, lambda: show_crossval(record))

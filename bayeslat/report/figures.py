@@ -11,15 +11,16 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from bayeslat.atomic import atomic_path
 
-__all__ = ["predicted_against_measured", "save_figure"]
+__all__ = ["error_against_rows", "predicted_against_measured", "save_figure"]
 
 # Okabe and Ito's colours in an order of distinct greys, each with a marker of its own.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 _PANEL_INCHES = 2.5
 
 
@@ -55,6 +56,57 @@ def predicted_against_measured(
     figure.legend(
         handles, labels, loc="outside lower center", ncols=len(frames), frameon=False, fontsize=8
     )
+    return figure
+
+
+def error_against_rows(curves: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """Draw MAPE against the number of calibration rows, one line a method or stage.
+
+    Parameters
+    ----------
+    curves : mapping of label to DataFrame, one row a number of rows
+        With `rows`, `mape`, `mape_low` and `mape_high` as fractions. The first is drawn thick, with
+        its range shaded.
+    title : str
+
+    Returns
+    -------
+    Figure
+        Numbers of rows are evenly spaced; the error has a logarithmic axis. Lines differ in colour,
+        dashes and marker.
+    """
+    figure = Figure(figsize=(6.5, 4.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    counts = sorted({int(count) for table in curves.values() for count in table["rows"]})
+    for number, (label, table) in enumerate(curves.items()):
+        at = [counts.index(int(count)) for count in table["rows"]]
+        colour = _COLOURS[number % len(_COLOURS)]
+        axis.plot(
+            at,
+            100 * table["mape"],
+            linestyle=_DASHES[number % len(_DASHES)],
+            marker=_MARKERS[(number + number // len(_COLOURS)) % len(_MARKERS)],
+            markersize=5 if number else 7,
+            linewidth=1.2 if number else 2.4,
+            color=colour,
+            label=label,
+        )
+        if not number:
+            low, high = 100 * table["mape_low"], 100 * table["mape_high"]
+            axis.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+    axis.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axis.set_xticks(range(len(counts)), [str(count) for count in counts])
+    axis.set_xlabel("calibration rows")
+    axis.set_ylabel("MAPE, %")
+    axis.grid(axis="y", color="0.9", linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.set_title(title, fontsize=10)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
 
 

@@ -195,8 +195,8 @@ def _few_rows_suffice(curves: dict[str, pd.DataFrame]) -> Answer:
         return Answer(question, "Neither 25 nor 50 rows were run.", "not measured")
     good = errors[few[-1]] <= _GOOD_MAPE
     told = "; ".join(f"{count} rows: {errors[count]:.1%}" for count in few)
-    first = errors.index[np.argmax(errors.to_numpy() <= _GOOD_MAPE)] if good else None
-    more = "" if first is None else f"; {first} rows already reach {_GOOD_MAPE:.0%}"
+    reached = errors.index[errors.to_numpy() <= _GOOD_MAPE]
+    more = f"; {reached[0]} rows already reach {_GOOD_MAPE:.0%}" if good else ""
     return Answer(question, f"{told}{more}.", "confirmed" if good else "not confirmed")
 
 

@@ -1,0 +1,168 @@
+"""What `bayeslat compare` writes: the document's result files, figures, and a page of answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bayeslat.atomic import atomic_path
+from bayeslat.decisions.prediction import TOTAL
+from bayeslat.evaluation.comparison import HIERARCHICAL, Comparison
+from bayeslat.evaluation.comparison.answers import (
+    answer_questions,
+    check_findings,
+    transfer_curves,
+)
+from bayeslat.report.comparison_page import comparison_page
+from bayeslat.report.figures import error_against_rows, predicted_against_measured, save_figure
+
+__all__ = ["comparison_record", "write_comparison"]
+
+_SHOWN = (
+    HIERARCHICAL,
+    "direct",
+    "A",
+    "B",
+    "C_neural",
+    "ridge",
+    "gaussian_process",
+    "boosted_trees",
+    "hfd_tl_ridge",
+)
+"""Methods of the figure; the tables hold all."""
+
+
+def comparison_record(comparison: Comparison) -> dict[str, Any]:
+    """What was compared and found.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    dict
+        For JSON: `options`, `summary` (by method and stage, rows of means over repetitions),
+        `questions`, `findings` and `skipped`.
+    """
+    stages = list(dict.fromkeys(comparison.scores["stage"]))
+    summary: dict[str, dict[str, Any]] = {}
+    for stage in stages:
+        for curve in transfer_curves(comparison, stage):
+            summary.setdefault(curve.method, {})[stage] = _records(curve.table)
+    return {
+        "options": asdict(comparison.options),
+        "summary": summary,
+        "questions": [asdict(each) for each in answer_questions(comparison)],
+        "findings": [asdict(each) for each in check_findings(comparison)],
+        "skipped": list(comparison.skipped),
+    }
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> dict[str, Path]:
+    """Write the document's files into a folder.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    folder : Path
+
+    Returns
+    -------
+    dict of str to Path
+        `results`, `curves`, `page`, and the figures by name.
+    """
+    record = comparison_record(comparison)
+    figures = folder / "figures"
+    paths = {
+        "results": folder / "e3_calibration_results.json",
+        "curves": folder / "e3_transfer_curves.json",
+        "page": folder / "index.html",
+        "error_vs_samples": figures / "e3_prediction_error_vs_samples.png",
+        "transfer_curve": figures / "e3_transfer_curve.png",
+        "predicted_vs_actual": figures / "e3_predicted_vs_actual.png",
+    }
+    _write_json(paths["results"], {**record, "scores": _records(comparison.scores)})
+    _write_json(paths["curves"], _curves(comparison))
+    _draw(comparison, paths)
+    with atomic_path(paths["page"]) as temporary:
+        drawn = {
+            name: path for name, path in paths.items() if path.suffix == ".png" and path.exists()
+        }
+        temporary.write_text(comparison_page(record, drawn), encoding="utf-8")
+    return {name: path for name, path in paths.items() if path.exists()}
+
+
+def _curves(comparison: Comparison) -> dict[str, Any]:
+    """The total's error against the number of rows, by method."""
+    return {
+        "target": comparison.options.target,
+        "donors": list(comparison.options.donors),
+        "source": comparison.options.source,
+        "stage": "total",
+        "methods": {
+            curve.method: {
+                name: [None if pd.isna(value) else value for value in curve.table[name]]
+                for name in ("rows", "mape", "mape_low", "mape_high", "mae_ms", "p95_ms", "cost_s")
+            }
+            for curve in transfer_curves(comparison)
+        },
+    }
+
+
+def _draw(comparison: Comparison, paths: Mapping[str, Path]) -> None:
+    """Draw what there is to draw."""
+    options = comparison.options
+    curves = {curve.method: curve.table for curve in transfer_curves(comparison)}
+    shown = {name: curves[name] for name in _SHOWN if name in curves} or curves
+    title = f"Total latency on {options.target}, donors {', '.join(options.donors)}"
+    save_figure(error_against_rows(shown, title), [paths["error_vs_samples"]])
+    first = next(iter(shown))
+    title = f"{first}: error by stage on {options.target}"
+    stages = _by_stage(comparison, first)
+    save_figure(error_against_rows(stages, title), [paths["transfer_curve"]])
+    if not comparison.scatter.empty:
+        save_figure(_scatter(comparison), [paths["predicted_vs_actual"]])
+
+
+def _by_stage(comparison: Comparison, method: str) -> dict[str, pd.DataFrame]:
+    """Curves of a method, the total first."""
+    names = sorted(comparison.scores["stage"].unique(), key=lambda name: name != TOTAL)
+    return {
+        str(name).replace("_", " "): curve.table
+        for name in names
+        for curve in transfer_curves(comparison, name)
+        if curve.method == method
+    }
+
+
+def _scatter(comparison: Comparison) -> Figure:
+    """Draw measured against predicted latency by stage."""
+    columns, stages = {}, {}
+    for stage, part in comparison.scatter.groupby("stage", sort=False):
+        stages[str(stage)] = f"{stage}_measured_ms"
+        for name in ("point_ms", "q05_ms", "q95_ms", "measured_ms"):
+            columns[f"{stage}_{name}"] = part[name].to_numpy()
+    rows = int(comparison.scatter["rows"].iloc[0])
+    label = f"{comparison.options.target}, {rows} calibration rows, with 90 % intervals"
+    title = "Latency of held-out configurations"
+    return predicted_against_measured({label: pd.DataFrame(columns)}, stages, title)
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table; what was not measured is null."""
+    records = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in records]
+
+
+def _write_json(path: Path, content: object) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(
+            json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
