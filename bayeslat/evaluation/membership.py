@@ -14,6 +14,7 @@ from bayeslat.features.gpu import Gpu
 from bayeslat.inference.even_rows import even_rows
 from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.repeats import number_configs
 from bayeslat.inference.stage_rows import held_rows
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 
@@ -82,7 +83,7 @@ def _of_stage(
     rng = np.random.default_rng([seed, list(data.stages).index(stage), 2])
     population = population_of(data, stage, gpu, stack, rng)
     knobs = [str(name) for name in data.reference if name in frame]
-    rows = held_rows(data.spec, stage, frame, gpu, knobs)
+    rows = held_rows(data.spec, stage, frame, gpu, number_configs(frame[knobs]))
     point = Linearisation(part.shared_efficiency + known.departure, known.projection)
     design, response = even_rows(part, point, known.departure, rows)
     design, response = (_mean_by(rows.config, each) for each in (design, response[:, None]))

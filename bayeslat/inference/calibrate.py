@@ -20,7 +20,7 @@ from bayeslat.inference.even_rows import even_rows
 from bayeslat.inference.pilot import Pilot
 from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
-from bayeslat.inference.repeats import row_weights, shared_variance
+from bayeslat.inference.repeats import number_configs, row_weights, shared_variance
 from bayeslat.inference.stage_rows import StageRows, held_rows
 from bayeslat.inference.target import Target, TargetStage
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
@@ -107,16 +107,17 @@ def calibrate_group(
     """
     known = data.targets.get((gpu.key, stack))
     columns = [part.column for part in data.spec.stages.values() if part.column in rows]
-    knobs = [name for name in data.reference if name in rows]
+    knobs = [str(name) for name in data.reference if name in rows]
     own = rows[[*knobs, *columns]].reset_index(drop=True)
     if "task" in own:
         own = own.assign(task=task_names(own["task"].tolist(), len(own)))
     if known is not None:
         own = _join(known.rows, own)
-    thin = thin_draws(data, DRAWS)
+    thin, labels = thin_draws(data, DRAWS), number_configs(own[knobs])
     with threadpool_limits(1):  # the matrices are too small for threads inside a product
         stages = {
-            stage: _calibrate_stage(thin, stage, own, gpu, stack, seed) for stage in data.stages
+            stage: _calibrate_stage(thin, stage, own, labels, gpu, stack, seed)
+            for stage in data.stages
         }
     target = Target(own, stages)
     return replace(
@@ -136,7 +137,13 @@ def _join(earlier: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
 
 
 def _calibrate_stage(
-    data: PosteriorData, stage: str, frame: pd.DataFrame, gpu: Gpu, stack: str, seed: int
+    data: PosteriorData,
+    stage: str,
+    frame: pd.DataFrame,
+    labels: NDArray[np.int64],
+    gpu: Gpu,
+    stack: str,
+    seed: int,
 ) -> TargetStage:
     """Condition one stage on the rows that hold it.
 
@@ -153,8 +160,7 @@ def _calibrate_stage(
     if column not in frame or frame[column].isna().all():
         effects, noise_sd = population.draw(rng)
         return TargetStage(departure, point.projection, effects, noise_sd, 0, float(len(effects)))
-    knobs = [str(name) for name in data.reference if name in frame]
-    rows = held_rows(data.spec, stage, frame, gpu, knobs)
+    rows = held_rows(data.spec, stage, frame, gpu, labels)
     regression = _Regression(part, population, rows)
     start = None
     for step in range(_RELINEARISATIONS + 1):

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import chdtri, gammaln
 
+from bayeslat.features.thinning import evenly
 from bayeslat.inference.population import OFFSET_DOF, Population
 from bayeslat.inference.strata import stratified_normal, stratified_uniform
 
 __all__ = ["Conditioned", "Rows", "condition", "find_mode", "mean_given"]
 
+_PROPOSALS = 256
 _PROPOSAL_DOF = 8.0
 _INFLATION = 1.2  # of the proposal's sd over the mode's
 _STEP = 0.05  # of the differences that give curvature, in logs
@@ -138,9 +140,20 @@ class _Evidence:
         return found
 
     def log_likelihood(
-        self, variance: NDArray[np.float64], log_sd: NDArray[np.float64]
+        self, log_sd: NDArray[np.float64], covariance: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Log marginal likelihood of the rows, up to a constant. Shape (draw,)."""
+        """Log marginal likelihood of the rows, up to a constant.
+
+        Parameters
+        ----------
+        log_sd : ndarray, shape (draw,)
+        covariance : ndarray, shape (draw, row, row)
+            Of `row_covariance`.
+
+        Returns
+        -------
+        ndarray, shape (draw,)
+        """
         _, _, rest, free = self.rows.reduced
         gap = self.gap
         count = len(gap)
@@ -148,7 +161,7 @@ class _Evidence:
         # factorisation gives it and the determinant.
         high = 1.0 + 2.0 * (gap @ gap) * np.exp(-2.0 * log_sd.min())
         bordered = np.empty((len(log_sd), count + 1, count + 1))
-        bordered[:, :count, :count] = self.row_covariance(variance, log_sd)
+        bordered[:, :count, :count] = covariance
         bordered[:, count, :count] = bordered[:, :count, count] = gap
         bordered[:, count, count] = high
         pivots = np.diagonal(np.linalg.cholesky(bordered), axis1=1, axis2=2)
@@ -183,8 +196,8 @@ def condition(
     """Draw a group's effects and noise, given its rows.
 
     Importance sampling of the scales with a Student-t proposal round the mode (Geweke 1989), each
-    draw of the population's spread once; then effects given scales and rows by Matheron's rule
-    (Journel and Huijbregts 1978, section VII.C): a draw from the population, corrected by what
+    draw of the population's spread at most once; then effects given scales and rows by Matheron's
+    rule (Journel and Huijbregts 1978, section VII.C): a draw from the population, corrected by what
     would have been measured of it. The centre counts as normal with the moments of its draws.
 
     Parameters
@@ -205,16 +218,17 @@ def condition(
     """
     evidence = _Evidence(rows, population, float(np.log(noise_inflation)))
     draws = len(population.centre)
-    scores, log_density = _propose(evidence, draws, rng, start)
-    variance = evidence.variance(scores, population.spread)
-    log_sd = evidence.log_sd(scores, population.log_noise)
-    log_weight = (
-        evidence.log_likelihood(variance, log_sd) + evidence.log_prior(scores) - log_density
-    )
+    chosen = evenly(draws, _PROPOSALS)
+    scores, log_density = _propose(evidence, len(chosen), rng, start)
+    variance = evidence.variance(scores, population.spread[chosen])
+    log_sd = evidence.log_sd(scores, population.log_noise[chosen])
+    covariance = evidence.row_covariance(variance, log_sd)
+    log_weight = evidence.log_likelihood(log_sd, covariance)
+    log_weight += evidence.log_prior(scores) - log_density
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
-    kept = _resample(weight, rng)
-    effects = _draw_effects(evidence, variance[kept], log_sd[kept], rng)
+    kept = _resample(weight, draws, rng)
+    effects = _draw_effects(evidence, variance[kept], log_sd[kept], covariance[kept], rng)
     noise_sd = np.exp(log_sd[kept] - evidence.inflation)
     return Conditioned(effects, noise_sd, float(1.0 / np.sum(weight**2)))
 
@@ -273,9 +287,8 @@ def _mode(
     def density(scores: NDArray[np.float64]) -> NDArray[np.float64]:
         variance = evidence.variance(scores, spread)
         log_sd = evidence.log_sd(scores, log_noise)
-        found: NDArray[np.float64] = evidence.log_likelihood(variance, log_sd) + evidence.log_prior(
-            scores
-        )
+        found = evidence.log_likelihood(log_sd, evidence.row_covariance(variance, log_sd))
+        found += evidence.log_prior(scores)
         return found
 
     def objective(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -328,9 +341,14 @@ def _propose(
     return scores, constant - half * np.log1p(square / _PROPOSAL_DOF)
 
 
-def _resample(weight: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Take draws in proportion to their weight, systematically (Kitagawa 1996). Shape (draw,)."""
-    places = (np.arange(len(weight)) + rng.random()) / len(weight)
+def _resample(
+    weight: NDArray[np.float64], count: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Take proposals in proportion to their weight, systematically (Kitagawa 1996).
+
+    Shapes (proposal,) to (draw,).
+    """
+    places = (np.arange(count) + rng.random()) / count
     found = np.searchsorted(np.cumsum(weight), places).clip(0, len(weight) - 1)
     return rng.permutation(found)
 
@@ -339,9 +357,10 @@ def _draw_effects(
     evidence: _Evidence,
     variance: NDArray[np.float64],
     log_sd: NDArray[np.float64],
+    scatter: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Draw effects given scales and rows. Shape (draw, feature)."""
+    """Draw effects given scales and rows, whose covariance is `scatter`. Shape (draw, feature)."""
     design, response, _, _ = evidence.rows.reduced
     shape = variance.shape
     population = evidence.population
@@ -351,7 +370,6 @@ def _draw_effects(
     before = centre + np.sqrt(variance) * stratified_normal(shape, rng)
     noise = np.exp(log_sd)[:, None] * rng.standard_normal((len(log_sd), len(response)))
     gap = response - before @ design.T - noise
-    scatter = evidence.row_covariance(variance, log_sd)
     pull = np.linalg.solve(scatter, gap[:, :, None])[:, :, 0] @ design
     effects: NDArray[np.float64] = before + pull @ population.covariance + variance * pull
     return effects

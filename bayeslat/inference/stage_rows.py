@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,11 +68,11 @@ def stage_rows(plan: FitPlan, stage: str) -> tuple[StageRows, ...]:
 
 def _group_rows(plan: FitPlan, stage: str, group: int) -> StageRows:
     rows, gpu = plan.frame.iloc[plan.members[group]], plan.hardware[plan.groups[group][0]]
-    return held_rows(plan.spec, stage, rows, gpu, list(plan.reference.columns))
+    return held_rows(plan.spec, stage, rows, gpu, number_configs(rows[list(plan.reference)]))
 
 
 def held_rows(
-    spec: Spec, stage: str, frame: pd.DataFrame, gpu: Gpu, knobs: Sequence[str]
+    spec: Spec, stage: str, frame: pd.DataFrame, gpu: Gpu, labels: NDArray[np.int64]
 ) -> StageRows:
     """Take the rows of a GPU that hold a latency of the stage.
 
@@ -84,8 +83,8 @@ def held_rows(
     frame : DataFrame, one row a measurement
         Of this GPU alone.
     gpu : Gpu
-    knobs : sequence of str
-        The columns that tell configurations apart.
+    labels : ndarray of int, shape (row,)
+        Of `number_configs`.
 
     Returns
     -------
@@ -99,5 +98,5 @@ def held_rows(
     )
     held = ~np.isnan(latency)
     inputs = stage_inputs(spec, stage, frame[held], gpu)
-    config = number_configs(frame.loc[held, list(knobs)])
+    config = np.unique(labels[held], return_inverse=True)[1]
     return StageRows(gpu.key, inputs, latency[held], config)

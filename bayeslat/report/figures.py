@@ -17,10 +17,31 @@ from bayeslat.atomic import atomic_path
 
 __all__ = ["error_against_rows", "predicted_against_measured", "save_figure"]
 
-# Okabe and Ito's colours in an order of distinct greys, each with a marker of its own.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+# Okabe and Ito's colours in an order of distinct greys, and two more; each with a marker and dashes
+# of its own.
+_COLOURS = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#D55E00",
+    "#56B4E9",
+    "#000000",
+    "#882255",
+    "#999999",
+)
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "*")
+_DASHES = (
+    "-",
+    "--",
+    "-.",
+    ":",
+    (0, (8, 2)),
+    (0, (3, 1, 1, 1)),
+    (0, (1, 1)),
+    (0, (5, 1)),
+    (0, (2, 2, 6, 2)),
+)
 _PANEL_INCHES = 2.5
 
 
@@ -86,7 +107,7 @@ def error_against_rows(curves: Mapping[str, pd.DataFrame], title: str) -> Figure
             at,
             100 * table["mape"],
             linestyle=_DASHES[number % len(_DASHES)],
-            marker=_MARKERS[(number + number // len(_COLOURS)) % len(_MARKERS)],
+            marker=_MARKERS[number % len(_MARKERS)],
             markersize=5 if number else 7,
             linewidth=1.2 if number else 2.4,
             color=colour,
