@@ -28,7 +28,7 @@ def calibrate(
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
-    """Add a GPU from its measurements, or update one, and say whether transfer can be trusted.
+    """Add a GPU from its measurements, and say whether to trust it.
 
     Without traces, the GPU is as its data sheet and the donors have it. The output is written
     whatever the verdict; `refit as donor` ends with exit status 3.
@@ -87,10 +87,10 @@ def compare(
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
-    """Compare methods of transfer: error, intervals and cost against calibration rows.
+    """Compare methods of transfer by calibration rows.
 
-    Writes result files, figures and a page that answers the key questions. Finished parts are kept
-    in the folder: a run that was interrupted goes on where it stopped.
+    Writes result files, figures and a page: error, intervals and cost of each method, and answers
+    to the key questions. Finished parts are kept: the same command goes on where it stopped.
     """
     from bayeslat.evaluation.comparison import CompareOptions, method_names
     from bayeslat.evaluation.comparison import compare as run_comparison
@@ -145,7 +145,7 @@ def crossval(
     output: opt.Output,
     donors: opt.Donors = None,
     counts: opt.Counts = "0,5,10,25",
-    splits: opt.Repetitions = 3,
+    repetitions: opt.Repetitions = 3,
     test_configs: opt.TestConfigs = 100,
     engine: opt.Engine = "laplace",
     hardware: opt.Hardware = None,
@@ -153,10 +153,10 @@ def crossval(
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
-    """Hold GPUs out: what error to expect on the next one, and which donor to add.
+    """Hold GPUs out: the error to expect on the next one.
 
-    Each donor is predicted from the others; each is also left out of them, and each further GPU of
-    the traces added. Scores are written as a table.
+    Each donor is predicted from the others. Each is also left out of them, and each further GPU of
+    the traces added, which tells what a donor is worth. Scores are written as a table.
     """
     from bayeslat.evaluation.crossval import cross_validate
     from bayeslat.features.hardware import load_hardware
@@ -176,7 +176,7 @@ def crossval(
             frame,
             donors=chosen,
             counts=split_counts(counts, "--counts"),
-            splits=splits,
+            splits=repetitions,
             test_configs=test_configs,
             hardware=table,
             engine=engine,

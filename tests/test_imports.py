@@ -28,7 +28,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "export": frozenset(CHAIN[: CHAIN.index("decisions") + 1]),
 }
 # What users call from Python, and the parts of the command line.
-ALLOWED["posterior"] = ALLOWED["evaluation"]
+ALLOWED["posterior"] = ALLOWED["report"]
 ALLOWED["cli"] |= {"collect", "export", "posterior"}
 ALLOWED["cli"] |= {"cli_collect", "cli_transfer", "cli_input", "cli_options", "cli_run"}
 ALLOWED |= dict.fromkeys(("cli_options", "cli_run"), frozenset())

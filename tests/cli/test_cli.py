@@ -6,7 +6,16 @@ from importlib.metadata import version
 import pytest
 from typer.testing import Result
 
-COMMANDS = ("fit", "check", "predict", "simulate", "collect vlm")
+COMMANDS = (
+    "fit",
+    "check",
+    "calibrate",
+    "compare",
+    "crossval",
+    "predict",
+    "simulate",
+    "collect vlm",
+)
 
 
 def test_version(run: Callable[..., Result]) -> None:

@@ -1,0 +1,108 @@
+"""`bayeslat calibrate` adds a GPU and says whether transfer can be trusted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import Result
+
+from bayeslat.posterior import load_posterior
+from tests.cli.conftest import Workshop
+from tests.posteriors import make_frame
+
+pytestmark = pytest.mark.xdist_group("small posterior")
+
+TARGET = "l40s"
+
+
+def rows(count: int = 10, seed: int = 3) -> object:
+    """A target of the donors' family, but not one of them."""
+    return make_frame(seed, (TARGET,), rows=count)
+
+
+def test_it_writes_a_posterior_that_holds_the_gpu(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    out = workshop.folder / "out" / "calibrated.nc"
+    trace = workshop.trace(make_frame(0, ("a100_sxm", "h100_sxm", "h200_sxm", TARGET), rows=10))
+    done = run("calibrate", workshop.posterior, trace, "--gpu", "NVIDIA L40S", "-o", out, "--json")
+    record = json.loads(done.stdout)
+    assert done.exit_code == (3 if record["stacks"][0]["verdict"] == "refit as donor" else 0)
+    assert record["gpu"] == TARGET
+    assert record["stacks"][0]["rows"] == 10  # the rows of the other GPUs are passed over
+    assert set(record["stacks"][0]["stages"]) == {"prefill", "decode"}
+    calibrated = load_posterior(out)
+    assert (TARGET, "") in calibrated.data.targets
+    assert calibrated.gpus == load_posterior(workshop.posterior).gpus
+
+
+def test_the_table_tells_the_verdict(workshop: Workshop, run: Callable[..., Result]) -> None:
+    out = workshop.folder / "calibrated.nc"
+    done = run("calibrate", workshop.posterior, "--gpu", TARGET, "-o", out)
+    assert done.exit_code == 0, done.output
+    assert "Verdict: more data" in done.stdout
+    assert "more rows" in done.stdout
+
+
+def test_a_gpu_of_another_law_ends_with_status_3_and_is_written(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    odd = make_frame(3, (TARGET,), rows=40)
+    long = odd["context"] > odd["context"].median()
+    odd.loc[long, "t_prefill_ms"] *= 5.0
+    out = workshop.folder / "calibrated.nc"
+    done = run("calibrate", workshop.posterior, workshop.trace(odd), "--gpu", TARGET, "-o", out)
+    assert done.exit_code == 3
+    assert "refit as donor" in done.stderr
+    assert "prefill" in done.stderr
+    assert (TARGET, "") in load_posterior(out).data.targets
+
+
+def test_later_rows_join_earlier_ones(workshop: Workshop, run: Callable[..., Result]) -> None:
+    first, second = make_frame(3, (TARGET,), rows=6), make_frame(4, (TARGET,), rows=5)
+    once, twice = workshop.folder / "once.nc", workshop.folder / "twice.nc"
+    run("calibrate", workshop.posterior, workshop.trace(first), "--gpu", TARGET, "-o", once)
+    run("calibrate", once, workshop.trace(second, "b.parquet"), "--gpu", TARGET, "-o", twice)
+    target = load_posterior(twice).data.targets[TARGET, ""]
+    assert len(target.rows) == 11
+    assert {part.measured for part in target.stages.values()} == {11}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--gpu", "no_such_gpu"], "no_such_gpu"),
+        (["--gpu", TARGET, "--threshold", "0"], "--threshold is 0"),
+        (["--gpu", TARGET, "--threshold", "10"], "as 0.10 for 10 %"),
+        (["--gpu", TARGET, "--stack", " "], "the name is empty"),
+        (["--gpu", "b200_sxm"], "no rows of GPU b200_sxm"),
+    ],
+)
+def test_bad_input_is_one_clear_error_and_writes_nothing(
+    words: list[str], told: str, workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    out = workshop.folder / "calibrated.nc"
+    trace = workshop.trace(make_frame(3, (TARGET,), rows=6))
+    done = run("calibrate", workshop.posterior, trace, *words, "-o", out)
+    assert done.exit_code == 1
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not out.exists()
+
+
+def test_every_broken_row_is_told_at_once(workshop: Workshop, run: Callable[..., Result]) -> None:
+    broken = make_frame(3, (TARGET,), rows=6).astype({"t_prefill_ms": float})
+    broken.loc[1, "t_prefill_ms"] = -1.0
+    broken.loc[4, "batch_size"] = np.nan
+    path = workshop.folder / "broken.csv"
+    broken.to_csv(path, index=False)
+    out: Path = workshop.folder / "calibrated.nc"
+    done = run("calibrate", workshop.posterior, path, "--gpu", TARGET, "-o", out)
+    assert done.exit_code == 1
+    assert "t_prefill_ms" in done.stderr
+    assert "batch_size" in done.stderr
+    assert not out.exists()
