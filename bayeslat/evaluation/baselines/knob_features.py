@@ -122,7 +122,10 @@ def _raw(
     """Features before they are standardised. Shape (config, feature)."""
     named = _tasks(configs) if tasks else ()
     columns = [
-        *(_log(_column(configs, knob), knob, shift) for knob, shift in zip(knobs, shifts)),
+        *(
+            _log(_column(configs, knob), knob, shift)
+            for knob, shift in zip(knobs, shifts, strict=True)
+        ),
         *(np.array([each == task for each in named], dtype=float) for task in tasks),
     ]
     return np.stack(columns, axis=1) if columns else np.empty((len(configs), 0))
