@@ -44,6 +44,8 @@ class NeuralCurve:
 
     def __call__(self, features: Values) -> Values:
         """Predict log latency. Shapes (config, feature) to (config,)."""
+        if len(features) == 0:  # which scikit-learn refuses
+            return np.empty(0)
         predicted: Values = self.centre + self.scale * self.network.predict(features)
         return predicted
 
