@@ -35,7 +35,7 @@ _PARAMETERS = {"max_depth": 2, "eta": 0.3, "nthread": 1, "verbosity": 0}
 
 @dataclass(frozen=True, eq=False)
 class TreeModel:
-    """Trees of one stage, or of the total, for each quantile.
+    """Trees of one stage for each quantile.
 
     Attributes
     ----------
@@ -65,10 +65,15 @@ class TreeEstimator:
 
     def predict(self, configs: pd.DataFrame) -> Estimate:
         """Estimate the latencies of configs, with quantiles."""
-        quantiles = {name: model.quantiles(configs) for name, model in self.models.items()}
-        points = {name: quantiles[name][0.5] for name in self.spec.stages}
-        total = add_stages(self.spec, configs, self.gpu, points)
-        return Estimate(points, total, quantiles=quantiles)
+        stages = {name: model.quantiles(configs) for name, model in self.models.items()}
+        total = {
+            level: add_stages(
+                self.spec, configs, self.gpu, {name: each[level] for name, each in stages.items()}
+            )
+            for level in LEVELS
+        }
+        points = {name: each[0.5] for name, each in stages.items()}
+        return Estimate(points, total[0.5], quantiles={**stages, TOTAL: total})
 
 
 @dataclass(frozen=True)
@@ -94,9 +99,10 @@ class TrainedBoostedTrees:
 
 @dataclass(frozen=True)
 class BoostedTrees:
-    """Quantiles of each stage, and directly of the total, since those of stages do not add up.
+    """Quantiles of each stage; the points are medians.
 
-    The point of the total is the sum of the stages' medians.
+    Quantiles of the total are the sums of the stages', as if stages were slow together. Trees of
+    the total itself, which must find out that it grows with the output, err twice as much.
 
     Attributes
     ----------

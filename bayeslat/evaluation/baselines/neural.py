@@ -33,14 +33,19 @@ class NeuralCurve:
         Of the standardised log latency.
     centre, scale : float
         Of the log latency.
+    rows : int
+        That it was fitted to.
     """
 
     network: Any
     centre: float
     scale: float
+    rows: int
 
     def __call__(self, features: Values) -> Values:
         """Predict log latency. Shapes (config, feature) to (config,)."""
+        if len(features) == 0:  # which scikit-learn refuses
+            return np.empty(0)
         predicted: Values = self.centre + self.scale * self.network.predict(features)
         return predicted
 
@@ -71,7 +76,7 @@ class Neural:
             return float(np.mean((network.predict(features[held]) - target[held]) ** 2))
 
         best = min(_ALPHAS, key=error)
-        return NeuralCurve(_fit(features, target, best, seed), centre, scale)
+        return NeuralCurve(_fit(features, target, best, seed), centre, scale, len(target))
 
 
 @contextmanager
