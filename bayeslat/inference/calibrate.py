@@ -87,8 +87,8 @@ def calibrate_group(
     """Add a GPU with a stack, or update it.
 
     Rows join those of earlier calibrations; a latency that repeats one of them to the last bit, at
-    the same configuration, was read twice and counts once. The rows of a fit count through its posterior.
-    Without any rows, the GPU is as its data sheet and the donors have it.
+    the same configuration, was read twice and counts once. The rows of a fit count through its
+    posterior. Without any rows, the GPU is as its data sheet and the donors have it.
 
     Parameters
     ----------
