@@ -139,8 +139,9 @@ class Posterior:
         TraceError
             With every row of the GPU that breaks a rule.
         InputError
-            If the trace has rows, but none of this GPU.
+            If the trace has rows, but none of this GPU, or is no table.
         """
+        _refuse([_no_table(traces)])
         table = (hardware or load_hardware()).extended(self.data.hardware)
         return Posterior(calibrate(self.data, traces, self._gpu(gpu, table), stack, table, seed))
 
@@ -256,14 +257,25 @@ def _check_arguments(spec: object, traces: object, gpus: Sequence[str] | None) -
     problems = []
     if not isinstance(spec, Spec):
         problems.append(f"spec is {_kind(spec)}; load it with load_spec(path)")
-    if not isinstance(traces, pd.DataFrame):
-        problems.append(f"traces is {_kind(traces)}; read a table with read_traces(path)")
+    problems.append(_no_table(traces))
     if isinstance(gpus, str):  # a sequence of str too: of its letters
         problems.append(f"gpus is the text {gpus!r}; give a list of names, as in [{gpus!r}]")
     elif gpus is not None and not len(gpus):
         problems.append("gpus names no GPU; name at least one, or leave it out to fit all")
-    if problems:
-        raise InputError("; ".join(problems))
+    _refuse(problems)
+
+
+def _no_table(traces: object) -> str:
+    """Say what was given in place of a trace; nothing if it is a table."""
+    if isinstance(traces, pd.DataFrame):
+        return ""
+    return f"traces is {_kind(traces)}; read a table with read_traces(path)"
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    """Raise an error with all problems that are none empty."""
+    if told := [problem for problem in problems if problem]:
+        raise InputError("; ".join(told))
 
 
 def _kind(value: object) -> str:

@@ -15,7 +15,7 @@ from bayeslat.features.hardware import Gpu
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 
-__all__ = ["Of", "predict"]
+__all__ = ["Of", "predict", "predict_group"]
 
 
 def predict(
@@ -66,16 +66,33 @@ def predict(
     admit_configs(configs, data.spec, [gpu])
     data = thin_draws(data, DRAWS)
     blocks = _by_stack(configs, stack)
-    parts = [_predict_block(data, configs.iloc[rows], gpu, name, of, seed) for rows, name in blocks]
+    parts = [predict_group(data, configs.iloc[rows], gpu, name, of, seed) for rows, name in blocks]
     if len(parts) == 1:
         return parts[0]
     return Prediction.interleave(configs, [rows for rows, _ in blocks], parts)
 
 
-def _predict_block(
+def predict_group(
     data: PosteriorData, configs: pd.DataFrame, gpu: Gpu, stack: str | None, of: Of, seed: int
 ) -> Prediction:
-    """Predict configs of a single stack."""
+    """Predict configs of a single stack.
+
+    Parameters
+    ----------
+    data : PosteriorData
+        With as many draws as the prediction shall have.
+    configs : DataFrame, one row a config
+        Checked.
+    gpu : Gpu
+    stack : str or None
+        Empty for the rows of a GPU that name none.
+    of : {"run", "typical"}
+    seed : int
+
+    Returns
+    -------
+    Prediction
+    """
     stages = {
         stage: predict_stage(data, stage, configs, gpu, stack=stack, of=of, seed=seed)
         for stage in data.stages

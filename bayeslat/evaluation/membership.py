@@ -82,8 +82,8 @@ def _of_stage(
     part, known = data.stages[stage], data.targets[gpu.key, stack].stages[stage]
     rng = np.random.default_rng([seed, list(data.stages).index(stage), 2])
     population = population_of(data, stage, gpu, stack, rng)
-    knobs = [str(name) for name in data.reference if name in frame]
-    rows = held_rows(data.spec, stage, frame, gpu, number_configs(frame[knobs]))
+    labels = number_configs(frame[data.reference.columns.to_list()])
+    rows = held_rows(data.spec, stage, frame, gpu, labels)
     point = Linearisation(part.shared_efficiency + known.departure, known.projection)
     design, response = even_rows(part, point, known.departure, rows)
     design, response = (_mean_by(rows.config, each) for each in (design, response[:, None]))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.decisions.predict import predict
+from bayeslat.decisions.predict import predict_group
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
@@ -19,6 +19,7 @@ from bayeslat.features.design import Linearisation, stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.thinning import evenly
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.thin_draws import DRAWS, thin_draws
 
 __all__ = [
     "FALSE_ALARMS",
@@ -166,8 +167,7 @@ def judge_transfer(
     stages = check_membership(data, gpu, stack, seed=seed)
     alarms = tuple(_alarms(stages))
     configs = data.reference.iloc[evenly(len(data.reference), _CONFIGS)]
-    known = stack if len(target.rows) else None
-    prediction = predict(data, configs, gpu, stack=known, of="typical", seed=seed)
+    prediction = predict_group(thin_draws(data, DRAWS), configs, gpu, stack, "typical", seed)
     errors = _errors(prediction)
     error = ExpectedError(float(errors.mean()), *map(float, np.quantile(errors, [0.05, _BOUND])))
     more: int | None = 0

@@ -86,9 +86,9 @@ def calibrate_group(
 ) -> PosteriorData:
     """Add a GPU with a stack, or update it.
 
-    Rows join those of earlier calibrations; a row that repeats one of them to the last bit was read
-    twice, and counts once. The rows of a fit count through its posterior.
-    Without any rows, the GPU is as its data sheet and the donors have it.
+    Rows join those of earlier calibrations; a latency that repeats one of them to the last bit, at
+    the same configuration, was read twice and counts once. The rows of a fit count through its
+    posterior. Without any rows, the GPU is as its data sheet and the donors have it.
 
     Parameters
     ----------
@@ -106,34 +106,56 @@ def calibrate_group(
         A new one; the donors are as they were.
     """
     known = data.targets.get((gpu.key, stack))
-    columns = [part.column for part in data.spec.stages.values() if part.column in rows]
-    knobs = [str(name) for name in data.reference if name in rows]
-    own = rows[[*knobs, *columns]].reset_index(drop=True)
-    if "task" in own:
-        own = own.assign(task=task_names(own["task"].tolist(), len(own)))
-    if known is not None:
-        own = _join(known.rows, own)
-    thin, labels = thin_draws(data, DRAWS), number_configs(own[knobs])
+    own = _held_columns(data, rows)
+    if known is not None and len(known.rows):
+        own = _join(data, known.rows, own)
+    # What is drawn does not depend on the order that rows came in.
+    ordered = own.sort_values(list(own), ignore_index=True)
+    thin, labels = (
+        thin_draws(data, DRAWS),
+        number_configs(ordered[data.reference.columns.to_list()]),
+    )
     with threadpool_limits(1):  # the matrices are too small for threads inside a product
         stages = {
-            stage: _calibrate_stage(thin, stage, own, labels, gpu, stack, seed)
+            stage: _calibrate_stage(thin, stage, ordered, labels, gpu, stack, seed)
             for stage in data.stages
         }
-    target = Target(own, stages)
-    return replace(
+    data = replace(
         data,
         hardware={**data.hardware, gpu.key: gpu},
-        targets={**data.targets, (gpu.key, stack): target},
+        targets={**data.targets, (gpu.key, stack): Target(own, stages)},
     )
+    # The GPU's next stack was told from what this one had.
+    stacks = [name for key, name in data.targets if key == gpu.key]
+    for later in stacks[stacks.index(stack) + 1 :][:1]:
+        data = calibrate_group(data, rows.iloc[:0], gpu, later, seed=seed)
+    return data
 
 
-def _join(earlier: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
-    """Append rows, but for those that were there before."""
-    if list(earlier) != list(later):
-        return pd.concat([earlier, later], ignore_index=True)
-    seen = pd.util.hash_pandas_object(earlier, index=False)
-    again = pd.util.hash_pandas_object(later, index=False).isin(seen)
-    return pd.concat([earlier, later[~again.to_numpy()]], ignore_index=True)
+def _held_columns(data: PosteriorData, rows: pd.DataFrame) -> pd.DataFrame:
+    """Keep knobs, latencies and, where the fit knew tasks, the task: the same for all rows."""
+    columns = [*data.reference, *(part.column for part in data.spec.stages.values())]
+    own = rows.reindex(columns=columns).reset_index(drop=True)
+    held = {
+        name: task_names(column.tolist(), len(own))
+        if name == "task"
+        else column.to_numpy(dtype=float, na_value=np.nan)
+        for name, column in own.items()
+    }
+    return pd.DataFrame(held, columns=columns)
+
+
+def _join(data: PosteriorData, earlier: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
+    """Append rows, but for the latencies that were there before."""
+    stages = [part.column for part in data.spec.stages.values()]
+    fresh = {}
+    for name in stages:
+        keys = [*data.reference, name]
+        seen = pd.util.hash_pandas_object(earlier.loc[earlier[name].notna(), keys], index=False)
+        again = pd.util.hash_pandas_object(later[keys], index=False).isin(seen)
+        fresh[name] = later[name].mask(again)
+    kept = later.assign(**fresh).dropna(subset=stages, how="all")
+    return pd.concat([earlier, kept], ignore_index=True)
 
 
 def _calibrate_stage(
@@ -157,7 +179,7 @@ def _calibrate_stage(
     departure = population.departure
     point = linearise(part.shared_efficiency + departure, reference, part.basis, columns)
     column = data.spec.stages[stage].column
-    if column not in frame or frame[column].isna().all():
+    if frame[column].isna().all():
         effects, noise_sd = population.draw(rng)
         return TargetStage(departure, point.projection, effects, noise_sd, 0, float(len(effects)))
     rows = held_rows(data.spec, stage, frame, gpu, labels)

@@ -185,6 +185,21 @@ class _Evidence:
         density: NDArray[np.float64] = factors.sum(axis=1) + noise
         return density
 
+    def prior_curvature(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Minus the second derivatives of `log_prior`. Shape (score,)."""
+        return np.append(2.0 * OFFSET_DOF * np.exp(-2.0 * scores[:-1]), 1.0)
+
+    def excess(self) -> NDArray[np.float64]:
+        """Each draw's spread and noise over the typical ones, as scores. Shape (draw, score)."""
+        population = self.population
+        spread, log_noise = population.typical
+        ends = np.cumsum(population.factors, dtype=int)
+        logs = np.log(np.maximum(population.spread, 1e-300) / spread)
+        blocks = np.split(logs[:, : sum(population.factors)], ends[:-1], axis=1)
+        noise = (population.log_noise - log_noise) / population.log_noise_sd
+        factors = [block.mean(axis=1) for block in blocks] if len(ends) else []
+        return np.column_stack([*factors, noise])
+
 
 def condition(
     population: Population,
@@ -329,11 +344,16 @@ def _propose(
     mode, curvature = _mode(evidence, start)
     values, vectors = np.linalg.eigh(curvature)
     # Where the rows say little, the prior bounds the sd: half as wide as its own.
-    sd = _INFLATION / np.sqrt(np.maximum(values, 0.5))
+    values = np.maximum(values, 0.5)
+    sd = _INFLATION / np.sqrt(values)
+    # The rows tell factor x spread and the noise itself. For a draw with a larger spread than is
+    # typical, the mode of the factor is smaller: one Newton step from the typical draw's.
+    told = curvature - np.diag(evidence.prior_curvature(mode))
+    moved = evidence.excess() @ (told @ (vectors / values) @ vectors.T)
     size = len(mode)
     tail = np.sqrt(_PROPOSAL_DOF / chdtri(_PROPOSAL_DOF, stratified_uniform((draws,), rng)))
     standard = stratified_normal((draws, size), rng) * tail[:, None]
-    scores = mode + (standard * sd) @ vectors.T
+    scores = mode - moved + (standard * sd) @ vectors.T
     half = (_PROPOSAL_DOF + size) / 2
     constant = gammaln(half) - gammaln(_PROPOSAL_DOF / 2) - np.log(sd).sum()
     constant -= 0.5 * size * np.log(_PROPOSAL_DOF * np.pi)

@@ -127,7 +127,7 @@ def population_of(
     -------
     Population
         What its own rows left open, if it was fitted; else stacks of the GPU, if it was measured
-        with another; else GPUs of its family, or all.
+        with another before; else GPUs of its family, or all.
     """
     part = data.stages[stage]
     fitted = [name for name, _ in data.groups]
@@ -138,7 +138,9 @@ def population_of(
         departure = part.departure[data.gpus.index(gpu.key)]
         return _of_stacks(part, part.effects[:, node], departure, rng)
     for (name, other), target in data.targets.items():
-        if name == gpu.key and other != stack and len(target.rows):
+        if (name, other) == (gpu.key, stack):
+            break  # stacks that were added later were told from this one
+        if name == gpu.key and len(target.rows):
             known = target.stages[stage]
             return _of_stacks(part, known.effects, known.departure, rng)
     centre, spread = _of_kin(data, part, gpu.family, rng)
