@@ -44,6 +44,8 @@ OWNERS: dict[str, frozenset[str]] = {
     "pytensor": frozenset({"model", "inference"}),
     "nutpie": frozenset({"inference"}),
     "matplotlib": frozenset({"report"}),
+    "sklearn": frozenset({"evaluation"}),
+    "xgboost": frozenset({"evaluation"}),
     "torch": frozenset({"collect"}),
     "transformers": frozenset({"collect"}),
     "pynvml": frozenset({"collect"}),
@@ -294,6 +296,13 @@ def test_decisions_load_no_heavy_library() -> None:
     modules = [name for name in modules_of(ROOT) if unit_of(name) == "decisions"]
     assert modules
     assert loaded_by("\n".join(f"import {name}" for name in modules)) & HEAVY == set()
+
+
+def test_baselines_load_the_libraries_of_a_method_when_it_is_used() -> None:
+    extra = {"sklearn", "xgboost"}
+    assert loaded_by("import bayeslat.evaluation.baselines") & (HEAVY | extra) == set()
+    code = "from bayeslat.evaluation.baselines.libraries import require; require('xgboost')"
+    assert loaded_by(code) & extra >= {"xgboost"}
 
 
 def test_a_heavy_import_is_noticed() -> None:

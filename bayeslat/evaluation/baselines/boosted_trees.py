@@ -87,9 +87,11 @@ class TrainedBoostedTrees:
     note: str = ""
 
     def calibrate(self, rows: pd.DataFrame, gpu: Gpu) -> TreeEstimator:
-        """Fit the trees of each stage, and of the total."""
-        method, names = self.method, (*self.spec.stages, TOTAL)
-        observed = observe(self.spec, rows, gpu, names, least=method.least_rows, method=method.name)
+        """Fit the trees of each stage."""
+        method, stages = self.method, self.spec.stages
+        observed = observe(
+            self.spec, rows, gpu, stages, least=method.least_rows, method=method.name
+        )
         models = {
             name: TreeModel(self.features[name], _fit(self.features[name], each, self.seed))
             for name, each in observed.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pickle import PicklingError
+from pickle import PicklingError  # noqa: TID251  to catch it: nothing is pickled to a file
 
 import pytest
 

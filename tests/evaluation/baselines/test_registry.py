@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bayeslat.errors import InputError
+from bayeslat.evaluation.baselines import BASELINES, find_baseline
+from bayeslat.evaluation.baselines.libraries import require
+from tests.evaluation.baselines.problem import make_donors
+
+ASKED_FOR = {
+    *("linear", "polynomial", "neural", "total_only"),
+    *("direct", "A", "B", "C_neural", "C_ridge"),
+    *("ridge", "gaussian_process", "boosted_trees", "bootstrap", "hfd_tl_ridge"),
+}
+
+
+def test_every_method_is_found_by_its_name() -> None:
+    assert set(BASELINES) >= ASKED_FOR
+    assert all(find_baseline(name).name == name for name in BASELINES)
+
+
+def test_an_unknown_name_gets_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"no baseline 'rigde'; nearest: ridge"):
+        find_baseline("rigde")
+
+
+@pytest.mark.parametrize(
+    ("method", "library", "package"),
+    [
+        ("boosted_trees", "xgboost", "xgboost"),
+        ("gaussian_process", "sklearn", "scikit-learn"),
+        ("neural", "sklearn", "scikit-learn"),
+        ("A", "sklearn", "scikit-learn"),
+    ],
+)
+def test_a_missing_library_is_named_with_its_extra(
+    method: str, library: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in [name for name in sys.modules if name.split(".")[0] == library]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(InputError, match=rf"{package} is not .* 'bayeslat\[baselines\]'"):
+        find_baseline(method).train(make_donors())
+
+
+@pytest.mark.parametrize("method", ["linear", "A_polynomial", "ridge", "bootstrap", "hfd_tl_ridge"])
+def test_the_others_do_without(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("sklearn", "xgboost"):
+        monkeypatch.setitem(sys.modules, library, None)
+    find_baseline(method).train(make_donors())
+
+
+def test_a_library_that_lacks_something_itself_speaks_for_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "lacking.py").write_text("import nonesuch_library", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="nonesuch_library"):
+        require("lacking")
