@@ -28,6 +28,7 @@ from bayeslat.inference.thin_draws import DRAWS, thin_draws
 __all__ = ["calibrate", "calibrate_group"]
 
 _RELINEARISATIONS = 2
+_PROPOSALS = 256  # of scales, weighted; the draws are resampled from them
 _FARTHEST = (
     3.0  # sds of the population: beyond, a point of linearisation is an accident of few rows
 )
@@ -110,11 +111,9 @@ def calibrate_group(
     if known is not None and len(known.rows):
         own = _join(data, known.rows, own)
     # What is drawn does not depend on the order that rows came in.
-    ordered = own.sort_values(list(own), ignore_index=True)
-    thin, labels = (
-        thin_draws(data, DRAWS),
-        number_configs(ordered[data.reference.columns.to_list()]),
-    )
+    ordered = own.sort_values(own.columns.to_list(), ignore_index=True)
+    labels = number_configs(ordered[data.reference.columns.to_list()])
+    thin = thin_draws(data, DRAWS)
     with threadpool_limits(1):  # the matrices are too small for threads inside a product
         stages = {
             stage: _calibrate_stage(thin, stage, ordered, labels, gpu, stack, seed)
@@ -134,7 +133,7 @@ def calibrate_group(
 
 def _held_columns(data: PosteriorData, rows: pd.DataFrame) -> pd.DataFrame:
     """Keep knobs, latencies and, where the fit knew tasks, the task: the same for all rows."""
-    columns = [*data.reference, *(part.column for part in data.spec.stages.values())]
+    columns = [*data.reference.columns, *(part.column for part in data.spec.stages.values())]
     own = rows.reindex(columns=columns).reset_index(drop=True)
     held = {
         name: task_names(column.tolist(), len(own))
@@ -190,7 +189,7 @@ def _calibrate_stage(
         if step < _RELINEARISATIONS:
             departure = _within(population, effects[: part.terms])
             point = linearise(part.shared_efficiency + departure, reference, part.basis, columns)
-    drawn = condition(population, calmed, regression.inflation, rng, start)
+    drawn = condition(population, calmed, regression.inflation, rng, start, _PROPOSALS)
     return TargetStage(
         departure=departure,
         projection=point.projection,

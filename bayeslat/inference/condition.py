@@ -21,7 +21,6 @@ from bayeslat.inference.strata import stratified_normal, stratified_uniform
 
 __all__ = ["Conditioned", "Rows", "condition", "find_mode", "mean_given"]
 
-_PROPOSALS = 256
 _PROPOSAL_DOF = 8.0
 _INFLATION = 1.2  # of the proposal's sd over the mode's
 _STEP = 0.05  # of the differences that give curvature, in logs
@@ -140,20 +139,15 @@ class _Evidence:
         return found
 
     def log_likelihood(
-        self, log_sd: NDArray[np.float64], covariance: NDArray[np.float64]
+        self, variance: NDArray[np.float64], log_sd: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Log marginal likelihood of the rows, up to a constant.
+        """Log marginal likelihood of the rows, up to a constant. Shape (draw,)."""
+        return self.log_density(self.row_covariance(variance, log_sd), log_sd)
 
-        Parameters
-        ----------
-        log_sd : ndarray, shape (draw,)
-        covariance : ndarray, shape (draw, row, row)
-            Of `row_covariance`.
-
-        Returns
-        -------
-        ndarray, shape (draw,)
-        """
+    def log_density(
+        self, covariance: NDArray[np.float64], log_sd: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Log density of the rows under their covariance, up to a constant. Shape (draw,)."""
         _, _, rest, free = self.rows.reduced
         gap = self.gap
         count = len(gap)
@@ -207,6 +201,7 @@ def condition(
     noise_inflation: float,
     rng: np.random.Generator,
     start: NDArray[np.float64] | None = None,
+    proposals: int | None = None,
 ) -> Conditioned:
     """Draw a group's effects and noise, given its rows.
 
@@ -225,6 +220,8 @@ def condition(
     rng : Generator
     start : ndarray, shape (score,), optional
         Where to look for the mode, as `find_mode` returned it for similar rows.
+    proposals : int, optional
+        Scales to weigh; as many as the population has draws by default.
 
     Returns
     -------
@@ -233,12 +230,12 @@ def condition(
     """
     evidence = _Evidence(rows, population, float(np.log(noise_inflation)))
     draws = len(population.centre)
-    chosen = evenly(draws, _PROPOSALS)
-    scores, log_density = _propose(evidence, len(chosen), rng, start)
+    chosen = evenly(draws, proposals or draws)
+    scores, log_density = _propose(evidence, chosen, rng, start)
     variance = evidence.variance(scores, population.spread[chosen])
     log_sd = evidence.log_sd(scores, population.log_noise[chosen])
     covariance = evidence.row_covariance(variance, log_sd)
-    log_weight = evidence.log_likelihood(log_sd, covariance)
+    log_weight = evidence.log_density(covariance, log_sd)
     log_weight += evidence.log_prior(scores) - log_density
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
@@ -302,9 +299,7 @@ def _mode(
     def density(scores: NDArray[np.float64]) -> NDArray[np.float64]:
         variance = evidence.variance(scores, spread)
         log_sd = evidence.log_sd(scores, log_noise)
-        found = evidence.log_likelihood(log_sd, evidence.row_covariance(variance, log_sd))
-        found += evidence.log_prior(scores)
-        return found
+        return evidence.log_likelihood(variance, log_sd) + evidence.log_prior(scores)
 
     def objective(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         values = density(point + shifts)
@@ -329,17 +324,24 @@ def _mode(
 
 def _propose(
     evidence: _Evidence,
-    draws: int,
+    chosen: NDArray[np.int64],
     rng: np.random.Generator,
     start: NDArray[np.float64] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Draw scores round their mode.
 
+    Parameters
+    ----------
+    evidence : _Evidence
+    chosen : ndarray of int, shape (proposal,)
+        Draws of the population.
+    rng : Generator
+    start : ndarray, shape (score,), or None
+
     Returns
     -------
-    scores : ndarray, shape (draw, score)
-    log_density : ndarray, shape (draw,)
-        Of the proposal.
+    scores : ndarray, shape (proposal, score)
+    log_density : ndarray, shape (proposal,)
     """
     mode, curvature = _mode(evidence, start)
     values, vectors = np.linalg.eigh(curvature)
@@ -349,8 +351,8 @@ def _propose(
     # The rows tell factor x spread and the noise itself. For a draw with a larger spread than is
     # typical, the mode of the factor is smaller: one Newton step from the typical draw's.
     told = curvature - np.diag(evidence.prior_curvature(mode))
-    moved = evidence.excess() @ (told @ (vectors / values) @ vectors.T)
-    size = len(mode)
+    moved = evidence.excess()[chosen] @ (told @ (vectors / values) @ vectors.T)
+    size, draws = len(mode), len(chosen)
     tail = np.sqrt(_PROPOSAL_DOF / chdtri(_PROPOSAL_DOF, stratified_uniform((draws,), rng)))
     standard = stratified_normal((draws, size), rng) * tail[:, None]
     scores = mode - moved + (standard * sd) @ vectors.T

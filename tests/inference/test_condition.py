@@ -276,9 +276,9 @@ def test_the_curvature_of_the_prior_is_its_second_derivative() -> None:
 @pytest.mark.xdist_group("small posterior")
 @pytest.mark.parametrize("count", [5, 25, 50, 100])
 def test_many_draws_carry_the_weight(count: int) -> None:
-    """At 100 rows, which pin the noise to 7 %, 4 of 400 did before each draw had its own mode."""
+    """Of 256; at 100 rows, which pin the noise, 4 did before each draw had its own mode."""
     data = make_data()
     for truth in draw_targets(data, make_configs(count, seed=3), 5, seed=4):
         found = calibrate_group(data, truth.frame, stranger(), "")
         stages = found.targets["l40s", ""].stages
-        assert all(part.effective_draws >= 30 for part in stages.values())
+        assert all(part.effective_draws >= 20 for part in stages.values())
