@@ -46,7 +46,9 @@ setup: $(VENV)/dev.stamp ## install bayeslat and its development tools into .ven
 demo: $(VENV)/core.stamp ## set up and run the main job on the traces of the repository
 	$(BIN)/bayeslat fit $(DEMO_TRACES) --model $(DEMO_MODEL) -o $(DEMO)/posterior.nc
 	$(BIN)/bayeslat check $(DEMO)/posterior.nc
-	$(BIN)/bayeslat predict $(DEMO)/posterior.nc $(DEMO_CONFIGS) --gpu $(DEMO_TARGET) \
+	$(BIN)/bayeslat calibrate $(DEMO)/posterior.nc $(DEMO_CONFIGS) -n 10 --gpu $(DEMO_TARGET) \
+		-o $(DEMO)/calibrated.nc
+	$(BIN)/bayeslat predict $(DEMO)/calibrated.nc $(DEMO_CONFIGS) --gpu $(DEMO_TARGET) \
 		-o $(DEMO)/predictions.parquet
 	@echo "The demo's results are in $(DEMO)/"
 

@@ -13,6 +13,7 @@ from bayeslat.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bayeslat.features.gpu import Gpu
     from bayeslat.features.hardware import HardwareTable
     from bayeslat.features.spec import Spec
     from bayeslat.inference.posterior import PosteriorData
@@ -24,6 +25,7 @@ __all__ = [
     "check_share",
     "check_stack",
     "choose_configs",
+    "draw_configs",
     "hardware_with",
     "measured_gpus",
     "read_parameters",
@@ -214,6 +216,50 @@ def hardware_with(data: PosteriorData, path: Path | None) -> HardwareTable:
             "with; fit again to change them"
         )
     return table.extended(data.hardware)
+
+
+def draw_configs(
+    frame: pd.DataFrame, spec: Spec, gpu: Gpu, hardware: HardwareTable, count: int, seed: int
+) -> pd.DataFrame:
+    """Draw some of a GPU's configurations at random, with all of their repeats.
+
+    Parameters
+    ----------
+    frame : DataFrame, one row a measurement
+        Not checked; of any GPUs.
+    spec : Spec
+    gpu : Gpu
+    hardware : HardwareTable
+    count : int
+    seed : int
+
+    Returns
+    -------
+    DataFrame, one row a measurement
+
+    Raises
+    ------
+    InputError
+        If there are not so many.
+    TraceError
+        With every row of the GPU that breaks a rule.
+    """
+    import numpy as np
+
+    from bayeslat.features.admit import admit
+    from bayeslat.inference.calibrate import rows_of
+    from bayeslat.inference.repeats import number_configs
+
+    own = admit(rows_of(frame, gpu, hardware), spec, hardware)
+    label = number_configs(own[[name for name in (*spec.knobs, "task") if name in own]])
+    held = np.unique(label)
+    if count > len(held):
+        raise InputError(
+            f"-n {count}: the traces hold {len(held)} configurations of {gpu.key}; ask for at most "
+            "as many"
+        )
+    chosen = np.random.default_rng(seed).choice(held, count, replace=False)
+    return own[np.isin(label, chosen)]
 
 
 def choose_configs(

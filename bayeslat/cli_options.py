@@ -10,6 +10,7 @@ import typer
 __all__ = [
     "Budget",
     "BudgetMinutes",
+    "CalibrationCount",
     "CalibrationTraces",
     "Chains",
     "CheckTraces",
@@ -214,6 +215,12 @@ Of = Annotated[
 ]
 
 # Of calibrate.
+CalibrationCount = Annotated[
+    int | None,
+    typer.Option(
+        "-n", help="Use so many of the GPU's configurations, drawn by --seed.", min=1, metavar="N"
+    ),
+]
 Threshold = Annotated[
     float,
     typer.Option(help="MAPE of the total that is good enough: 0.10 is 10 %.", metavar="SHARE"),

@@ -6,6 +6,7 @@ from bayeslat import cli_options as opt
 from bayeslat.cli_input import (
     check_share,
     check_stack,
+    draw_configs,
     hardware_with,
     measured_gpus,
     split_counts,
@@ -22,6 +23,7 @@ def calibrate(
     gpu: opt.Gpu,
     output: opt.Output,
     traces: opt.CalibrationTraces = None,
+    count: opt.CalibrationCount = None,
     stack: opt.Stack = None,
     threshold: opt.Threshold = 0.10,
     hardware: opt.Hardware = None,
@@ -49,6 +51,8 @@ def calibrate(
     entry = table.resolve(gpu)
     # Calibrating tells all that is wrong at once.
     frame = read_traces(*traces, check=False) if traces else pd.DataFrame()
+    if count is not None:
+        frame = draw_configs(frame, fitted.spec, entry, table, count, seed)
     data = fitted.calibrate(frame, entry.key, stack=stack, hardware=table, seed=seed)
     with writing(output):
         data.save(output)

@@ -25,7 +25,7 @@ from bayeslat.inference.stage_rows import StageRows, held_rows
 from bayeslat.inference.target import Target, TargetStage
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 
-__all__ = ["calibrate", "calibrate_group"]
+__all__ = ["calibrate", "calibrate_group", "rows_of"]
 
 _RELINEARISATIONS = 2
 _PROPOSALS = 256  # of scales, weighted; the draws are resampled from them
@@ -52,7 +52,7 @@ def calibrate(
     """
     if stack is not None and not stack.strip():
         raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
-    rows = _rows_of(traces, gpu, hardware)
+    rows = rows_of(traces, gpu, hardware)
     if len(rows):
         rows = admit(rows, data.spec, hardware)
     elif missing := missing_fields(gpu, data.spec.hardware_fields):
@@ -68,8 +68,25 @@ def calibrate(
     return data
 
 
-def _rows_of(traces: pd.DataFrame, gpu: Gpu, hardware: HardwareTable) -> pd.DataFrame:
-    """Take the rows of a GPU, under any of its names."""
+def rows_of(traces: pd.DataFrame, gpu: Gpu, hardware: HardwareTable) -> pd.DataFrame:
+    """Take the rows of a GPU, under any of its names.
+
+    Parameters
+    ----------
+    traces : DataFrame, one row a measurement
+        Not checked.
+    gpu : Gpu
+    hardware : HardwareTable
+
+    Returns
+    -------
+    DataFrame, one row a measurement
+
+    Raises
+    ------
+    InputError
+        If there are rows, but none of this GPU.
+    """
     if traces.empty or "gpu" not in traces:
         return traces  # which rules it breaks is told where all are checked
     found = {name: hardware.find(str(name)) for name in traces["gpu"].dropna().unique()}
