@@ -105,7 +105,7 @@ class StageAffine:
     model : str or None
         Source model by stage; that of the least validation error by default.
     relative : bool
-        As in `fit_affine`. On most GPUs relative errors halve the MAPE.
+        As in `fit_affine`. Relative errors lower the MAPE by a third.
     least_rows : int
     """
 
