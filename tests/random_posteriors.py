@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from bayeslat.features.residual import span_basis
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics, StageDiagnostics
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
+from bayeslat.inference.target import Target, TargetStage
 from bayeslat.model.groups import GroupTree, grow_tree
 from bayeslat.model.priors import stage_features, stage_scales
 from bayeslat.model.problem import StageProblem
@@ -31,6 +33,8 @@ SPECS = (
     SPEC_TEXT,
     # A knob of the name of the dimension of the knob grid.
     SPEC_TEXT.replace("batch_size", "config"),
+    # A knob of the name of the dimension of a target's rows.
+    SPEC_TEXT.replace("batch_size", "row"),
     # A term of the name of a residual feature, and a stage whose name begins another's.
     SPEC_TEXT.replace('launch = "2.0"', 'context = "2.0"')
     .replace('["log(context)"]', '["context"]')
@@ -67,16 +71,19 @@ def random_posteriors(draw: st.DrawFn) -> PosteriorData:
         pareto_k=_numbers,
     )
     configs = make_configs(draw(st.integers(1, 5)), tasks=tuple(tasks))
+    configs = configs.rename(columns=dict(zip(configs, spec.knobs, strict=False)))
+    stages = {
+        stage: _stage(rng, spec, stage, groups, tree, tasks, chains * draws)
+        for stage in spec.stages
+    }
+    calibrated = draw(st.lists(st.tuples(st.sampled_from(GPUS), _names), max_size=3, unique=True))
     return PosteriorData(
         spec=spec,
-        hardware=hardware,
+        hardware={**hardware, **{gpu: table.resolve(gpu) for gpu, _ in calibrated}},
         groups=groups,
         families=families,
-        reference=configs.rename(columns=dict(zip(configs, spec.knobs, strict=False))),
-        stages={
-            stage: _stage(rng, spec, stage, groups, tree, tasks, chains * draws)
-            for stage in spec.stages
-        },
+        reference=configs,
+        stages=stages,
         chains=chains,
         statistics={stage: _statistics(rng, (chains, draws)) for stage in spec.stages},
         diagnostics=Diagnostics(tuple(draw(st.lists(verdicts, max_size=2)))),
@@ -86,7 +93,38 @@ def random_posteriors(draw: st.DrawFn) -> PosteriorData:
             "sources": draw(st.lists(_names, max_size=2)),
             "versions": {"bayeslat": "0"},
         },
+        targets={
+            group: _target(rng, spec, stages, tasks, draw(st.integers(0, 4)))
+            for group in calibrated
+        },
     )
+
+
+def _target(
+    rng: np.random.Generator,
+    spec: Spec,
+    stages: Mapping[str, StagePosterior],
+    tasks: Sequence[str],
+    rows: int,
+) -> Target:
+    """A calibrated GPU; of the same rows, not all hold every stage."""
+    configs = make_configs(rows, int(rng.integers(9)), tuple(tasks))
+    frame = configs.rename(columns=dict(zip(configs, spec.knobs, strict=False)))
+    for part in spec.stages.values():
+        frame[part.column] = np.where(rng.uniform(size=rows) < 0.3, np.nan, numbers(rng, rows))
+    draws = int(rng.integers(1, 5))
+    parts = {}
+    for stage, part in stages.items():
+        terms, size = part.terms, len(part.problem.features.names)
+        parts[stage] = TargetStage(
+            departure=numbers(rng, terms),
+            projection=numbers(rng, terms, size - terms),
+            effects=numbers(rng, draws, size),
+            noise_sd=numbers(rng, draws),
+            measured=int(rng.integers(0, 2**40)),
+            effective_draws=float(numbers(rng, 1)[0]),
+        )
+    return Target(frame, parts)
 
 
 def _stage(
@@ -185,3 +223,18 @@ def assert_same(found: PosteriorData, expected: PosteriorData) -> None:
         assert found.statistics[stage].keys() == expected.statistics[stage].keys()
         for name, values in expected.statistics[stage].items():
             assert bits(found.statistics[stage][name]) == bits(values), (stage, name)
+    assert list(found.targets) == list(expected.targets)
+    for group, target in expected.targets.items():
+        _assert_same_target(found.targets[group], target)
+
+
+def _assert_same_target(found: Target, expected: Target) -> None:
+    """Compare everything of a calibrated GPU; a table without rows comes back without columns."""
+    if len(expected.rows) or len(found.rows):
+        pd.testing.assert_frame_equal(found.rows, expected.rows, check_exact=True)
+    assert list(found.stages) == list(expected.stages)
+    for stage, part in expected.stages.items():
+        other = found.stages[stage]
+        for field in fields(TargetStage):
+            pair = (getattr(other, field.name), getattr(part, field.name))
+            assert bits(pair[0]) == bits(pair[1]), (stage, field.name)

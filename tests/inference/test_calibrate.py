@@ -1,0 +1,373 @@
+"""A GPU joins a posterior by its own rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslat.errors import HardwareError, InputError, TraceError
+from bayeslat.features.hardware import load_hardware
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posterior_file import read_posterior
+from bayeslat.posterior import Posterior
+from tests.posteriors import GPUS, make_configs, make_data
+from tests.random_posteriors import assert_same
+from tests.targets import Truth, draw_targets
+from tests.test_imports import HEAVY, loaded_by
+
+pytestmark = pytest.mark.xdist_group("small posterior")
+
+GPU = "l40s"
+STAGES = ("prefill", "decode")
+STACKS = ("v1", "v2")
+CONFIGS = make_configs(20, seed=99)
+
+
+@lru_cache(maxsize=8)
+def target(seed: int = 0, rows: int = 60) -> Truth:
+    """Return a GPU of the donors' family."""
+    return next(draw_targets(make_data(), make_configs(rows, seed=50 + seed), 1, seed))
+
+
+def trace(rows: int = 10, seed: int = 0, **columns: Any) -> pd.DataFrame:
+    """Return rows of it."""
+    return target(seed).frame.iloc[:rows].assign(**columns)
+
+
+def posterior(**options: Any) -> Posterior:
+    return Posterior(make_data(**options))
+
+
+def draws_of(found: Posterior, gpu: str = GPU, stack: str = "") -> list[np.ndarray]:
+    """Every number that a calibration drew."""
+    stages = found.data.targets[gpu, stack].stages.values()
+    return [each for part in stages for each in (part.effects, part.noise_sd, part.departure)]
+
+
+def assert_equal_draws(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def widths(found: Posterior, gpu: str = GPU, **options: Any) -> pd.DataFrame:
+    """Log width of the 90 % interval of the median of each config, in each stage."""
+    frame = found.predict(CONFIGS, gpu, of="typical", **options).frame
+    names = (*STAGES, "total")
+    return pd.DataFrame({s: np.log(frame[f"{s}_q95_ms"] / frame[f"{s}_q05_ms"]) for s in names})
+
+
+@pytest.mark.parametrize("rows", [pd.DataFrame(), trace(0)], ids=["no columns", "no rows"])
+@pytest.mark.parametrize("gpu", [GPU, "gh200", "h100_sxm"])
+def test_without_rows_a_gpu_is_as_before(rows: pd.DataFrame, gpu: str) -> None:
+    before = posterior()
+    after = before.calibrate(rows, gpu)
+    assert {part.measured for part in after.data.targets[gpu, ""].stages.values()} == {0}
+    found = np.log(after.predict(CONFIGS, gpu).frame.filter(like="_q"))
+    expected = np.log(before.predict(CONFIGS, gpu).frame.filter(like="_q"))
+    sd = (expected["total_q95_ms"] - expected["total_q05_ms"]) / 3.3
+    # Two sets of 400 draws: the error of a 5 % quantile is 2.1 sd / root 400 in each.
+    assert (np.abs(found - expected).div(sd, axis=0) < 4 * np.sqrt(2) * 2.1 / 20).all(axis=None)
+    assert after.predict(CONFIGS, gpu).frame["zero_shot"].all() == (gpu not in GPUS)
+
+
+def test_donors_do_not_change_by_a_bit() -> None:
+    before = posterior()
+    after = before.calibrate(trace(), GPU)
+    for gpu in GPUS:
+        pd.testing.assert_frame_equal(
+            after.predict(CONFIGS, gpu).frame, before.predict(CONFIGS, gpu).frame, check_exact=True
+        )
+    assert before.data.targets == {}
+    assert GPU not in before.data.hardware
+
+
+def test_two_steps_are_one() -> None:
+    once = posterior().calibrate(trace(10), GPU)
+    twice = posterior().calibrate(trace(10)[:4], GPU).calibrate(trace(10)[4:], GPU)
+    assert_equal_draws(draws_of(twice), draws_of(once))
+    few = posterior().calibrate(trace(10)[:4], GPU)
+    assert not np.array_equal(draws_of(few)[0], draws_of(once)[0])
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        {},
+        {"batch_size": trace(10)["batch_size"].astype(float)},
+        {"t_decode_ms": np.nan},
+        {"extra": "passes through"},
+        {"context": trace(10)["context"].astype("Int64")},
+    ],
+    ids=["same", "floats", "a stage", "more columns", "nullable"],
+)
+def test_rows_that_are_read_again_count_once(again: dict[str, Any]) -> None:
+    once = posterior().calibrate(trace(10), GPU)
+    twice = once.calibrate(trace(10).assign(**again), GPU)
+    assert_equal_draws(draws_of(twice), draws_of(once))
+    other = once.calibrate(trace(10).assign(t_prefill_ms=trace(10)["t_prefill_ms"] * 1.01), GPU)
+    assert other.data.targets[GPU, ""].stages["prefill"].measured == 20
+
+
+def test_a_stage_can_be_measured_later() -> None:
+    once = posterior().calibrate(trace(10), GPU)
+    first = posterior().calibrate(trace(10).drop(columns="t_decode_ms"), GPU)
+    assert_equal_draws(draws_of(first.calibrate(trace(10), GPU)), draws_of(once))
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    once = posterior().calibrate(trace(30), GPU)
+    for seed in range(3):
+        mixed = trace(30).sample(frac=1.0, random_state=seed)
+        assert_equal_draws(draws_of(posterior().calibrate(mixed, GPU)), draws_of(once))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_any_stages_may_be_missing(stage: str) -> None:
+    other = next(each for each in STAGES if each != stage)
+    full = posterior().calibrate(trace(10), GPU)
+    for missing in (
+        trace(10).drop(columns=f"t_{stage}_ms"),
+        trace(10).assign(**{f"t_{stage}_ms": np.nan}),
+    ):
+        found = posterior().calibrate(missing, GPU)
+        stages = found.data.targets[GPU, ""].stages
+        assert (stages[stage].measured, stages[other].measured) == (0, 10)
+        np.testing.assert_array_equal(
+            stages[other].effects, full.data.targets[GPU, ""].stages[other].effects
+        )
+        prediction = found.predict(CONFIGS, GPU)
+        assert prediction.frame["zero_shot"].all()
+        assert found.judge_transfer(GPU).stages.keys() == {other}
+
+
+def test_rows_may_hold_one_stage_each() -> None:
+    frame = trace(20)
+    frame.loc[frame.index[::2], "t_decode_ms"] = np.nan
+    frame.loc[frame.index[1::2], "t_prefill_ms"] = np.nan
+    stages = posterior().calibrate(frame, GPU).data.targets[GPU, ""].stages
+    assert [stages[stage].measured for stage in STAGES] == [10, 10]
+
+
+def test_repeats_narrow_less_than_other_configs() -> None:
+    noise = np.random.default_rng(3).normal(0, 0.02, (5, 2))
+    few = trace(5)
+    again = few.assign(
+        t_prefill_ms=few["t_prefill_ms"] * np.exp(noise[:, 0]),
+        t_decode_ms=few["t_decode_ms"] * np.exp(noise[:, 1]),
+    )
+    repeated = pd.concat([few.assign(repeat=0), again.assign(repeat=1)])
+    base = widths(posterior().calibrate(few, GPU)).mean()
+    repeats = widths(posterior().calibrate(repeated, GPU)).mean()
+    others = widths(posterior().calibrate(trace(10), GPU)).mean()
+    assert (others < 0.85 * base)[["total", "prefill"]].all()
+    assert (others < 0.9 * repeats)[["total", "prefill"]].all()
+
+
+def test_rows_of_other_gpus_and_other_names_of_this_one() -> None:
+    expected = draws_of(posterior().calibrate(trace(10), GPU))
+    others = pd.concat(
+        [
+            trace(5, gpu="a100_sxm"),
+            trace(10, gpu="NVIDIA L40S"),
+            trace(5, gpu="b200_sxm", t_decode_ms=-1.0),  # broken, but not ours
+            trace(5, gpu="some GPU that nobody knows"),
+        ],
+        ignore_index=True,
+    )
+    assert_equal_draws(draws_of(posterior().calibrate(others, "L40S")), expected)
+    with pytest.raises(InputError, match=r"no rows of GPU h200_sxm; the trace holds .*NVIDIA L40S"):
+        posterior().calibrate(others, "h200_sxm")
+
+
+def test_bad_rows_are_told_all_at_once_and_change_nothing() -> None:
+    before = posterior().calibrate(trace(3), GPU)
+    kept = before.data.targets[GPU, ""].rows.copy()
+    bad = trace(6, task=list("abcdef"), t_decode_ms=[-1.0, np.inf, 1, 1, 1, 1], context=[64, 64, 64, 64, 0, 64])
+    given = bad.copy()
+    with pytest.raises(TraceError) as caught:
+        before.calibrate(bad, GPU)
+    told = str(caught.value)
+    assert "t_decode_ms" in told
+    assert "log(context)" in told
+    pd.testing.assert_frame_equal(bad, given)
+    pd.testing.assert_frame_equal(before.data.targets[GPU, ""].rows, kept)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("trace.csv", GPU), InputError, "read_traces"),
+        ((trace(3), "no such GPU"), HardwareError, "no such GPU"),
+        ((trace(3), "h200_sxm"), InputError, "no rows of GPU h200_sxm"),
+        ((trace(3).drop(columns="gpu"), GPU), TraceError, "gpu"),
+        ((trace(3).drop(columns="context"), GPU), TraceError, "context"),
+        ((trace(3)[["gpu", *CONFIGS]], GPU), TraceError, "latency"),
+        ((pd.concat([trace(3), trace(3)]), GPU), TraceError, "repeat"),
+    ],
+)
+def test_bad_arguments(arguments: tuple[Any, ...], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        posterior().calibrate(*arguments)
+
+
+def test_an_empty_name_of_a_stack_is_refused() -> None:
+    with pytest.raises(InputError, match="stack is ' '"):
+        posterior().calibrate(trace(3), GPU, stack=" ")
+
+
+def test_stacks_are_groups_of_their_own() -> None:
+    frame = trace(9, stack=["v1"] * 5 + ["v2"] * 2 + [None] * 2)
+    found = posterior(stacks=STACKS).calibrate(frame, GPU, stack="v2")
+    rows = {group: len(each.rows) for group, each in found.data.targets.items()}
+    assert rows == {(GPU, "v1"): 5, (GPU, "v2"): 4}
+    assert found.data.known_stacks(GPU) == ("v1", "v2")
+    # A stack of a GPU that is known says more of a third than the data sheet does.
+    third = widths(found, stack="v9")["total"].mean()
+    assert third < 0.7 * widths(posterior(stacks=STACKS), stack="v9")["total"].mean()
+    # Rows without a stack go to the only one that is known.
+    one = posterior().calibrate(trace(5), GPU, stack="v1").calibrate(trace(8)[5:], GPU)
+    assert list(one.data.targets) == [(GPU, "v1")]
+
+
+def test_a_new_stack_of_a_fitted_gpu() -> None:
+    before = posterior(stacks=STACKS)
+    frame = trace(8, gpu="a100_sxm", stack="v9")
+    after = before.calibrate(frame, "a100_sxm")
+    assert list(after.data.targets) == [("a100_sxm", "v9")]
+    narrower = widths(after, "a100_sxm", stack="v9")["total"].mean()
+    assert narrower < 0.7 * widths(before, "a100_sxm", stack="v9")["total"].mean()
+    pd.testing.assert_frame_equal(
+        after.predict(CONFIGS, "a100_sxm", stack="v1").frame,
+        before.predict(CONFIGS, "a100_sxm", stack="v1").frame,
+        check_exact=True,
+    )
+
+
+def test_an_update_of_the_first_stack_counts_its_rows_once() -> None:
+    first, second = trace(5, stack="v1"), trace(9, stack="v2")[5:]
+    more = trace(12, stack="v1")[9:]
+    start = posterior(stacks=STACKS)
+    late = start.calibrate(first, GPU).calibrate(second, GPU).calibrate(more, GPU)
+    early = start.calibrate(pd.concat([first, more]), GPU).calibrate(second, GPU)
+    for stack in STACKS:
+        assert_equal_draws(draws_of(late, GPU, stack), draws_of(early, GPU, stack))
+
+
+def slower(data: PosteriorData, gpu: str, factor: float) -> pd.DataFrame:
+    """Rows of a donor as it is predicted, times a factor."""
+    configs = make_configs(25, seed=7)
+    frame = Posterior(data).predict(configs, gpu, of="typical").frame
+    rng = np.random.default_rng(8)
+    noise = np.exp(rng.normal(0, 0.02, (len(STAGES), 25)))
+    latencies = [factor * frame[f"{stage}_q50_ms"] for stage in STAGES]
+    return configs.assign(
+        gpu=gpu,
+        **{f"t_{s}_ms": t * n for s, t, n in zip(STAGES, latencies, noise, strict=True)},
+    )
+
+
+def test_a_fitted_donor_moves_towards_its_new_rows() -> None:
+    before = posterior()
+    gpu = "a100_sxm"
+    same = before.calibrate(slower(before.data, gpu, 1.0), gpu)
+    changed = before.calibrate(slower(before.data, gpu, 1.04), gpu)
+    middle = {
+        name: np.log(each.predict(CONFIGS, gpu, of="typical").frame["total_q50_ms"])
+        for name, each in (("before", before), ("same", same), ("changed", changed))
+    }
+    sd = widths(before, gpu)["total"] / 3.3
+    assert (np.abs(middle["same"] - middle["before"]) / sd).max() < 4
+    moved = (middle["changed"] - middle["same"]).mean()
+    # Half of its rows are old and half are new.
+    assert 0.005 < moved < np.log(1.04)
+    assert widths(same, gpu)["total"].mean() < widths(before, gpu)["total"].mean()
+
+
+def test_more_rows_make_smaller_errors() -> None:
+    data = make_data()
+    configs = pd.concat([make_configs(40, seed=11), CONFIGS], ignore_index=True)
+    counts = (0, 3, 40)
+    errors = []
+    for truth in draw_targets(data, configs, 16, seed=12):
+        total = truth.total_ms(data)[40:]
+        row = []
+        for count in counts:
+            found = Posterior(data).calibrate(truth.frame[:count], GPU)
+            point = found.predict(CONFIGS, GPU, of="typical").frame["total_point_ms"]
+            row.append(np.mean(np.abs(point / total - 1)))
+        errors.append(row)
+    mean, scatter = np.mean(errors, axis=0), np.std(np.diff(errors, axis=1), axis=0)
+    assert (np.diff(mean) < -2 * scatter / np.sqrt(16)).all(), mean
+    assert mean[-1] < 0.1 * mean[0]
+
+
+def test_a_seed_makes_the_same_draws_and_another_one_others() -> None:
+    once, again, other = (
+        draws_of(posterior().calibrate(trace(10), GPU, seed=seed)) for seed in (1, 1, 2)
+    )
+    assert_equal_draws(again, once)
+    assert not np.array_equal(other[0], once[0])
+
+
+CASES: dict[str, tuple[dict[str, Any], pd.DataFrame, str]] = {
+    "rows": ({}, trace(10), GPU),
+    "no rows": ({}, trace(0), GPU),
+    "stacks": ({"stacks": STACKS}, trace(10, stack=["Ω/1", "[2] a"] * 5), GPU),
+    "tasks": (
+        {"tasks": ("qa", "captioning")},
+        trace(10, task=["qa", None, np.nan, "other", "captioning"] * 2),
+        GPU,
+    ),
+    "a donor": ({}, trace(10, gpu="h100_sxm"), "h100_sxm"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_calibrated_posterior_comes_back_to_the_bit(case: str, tmp_path: Path) -> None:
+    options, frame, gpu = CASES[case]
+    found = posterior(**options).calibrate(frame, gpu)
+    found.save(tmp_path / "p.nc")
+    again = Posterior(read_posterior(tmp_path / "p.nc"))
+    assert_same(again.data, found.data)
+    more = trace(13, gpu=gpu, stack=found.data.known_stacks(gpu)[0] or None)[10:]
+    for one, other in ((found, again), (found.calibrate(more, gpu), again.calibrate(more, gpu))):
+        for stack in found.data.known_stacks(gpu):
+            pd.testing.assert_frame_equal(
+                other.predict(CONFIGS, gpu, stack=stack or None).frame,
+                one.predict(CONFIGS, gpu, stack=stack or None).frame,
+                check_exact=True,
+            )
+            assert other.judge_transfer(gpu, stack=stack) == one.judge_transfer(gpu, stack=stack)
+
+
+def test_a_gpu_of_the_users_own_table_comes_back(tmp_path: Path) -> None:
+    table = load_hardware()
+    own = table.resolve("l40s").model_copy(update={"key": "mine", "aliases": ()})
+    hardware = table.extended({"mine": own})
+    found = posterior().calibrate(trace(5, gpu="mine"), "mine", hardware=hardware)
+    found.save(tmp_path / "p.nc")
+    again = Posterior(read_posterior(tmp_path / "p.nc"))
+    assert again.judge_transfer("mine") == found.judge_transfer("mine")  # its data sheet is there
+
+
+def test_no_sampler_is_loaded(tmp_path: Path) -> None:
+    posterior().save(tmp_path / "p.nc")
+    trace(10).to_csv(tmp_path / "t.csv", index=False)
+    code = f"""
+import bayeslat as bl
+p = bl.load_posterior({str(tmp_path / "p.nc")!r})
+traces = bl.read_traces({str(tmp_path / "t.csv")!r})
+found = p.calibrate(traces, "l40s")
+found.predict(traces, "l40s")
+found.judge_transfer("l40s")
+found.save({str(tmp_path / "q.nc")!r})
+"""
+    loaded = loaded_by(code)
+    assert "bayeslat" in loaded
+    assert loaded & {*HEAVY, "numba"} == set()
