@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.decisions.evidence import find_evidence
+from bayeslat.decisions.noise_order import noise_orders
 from bayeslat.decisions.predict_stage import Of, predict_stage
 from bayeslat.decisions.prediction import Prediction
 from bayeslat.errors import InputError
@@ -29,8 +30,8 @@ def predict(
 ) -> Prediction:
     """Predict every stage and the total.
 
-    The total is the sum over stages of `times` x latency, draw by draw; stages are independent
-    given the GPU.
+    The total is the sum over stages of `times` x latency, draw by draw. What is unsure of a GPU's
+    stages is independent; the noise of a run strikes them together as far as the fit saw it do so.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def predict(
     """
     if of not in ("run", "typical"):
         raise InputError(f"of is {of!r}; it must be run or typical")
-    if stack is not None and not stack.strip() and stack not in data.known_stacks(gpu.key):
+    if stack is not None and not stack.strip():
         raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
     admit_configs(configs, data.spec, [gpu])
     data = thin_draws(data, DRAWS)
@@ -93,12 +94,17 @@ def predict_group(
     -------
     Prediction
     """
+    draws = len(next(iter(data.stages.values())).scales)
+    orders = noise_orders(data, draws, seed)
     stages = {
-        stage: predict_stage(data, stage, configs, gpu, stack=stack, of=of, seed=seed)
+        stage: predict_stage(
+            data, stage, configs, gpu, stack=stack, of=of, seed=seed, order=orders.get(stage)
+        )
         for stage in data.stages
     }
     evidence = find_evidence(data, gpu.key, stack)
-    return Prediction(configs, stages, np.full(len(configs), evidence.zero_shot), (evidence,))
+    zero_shot = np.full(len(configs), evidence.zero_shot)
+    return Prediction(configs, stages, zero_shot, (evidence,), noisy_together=bool(orders))
 
 
 def _by_stack(

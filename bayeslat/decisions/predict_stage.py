@@ -35,6 +35,7 @@ def predict_stage(
     stack: str | None,
     of: Of,
     seed: int,
+    order: NDArray[np.int64] | None = None,
 ) -> StagePrediction:
     """Draw one stage's latency at every config.
 
@@ -50,6 +51,8 @@ def predict_stage(
     stack : str or None
     of : {"run", "typical"}
     seed : int
+    order : ndarray of int, shape (draw,), optional
+        Position of each draw's noise among the sorted ones; random by default.
 
     Returns
     -------
@@ -63,7 +66,8 @@ def predict_stage(
     log_ms = _held_log_ms(data, stage, configs, gpu, view, inputs)
     # The widening comes last, and the noise is drawn whether or not it is used: a config's draws do
     # not depend on the other configs, nor on what is asked of it.
-    noise = view.noise_sd * _stratified_noise(len(view.noise_sd), part.noise_dof, rng)
+    standard = _stratified_noise(len(view.noise_sd), part.noise_dof, rng)
+    noise = view.noise_sd * (standard if order is None else np.sort(standard)[order])
     excess = part.basis.excess(inputs.raw)
     out = excess.any(axis=1)
     if out.any():

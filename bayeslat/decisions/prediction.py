@@ -86,12 +86,15 @@ class Prediction:
         Whether the GPU (or its stack) had no measured rows of some stage.
     evidence : tuple of Evidence
         What was measured of the GPU, with each stack that the configs name.
+    noisy_together : bool
+        Whether the noise of a run strikes the stages together, draw by draw.
     """
 
     configs: pd.DataFrame
     stages: Mapping[str, StagePrediction]
     zero_shot: NDArray[np.bool_]
     evidence: tuple[Evidence, ...] = ()
+    noisy_together: bool = False
 
     def draws(self, stage: str = TOTAL) -> NDArray[np.float64]:
         """Draws of a stage's latency, or of the total, in ms. Shape (config, draw).
@@ -116,8 +119,8 @@ class Prediction:
     def p_exceed(self, budget_ms: float, stage: str = TOTAL) -> NDArray[np.float64]:
         """P(latency > budget) of each config. Shape (config,).
 
-        Each draw of the typical latency meets the noise of several draws, which the stages share
-        out independently, so that the probability is smoother than the draws alone give.
+        Each draw of the typical latency meets the noise of several draws, so that the probability
+        is smoother than the draws alone give.
 
         Parameters
         ----------
@@ -150,8 +153,8 @@ class Prediction:
         rng = np.random.default_rng(0)
         for _ in range(_NOISE_REPEATS):
             latency = np.zeros((len(self.configs), draws))
+            first = rng.integers(draws)  # for all stages: their noise stays together
             for typical, noise in pairs:
-                first = rng.integers(draws)
                 latency += typical * noise[:, first : first + draws]
             over += (latency > budget_ms).mean(axis=1)
         return over / _NOISE_REPEATS
@@ -174,15 +177,21 @@ class Prediction:
         names = list(self.stages) if stage == TOTAL else [stage]
         aleatoric = np.zeros(len(self.configs))
         mean: NDArray[np.float64] = np.zeros((len(self.configs), 1))
+        earlier: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
         for name in names:
             self._known(name)
             part = self.stages[name]
-            noise = part.noise
-            centre = noise.mean(axis=1, keepdims=True)
+            centre = part.noise.mean(axis=1, keepdims=True)
+            left = part.noise - centre
             weight = part.times if stage == TOTAL else np.ones(len(self.configs))
             typical = weight[:, None] * part.typical_ms
             mean = mean + typical * centre
-            aleatoric += (typical**2).mean(axis=1) * noise.var(axis=1)
+            aleatoric += (typical**2).mean(axis=1) * (left**2).mean(axis=1)
+            if self.noisy_together:
+                for other, its_left in earlier:
+                    both = (left * its_left).mean(axis=1)
+                    aleatoric += 2.0 * (typical * other).mean(axis=1) * both
+                earlier.append((typical, left))
         return mean.var(axis=1), aleatoric
 
     @cached_property
@@ -260,7 +269,8 @@ class Prediction:
             )
         zero_shot = np.concatenate([part.zero_shot for part in parts])[order]
         evidence = tuple(dict.fromkeys(each for part in parts for each in part.evidence))
-        return cls(configs, stages, zero_shot, evidence)
+        together = any(part.noisy_together for part in parts)
+        return cls(configs, stages, zero_shot, evidence, together)
 
     def _summary(self) -> dict[str, NDArray[np.float64]]:
         """Numbers of every stage and the total, by column."""
@@ -280,7 +290,12 @@ class Prediction:
         for start in range(0, len(self.configs), _BLOCK):
             rows = slice(start, start + _BLOCK)
             stages = {name: part.rows(rows) for name, part in self.stages.items()}
-            yield Prediction(self.configs.iloc[rows], stages, self.zero_shot[rows])
+            yield Prediction(
+                self.configs.iloc[rows],
+                stages,
+                self.zero_shot[rows],
+                noisy_together=self.noisy_together,
+            )
 
     def _total(self, latency: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         """Add the stages up, each as often as it runs."""

@@ -38,13 +38,16 @@ def simulate_tables(
     rng = np.random.default_rng(seed)
     names = prediction.stages if stage == TOTAL else (stage,)
     latency = np.zeros((int(rows.sum()), 1))
+    # Shuffled within each row, since a prediction gives all its rows the same noise; the stages of
+    # a run keep theirs together.
+    draws = prediction.stages[next(iter(names))].typical_ms.shape[1]
+    order = rng.permuted(np.broadcast_to(np.arange(draws), (len(latency), draws)), axis=1)
     for name in names:
         part = prediction.stages[name]
         typical = part.typical_ms[rows]
         noise_sd = np.broadcast_to(part.noise_sd, part.typical_ms.shape)[rows]
         standard = np.broadcast_to(part.log_noise / part.noise_sd, part.typical_ms.shape)[rows]
-        # Shuffled within each row, since a prediction gives all its rows the same noise.
-        noise = noise_sd * rng.permuted(standard, axis=1)
+        noise = noise_sd * np.take_along_axis(standard, order, axis=1)
         times = part.times[rows, None] if stage == TOTAL else 1.0
         latency = latency + times * typical * np.exp(noise)
     return latency

@@ -18,6 +18,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics
 from bayeslat.inference.draw_stage import NutsOptions, draw_stage
 from bayeslat.inference.draws import StageDraws
+from bayeslat.inference.noise_correlation import correlate_noise
 from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
@@ -107,6 +108,7 @@ def fit_posterior(
             "sources": list(row_sources(plan.frame)),
             "versions": {library: version(library) for library in _LIBRARIES},
         },
+        noise_correlation=correlate_noise(prepared, drawn, len(plan.frame)),
     )
 
 

@@ -107,6 +107,8 @@ class PosteriorData:
         Engine, seed, versions, fingerprint of the data.
     targets : mapping of (gpu, stack) to Target
         Groups that were calibrated after the fit; `hardware` has their data sheets too.
+    noise_correlation : ndarray, shape (stage, stage), or None
+        Of the stages' noise in one run, as a Gaussian copula; None where they are independent.
     """
 
     spec: Spec
@@ -120,6 +122,7 @@ class PosteriorData:
     diagnostics: Diagnostics
     attrs: Mapping[str, Any]
     targets: Mapping[tuple[str, str], Target] = field(default_factory=dict)
+    noise_correlation: NDArray[np.float64] | None = None
 
     @property
     def gpus(self) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 Groups: `posterior` (draws by name), `unconstrained` (scales as they were sampled), `sample_stats`,
 `stages/<stage>` (statistics and linearisation points), `reference` (the knob grid) and
-`targets/<number>` (GPUs that were calibrated, with their rows). The tree of GPUs, the features and
+`targets/<number>` (GPUs that were calibrated, with their rows), and `noise` where stages of a run
+are noisy together. The tree of GPUs, the features and
 the priors follow from the specification and are built anew.
 
 Stages are sampled one by one, so `sample_stats` has the dimension stage: what ArviZ draws of a
@@ -21,7 +22,7 @@ import xarray as xr
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics, StageDiagnostics
-from bayeslat.inference.labelled import read_table, table_group
+from bayeslat.inference.labelled import label, read_table, table_group
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.tree_draws import draw_groups, read_draws, read_statistics
 from bayeslat.inference.tree_stage import read_stage, stage_group
@@ -31,6 +32,7 @@ from bayeslat.model.groups import grow_tree
 __all__ = ["from_tree", "to_tree"]
 
 _INT64 = 2**63
+_DESCRIPTIONS = {"correlation": "of the stages' noise in one run, as a Gaussian copula"}
 
 
 def to_tree(data: PosteriorData) -> xr.DataTree:
@@ -50,6 +52,9 @@ def to_tree(data: PosteriorData) -> xr.DataTree:
     for stage, part in data.stages.items():
         groups[f"stages/{stage}"] = stage_group(part, data.gpus)
     groups |= target_groups(data)
+    if data.noise_correlation is not None:
+        pair = (("stage", "other_stage"), data.noise_correlation)
+        groups["noise"] = label({"correlation": pair}, {"stage": list(data.stages)}, _DESCRIPTIONS)
     return xr.DataTree.from_dict(groups)
 
 
@@ -92,6 +97,9 @@ def from_tree(tree: xr.DataTree) -> PosteriorData:
         diagnostics=_read_diagnostics(attrs["diagnostics"]),
         attrs=json.loads(attrs["fit"]),
         targets=read_targets(tree, spec),
+        noise_correlation=(
+            tree["noise"].dataset["correlation"].to_numpy() if "noise" in tree.children else None
+        ),
     )
 
 

@@ -39,6 +39,8 @@ class PreparedStage:
     noise_dof : float
     measured : tuple over group of int
         Rows that hold the stage.
+    positions : tuple over group of ndarray of int, shape (row,)
+        Of those rows in the table.
     regression : StageRegression
         The rows, which a posterior does not keep.
     """
@@ -50,6 +52,7 @@ class PreparedStage:
     noise_shape: NoiseShape
     noise_dof: float
     measured: tuple[int, ...]
+    positions: tuple[NDArray[np.int64], ...]
     regression: StageRegression
 
 
@@ -91,6 +94,7 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
         noise_shape=regression.noise.shape,
         noise_dof=regression.noise.dof,
         measured=tuple(map(len, rows)),
+        positions=tuple(part.position for part in rows),
         regression=regression,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -29,12 +29,15 @@ class StageRows:
     latency_ms : ndarray, shape (row,)
     config : ndarray of int, shape (row,)
         Repeats of a configuration have the same number.
+    position : ndarray of int, shape (row,)
+        Of each row in the table that it is from.
     """
 
     gpu: str
     inputs: StageInputs
     latency_ms: NDArray[np.float64]
     config: NDArray[np.int64]
+    position: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.latency_ms)
@@ -68,7 +71,8 @@ def stage_rows(plan: FitPlan, stage: str) -> tuple[StageRows, ...]:
 
 def _group_rows(plan: FitPlan, stage: str, group: int) -> StageRows:
     rows, gpu = plan.frame.iloc[plan.members[group]], plan.hardware[plan.groups[group][0]]
-    return held_rows(plan.spec, stage, rows, gpu, number_configs(rows[list(plan.reference)]))
+    held = held_rows(plan.spec, stage, rows, gpu, number_configs(rows[list(plan.reference)]))
+    return replace(held, position=plan.members[group][held.position])
 
 
 def held_rows(
@@ -99,4 +103,4 @@ def held_rows(
     held = ~np.isnan(latency)
     inputs = stage_inputs(spec, stage, frame[held], gpu)
     config = np.unique(labels[held], return_inverse=True)[1]
-    return StageRows(gpu.key, inputs, latency[held], config)
+    return StageRows(gpu.key, inputs, latency[held], config, np.flatnonzero(held))
