@@ -107,9 +107,7 @@ def draw_targets(
         yield Truth(effects, typical, frame)
 
 
-def _draw_effects(
-    part: StagePosterior, at: int, stretch: float, rng: np.random.Generator
-) -> Array:
+def _draw_effects(part: StagePosterior, at: int, stretch: float, rng: np.random.Generator) -> Array:
     """Draw a GPU's effects, given one draw of the scales. Shape (feature,)."""
     sd = part.problem.offset_sd(part.scales)[at]
     departure = sd * rng.standard_normal(len(sd))

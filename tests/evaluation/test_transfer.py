@@ -31,9 +31,7 @@ def target(seed: int = 9, **options: float) -> Truth:
 
 def judge(rows: pd.DataFrame, threshold: float = 0.10, seed: int = 0, **options: str):  # type: ignore[no-untyped-def]
     calibrated = calibrate_group(data(), rows, GPU, options.get("stack", ""), seed=seed)
-    return judge_transfer(
-        calibrated, GPU, options.get("stack", ""), threshold=threshold, seed=seed
-    )
+    return judge_transfer(calibrated, GPU, options.get("stack", ""), threshold=threshold, seed=seed)
 
 
 def test_a_relative_with_plenty_of_rows_is_trusted() -> None:

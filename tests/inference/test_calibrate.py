@@ -188,7 +188,12 @@ def test_rows_of_other_gpus_and_other_names_of_this_one() -> None:
 def test_bad_rows_are_told_all_at_once_and_change_nothing() -> None:
     before = posterior().calibrate(trace(3), GPU)
     kept = before.data.targets[GPU, ""].rows.copy()
-    bad = trace(6, task=list("abcdef"), t_decode_ms=[-1.0, np.inf, 1, 1, 1, 1], context=[64, 64, 64, 64, 0, 64])
+    bad = trace(
+        6,
+        task=list("abcdef"),
+        t_decode_ms=[-1.0, np.inf, 1, 1, 1, 1],
+        context=[64, 64, 64, 64, 0, 64],
+    )
     given = bad.copy()
     with pytest.raises(TraceError) as caught:
         before.calibrate(bad, GPU)
