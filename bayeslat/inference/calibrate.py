@@ -110,7 +110,7 @@ def calibrate_group(
     if known is not None and len(known.rows):
         own = _join(data, known.rows, own)
     # What is drawn does not depend on the order that rows came in.
-    ordered = own.sort_values(list(own), ignore_index=True)
+    ordered = own.sort_values(own.columns.tolist(), ignore_index=True)
     thin = thin_draws(data, DRAWS)
     with threadpool_limits(1):  # the matrices are too small for threads inside a product
         stages = {

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayeslat.evaluation.transfer import FALSE_ALARMS
 from bayeslat.features.design import StageInputs
 from bayeslat.features.spec import Spec
 from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.model.simulate import draw_parameters, simulate
-from tests.evaluation.test_membership import FALSE_ALARMS, alarms, p_values, rate_interval, uniform
+from tests.evaluation.test_membership import alarms, p_values, rate_interval, uniform
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("vlm posterior")]
 

@@ -25,8 +25,8 @@ def data() -> PosteriorData:
     return make_data(seed=QUIET)
 
 
-def target(seed: int = 9, **options: float) -> Truth:
-    return next(draw_targets(data(), make_configs(ENOUGH, seed=5), 1, seed, **options))
+def target(seed: int = 9) -> Truth:
+    return next(draw_targets(data(), make_configs(ENOUGH, seed=5), 1, seed))
 
 
 def judge(rows: pd.DataFrame, threshold: float = 0.10, seed: int = 0, **options: str):  # type: ignore[no-untyped-def]
