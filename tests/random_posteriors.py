@@ -114,8 +114,8 @@ def _target(
         frame[part.column] = np.where(rng.uniform(size=rows) < 0.3, np.nan, numbers(rng, rows))
     draws = int(rng.integers(1, 5))
     parts = {}
-    for stage, part in stages.items():
-        terms, size = part.terms, len(part.problem.features.names)
+    for stage, fitted in stages.items():
+        terms, size = fitted.terms, len(fitted.problem.features.names)
         parts[stage] = TargetStage(
             departure=numbers(rng, terms),
             projection=numbers(rng, terms, size - terms),

@@ -76,4 +76,4 @@ def unit_basis(features: int = 1, degree: int = 1) -> ResidualBasis:
 def as_stage_rows(raw: Array, labels: NDArray[np.int64]) -> StageRows:
     """Dress coordinates (row, coordinate) and configuration numbers as a group's rows."""
     blank = np.ones(len(raw))
-    return StageRows("a", StageInputs(blank[:, None], raw), blank, labels)
+    return StageRows("a", StageInputs(blank[:, None], raw), blank, labels, np.arange(len(raw)))

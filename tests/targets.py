@@ -41,10 +41,12 @@ class Truth:
     def total_ms(self, data: PosteriorData) -> Array:
         """Sum over stages of times x median. Shape (config,)."""
         columns = {name: self.frame[name].to_numpy() for name in data.spec.knobs}
-        return sum(
-            np.asarray(data.spec.evaluate(part.times, columns, {})) * self.typical_ms[stage]
-            for stage, part in data.spec.stages.items()
-        )
+        total = np.zeros(len(self.frame))
+        for stage, part in data.spec.stages.items():
+            total += (
+                np.asarray(data.spec.evaluate(part.times, columns, {})) * self.typical_ms[stage]
+            )
+        return total
 
 
 def stranger() -> Gpu:

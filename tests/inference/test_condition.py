@@ -27,7 +27,7 @@ def make_rows(seed: int, rows: int, features: int, sd: float = 0.1) -> tuple[Row
     rng = np.random.default_rng(seed)
     design = rng.standard_normal((rows, features))
     effects = 0.5 * rng.standard_normal(features)
-    weights = rng.choice([0.5, 1.0, 2.0], rows)
+    weights = np.asarray(rng.choice([0.5, 1.0, 2.0], rows), dtype=float)
     noise = sd / np.sqrt(weights) * rng.standard_normal(rows)
     return Rows(design, design @ effects + noise, weights), effects
 
@@ -136,10 +136,8 @@ def test_fewer_rows_say_the_same() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
-def brute_force(
-    population: Population, rows: Rows
-) -> tuple[Array, tuple[Array, Array], tuple[float, float]]:
-    """Posterior over a grid of (factor, noise): weights, axes, and mean and sd of the effect."""
+def brute_force(population: Population, rows: Rows) -> tuple[Array, Array, tuple[float, float]]:
+    """Posterior over a grid of (factor, noise): weights, noise axis, effect (mean, sd)."""
     factors, noises = np.linspace(-2.5, 4.5, 61), np.linspace(-4.5, 4.5, 61)
     log_weight = np.empty((len(factors), len(noises)))
     means, variances = np.empty_like(log_weight), np.empty_like(log_weight)
@@ -157,9 +155,9 @@ def brute_force(
             mean, covariance = conjugate(rows, population.mean, prior, float(sd))
             means[i, j], variances[i, j] = mean[0], covariance[0, 0]
     weight = np.exp(log_weight - logsumexp(log_weight))
-    mean = float(np.sum(weight * means))
+    middle = float(np.sum(weight * means))
     second = float(np.sum(weight * (variances + means**2)))
-    return weight, (factors, noises), (mean, float(np.sqrt(second - mean**2)))
+    return weight, noises, (middle, float(np.sqrt(second - middle**2)))
 
 
 @pytest.mark.parametrize("effect", [0.1, 2.0])  # typical, and far from the population
@@ -173,7 +171,7 @@ def test_weighted_scales_agree_with_a_grid(effect: float) -> None:
         spread=np.full((DRAWS, 1), 0.3),
         log_noise=np.full(DRAWS, np.log(0.1)),
     )
-    weight, (_, noises), (mean, sd) = brute_force(population, rows)
+    weight, noises, (mean, sd) = brute_force(population, rows)
     drawn = condition(population, rows, 1.0, np.random.default_rng(8))
     assert drawn.effective_draws > DRAWS / 3
     error = 1 / np.sqrt(drawn.effective_draws)
