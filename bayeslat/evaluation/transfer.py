@@ -135,7 +135,7 @@ def judge_transfer(
 ) -> Transfer:
     """Judge whether a calibrated GPU's predictions can be trusted.
 
-    `refit as donor` if rows like these are improbable in the donors' family: two tests a stage
+    `refit as donor` if rows like these are improbable in the donors' family: three tests a stage
     (`check_membership`), together with a false-alarm rate of 1 % (Bonferroni). Else `trust` if the
     MAPE of the total is within the threshold with 95 % probability, by the posterior; else
     `more data`.
@@ -189,13 +189,15 @@ def judge_transfer(
 
 def _alarms(stages: Mapping[str, Membership]) -> list[str]:
     """Tell what is improbable in the donors' family."""
-    limit = FALSE_ALARMS / (2 * max(len(stages), 1))
+    limit = FALSE_ALARMS / (3 * max(len(stages), 1))
     told = []
     for stage, seen in stages.items():
         if seen.p_offset <= limit:
             told.append(f"{stage}: efficiencies too far from the donors', p = {seen.p_offset:.1g}")
         if seen.p_misfit <= limit:
-            told.append(f"{stage}: scales unlike the donors, p = {seen.p_misfit:.1g}")
+            told.append(f"{stage}: errors larger than the donors', p = {seen.p_misfit:.1g}")
+        if seen.p_structure <= limit:
+            told.append(f"{stage}: scales unlike the donors, p = {seen.p_structure:.1g}")
     return told
 
 

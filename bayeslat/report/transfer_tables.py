@@ -57,6 +57,7 @@ def _stack_record(data: PosteriorData, transfer: Transfer) -> dict[str, Any]:
             "rows": part.measured,
             "p_offset": None if seen is None else seen.p_offset,
             "p_misfit": None if seen is None else seen.p_misfit,
+            "p_structure": None if seen is None else seen.p_structure,
             "noise": float(np.median(part.noise_sd)),
             "effective_draws": part.effective_draws,
             "coefficients": {
@@ -86,9 +87,9 @@ def show_transfer(record: Mapping[str, Any]) -> None:
     console = open_console()
     for each in record["stacks"]:
         name = f"{record['gpu']} with {each['stack']}" if each["stack"] else record["gpu"]
-        table = make_table(["stage", "rows", "noise %", "p offset", "p misfit"])
+        table = make_table(["stage", "rows", "noise %", "p offset", "p misfit", "p structure"])
         for stage, found in each["stages"].items():
-            p_values = [_p_value(found[key]) for key in ("p_offset", "p_misfit")]
+            p_values = [_p_value(found[f"p_{key}"]) for key in ("offset", "misfit", "structure")]
             table.add_row(stage, str(found["rows"]), f"{100 * found['noise']:.1f}", *p_values)
         print_table(console, f"{name}, calibrated with {each['rows']} rows", table)
         terms = make_table(["stage", "5 %", "median", "95 %"])

@@ -49,7 +49,7 @@ def p_values(
     for number, truth in enumerate(targets):
         calibrated = calibrate_group(data, truth.frame, gpu, "", seed=number)
         stages = check_membership(calibrated, gpu, "", seed=number)
-        found.append([[each.p_offset, each.p_misfit] for each in stages.values()])
+        found.append([each.p_values for each in stages.values()])
     return np.array(found)
 
 
@@ -157,7 +157,7 @@ def test_a_posterior_that_is_too_sure_raises_false_alarms(fake: Fake, which: int
     for number, truth in enumerate(draw_targets(data, configs, 150, seed=21)):
         calibrated = calibrate_group(wrong, truth.frame, gpu, "", seed=number)
         stages = check_membership(calibrated, gpu, "", seed=number)
-        found.append([[each.p_offset, each.p_misfit] for each in stages.values()])
+        found.append([each.p_values for each in stages.values()])
     assert uniform(np.array(found)[..., which]) < 1e-3
 
 
