@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bayeslat.inference.posterior import StagePosterior
 from bayeslat.inference.strata import stratified_normal
 
-__all__ = ["correction_rms", "hold_knobs", "widening"]
+__all__ = ["correction_rms", "hold_knobs", "widening", "widening_variance"]
 
 # How the correction may go on: with twice its size within the range, and 5 %. Chosen on fits of a
 # part of each knob's range (benchmarks/bench_extrapolation).
@@ -96,7 +96,32 @@ def widening(
     -------
     ndarray, shape (config, draw)
     """
-    sd = np.where(moved, np.hypot(_GROWTH * rms, _LEAST_SD)[:, None], _STILL_SD)
+    sd = _step_sd(moved, rms)
     steps = sd * stratified_normal(sd.shape, rng)
     departure: NDArray[np.float64] = np.sqrt(excess + excess**2) @ steps.T
     return departure
+
+
+def widening_variance(
+    excess: NDArray[np.float64], moved: NDArray[np.bool_], rms: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Variance of what `widening` draws.
+
+    Parameters
+    ----------
+    excess, moved, rms
+        As `widening` takes them.
+
+    Returns
+    -------
+    ndarray, shape (config,)
+    """
+    variance: NDArray[np.float64] = (excess + excess**2) @ np.mean(
+        _step_sd(moved, rms) ** 2, axis=0
+    )
+    return variance
+
+
+def _step_sd(moved: NDArray[np.bool_], rms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sd of the departure at distance 0.62, where d + d^2 is 1. Shape (draw, coordinate)."""
+    return np.where(moved, np.hypot(_GROWTH * rms, _LEAST_SD)[:, None], _STILL_SD)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.features.design import Linearisation, linearise, stage_inputs
 from bayeslat.features.hardware import Gpu
-from bayeslat.inference.population import population_of
+from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.target import TargetStage
 
@@ -28,12 +29,27 @@ class GroupView:
     effects : ndarray, shape (draw, feature)
     noise_sd : ndarray, shape (draw,)
         Scale of the noise of one run, in log latency.
+    population : Population or None
+        What the effects were drawn from, where no row of the group says more.
     """
 
     point: Linearisation
     departure: NDArray[np.float64]
     effects: NDArray[np.float64]
     noise_sd: NDArray[np.float64]
+    population: Population | None = None
+
+    @cached_property
+    def covariance(self) -> NDArray[np.float64]:
+        """Of the effects, at the typical offset factor. Shape (feature, feature).
+
+        Where the group was drawn from a population: that of the centre, and the departures' own.
+        """
+        if self.population is None:
+            return np.atleast_2d(np.cov(self.effects.T))
+        departures = np.mean(self.population.spread**2, axis=0)
+        covariance: NDArray[np.float64] = self.population.covariance + np.diag(departures)
+        return covariance
 
 
 def view_group(
@@ -65,7 +81,7 @@ def view_group(
     population = population_of(data, stage, gpu, stack, rng)
     reference = stage_inputs(data.spec, stage, data.reference, gpu)
     point = linearise(part.shared_efficiency + population.departure, reference, part.basis)
-    return GroupView(point, population.departure, *population.draw(rng))
+    return GroupView(point, population.departure, *population.draw(rng), population)
 
 
 def _calibrated(part: StagePosterior, target: TargetStage) -> GroupView:

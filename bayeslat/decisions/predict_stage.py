@@ -19,7 +19,7 @@ from bayeslat.features.tasks import task_names
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.strata import stratified_uniform
 
-__all__ = ["Of", "predict_stage"]
+__all__ = ["Of", "correction_size", "held_design", "predict_stage"]
 
 type Of = Literal["run", "typical"]
 
@@ -63,7 +63,8 @@ def predict_stage(
     rng = np.random.default_rng(stream)
     view = view_group(data, stage, gpu, stack, rng)
     inputs = stage_inputs(data.spec, stage, configs, gpu)
-    log_ms = _held_log_ms(data, stage, configs, gpu, view, inputs)
+    centre, design = held_design(data, stage, configs, gpu, view, inputs)
+    log_ms = centre[:, None] + design @ view.effects.T
     # The widening comes last, and the noise is drawn whether or not it is used: a config's draws do
     # not depend on the other configs, nor on what is asked of it.
     standard = _stratified_noise(len(view.noise_sd), part.noise_dof, rng)
@@ -93,25 +94,37 @@ def predict_stage(
     )
 
 
-def _held_log_ms(
+def held_design(
     data: PosteriorData,
     stage: str,
     configs: pd.DataFrame,
     gpu: Gpu,
     view: GroupView,
     inputs: StageInputs,
-) -> NDArray[np.float64]:
-    """Log latency, with the correction held at the edge of the training range.
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log latency as a linear function, with the correction held at the edge of the training range.
 
-    Shape (config, draw).
+    Parameters
+    ----------
+    data : PosteriorData
+    stage : str
+    configs : DataFrame, one row a config
+    gpu : Gpu
+    view : GroupView
+    inputs : StageInputs
+        Of the configs.
+
+    Returns
+    -------
+    centre : ndarray, shape (config,)
+        Without any effects.
+    design : ndarray, shape (config, feature)
     """
     part = data.stages[stage]
     held = hold_knobs(configs, data.reference, data.spec.knobs)
     at = inputs if held is configs else stage_inputs(data.spec, stage, held, gpu)
     log_ms, design = view.point.design(inputs, part.basis, residual_at=at)
-    centre = log_ms - design[:, : part.terms] @ view.departure
-    drawn: NDArray[np.float64] = centre[:, None] + design @ view.effects.T
-    return drawn
+    return log_ms - design[:, : part.terms] @ view.departure, design
 
 
 def _departures(
@@ -123,10 +136,18 @@ def _departures(
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Departures from the held correction beyond the training range. Shape (config, draw)."""
+    moved = data.stages[stage].basis.moved
+    return widening(excess, moved, correction_size(data, stage, gpu, view), rng)
+
+
+def correction_size(
+    data: PosteriorData, stage: str, gpu: Gpu, view: GroupView
+) -> NDArray[np.float64]:
+    """Size of a GPU's smooth correction within the training range. Shape (draw,)."""
     part = data.stages[stage]
     reference = stage_inputs(data.spec, stage, data.reference, gpu)
     columns = view.point.design(reference, part.basis)[1][:, part.terms :]
-    return widening(excess, part.basis.moved, correction_rms(part, columns, view.effects), rng)
+    return correction_rms(part, columns, view.effects)
 
 
 def _stratified_noise(draws: int, dof: float, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayeslat.inference.posterior import StagePosterior
 from bayeslat.inference.strata import stratified_normal
 
-__all__ = ["is_unseen", "task_effects"]
+__all__ = ["is_unseen", "task_effects", "task_sd"]
 
 
 def is_unseen(names: NDArray[np.object_], fitted: Sequence[str]) -> NDArray[np.bool_]:
@@ -54,11 +54,17 @@ def _task_effect(part: StagePosterior, name: str, seed: Sequence[int]) -> NDArra
 
     The name chooses the random stream: a task has the same draws whichever others are asked for.
     """
+    sd = task_sd(part)
+    letters = name.encode()
+    stream = np.random.SeedSequence(seed, spawn_key=(len(letters), *letters))
+    effect: NDArray[np.float64] = sd * stratified_normal(sd.shape, np.random.default_rng(stream))
+    return effect
+
+
+def task_sd(part: StagePosterior) -> NDArray[np.float64]:
+    """Sd of the effect of a task that was not fitted, in log latency. Shape (draw,)."""
     column = part.problem.features.kinds.index("task")
     shared = part.problem.shared_sd(part.scales)[:, column]
     offset = part.problem.offset_sd(part.scales)[:, column]
-    letters = name.encode()
-    stream = np.random.SeedSequence(seed, spawn_key=(len(letters), *letters))
-    normals = stratified_normal(shared.shape, np.random.default_rng(stream))
-    effect: NDArray[np.float64] = np.hypot(shared, offset) * normals
-    return effect
+    sd: NDArray[np.float64] = np.hypot(shared, offset)
+    return sd

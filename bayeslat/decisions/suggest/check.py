@@ -1,0 +1,93 @@
+"""Arguments that cannot be: all that is wrong, at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from bayeslat.decisions.suggest.options import FREE, LATENCY, SuggestOptions
+from bayeslat.decisions.suggest.registry import METHODS
+from bayeslat.errors import InputError
+
+__all__ = ["check_request", "stacks_named"]
+
+
+def check_request(
+    candidates: object, count: int, stack: str | None, options: SuggestOptions
+) -> None:
+    """Refuse arguments with impossible values.
+
+    Parameters
+    ----------
+    candidates : object
+        A table, if all is well.
+    count : int
+    stack : str or None
+    options : SuggestOptions
+
+    Raises
+    ------
+    InputError
+        With every problem.
+    """
+    problems = [*_problems(candidates, count, options), *_stack_problems(candidates, stack)]
+    if problems:
+        raise InputError("; ".join(problems))
+
+
+def _problems(candidates: object, count: int, options: SuggestOptions) -> Iterator[str]:
+    """Say what is wrong with the arguments."""
+    if count < 1:
+        yield f"n is {count}; it must be 1 or more"
+    if options.objective not in ("total", "guardrail"):
+        yield f"objective is {options.objective!r}; it must be total or guardrail"
+    budget = options.budget_ms
+    if budget is not None and not 0 < budget < np.inf:
+        yield f"budget_ms is {budget}; it must be a positive number of ms"
+    if options.objective == "guardrail" and budget is None:
+        yield "objective is guardrail, without a budget; give budget_ms"
+    if options.objective == "total" and budget is not None:
+        yield f"budget_ms is {budget}, which objective total does not use; choose guardrail"
+    if options.method not in METHODS:
+        near = difflib.get_close_matches(options.method, METHODS, n=1, cutoff=0.0)[0]
+        yield f"no method {options.method!r}; nearest: {near}. All: {', '.join(METHODS)}"
+    if not isinstance(candidates, pd.DataFrame):
+        yield f"candidates is a {type(candidates).__name__}; read a table with read_configs(path)"
+    elif options.cost not in (FREE, LATENCY):
+        yield from _cost_problems(candidates, options.cost)
+
+
+def _cost_problems(candidates: pd.DataFrame, name: str) -> Iterator[str]:
+    """Say what is wrong with a column of costs."""
+    if name not in candidates:
+        columns = ", ".join(map(str, candidates.columns))
+        yield f"cost is {name!r}; it must be none, latency or a column of candidates ({columns})"
+        return
+    values = pd.to_numeric(candidates[name], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    bad = ~(np.isfinite(values) & (values > 0))
+    if bad.any():
+        row = int(bad.argmax())
+        yield (
+            f"cost {name!r} is {candidates[name].iloc[row]} at row {row + 1}, and no positive "
+            f"number of ms in {bad.sum()} rows; correct them, or leave these candidates out"
+        )
+
+
+def _stack_problems(candidates: object, stack: str | None) -> Iterator[str]:
+    """Say what is wrong with the stacks that are named."""
+    if stack is not None and not stack.strip():
+        yield f"stack is {stack!r}; name one of the traces, or leave it out"
+    elif isinstance(candidates, pd.DataFrame) and len(named := stacks_named(candidates, stack)) > 1:
+        yield (
+            f"candidates are of the stacks {', '.join(map(str, named))}; choose for one at a time: "
+            "give the rows of one, or drop the column"
+        )
+
+
+def stacks_named(candidates: pd.DataFrame, stack: str | None) -> list[object]:
+    """Stacks that are named, by the argument or a column; a column has each row's own."""
+    column = candidates["stack"].dropna().tolist() if "stack" in candidates else []
+    return list(dict.fromkeys([*column, *([] if stack is None else [stack])]))

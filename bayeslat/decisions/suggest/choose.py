@@ -1,0 +1,137 @@
+"""Choosing the configurations to measure next on a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from bayeslat.decisions.suggest.belief import prior_belief
+from bayeslat.decisions.suggest.check import check_request, stacks_named
+from bayeslat.decisions.suggest.options import FREE, LATENCY, SuggestOptions
+from bayeslat.decisions.suggest.outlook import look_ahead
+from bayeslat.decisions.suggest.points import POINTS, choose_points, density_at
+from bayeslat.decisions.suggest.pool import make_pool
+from bayeslat.decisions.suggest.pose import Posed, pose
+from bayeslat.decisions.suggest.problem import DesignProblem
+from bayeslat.decisions.suggest.registry import METHODS
+from bayeslat.decisions.suggest.suggestion import Suggestion
+from bayeslat.errors import InputError
+from bayeslat.features.admit import admit_configs
+from bayeslat.features.gpu import Gpu
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.thin_draws import DRAWS, thin_draws
+
+__all__ = ["suggest"]
+
+
+def suggest(
+    data: PosteriorData,
+    candidates: pd.DataFrame,
+    gpu: Gpu,
+    count: int,
+    *,
+    stack: str | None = None,
+    exclude: pd.DataFrame | None = None,
+    options: SuggestOptions | None = None,
+) -> Suggestion:
+    """Choose the configurations to measure next.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    candidates : DataFrame, one row a candidate
+        With the spec's knobs. They are also the configurations whose uncertainty is to be lowered.
+    gpu : Gpu
+        Fitted, calibrated, or known by its data sheet alone.
+    count : int
+    stack : str, optional
+        The one that the candidates name, or the GPU's only one, by default.
+    exclude : DataFrame, one row a config, optional
+        Configurations not to choose.
+    options : SuggestOptions, optional
+
+    Returns
+    -------
+    Suggestion
+
+    Raises
+    ------
+    InputError
+        With every argument that has an impossible value; or if there are fewer candidates.
+    TraceError
+        With every candidate that the spec cannot take.
+    HardwareError
+        If the GPU has no value of a hardware field that the spec needs.
+    """
+    options = options or SuggestOptions()
+    check_request(candidates, count, stack, options)
+    admit_configs(candidates, data.spec, [gpu])
+    if exclude is not None:
+        admit_configs(exclude, data.spec, [gpu])
+    group = _group(data, candidates, gpu, stack)
+    pool = make_pool(data, candidates, group, exclude)
+    if count > pool.size:
+        raise InputError(
+            f"n is {count}, but there are {pool.size} to choose from: {pool}. "
+            "Ask for at most as many, or give more candidates"
+        )
+    with threadpool_limits(1):  # the same numbers on every machine
+        posed = pose(thin_draws(data, DRAWS), candidates, gpu, group[1], options.seed)
+        cost_ms = _cost_ms(candidates, posed, options.cost)
+        problem, evenly = _problem(data, candidates, posed, pool.eligible, cost_ms, options)
+        rng = np.random.default_rng([options.seed, 4])
+        chosen = METHODS[options.method](problem, count, rng)
+        outlook = look_ahead(problem, chosen, evenly)
+    return Suggestion(candidates, chosen, cost_ms[chosen], outlook, pool)
+
+
+def _problem(
+    data: PosteriorData,
+    candidates: pd.DataFrame,
+    posed: Posed,
+    eligible: NDArray[np.bool_],
+    cost_ms: NDArray[np.float64],
+    options: SuggestOptions,
+) -> tuple[DesignProblem, NDArray[np.int64]]:
+    """Return the problem, and the points that stand for all candidates alike."""
+    rng = np.random.default_rng([options.seed, 5])
+    evenly, weights = choose_points(np.ones(len(candidates)), POINTS, rng)
+    problem = DesignProblem(
+        stages=posed.stages,
+        noise_correlation=posed.noise_correlation,
+        log_total=posed.log_total,
+        knobs=candidates[list(data.spec.knobs)].to_numpy(dtype=float),
+        eligible=eligible,
+        points=evenly,
+        weights=weights,
+        cost_ms=None if options.cost == FREE else cost_ms,
+    )
+    if options.budget_ms is None or options.objective == "total":
+        return problem, evenly
+    variance = problem.run_variance.copy()
+    for stage in problem.stages:
+        variance += stage.share**2 * (prior_belief(stage).variance + stage.beyond_sd**2)
+    density = density_at(options.budget_ms, posed.log_total, variance)
+    points, weights = choose_points(density, POINTS, rng)
+    return replace(problem, points=points, weights=weights), evenly
+
+
+def _group(
+    data: PosteriorData, candidates: pd.DataFrame, gpu: Gpu, stack: str | None
+) -> tuple[str, str | None]:
+    """Return the GPU and stack to choose for; None for a stack without rows."""
+    named, known = stacks_named(candidates, stack), data.knownstacks_named(gpu.key)
+    if named:
+        return gpu.key, str(named[0])
+    return gpu.key, known[0] if len(known) == 1 else None
+
+
+def _cost_ms(candidates: pd.DataFrame, posed: Posed, cost: str) -> NDArray[np.float64]:
+    """Cost of each measurement. Shape (candidate,)."""
+    if cost in (FREE, LATENCY):
+        return np.exp(posed.log_total)
+    return pd.to_numeric(candidates[cost]).to_numpy(dtype=float)

@@ -1,0 +1,104 @@
+"""Which candidates may be chosen: each configuration once, and none that was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.features.tasks import task_names
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.repeats import number_configs
+
+__all__ = ["Pool", "make_pool"]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Candidates that may be chosen, and why the others may not.
+
+    Attributes
+    ----------
+    eligible : ndarray of bool, shape (candidate,)
+    repeated : int
+        Candidates that are like an earlier one.
+    measured : int
+        Others that the GPU was calibrated with.
+    excluded : int
+        Others that were named.
+    """
+
+    eligible: NDArray[np.bool_]
+    repeated: int
+    measured: int
+    excluded: int
+
+    @property
+    def size(self) -> int:
+        """How many may be chosen."""
+        return int(self.eligible.sum())
+
+    def __str__(self) -> str:
+        """Say how many there are, and what became of the rest."""
+        reasons = {
+            "repeat an earlier one": self.repeated,
+            "were measured": self.measured,
+            "are excluded": self.excluded,
+        }
+        left_out = ", ".join(f"{count} {why}" for why, count in reasons.items() if count)
+        told = f"{self.size} of {len(self.eligible)} candidates"
+        return f"{told} ({left_out})" if left_out else told
+
+
+def make_pool(
+    data: PosteriorData,
+    candidates: pd.DataFrame,
+    group: tuple[str, str | None],
+    exclude: pd.DataFrame | None,
+) -> Pool:
+    """Find the candidates that may be chosen.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    candidates : DataFrame, one row a candidate
+        Checked.
+    group : tuple of GPU key and stack
+        Whose calibration rows count as measured. The configurations of a fitted GPU are not kept in
+        a posterior: name them in `exclude`.
+    exclude : DataFrame, one row a config, or None
+
+    Returns
+    -------
+    Pool
+    """
+    tables = [_keys(data, candidates)]
+    known = None if group[1] is None else data.targets.get((group[0], group[1]))
+    tables.append(_keys(data, candidates.head(0) if known is None else known.rows))
+    tables.append(_keys(data, candidates.head(0) if exclude is None else exclude))
+    labels = number_configs(pd.concat(tables, ignore_index=True))
+    ends = np.cumsum([len(table) for table in tables])
+    own, measured, excluded = np.split(labels, ends[:-1])
+    first = np.zeros(len(own), dtype=bool)
+    first[np.unique(own, return_index=True)[1]] = True
+    seen = first & np.isin(own, measured)
+    named = first & ~seen & np.isin(own, excluded)
+    return Pool(
+        eligible=first & ~seen & ~named,
+        repeated=int((~first).sum()),
+        measured=int(seen.sum()),
+        excluded=int(named.sum()),
+    )
+
+
+def _keys(data: PosteriorData, configs: pd.DataFrame) -> pd.DataFrame:
+    """Return what tells configurations apart, in the types of a calibration's rows."""
+    held = {
+        name: task_names(configs[name].tolist() if name in configs else None, len(configs))
+        if name == "task"
+        else configs[name].to_numpy(dtype=float)
+        for name in data.reference.columns
+    }
+    return pd.DataFrame(held)

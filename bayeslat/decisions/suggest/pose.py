@@ -1,0 +1,136 @@
+"""From a posterior to the linear Gaussian problem of choosing measurements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from bayeslat.decisions.extrapolation import widening_variance
+from bayeslat.decisions.group_view import GroupView, view_group
+from bayeslat.decisions.predict_stage import correction_size, held_design
+from bayeslat.decisions.suggest.problem import StageDesign
+from bayeslat.decisions.unseen_task import is_unseen, task_sd
+from bayeslat.features.design import StageInputs, stage_inputs
+from bayeslat.features.gpu import Gpu
+from bayeslat.features.tasks import task_names
+from bayeslat.inference.posterior import PosteriorData
+
+__all__ = ["Posed", "pose"]
+
+_LEVEL = 0.95
+_Z = 1.6448536269514722  # the normal quantile of that level
+
+
+@dataclass(frozen=True)
+class Posed:
+    """What a posterior says of the candidates on one GPU and stack.
+
+    Attributes
+    ----------
+    stages : tuple of StageDesign
+    noise_correlation : ndarray, shape (stage, stage)
+    log_total : ndarray, shape (candidate,)
+        Log of the expected total in ms.
+    """
+
+    stages: tuple[StageDesign, ...]
+    noise_correlation: NDArray[np.float64]
+    log_total: NDArray[np.float64]
+
+
+def pose(
+    data: PosteriorData, candidates: pd.DataFrame, gpu: Gpu, stack: str | None, seed: int
+) -> Posed:
+    """Linearise every stage at the candidates.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    candidates : DataFrame, one row a candidate
+        Checked.
+    gpu : Gpu
+    stack : str or None
+    seed : int
+
+    Returns
+    -------
+    Posed
+    """
+    columns = {name: candidates[name].to_numpy() for name in data.spec.knobs}
+    parts, log_ms = [], []
+    for number, stage in enumerate(data.stages):
+        rng = np.random.default_rng([seed, number])
+        view = view_group(data, stage, gpu, stack, rng)
+        inputs = stage_inputs(data.spec, stage, candidates, gpu)
+        centre, design = held_design(data, stage, candidates, gpu, view, inputs)
+        mean = view.effects.mean(axis=0)
+        times = data.spec.evaluate(data.spec.stages[stage].times, columns, gpu.fields())
+        times = np.broadcast_to(np.asarray(times, dtype=float), len(candidates))
+        with np.errstate(divide="ignore"):
+            log_ms.append(centre + design @ mean + np.log(times))
+        parts.append((stage, view, inputs, design, mean))
+    log_total = np.logaddexp.reduce(log_ms, axis=0)
+    stages = [
+        _stage(data, *part, share=np.exp(each - log_total), gpu=gpu)
+        for part, each in zip(parts, log_ms, strict=True)
+    ]
+    correlation = data.noise_correlation
+    if correlation is None:
+        correlation = np.eye(len(stages))
+    return Posed(tuple(stages), correlation, log_total)
+
+
+def _stage(
+    data: PosteriorData,
+    stage: str,
+    view: GroupView,
+    inputs: StageInputs,
+    design: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    *,
+    share: NDArray[np.float64],
+    gpu: Gpu,
+) -> StageDesign:
+    """Return one stage with its noise: that of the typical draw.
+
+    A row with Student-t noise of scale s tells as much of its location as one with normal noise of
+    sd s root((dof + 3) / (dof + 1)) (its Fisher information; Lange, Little and Taylor 1989).
+    """
+    part = data.stages[stage]
+    scale = np.exp(np.log(view.noise_sd).mean()) * part.noise_shape.spread(part.basis, inputs.raw)
+    dof = min(part.noise_dof, 1e6)
+    beyond = _beyond_variance(data, stage, view, inputs, gpu)
+    return StageDesign(
+        design=design,
+        mean=mean,
+        covariance=view.covariance,
+        share=share,
+        blur_sd=np.sqrt(scale**2 * (dof + 3.0) / (dof + 1.0) + beyond),
+        run_sd=scale * stdtrit(dof, _LEVEL) / _Z,
+        beyond_sd=np.sqrt(beyond),
+        terms=part.terms,
+    )
+
+
+def _beyond_variance(
+    data: PosteriorData, stage: str, view: GroupView, inputs: StageInputs, gpu: Gpu
+) -> NDArray[np.float64]:
+    """Variance of what effects do not explain. Shape (candidate,).
+
+    Measurements beyond the training range, or of a task that was not fitted, are blurred by it:
+    they tell little of the effects, and are hardly chosen.
+    """
+    basis = data.stages[stage].basis
+    excess = basis.excess(inputs.raw)
+    variance = np.zeros(len(inputs))
+    if excess.any():
+        size = correction_size(data, stage, gpu, view)
+        variance += widening_variance(excess, basis.moved, size)
+    unseen = is_unseen(task_names(inputs.task, len(inputs)), basis.tasks)
+    if unseen.any():
+        variance += unseen * np.mean(task_sd(data.stages[stage]) ** 2)
+    return variance

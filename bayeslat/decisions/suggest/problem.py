@@ -1,0 +1,109 @@
+"""The choice of measurements as a linear Gaussian problem: what every method is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["DesignProblem", "StageDesign"]
+
+
+@dataclass(frozen=True)
+class StageDesign:
+    """One stage: its log latency is `design @ effects`, plus what no effect explains.
+
+    Attributes
+    ----------
+    design : ndarray, shape (candidate, feature)
+        The physics terms come first.
+    mean : ndarray, shape (feature,)
+        Of the effects.
+    covariance : ndarray, shape (feature, feature)
+        Of the effects.
+    share : ndarray, shape (candidate,)
+        Of the stage in the expected total.
+    blur_sd : ndarray, shape (candidate,)
+        Of a measured log latency round `design @ effects`: as good as normal noise of this sd.
+    run_sd : ndarray, shape (candidate,)
+        Of a run's noise in log latency: normal noise of this sd has the same 90 % interval.
+    beyond_sd : ndarray, shape (candidate,)
+        What the effects leave open of the typical log latency: beyond the training range, and for
+        tasks that were not fitted.
+    terms : int
+        Physics terms.
+    """
+
+    design: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    share: NDArray[np.float64]
+    blur_sd: NDArray[np.float64]
+    run_sd: NDArray[np.float64]
+    beyond_sd: NDArray[np.float64]
+    terms: int
+
+    @cached_property
+    def correction(self) -> NDArray[np.float64]:
+        """Expected smooth correction of log latency. Shape (candidate,)."""
+        columns = self.design[:, self.terms :]
+        correction: NDArray[np.float64] = columns @ self.mean[self.terms :]
+        return correction
+
+
+@dataclass(frozen=True)
+class DesignProblem:
+    """Candidates for measurement, and what is known before.
+
+    One measurement gives every stage. Effects of different stages are independent, as they are in a
+    prediction.
+
+    Attributes
+    ----------
+    stages : tuple of StageDesign
+    noise_correlation : ndarray, shape (stage, stage)
+        Of the stages' noise in one run.
+    log_total : ndarray, shape (candidate,)
+        Log of the expected total in ms.
+    knobs : ndarray, shape (candidate, knob)
+    eligible : ndarray of bool, shape (candidate,)
+        Which candidates may be chosen.
+    points : ndarray of int, shape (point,)
+        The candidates over which uncertainty is averaged.
+    weights : ndarray, shape (point,)
+        Of these; they sum to 1.
+    cost_ms : ndarray, shape (candidate,), or None
+        What a measurement costs; None if all cost the same.
+    """
+
+    stages: tuple[StageDesign, ...]
+    noise_correlation: NDArray[np.float64]
+    log_total: NDArray[np.float64]
+    knobs: NDArray[np.float64]
+    eligible: NDArray[np.bool_]
+    points: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    cost_ms: NDArray[np.float64] | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of candidates."""
+        return len(self.log_total)
+
+    @cached_property
+    def pool(self) -> NDArray[np.int64]:
+        """Positions of the candidates that may be chosen. Shape (eligible,)."""
+        return np.flatnonzero(self.eligible)
+
+    @cached_property
+    def run_variance(self) -> NDArray[np.float64]:
+        """Of the log total round a typical run's, by the noise of a run. Shape (candidate,)."""
+        sds = np.stack([stage.share * stage.run_sd for stage in self.stages], axis=1)
+        variance: NDArray[np.float64] = np.sum(sds @ self.noise_correlation * sds, axis=1)
+        return variance
+
+    def per_cost(self, worth: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what a unit of cost brings. Shapes (candidate,)."""
+        return worth if self.cost_ms is None else worth / self.cost_ms

@@ -1,0 +1,60 @@
+"""What to measure next, and what it will buy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.decisions.suggest.outlook import Outlook
+from bayeslat.decisions.suggest.pool import Pool
+
+__all__ = ["Suggestion"]
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Configurations to measure next, best first.
+
+    Attributes
+    ----------
+    candidates : DataFrame, one row a candidate
+    chosen : ndarray of int, shape (rank,)
+        Positions of candidates.
+    cost_ms : ndarray, shape (rank,)
+        Of one measurement: the column that was named, or the expected total latency.
+    outlook : Outlook
+        Error and width to expect before, and after each.
+    pool : Pool
+        Which candidates could have been chosen.
+    """
+
+    candidates: pd.DataFrame
+    chosen: NDArray[np.int64]
+    cost_ms: NDArray[np.float64]
+    outlook: Outlook
+    pool: Pool
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The chosen candidates with all their columns, best first.
+
+        Further columns, in place of any of these names: `rank` from 1, `gain` (what the measurement
+        takes off the mean sd of the log total, given those before) and `cost_ms`.
+        """
+        rows = self.candidates.iloc[self.chosen]
+        new = {
+            "rank": np.arange(1, len(rows) + 1),
+            "gain": self.outlook.gain,
+            "cost_ms": self.cost_ms,
+        }
+        kept = rows.drop(columns=[name for name in new if name in rows])
+        return pd.concat([kept, pd.DataFrame(new, index=rows.index)], axis=1)
+
+    @property
+    def stops_paying_at(self) -> int | None:
+        """The rank from which on no measurement lowers the expected error by 1 % of itself."""
+        return self.outlook.stops_paying_at
