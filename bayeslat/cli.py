@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bayeslat import cli_collect, cli_transfer
+from bayeslat import cli_collect, cli_decide, cli_transfer
 from bayeslat import cli_options as opt
 from bayeslat.cli_input import (
     check_budget,
@@ -182,6 +182,11 @@ app.command(
 app.command(
     epilog="Example: bayeslat crossval traces/*.parquet -m models/vlm.toml -o crossval.parquet"
 )(cli_transfer.crossval)
+
+
+app.command(
+    epilog="Example: bayeslat suggest calibrated.nc configs.csv --gpu l40s -n 10 -o next.parquet"
+)(cli_decide.suggest)
 
 
 @app.command(

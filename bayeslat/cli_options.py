@@ -12,12 +12,14 @@ __all__ = [
     "BudgetMinutes",
     "CalibrationCount",
     "CalibrationTraces",
+    "Candidates",
     "Chains",
     "CheckTraces",
     "CollectRepeats",
     "CollectedGpu",
     "Configs",
     "ConfigsFile",
+    "Cost",
     "Count",
     "Counts",
     "Design",
@@ -30,6 +32,7 @@ __all__ = [
     "DtypeName",
     "Engine",
     "EngineName",
+    "Exclude",
     "Force",
     "Gpu",
     "Gpus",
@@ -38,8 +41,12 @@ __all__ = [
     "Jobs",
     "Json",
     "Knobs",
+    "Method",
+    "MethodName",
     "Methods",
     "Model",
+    "Objective",
+    "ObjectiveName",
     "Of",
     "OfName",
     "Output",
@@ -55,6 +62,8 @@ __all__ = [
     "Source",
     "Stack",
     "Stacks",
+    "SuggestBudget",
+    "SuggestCount",
     "Target",
     "TestConfigs",
     "Threads",
@@ -65,6 +74,10 @@ __all__ = [
 
 EngineName = Literal["nuts", "laplace"]
 OfName = Literal["run", "typical"]
+ObjectiveName = Literal["total", "guardrail"]
+MethodName = Literal[
+    "share_weighted", "maximum_variance", "d_optimal", "residual", "latin_hypercube", "uniform"
+]
 DtypeName = Literal["float32", "bfloat16", "float16"]
 
 _LARGEST_SEED = 2**32 - 1  # what every random number generator in use takes
@@ -225,6 +238,41 @@ Threshold = Annotated[
     float,
     typer.Option(help="MAPE of the total that is good enough: 0.10 is 10 %.", metavar="SHARE"),
 ]
+
+# Of suggest.
+Candidates = Annotated[
+    list[str],
+    typer.Argument(
+        help="Configurations to choose from: Parquet, CSV or JSON Lines files, folders, globs.",
+        metavar="CANDIDATES",
+    ),
+]
+SuggestCount = Annotated[
+    int, typer.Option("-n", help="How many configurations to choose.", min=1, metavar="N")
+]
+Objective = Annotated[
+    ObjectiveName,
+    typer.Option(help="Lower the uncertainty of all totals alike, or of those near a budget."),
+]
+SuggestBudget = Annotated[
+    float | None,
+    typer.Option(
+        "--budget-ms", help="Latency budget that --objective guardrail is for.", metavar="MS"
+    ),
+]
+Cost = Annotated[
+    str,
+    typer.Option(
+        help="none, latency (the expected total), or a column of the candidates, in ms: choose what "
+        "brings most for its cost.",
+        metavar="COST",
+    ),
+]
+Exclude = Annotated[
+    str | None,
+    typer.Option(help="Configurations not to choose: a file, folder or glob.", metavar="FILE"),
+]
+Method = Annotated[MethodName, typer.Option(help="How to choose.")]
 
 # Of compare and crossval.
 Target = Annotated[str, typer.Option(help="GPU to carry over to: key or alias.", metavar="GPU")]

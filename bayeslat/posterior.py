@@ -11,6 +11,10 @@ import pandas as pd
 
 from bayeslat.decisions.predict import Of, predict
 from bayeslat.decisions.prediction import Prediction
+from bayeslat.decisions.suggest.choose import suggest
+from bayeslat.decisions.suggest.options import Objective, SuggestOptions
+from bayeslat.decisions.suggest.registry import DEFAULT_METHOD
+from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.errors import InputError
 from bayeslat.evaluation.transfer import Transfer, choose_target, judge_transfer
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
@@ -102,6 +106,72 @@ class Posterior:
             If `of` is neither value.
         """
         return predict(self.data, configs, self._gpu(gpu, hardware), stack=stack, of=of, seed=seed)
+
+    def suggest(
+        self,
+        candidates: pd.DataFrame,
+        gpu: str,
+        n: int,
+        *,
+        objective: Objective = "total",
+        budget_ms: float | None = None,
+        cost: str = "none",
+        exclude: pd.DataFrame | None = None,
+        method: str = DEFAULT_METHOD,
+        stack: str | None = None,
+        seed: int = 0,
+        hardware: HardwareTable | None = None,
+    ) -> Suggestion:
+        """Choose the configurations to measure next, best first.
+
+        Parameters
+        ----------
+        candidates : DataFrame, one row a candidate
+            With the spec's knobs; further columns pass through. They are also the configurations
+            whose uncertainty is to be lowered: those that the GPU was calibrated with are not
+            chosen again.
+        gpu : str
+            Key or alias.
+        n : int
+        objective : {"total", "guardrail"}
+            Uncertainty of the total over all candidates alike, or where it decides about a budget.
+        budget_ms : float, optional
+            Of the total; for the guardrail.
+        cost : str
+            `none`; `latency`: as much as possible per expected ms; or a column of costs in ms.
+        exclude : DataFrame, one row a config, optional
+            Configurations not to choose.
+        method : str
+            Of `bayeslat.decisions.suggest.registry.METHODS`.
+        stack : str, optional
+            The one that the candidates name, or the GPU's only one, by default.
+        seed : int
+        hardware : HardwareTable, optional
+            For GPUs that the shipped table lacks.
+
+        Returns
+        -------
+        Suggestion
+            Its `frame` holds the rows; its `outlook` what they will buy.
+
+        Raises
+        ------
+        HardwareError
+            If the GPU is not in the hardware table, or lacks a field that the spec needs.
+        TraceError
+            With every candidate that the spec cannot take.
+        InputError
+            With every argument that has an impossible value; or if there are fewer candidates.
+        """
+        return suggest(
+            self.data,
+            candidates,
+            self._gpu(gpu, hardware),
+            n,
+            stack=stack,
+            exclude=exclude,
+            options=SuggestOptions(objective, budget_ms, cost, method, seed),
+        )
 
     def calibrate(
         self,

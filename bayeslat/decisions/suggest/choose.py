@@ -124,7 +124,7 @@ def _group(
     data: PosteriorData, candidates: pd.DataFrame, gpu: Gpu, stack: str | None
 ) -> tuple[str, str | None]:
     """Return the GPU and stack to choose for; None for a stack without rows."""
-    named, known = stacks_named(candidates, stack), data.knownstacks_named(gpu.key)
+    named, known = stacks_named(candidates, stack), data.known_stacks(gpu.key)
     if named:
         return gpu.key, str(named[0])
     return gpu.key, known[0] if len(known) == 1 else None

@@ -24,8 +24,8 @@ class _StageReduction:
     """How far one stage's measurement lowers the integrated variance of the log total.
 
     A measurement at z takes (z_r' C z)^2 / (z' C z + s^2) off the variance at point r. Averaged
-    with weights w_r share_r^2, the numerator is z' C M C z with M = sum_r w_r share_r^2 z_r z_r', so
-    no candidate meets each point; and from one measurement to the next it changes by products of a
+    with weights w_r share_r^2, the numerator is z' C M C z with M = sum_r w_r share_r^2 z_r z_r':
+    no candidate meets each point, and from one measurement to the next it changes by products of a
     matrix and a vector.
 
     Attributes

@@ -1,0 +1,102 @@
+"""What to measure next, in short: the record for machines, the table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bayeslat.decisions.suggest.suggestion import Suggestion
+from bayeslat.report.tables import (
+    format_ms,
+    format_percent,
+    make_table,
+    open_console,
+    print_line,
+    print_table,
+)
+
+__all__ = ["show_suggestion", "suggestion_record"]
+
+_SHOWN = 30  # rows of the table; the file and the record have all
+
+
+def suggestion_record(
+    suggestion: Suggestion, about: Mapping[str, Any], path: Path
+) -> dict[str, Any]:
+    """What was chosen, and what it will buy.
+
+    Parameters
+    ----------
+    suggestion : Suggestion
+    about : mapping
+        What it is for: `gpu` (key), `stack`, `objective`, `budget_ms`, `cost`, `method`, `seed`.
+    path : Path
+        Where it was written.
+
+    Returns
+    -------
+    dict
+        For JSON: how many candidates there were, and why others could not be chosen; error and
+        width `before`; for each rank the row of the candidates (from 1), its gain, cost, and error
+        and width after it; `stops_paying_at`, the rank from which on none lowers the error by 1 %
+        of itself (null: the last does).
+    """
+    pool, outlook, frame = suggestion.pool, suggestion.outlook, suggestion.frame
+    return {
+        "suggestions": path,
+        **about,
+        "candidates": len(pool.eligible),
+        "pool": pool.size,
+        "repeated": pool.repeated,
+        "measured": pool.measured,
+        "excluded": pool.excluded,
+        "cost_ms": float(suggestion.cost_ms.sum()),
+        "before": {"mape": float(outlook.mape[0]), "width_90": float(outlook.width_90[0])},
+        "stops_paying_at": suggestion.stops_paying_at,
+        "ranks": [
+            {
+                "rank": number,
+                "row": int(row) + 1,
+                "gain": float(frame["gain"].iloc[number - 1]),
+                "cost_ms": float(suggestion.cost_ms[number - 1]),
+                "mape": float(outlook.mape[number]),
+                "width_90": float(outlook.width_90[number]),
+            }
+            for number, row in enumerate(suggestion.chosen, 1)
+        ],
+    }
+
+
+def show_suggestion(record: Mapping[str, Any]) -> None:
+    """Print the ranks, and from which on more measurements stop paying."""
+    console = open_console()
+    before, ranks = record["before"], record["ranks"]
+    table = make_table(["rank", "row", "cost ms", "expected MAPE %", "90 % width %"])
+    table.add_row("0", "-", "-", *_percents(before))
+    for each in ranks[:_SHOWN]:
+        cells = (str(each["row"]), format_ms(each["cost_ms"]), *_percents(each))
+        table.add_row(str(each["rank"]), *cells)
+    stack = f" with {record['stack']}" if record["stack"] else ""
+    title = f"{len(ranks):,} of {record['pool']:,} candidates to measure on {record['gpu']}{stack}"
+    print_table(console, title, table)
+    if len(ranks) > _SHOWN:
+        print_line(console, f"Ranks {_SHOWN + 1} to {len(ranks)} are in the file")
+    print_line(
+        console,
+        f"Expected MAPE of the total: {before['mape']:.1%} now, {ranks[-1]['mape']:.1%} after all; "
+        f"they take {format_ms(record['cost_ms'] / 1e3)} s to run once",
+    )
+    stops = record["stops_paying_at"]
+    print_line(
+        console,
+        "Each of the last still lowers the error by 1 % of itself or more"
+        if stops is None
+        else f"From rank {stops} on, a measurement lowers the error by less than 1 % of itself",
+    )
+    print_line(console, f"Saved in {record['suggestions']}")
+
+
+def _percents(each: Mapping[str, float]) -> tuple[str, str]:
+    """Error and width in percent."""
+    return format_percent(each["mape"]), format_percent(each["width_90"])
