@@ -256,15 +256,13 @@ Objective = Annotated[
 ]
 SuggestBudget = Annotated[
     float | None,
-    typer.Option(
-        "--budget-ms", help="Latency budget that --objective guardrail is for.", metavar="MS"
-    ),
+    typer.Option("--budget-ms", help="Latency budget, for --objective guardrail.", metavar="MS"),
 ]
 Cost = Annotated[
     str,
     typer.Option(
-        help="none, latency (the expected total), or a column of the candidates, in ms: choose what "
-        "brings most for its cost.",
+        help="Choose what brings most for its cost: none, latency (the expected total), or a column "
+        "of the candidates in ms.",
         metavar="COST",
     ),
 ]

@@ -3,7 +3,8 @@
 Every GPU is a target in turn, with three donors without its near relatives, as in `bench_transfer`.
 Each method chooses a batch from the target's configurations that were not set aside for the test,
 before any of them is measured; the target is calibrated with the batch and scored against the
-noise-free truth. `share_weighted in rounds` is calibrated after 5, 10 and 14 rows, and chooses anew.
+noise-free truth. In rounds, the target is calibrated after 5, 10 and 14 rows, and the next rows
+are chosen with what those have told.
 
     python -m benchmarks.bench_design [--engine laplace] [--seeds 2] [--draws-of-rows 3]
         [--data FILE] [-o FILE.json]

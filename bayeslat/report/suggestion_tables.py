@@ -90,9 +90,10 @@ def show_suggestion(record: Mapping[str, Any]) -> None:
     stops = record["stops_paying_at"]
     print_line(
         console,
-        "Each of the last still lowers the error by 1 % of itself or more"
+        "More measurements would still pay: the last lowers the error by 1 % of itself or more"
         if stops is None
-        else f"From rank {stops} on, a measurement lowers the error by less than 1 % of itself",
+        else f"From rank {stops} on, more measurements stop paying: each lowers the error by less than "
+        "1 % of itself",
     )
     print_line(console, f"Saved in {record['suggestions']}")
 

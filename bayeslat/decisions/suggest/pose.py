@@ -101,7 +101,7 @@ def _stage(
     sd s root((dof + 3) / (dof + 1)) (its Fisher information; Lange, Little and Taylor 1989).
     """
     part = data.stages[stage]
-    scale = np.exp(np.log(view.noise_sd).mean()) * part.noise_shape.spread(part.basis, inputs.raw)
+    scale = _typical(view) * part.noise_shape.spread(part.basis, inputs.raw)
     dof = min(part.noise_dof, 1e6)
     beyond = _beyond_variance(data, stage, view, inputs, gpu)
     return StageDesign(
@@ -134,3 +134,8 @@ def _beyond_variance(
     if unseen.any():
         variance += unseen * np.mean(task_sd(data.stages[stage]) ** 2)
     return variance
+
+
+def _typical(view: GroupView) -> float:
+    """Scale of the noise of the typical draw."""
+    return float(np.exp(np.log(view.noise_sd).mean()))
