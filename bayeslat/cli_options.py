@@ -261,8 +261,8 @@ SuggestBudget = Annotated[
 Cost = Annotated[
     str,
     typer.Option(
-        help="Choose what brings most for its cost: none, latency (the expected total), or a column "
-        "of the candidates in ms.",
+        help="Choose what brings most for its cost: none, latency (the expected total), or a "
+        "column of the candidates in ms.",
         metavar="COST",
     ),
 ]

@@ -92,8 +92,8 @@ def show_suggestion(record: Mapping[str, Any]) -> None:
         console,
         "More measurements would still pay: the last lowers the error by 1 % of itself or more"
         if stops is None
-        else f"From rank {stops} on, more measurements stop paying: each lowers the error by less than "
-        "1 % of itself",
+        else f"From rank {stops} on, more measurements stop paying: each lowers the error by less "
+        "than 1 % of itself",
     )
     print_line(console, f"Saved in {record['suggestions']}")
 

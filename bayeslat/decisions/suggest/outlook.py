@@ -42,7 +42,8 @@ class Outlook:
     @property
     def stops_paying_at(self) -> int | None:
         """The rank from which on none lowers the error by 1 % of itself; None if the last does."""
-        worth = 1.0 - self.mape[1:] / self.mape[:-1] >= LEAST_GAIN
+        taken = -np.diff(self.mape)
+        worth = (taken > 0) & (taken >= LEAST_GAIN * self.mape[:-1])
         last = int(np.flatnonzero(worth)[-1]) + 1 if worth.any() else 0
         return None if last == len(worth) else last + 1
 

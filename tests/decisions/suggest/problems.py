@@ -1,0 +1,59 @@
+"""Problems of choosing measurements: small enough to try everything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bayeslat.decisions.suggest.problem import DesignProblem, StageDesign
+
+
+def make_stage(rng: np.random.Generator, size: int, features: int = 3) -> StageDesign:
+    """Draw a stage with physics of one term."""
+    root = rng.normal(size=(features, features)) / features
+    return StageDesign(
+        design=rng.normal(size=(size, features)),
+        mean=rng.normal(size=features),
+        covariance=root @ root.T + 0.01 * np.eye(features),
+        share=rng.uniform(0.2, 0.8, size),
+        blur_sd=rng.uniform(0.1, 0.3, size),
+        run_sd=rng.uniform(0.05, 0.2, size),
+        beyond_sd=np.zeros(size),
+        terms=1,
+    )
+
+
+def make_problem(
+    size: int = 9, seed: int = 0, cost_ms: np.ndarray | None = None, weighted: bool = False
+) -> DesignProblem:
+    """Draw a problem of two stages, with every candidate a point and one of them not eligible."""
+    rng = np.random.default_rng(seed)
+    one = make_stage(rng, size)
+    stages = (one, replace(make_stage(rng, size, features=4), share=1.0 - one.share))
+    weights = rng.uniform(0.1, 1.0, size) if weighted else np.ones(size)
+    eligible = np.ones(size, dtype=bool)
+    eligible[2] = False
+    return DesignProblem(
+        stages=stages,
+        noise_correlation=np.array([[1.0, 0.4], [0.4, 1.0]]),
+        log_total=rng.normal(5.0, 1.0, size),
+        knobs=rng.normal(size=(size, 2)).round(1),
+        eligible=eligible,
+        points=np.arange(size),
+        weights=weights / weights.sum(),
+        cost_ms=cost_ms,
+    )
+
+
+def variance_after(stage: StageDesign, chosen: list[int]) -> np.ndarray:
+    """Work the variance of `design @ effects` out anew, by precisions. Shape (candidate,)."""
+    rows = stage.design[chosen] / stage.blur_sd[chosen, None]
+    covariance = np.linalg.inv(np.linalg.inv(stage.covariance) + rows.T @ rows)
+    return np.einsum("if,fg,ig->i", stage.design, covariance, stage.design)
+
+
+def integrated_variance(problem: DesignProblem, chosen: list[int]) -> float:
+    """Weighted mean over the points of the variance of the log total."""
+    total = sum(stage.share**2 * variance_after(stage, chosen) for stage in problem.stages)
+    return float(np.asarray(total)[problem.points] @ problem.weights)
