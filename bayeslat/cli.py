@@ -187,6 +187,9 @@ app.command(
 app.command(
     epilog="Example: bayeslat suggest calibrated.nc configs.csv --gpu l40s -n 10 -o next.parquet"
 )(cli_decide.suggest)
+app.command(
+    epilog="Example: bayeslat guard calibrated.nc configs.csv --gpu l40s --budget-ms 500 -o g.csv"
+)(cli_decide.guard)
 
 
 @app.command(

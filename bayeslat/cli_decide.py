@@ -1,12 +1,14 @@
-"""Commands that decide by a posterior: what to measure next."""
+"""Commands that decide by a posterior: what to measure next, and what to refuse."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from bayeslat import cli_options as opt
-from bayeslat.cli_input import check_budget, check_stack, hardware_with
+from bayeslat.cli_input import check_budget, check_stack, hardware_with, split_budgets
 from bayeslat.cli_run import ends_well, ensure_writable, note, print_result, writing
 
-__all__ = ["suggest"]
+__all__ = ["guard", "suggest"]
 
 
 @ends_well
@@ -68,5 +70,62 @@ def suggest(
         write_table(found.frame, output, about)
     record = suggestion_record(found, about, output)
     print_result(record, as_json, lambda: show_suggestion(record))
+    if not fitted.diagnostics.converged:
+        note(f"{posterior} did not converge; `bayeslat check {posterior}` says where")
+
+
+@ends_well
+def guard(
+    posterior: opt.PosteriorFile,
+    configs: opt.Configs,
+    gpu: opt.Gpu,
+    output: opt.Output,
+    budget_ms: opt.GuardBudget = None,
+    stage_budget: opt.StageBudgets = None,
+    max_risk: opt.MaxRisk = 0.05,
+    stack: opt.Stack = None,
+    of: opt.Of = "run",
+    hardware: opt.Hardware = None,
+    seed: opt.Seed = 0,
+    as_json: opt.Json = False,
+) -> None:
+    """Accept, reject, or ask to measure configurations.
+
+    Adds p_exceed, its range over the posterior (p_exceed_low, p_exceed_high), decision and reason.
+    """
+    from bayeslat.posterior import load_posterior
+    from bayeslat.report.guard_tables import guard_record, show_guard
+    from bayeslat.traces import read_configs, write_table
+    from bayeslat.traces.write import check_table_path
+
+    ensure_writable(check_table_path(output))
+    check_stack(stack)
+    stage_budgets = split_budgets(stage_budget or [])
+    fitted = load_posterior(posterior)
+    table = hardware_with(fitted.data, hardware)
+    key = table.resolve(gpu).key
+    rule = fitted.guard(
+        key,
+        budget_ms,
+        max_risk=max_risk,
+        stage_budgets_ms=stage_budgets,
+        stack=stack,
+        of=of,
+        seed=seed,
+        hardware=table,
+    )
+    frame = rule.decide(read_configs(*configs, check=False))  # tells all that is wrong at once
+    about: dict[str, Any] = {
+        "gpu": key,
+        "stack": stack,
+        "of": of,
+        "budgets_ms": {str(budget): budget.ms for budget in rule.budgets},
+        "max_risk": max_risk,
+        "seed": seed,
+    }
+    with writing(output):
+        write_table(frame, output, about)
+    record = guard_record(frame, about, output)
+    print_result(record, as_json, lambda: show_guard(record))
     if not fitted.diagnostics.converged:
         note(f"{posterior} did not converge; `bayeslat check {posterior}` says where")

@@ -30,6 +30,7 @@ __all__ = [
     "measured_gpus",
     "read_parameters",
     "read_valid",
+    "split_budgets",
     "split_counts",
     "split_names",
 ]
@@ -71,6 +72,34 @@ def split_names(text: str | None, option: str) -> list[str]:
     if not all(names):
         raise InputError(f"{option} {text!r}: a name is empty; write names as in a,b,c")
     return names
+
+
+def split_budgets(texts: Sequence[str]) -> dict[str, float]:
+    """Read budgets of stages.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        As in `llm_prefill=300`, or `vision_encoder+llm_prefill=400`.
+
+    Raises
+    ------
+    InputError
+        With every text that is none.
+    """
+    found: dict[str, float] = {}
+    problems = []
+    for text in texts:
+        stages, equals, number = text.rpartition("=")
+        try:
+            found[stages.strip()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or not stages.strip():
+            problems.append(f"--stage-budget {text!r}; write it as in llm_prefill=300, in ms")
+    if problems:
+        raise InputError("; ".join(problems))
+    return found
 
 
 def split_counts(text: str, option: str) -> tuple[int, ...]:

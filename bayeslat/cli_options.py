@@ -36,11 +36,13 @@ __all__ = [
     "Force",
     "Gpu",
     "Gpus",
+    "GuardBudget",
     "Hardware",
     "HuggingFaceModel",
     "Jobs",
     "Json",
     "Knobs",
+    "MaxRisk",
     "Method",
     "MethodName",
     "Methods",
@@ -62,6 +64,7 @@ __all__ = [
     "Source",
     "Stack",
     "Stacks",
+    "StageBudgets",
     "SuggestBudget",
     "SuggestCount",
     "Target",
@@ -302,6 +305,22 @@ TestConfigs = Annotated[
     typer.Option(help="Configurations held out, at most half of the target's.", min=1, metavar="N"),
 ]
 Jobs = Annotated[int, typer.Option(help="Processes; one a core by default.", metavar="N")]
+
+# Of guard.
+GuardBudget = Annotated[
+    float | None, typer.Option("--budget-ms", help="Latency budget of the total.", metavar="MS")
+]
+StageBudgets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stage-budget",
+        help="Budget of a stage, or of several joined by +: llm_decode_per_token=40.",
+        metavar="STAGE=MS",
+    ),
+]
+MaxRisk = Annotated[
+    float, typer.Option(help="Largest P(latency > budget) that is accepted.", metavar="SHARE")
+]
 
 # Of simulate.
 SimulatedGpus = Annotated[str, typer.Option(help="GPUs to simulate.", metavar="A,B,...")]

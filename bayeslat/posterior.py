@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bayeslat.decisions.guard import Guard, check_guard
 from bayeslat.decisions.predict import Of, predict
 from bayeslat.decisions.prediction import Prediction
 from bayeslat.decisions.suggest.choose import suggest
@@ -172,6 +173,54 @@ class Posterior:
             exclude=exclude,
             options=SuggestOptions(objective, budget_ms, cost, method, seed),
         )
+
+    def guard(
+        self,
+        gpu: str,
+        budget_ms: float | None = None,
+        *,
+        max_risk: float = 0.05,
+        stage_budgets_ms: Mapping[str, float] | None = None,
+        stack: str | None = None,
+        of: Of = "run",
+        seed: int = 0,
+        hardware: HardwareTable | None = None,
+    ) -> Guard:
+        """Return a guardrail, which decides about configurations by P(latency > budget).
+
+        Parameters
+        ----------
+        gpu : str
+            Key or alias.
+        budget_ms : float, optional
+            Of the total.
+        max_risk : float
+            The largest P(latency > budget) that is accepted.
+        stage_budgets_ms : mapping of str to float, optional
+            Further budgets: of one run of a stage (`llm_decode_per_token`: time per output token),
+            or of several stages joined by + (`vision_encoder+projector+llm_prefill`: time to the
+            first token).
+        stack : str, optional
+        of : {"run", "typical"}
+            What has to keep the budget: each single request, or the run-to-run median.
+        seed : int
+        hardware : HardwareTable, optional
+            For GPUs that the shipped table lacks.
+
+        Returns
+        -------
+        Guard
+            Its `decide(configs)` adds `p_exceed` and `decision` (accept, reject or measure).
+
+        Raises
+        ------
+        HardwareError
+            If the GPU is not in the hardware table, or lacks a field that the spec needs.
+        InputError
+            With every setting that breaks a rule.
+        """
+        budgets = check_guard(list(self.data.stages), budget_ms, stage_budgets_ms or {}, max_risk)
+        return Guard(self.data, self._gpu(gpu, hardware), budgets, max_risk, stack, of, seed)
 
     def calibrate(
         self,

@@ -12,6 +12,7 @@ COMMANDS = (
     "calibrate",
     "compare",
     "crossval",
+    "guard",
     "predict",
     "simulate",
     "collect vlm",

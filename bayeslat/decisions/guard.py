@@ -1,0 +1,233 @@
+"""The guardrail: accept, reject, or measure first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from bayeslat.decisions.predict import Of, predict
+from bayeslat.decisions.prediction import TOTAL, Prediction
+from bayeslat.errors import InputError
+from bayeslat.features.hardware import Gpu
+from bayeslat.inference.posterior import PosteriorData
+
+__all__ = ["ACCEPT", "MEASURE", "REJECT", "Budget", "Guard", "check_guard"]
+
+ACCEPT, REJECT, MEASURE = "accept", "reject", "measure"
+_CENTRAL = (0.05, 0.95)  # of the posterior: what it holds possible
+_COLUMNS = ("p_exceed", "p_exceed_low", "p_exceed_high", "decision", "reason")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A latency that some stages may take together.
+
+    Attributes
+    ----------
+    ms : float
+    stages : tuple of str
+        Empty for the total. A single stage counts for one run, so that a budget of a decode stage
+        is one per token; several count as often as they run in a request, as the time to the first
+        token does.
+    """
+
+    ms: float
+    stages: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Name what it bounds."""
+        return "+".join(self.stages) or TOTAL
+
+    def of(self, prediction: Prediction) -> tuple[Prediction, str]:
+        """Return the part of a prediction that it bounds, and the name of the sum."""
+        if not self.stages:
+            return prediction, TOTAL
+        if len(self.stages) == 1:
+            return prediction, self.stages[0]
+        held = {name: prediction.stages[name] for name in self.stages}
+        return replace(prediction, stages=held), TOTAL
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Decides which configurations a GPU may be given.
+
+    Attributes
+    ----------
+    data : PosteriorData
+    gpu : Gpu
+    budgets : tuple of Budget
+        All of them have to be met.
+    max_risk : float
+        The largest p_exceed that is accepted.
+    stack : str or None
+    of : {"run", "typical"}
+        What the budget is for: each single request (one run, with its noise), or the run-to-run
+        median of a configuration.
+    seed : int
+    """
+
+    data: PosteriorData
+    gpu: Gpu
+    budgets: tuple[Budget, ...]
+    max_risk: float = 0.05
+    stack: str | None = None
+    of: Of = "run"
+    seed: int = 0
+
+    def decide(self, configs: pd.DataFrame) -> pd.DataFrame:
+        """Decide about configurations.
+
+        `accept` if P(latency > budget) is at most `max_risk`, else `reject`. `measure` where the
+        posterior does not know: p_exceed given the GPU lies on both sides of `max_risk` over the
+        central 90 % of the posterior, so that measuring could turn the answer; or it would be
+        accepted, but the configuration leaves the range of the fit, or the GPU was not measured.
+
+        Parameters
+        ----------
+        configs : DataFrame, one row a config
+
+        Returns
+        -------
+        DataFrame, one row a config
+            The configs with `p_exceed`, `p_exceed_low` and `p_exceed_high` (its 5 % and 95 %
+            quantile over the posterior), of the budget that is the likeliest to be exceeded;
+            `decision`; and `reason`, empty where p_exceed alone decides.
+
+        Raises
+        ------
+        TraceError
+            With every config that the spec cannot take, by file and row.
+        """
+        prediction = predict(
+            self.data, configs, self.gpu, stack=self.stack, of=self.of, seed=self.seed
+        )
+        found = [self._bound(prediction, budget) for budget in self.budgets]
+        worst = np.argmax([bound[0] for bound in found], axis=0)
+        p_exceed, low, high = (np.choose(worst, list(each)) for each in zip(*found, strict=True))
+        # Any budget that is surely exceeded decides, and any that measuring could turn asks for it.
+        over = np.any([bound[1] > self.max_risk for bound in found], axis=0)
+        unsure = np.any([bound[2] > self.max_risk for bound in found], axis=0) & ~over
+        accepted = p_exceed <= self.max_risk
+        decision = np.where(accepted, ACCEPT, REJECT).astype(object)
+        reason = np.full(len(configs), "", dtype=object)
+        for where, told in (
+            (unsure, "measuring could turn the answer"),
+            (accepted & prediction.extrapolates, "leaves the range of the fit"),
+            (accepted & prediction.zero_shot, "the GPU was not measured"),
+        ):
+            decision[where], reason[where] = MEASURE, told
+        new = dict(zip(_COLUMNS, (p_exceed, low, high, decision, reason), strict=True))
+        kept = configs.drop(columns=[name for name in _COLUMNS if name in configs])
+        return pd.concat([kept, pd.DataFrame(new, index=configs.index)], axis=1)
+
+    def _bound(
+        self, prediction: Prediction, budget: Budget
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """P_exceed of a budget, and its range over the posterior. Shapes (config,)."""
+        part, name = budget.of(prediction)
+        p_exceed = part.p_exceed(budget.ms, name)
+        given = _given_gpu(self.data, part, name, budget.ms, self.of)
+        low, high = np.quantile(given, _CENTRAL, axis=1)
+        return p_exceed, low, high
+
+
+def _given_gpu(
+    data: PosteriorData, prediction: Prediction, name: str, budget_ms: float, of: Of
+) -> NDArray[np.float64]:
+    """P_exceed of each draw of the GPU, over the noise of a run alone.
+
+    The noise of a sum of stages is taken as one Student-t in its log, with the variance that the
+    stages' shares give it and the tails of the heaviest.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    prediction : Prediction
+    name : str
+        A stage, or `total`.
+    budget_ms : float
+    of : {"run", "typical"}
+
+    Returns
+    -------
+    ndarray, shape (config, draw)
+    """
+    typical = prediction.typical(name)
+    if of == "typical":
+        return (typical > budget_ms).astype(float)
+    names = list(prediction.stages) if name == TOTAL else [name]
+    correlation = data.noise_correlation
+    places = list(data.stages)
+    parts: list[NDArray[np.float64]] = []
+    for each in names:
+        part = prediction.stages[each]
+        times = part.times[:, None] if name == TOTAL else 1.0
+        parts.append(times * part.typical_ms / typical * part.noise_sd)
+    variance = np.sum([part**2 for part in parts], axis=0)
+    if correlation is not None:
+        for i, one in enumerate(names):
+            for j in range(i):
+                shared = correlation[places.index(one), places.index(names[j])]
+                variance = variance + 2.0 * shared * parts[i] * parts[j]
+    dof = min(min(data.stages[each].noise_dof, 1e6) for each in names)
+    standard = np.log(budget_ms / typical) / np.sqrt(np.maximum(variance, 1e-300))
+    over: NDArray[np.float64] = stdtr(dof, -standard)
+    return over
+
+
+def check_guard(
+    stages: Sequence[str],
+    budget_ms: float | None,
+    stage_budgets_ms: Mapping[str, float] = MappingProxyType({}),
+    max_risk: float = 0.05,
+) -> tuple[Budget, ...]:
+    """Check the settings of a guard, and return its budgets.
+
+    Parameters
+    ----------
+    stages : sequence of str
+        Those of the spec.
+    budget_ms : float or None
+        Of the total.
+    stage_budgets_ms : mapping of stage names, joined by +, to float
+    max_risk : float
+
+    Returns
+    -------
+    tuple of Budget
+
+    Raises
+    ------
+    InputError
+        With every setting that breaks a rule.
+    """
+    budgets = [] if budget_ms is None else [Budget(budget_ms)]
+    problems = []
+    for text, limit in stage_budgets_ms.items():
+        names = tuple(name.strip() for name in text.split("+"))
+        if unknown := [name for name in names if name not in stages]:
+            problems.append(
+                f"no stage {', '.join(map(repr, unknown))}; the posterior has {', '.join(stages)}"
+            )
+        if len(set(names)) < len(names):
+            problems.append(f"budget of {text!r}: a stage stands there twice; name each once")
+        budgets.append(Budget(limit, names))
+    if not budgets:
+        problems.append("no budget is given; give budget_ms of the total, or of stages")
+    problems += [
+        f"the budget of {budget} is {budget.ms:g}; it must be a positive number of ms"
+        for budget in budgets
+        if not 0 < budget.ms < np.inf
+    ]
+    if not 0 < max_risk < 1:
+        problems.append(f"max_risk is {max_risk:g}; it must be between 0 and 1, as 0.05 for 5 %")
+    if problems:
+        raise InputError("; ".join(problems))
+    return tuple(budgets)

@@ -1,0 +1,69 @@
+"""What the guardrail decided, in short: the record for machines, the table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bayeslat.report.tables import make_table, open_console, print_line, print_table
+
+__all__ = ["guard_record", "show_guard"]
+
+_DECISIONS = ("accept", "reject", "measure")
+
+
+def guard_record(frame: pd.DataFrame, about: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What was decided.
+
+    Parameters
+    ----------
+    frame : DataFrame, one row a config
+        Of `Guard.decide`.
+    about : mapping
+        `gpu`, `stack`, `of`, `budgets_ms`, `max_risk`, `seed`.
+    path : Path
+        Where it was written.
+
+    Returns
+    -------
+    dict
+        For JSON: `about`, `configs`, `decisions` (with the mean p_exceed of each), `reasons` and
+        `output`. The mean p_exceed of what is accepted is the false-accept rate to expect.
+    """
+    decisions = {
+        name: {
+            "configs": int((frame["decision"] == name).sum()),
+            "mean_p_exceed": float(frame.loc[frame["decision"] == name, "p_exceed"].mean()),
+        }
+        for name in _DECISIONS
+    }
+    reasons = frame.loc[frame["reason"] != "", "reason"].value_counts()
+    return {
+        **about,
+        "configs": len(frame),
+        "decisions": decisions,
+        "reasons": {str(name): int(count) for name, count in reasons.items()},
+        "output": path,
+    }
+
+
+def show_guard(record: Mapping[str, Any]) -> None:
+    """Print what `guard_record` made."""
+    console = open_console()
+    budgets = ", ".join(f"{name} {ms:g} ms" for name, ms in record["budgets_ms"].items())
+    meaning = "one run" if record["of"] == "run" else "the run-to-run median"
+    table = make_table(["decision", "configs", "mean p_exceed"])
+    for name, found in record["decisions"].items():
+        mean = f"{found['mean_p_exceed']:.3f}" if found["configs"] else "-"
+        table.add_row(name, f"{found['configs']:,}", mean)
+    title = (
+        f"{record['configs']:,} configs on {record['gpu']}, {meaning} within {budgets}, "
+        f"max_risk {record['max_risk']:g}"
+    )
+    print_table(console, title, table)
+    for reason, count in record["reasons"].items():
+        print_line(console, f"measure: {count:,} because {reason}")
+    print_line(console, f"Saved in {record['output']}")

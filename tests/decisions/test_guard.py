@@ -1,0 +1,161 @@
+"""The guardrail accepts what keeps its budget, and asks to measure what it cannot know."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslat.decisions.prediction import TOTAL
+from bayeslat.errors import InputError, TraceError
+from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.features.hardware import load_hardware
+from bayeslat.posterior import Posterior
+from tests.posteriors import make_configs, make_data, make_frame, small_spec
+
+pytestmark = pytest.mark.xdist_group("small posterior")
+
+FITTED, STRANGER = "h100_sxm", "l40s"
+
+
+@lru_cache(maxsize=1)
+def posterior() -> Posterior:
+    return Posterior(make_data())
+
+
+def budget(share: float, gpu: str = FITTED) -> float:
+    """A quantile of the predicted totals, in ms."""
+    points = posterior().predict(make_configs(100), gpu).frame["total_point_ms"]
+    return float(points.quantile(share))
+
+
+def test_p_exceed_decides_and_rows_keep_their_order_and_columns() -> None:
+    configs = make_configs(100).assign(name=[f"c{i}" for i in range(100)])
+    limit = budget(0.5)
+    found = posterior().guard(FITTED, limit).decide(configs)
+    pd.testing.assert_frame_equal(found[list(configs)], configs)
+    expected = posterior().predict(configs, FITTED).p_exceed(limit)
+    np.testing.assert_array_equal(found["p_exceed"], expected)
+    accepted = found["decision"] == "accept"
+    assert (found.loc[accepted, "p_exceed"] <= 0.05).all()
+    assert (found.loc[found["decision"] == "reject", "p_exceed"] > 0.05).all()
+    assert accepted.sum() > 20
+    assert (found["reason"] == "").sum() == (found["decision"] != "measure").sum()
+
+
+def test_measure_means_that_the_posterior_holds_both_answers_possible() -> None:
+    found = posterior().guard(FITTED, budget(0.5)).decide(make_configs(100))
+    both = (found["p_exceed_low"] <= 0.05) & (found["p_exceed_high"] > 0.05)
+    told = found["reason"] == "measuring could turn the answer"
+    pd.testing.assert_series_equal(told, both, check_names=False)
+    assert (found["p_exceed_low"] <= found["p_exceed_high"]).all()
+
+
+def test_the_range_holds_p_exceed_and_narrows_with_rows() -> None:
+    configs, limit = make_configs(60), budget(0.5, STRANGER)
+    rows = make_frame(5, (STRANGER,), rows=40)
+    few, many = (
+        posterior().calibrate(rows.head(count), STRANGER).guard(STRANGER, limit).decide(configs)
+        for count in (3, 40)
+    )
+    for found in (few, many):
+        inside = found["p_exceed"].between(
+            found["p_exceed_low"] - 0.1, found["p_exceed_high"] + 0.1
+        )
+        assert inside.all()
+    width = [(found["p_exceed_high"] - found["p_exceed_low"]).mean() for found in (few, many)]
+    assert width[1] < 0.7 * width[0]
+    assert (many["decision"] == "measure").sum() < (few["decision"] == "measure").sum()
+
+
+def test_a_gpu_without_measurements_is_never_accepted() -> None:
+    found = posterior().guard(STRANGER, 1e9).decide(make_configs(20))
+    assert (found["p_exceed"] < 0.05).all()
+    assert (found["decision"] == "measure").all()
+    assert (found["reason"] == "the GPU was not measured").all()
+    assert (
+        posterior().guard(STRANGER, 1e-6).decide(make_configs(20))["decision"] == "reject"
+    ).all()
+
+
+def test_a_config_beyond_the_range_is_never_accepted() -> None:
+    far = make_configs(10).assign(context=200_000)
+    found = posterior().guard(FITTED, 1e15).decide(far)
+    assert (found["decision"] == "measure").all()
+    assert (found["reason"] == "leaves the range of the fit").all()
+
+
+def test_accepted_runs_keep_their_budget_as_often_as_they_say() -> None:
+    truth = make_frame(0, rows=400)
+    rows = truth[truth["gpu"] == FITTED]
+    total = measured_latencies(small_spec(), rows, load_hardware().resolve(FITTED))[TOTAL]
+    limit = float(np.median(total))
+    found = posterior().guard(FITTED, limit, max_risk=0.2).decide(rows)
+    accepted = (found["decision"] == "accept").to_numpy()
+    over = (total > limit)[accepted]
+    expected = found["p_exceed"].to_numpy()[accepted]
+    error = np.sqrt((expected * (1 - expected)).sum()) / len(over)
+    assert abs(over.mean() - expected.mean()) < 4 * error + 0.02
+
+
+def test_more_risk_accepts_more() -> None:
+    configs, limit = make_configs(100), budget(0.5)
+    counts = [
+        (posterior().guard(FITTED, limit, max_risk=risk).decide(configs)["p_exceed"] <= risk).sum()
+        for risk in (0.01, 0.1, 0.5, 0.9)
+    ]
+    assert counts == sorted(counts)
+    assert counts[0] < counts[-1]
+
+
+def test_a_typical_run_has_no_noise() -> None:
+    configs, limit = make_configs(60), budget(0.5)
+    found = posterior().guard(FITTED, limit, of="typical").decide(configs)
+    assert set(found["p_exceed_low"]) | set(found["p_exceed_high"]) <= {0.0, 1.0}
+    run = posterior().guard(FITTED, limit).decide(configs)
+    assert (found["decision"] == "accept").sum() >= (run["decision"] == "accept").sum()
+
+
+def test_every_budget_has_to_be_met() -> None:
+    configs = make_configs(60)
+    loose = posterior().guard(FITTED, 1e9).decide(configs)
+    assert (loose["decision"] == "accept").all()
+    prefill = posterior().predict(configs, FITTED)
+    limit = float(prefill.frame["prefill_point_ms"].median())
+    both = posterior().guard(FITTED, 1e9, stage_budgets_ms={"prefill": limit}).decide(configs)
+    np.testing.assert_array_equal(both["p_exceed"], prefill.p_exceed(limit, "prefill"))
+    assert 10 < (both["decision"] != "accept").sum() < 50
+
+
+def test_stages_joined_count_as_often_as_they_run() -> None:
+    configs, limit = make_configs(60), budget(0.5)
+    total = posterior().guard(FITTED, limit).decide(configs)
+    joined = posterior().guard(FITTED, stage_budgets_ms={"prefill+decode": limit}).decide(configs)
+    np.testing.assert_allclose(joined["p_exceed"], total["p_exceed"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, ["no budget is given"]),
+        ({"budget_ms": -1.0, "max_risk": 5.0}, ["the budget of total is -1", "max_risk is 5"]),
+        ({"budget_ms": float("nan")}, ["the budget of total is nan"]),
+        (
+            {"stage_budgets_ms": {"prefil": 1.0, "decode+decode": 1.0}},
+            ["no stage 'prefil'; the posterior has prefill, decode", "stands there twice"],
+        ),
+    ],
+)
+def test_all_wrong_settings_are_told_at_once(settings: dict[str, object], told: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        posterior().guard(FITTED, **settings)  # type: ignore[arg-type]
+    assert all(text in str(caught.value) for text in told)
+
+
+def test_bad_configs_are_told_with_their_rows() -> None:
+    bad = make_configs(5).astype({"context": float})
+    bad.loc[2, "context"] = np.nan
+    with pytest.raises(TraceError, match="context"):
+        posterior().guard(FITTED, 100.0).decide(bad)
