@@ -1,0 +1,247 @@
+"""Choosing by a posterior: what is chosen, passed over and refused."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslat.decisions.predict import predict
+from bayeslat.decisions.suggest.belief import prior_belief
+from bayeslat.decisions.suggest.choose import suggest
+from bayeslat.decisions.suggest.options import SuggestOptions
+from bayeslat.decisions.suggest.pose import pose
+from bayeslat.decisions.suggest.registry import METHODS
+from bayeslat.decisions.suggest.suggestion import Suggestion
+from bayeslat.errors import InputError, TraceError
+from bayeslat.features.hardware import load_hardware
+from bayeslat.inference.calibrate import calibrate_group
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.thin_draws import DRAWS, thin_draws
+from bayeslat.posterior import Posterior
+from tests.posteriors import make_configs, make_data, make_frame
+
+pytestmark = pytest.mark.xdist_group("small posterior")
+
+GPU = "l40s"
+
+
+def ask(
+    candidates: pd.DataFrame,
+    count: int = 4,
+    data: PosteriorData | None = None,
+    gpu: str = GPU,
+    stack: str | None = None,
+    exclude: pd.DataFrame | None = None,
+    **options: object,
+) -> Suggestion:
+    entry = load_hardware().resolve(gpu)
+    wanted = SuggestOptions(**options)  # type: ignore[arg-type]
+    return suggest(
+        data or make_data(), candidates, entry, count, stack=stack, exclude=exclude, options=wanted
+    )
+
+
+def calibrated(rows: int = 6) -> tuple[PosteriorData, pd.DataFrame]:
+    measured = make_frame(3, (GPU,), rows=rows)
+    return calibrate_group(make_data(), measured, load_hardware().resolve(GPU), ""), measured
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_rows_keep_their_columns_and_are_ranked(method: str) -> None:
+    candidates = make_configs(30).assign(note=[f"n{k}" for k in range(30)], rank="old")
+    frame = ask(candidates, method=method).frame
+    assert frame["rank"].tolist() == [1, 2, 3, 4]
+    kept = list(candidates.columns.drop("rank"))
+    pd.testing.assert_frame_equal(frame[kept], candidates.loc[frame.index, kept])
+    assert np.isfinite(frame[["gain", "cost_ms"]].to_numpy()).all()
+
+
+def test_the_gain_is_what_the_sd_loses() -> None:
+    found = ask(make_configs(60), 10)
+    assert np.all(found.frame["gain"] > 0)
+    np.testing.assert_allclose(
+        found.frame["gain"].sum(), found.outlook.sd[0] - found.outlook.sd[-1], rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_seed_alone_decides(method: str) -> None:
+    candidates = make_configs(300)
+    first, again = (ask(candidates, 8, method=method, seed=5) for _ in range(2))
+    pd.testing.assert_frame_equal(first.frame, again.frame)
+
+
+def test_the_default_buys_more_than_chance() -> None:
+    candidates = make_configs(200)
+    best = ask(candidates, 8).outlook.mape[-1]
+    by_chance = [ask(candidates, 8, method="uniform", seed=k).outlook.mape[-1] for k in range(10)]
+    assert best < min(by_chance)
+
+
+def test_what_was_measured_is_not_chosen_again() -> None:
+    data, measured = calibrated(6)
+    fresh = make_configs(4, seed=9)
+    candidates = pd.concat([measured[fresh.columns], fresh], ignore_index=True)
+    found = ask(candidates, 4, data)
+    assert sorted(found.chosen.tolist()) == [6, 7, 8, 9]
+    assert (found.pool.measured, found.pool.size) == (6, 4)
+    # Of the donor's rows, and for another GPU, they are candidates.
+    assert ask(candidates, 4, data, gpu="a30").pool.measured == 0
+
+
+def test_repeats_are_one_candidate() -> None:
+    candidates = pd.concat([make_configs(5)] * 2, ignore_index=True)
+    found = ask(candidates, 5)
+    assert sorted(found.chosen.tolist()) == [0, 1, 2, 3, 4]
+    assert found.pool.repeated == 5
+
+
+def test_excluded_configurations_are_not_chosen() -> None:
+    candidates = make_configs(12)
+    first = ask(candidates, 4)
+    rest = ask(candidates, 4, exclude=first.frame)
+    assert set(first.chosen).isdisjoint(rest.chosen)
+    assert rest.pool.excluded == 4
+
+
+def test_measured_rows_leave_less_to_learn() -> None:
+    data, _ = calibrated(12)
+    candidates = make_configs(40, seed=9)
+    assert ask(candidates, data=data).outlook.mape[0] < 0.5 * ask(candidates).outlook.mape[0]
+
+
+@pytest.mark.parametrize("rows", [0, 12])
+def test_the_outlook_is_near_what_prediction_says(rows: int) -> None:
+    data = make_data() if rows == 0 else calibrated(rows)[0]
+    candidates = make_configs(100, seed=9)
+    found = ask(candidates, data=data).outlook
+    frame = predict(data, candidates, load_hardware().resolve(GPU)).frame
+    width = np.mean((frame["total_q95_ms"] - frame["total_q05_ms"]) / frame["total_q50_ms"])
+    assert found.width_90[0] == pytest.approx(width, rel=0.3)
+
+
+def test_cost_is_a_latency_or_a_column() -> None:
+    candidates = make_configs(200)
+    free, cheap = ask(candidates, 8), ask(candidates, 8, cost="latency")
+    assert cheap.cost_ms.sum() < 0.5 * free.cost_ms.sum()
+    medians = predict(make_data(), candidates, load_hardware().resolve(GPU)).frame["total_q50_ms"]
+    expected = medians.to_numpy()[cheap.chosen]
+    np.testing.assert_allclose(cheap.cost_ms, expected, rtol=0.15)
+    price = np.where(np.arange(200) % 2 == 0, 1.0, 1e9)
+    named = ask(candidates.assign(price=price), 8, cost="price")
+    assert np.all(named.chosen % 2 == 0)
+    assert named.cost_ms.tolist() == [1.0] * 8
+
+
+def variance_at(
+    data: PosteriorData, candidates: pd.DataFrame, chosen: np.ndarray, points: np.ndarray
+) -> float:
+    """Mean over some candidates of the variance of the log total, once a batch is measured."""
+    posed = pose(thin_draws(data, DRAWS), candidates, load_hardware().resolve(GPU), "", 0)
+    total = np.zeros(len(candidates))
+    for stage in posed.stages:
+        belief = prior_belief(stage)
+        for candidate in chosen:
+            belief = belief.after(candidate)
+        total += stage.share**2 * belief.variance
+    return float(total[points].mean())
+
+
+def test_the_guardrail_measures_where_the_budget_decides() -> None:
+    candidates, (data, _) = make_configs(400), calibrated(5)
+    medians = predict(data, candidates, load_hardware().resolve(GPU)).frame["total_q50_ms"]
+    budget = float(medians.quantile(0.9))
+    near = np.flatnonzero(np.abs(np.log(medians / budget)) < 0.2)
+    guard = ask(candidates, 6, data, objective="guardrail", budget_ms=budget)
+    plain = ask(candidates, 6, data)
+    left, broken_twin = (
+        variance_at(data, candidates, each.chosen, near) for each in (guard, plain)
+    )
+    assert left < broken_twin
+
+
+def test_beyond_the_range_little_is_learnt() -> None:
+    candidates = make_configs(60).assign(context=lambda each: each["context"].clip(upper=3000))
+    far = make_configs(10, seed=4).assign(context=10**7)
+    found = ask(pd.concat([candidates, far], ignore_index=True), 8)
+    # They are uncertain, and what is measured there tells nothing of the others.
+    assert sum(found.chosen >= 60) <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"count": 0}, "n is 0; it must be 1 or more"),
+        ({"count": 31}, "n is 31, but there are 30 to choose from: 30 of 30 candidates"),
+        ({"objective": "best"}, "objective is 'best'; it must be total or guardrail"),
+        ({"objective": "guardrail"}, "without a budget; give budget_ms"),
+        ({"budget_ms": 5.0}, "which objective total does not use; choose guardrail"),
+        ({"objective": "guardrail", "budget_ms": -1.0}, "budget_ms is -1.0; it must be a positive"),
+        ({"method": "uniforn"}, "no method 'uniforn'; nearest: uniform. All: share_weighted,"),
+        ({"cost": "euros"}, "cost is 'euros'; it must be none, latency or a column"),
+        ({"stack": " "}, "stack is ' '; name one of the traces"),
+    ],
+)
+def test_impossible_arguments_are_refused(options: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        ask(make_configs(30), **options)  # type: ignore[arg-type]
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    candidates = make_configs(3).assign(price=[1.0, 0.0, np.nan], stack=["v1", "v2", None])
+    with pytest.raises(InputError) as caught:
+        ask(candidates, 0, objective="guardrail", cost="price", method="no")
+    for told in ("n is 0", "without a budget", "'price' is 0.0 at row 2", "in 2 rows", "no method"):
+        assert told in str(caught.value)
+    assert "candidates are of the stacks v1, v2; choose for one at a time" in str(caught.value)
+
+
+def test_too_few_are_told_with_what_became_of_the_rest() -> None:
+    data, measured = calibrated(6)
+    candidates = pd.concat([measured[make_configs(1).columns], make_configs(3, seed=9)])
+    with pytest.raises(InputError, match=r"n is 4, but .* 3 of 9 candidates \(6 were measured\)"):
+        ask(candidates, 4, data)
+
+
+def test_broken_candidates_are_told_by_row() -> None:
+    with pytest.raises(TraceError, match="context"):
+        ask(make_configs(5).assign(context=[1.0, np.nan, 3.0, 4.0, 5.0]))
+    with pytest.raises(TraceError, match="batch_size"):
+        ask(make_configs(5), exclude=make_configs(2).drop(columns="batch_size"))
+    with pytest.raises(InputError, match="candidates is a list; read a table with read_configs"):
+        Posterior(make_data()).suggest(["a.csv"], GPU, 3)  # type: ignore[arg-type]
+
+
+def test_a_stack_is_taken_from_the_candidates() -> None:
+    data = make_data(stacks=("v1", "v2"))
+    candidates = make_configs(30)
+    named = ask(candidates.assign(stack="v1"), data=data, gpu="a100_sxm")
+    same = ask(candidates, data=data, gpu="a100_sxm", stack="v1")
+    other = ask(candidates, data=data, gpu="a100_sxm", stack="v9")
+    np.testing.assert_array_equal(named.outlook.mape, same.outlook.mape)
+    assert other.outlook.mape[0] > 2 * same.outlook.mape[0]
+
+
+def test_an_unseen_task_tells_little() -> None:
+    data = make_data(tasks=("qa", "captioning"))
+    known = make_configs(40, tasks=("qa", "captioning"))
+    new = make_configs(10, seed=3).assign(task="robotics")
+    posed = ask(pd.concat([known, new], ignore_index=True), 5, data, gpu="a100_sxm")
+    assert np.isfinite(posed.outlook.mape).all()
+
+
+def test_twenty_five_of_ten_thousand_take_a_second() -> None:
+    candidates = make_configs(10_000)
+    ask(candidates.head(100))
+    began = time.perf_counter()
+    ask(candidates, 25)
+    assert time.perf_counter() - began < 5.0  # a second on an idle machine
+
+
+def test_the_python_call_is_the_same() -> None:
+    candidates = make_configs(20)
+    found = Posterior(make_data()).suggest(candidates, "NVIDIA L40S", 3, seed=2)
+    pd.testing.assert_frame_equal(found.frame, ask(candidates, 3, seed=2).frame)
