@@ -13,6 +13,7 @@ COMMANDS = (
     "compare",
     "crossval",
     "guard",
+    "suggest",
     "predict",
     "simulate",
     "collect vlm",

@@ -81,10 +81,12 @@ def test_a_gpu_without_measurements_is_never_accepted() -> None:
 
 
 def test_a_config_beyond_the_range_is_never_accepted() -> None:
-    far = make_configs(10).assign(context=200_000)
-    found = posterior().guard(FITTED, 1e15).decide(far)
-    assert (found["decision"] == "measure").all()
-    assert (found["reason"] == "leaves the range of the fit").all()
+    near = posterior().guard(FITTED, 1e9).decide(make_configs(10).assign(context=6000))
+    assert (near["p_exceed_high"] < 0.05).all()
+    assert (near["decision"] == "measure").all()
+    assert (near["reason"] == "leaves the range of the fit").all()
+    far = posterior().guard(FITTED, 1e9).decide(make_configs(10).assign(context=2_000_000))
+    assert (far["decision"] != "accept").all()
 
 
 def test_accepted_runs_keep_their_budget_as_often_as_they_say() -> None:
