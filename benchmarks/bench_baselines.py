@@ -56,7 +56,7 @@ def main() -> None:
         "test_configs": TEST_CONFIGS,
         "donors": UNRELATED,
         "summary": {stage: table.to_dict("index") for stage, table in tables.items()},
-        "scores": rows,
+        "scores": [row for row in rows if row["stage"] == "total"],
     }
     write_json(options.output, content)
 

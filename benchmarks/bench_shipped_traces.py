@@ -1,7 +1,7 @@
 """A device from ten of its configurations, on the traces of the repository: error beside noise.
 
-Each device is left out in turn: the others are fitted with all their rows, it with a single
-measurement of each of a few configurations. Its other configurations are predicted, and scored
+Each device is left out in turn: the others are fitted with all their rows, it is calibrated with a
+single measurement of each of a few configurations. Its other configurations are predicted, and scored
 against the median of their repeats. The noise floor is how far a single repeat is from the median
 of the others, which no prediction of single runs can beat.
 
@@ -56,12 +56,13 @@ def main() -> None:
 def score_target(
     spec: Spec, traces: pd.DataFrame, target: str, configs: int, seed: int, engine: Any
 ) -> list[dict[str, Any]]:
-    """Fit the other devices and a few rows of the target; score its other configurations."""
+    """Fit the other devices, calibrate the target, and score its other configurations."""
     own = traces[traces["gpu"] == target]
     ids = np.random.default_rng(seed).permutation(np.unique(own["config_id"]))
     calibration = own[own["config_id"].isin(ids[:configs]) & (own["repeat"] == 0)]
     donors = traces[traces["gpu"] != target]
-    posterior = bl.fit(spec, pd.concat([donors, calibration]), engine=engine, seed=seed)
+    fitted = bl.fit(spec, donors, engine=engine, seed=seed)
+    posterior = fitted.calibrate(calibration, gpu=target, seed=seed)
     test = own[own["config_id"].isin(ids[configs:])]
     once = test[test["repeat"] == 0]
     prediction = posterior.predict(once, gpu=target).frame

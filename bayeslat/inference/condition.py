@@ -219,7 +219,7 @@ def condition(
         Noise of the rows' responses over that of a run, as a ratio: pseudo-values scatter more.
     rng : Generator
     start : ndarray, shape (score,), optional
-        Where to look for the mode, as `find_mode` returned it for similar rows.
+        The mode of nearly the same rows, as `find_mode` found it; found anew by default.
     proposals : int, optional
         Scales to weigh; as many as the population has draws by default.
 
@@ -306,20 +306,17 @@ def _mode(
         slope = (values[1 : size + 1] - values[size + 1 :]) / (2.0 * _STEP)
         return -float(values[0]), -slope
 
-    bounds = [(-3.0, 4.0)] * (size - 1) + [(-4.0, 6.0)]
-    options = {"maxiter": 20, "ftol": 1e-4, "gtol": 1e-2}
-    found = minimize(
-        objective,
-        np.zeros(size) if start is None else start,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options=options,
-    )
-    slopes = np.array([objective(found.x + step)[1] for step in 4 * _STEP * np.eye(size)])
-    back = np.array([objective(found.x - step)[1] for step in 4 * _STEP * np.eye(size)])
+    mode = np.zeros(size) if start is None else start
+    if start is None:
+        bounds = [(-3.0, 4.0)] * (size - 1) + [(-4.0, 6.0)]
+        options = {"maxiter": 20, "ftol": 1e-4, "gtol": 1e-2}
+        mode = minimize(
+            objective, mode, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+        ).x
+    slopes = np.array([objective(mode + step)[1] for step in 4 * _STEP * np.eye(size)])
+    back = np.array([objective(mode - step)[1] for step in 4 * _STEP * np.eye(size)])
     curvature = (slopes - back) / (8.0 * _STEP)
-    return found.x, 0.5 * (curvature + curvature.T)
+    return mode, 0.5 * (curvature + curvature.T)
 
 
 def _propose(
