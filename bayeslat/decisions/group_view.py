@@ -41,15 +41,13 @@ class GroupView:
 
     @cached_property
     def covariance(self) -> NDArray[np.float64]:
-        """Of the effects, at the typical offset factor. Shape (feature, feature).
+        """Of the effects. Shape (feature, feature).
 
-        Where the group was drawn from a population: that of the centre, and the departures' own.
+        Without the error of few draws where the group was drawn from a population.
         """
         if self.population is None:
             return np.atleast_2d(np.cov(self.effects.T))
-        departures = np.mean(self.population.spread**2, axis=0)
-        covariance: NDArray[np.float64] = self.population.covariance + np.diag(departures)
-        return covariance
+        return self.population.effect_covariance
 
 
 def view_group(

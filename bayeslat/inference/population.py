@@ -23,6 +23,7 @@ _NEW_NOISE_SD = 0.5  # of a new group's log noise round the stage's: more than b
 # exp of a Student-t has no mean. A GPU whose efficiency departs by more than four times what donors
 # typically do is not of their population, and a prediction from them is not meant for it.
 _MOST_DEPARTURE = 4.0
+_DEPARTURE_VARIANCE = 1.689  # of a Student-t with `OFFSET_DOF`, cut off there
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,13 @@ class Population:
     def covariance(self) -> NDArray[np.float64]:
         """Of the centre over its draws. Shape (feature, feature)."""
         return np.atleast_2d(np.cov(self.centre.T))
+
+    @cached_property
+    def effect_covariance(self) -> NDArray[np.float64]:
+        """Of what `draw` draws: the centre's, and the departures' own. Shape (feature, feature)."""
+        departures = _DEPARTURE_VARIANCE * np.mean(self.spread**2, axis=0)
+        covariance: NDArray[np.float64] = self.covariance + np.diag(departures)
+        return covariance
 
     @cached_property
     def typical(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

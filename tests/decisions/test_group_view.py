@@ -156,3 +156,21 @@ def test_an_unseen_stack_departs_from_its_gpu() -> None:
         np.tile(stdtrit(4.0, levels), (departed.shape[1], 1)),
         atol=0.05,
     )
+
+
+@pytest.mark.parametrize(("gpu", "stack"), [("l40s", None), ("gh200", None), ("a100_sxm", "v9")])
+def test_the_covariance_is_that_of_the_draws(gpu: str, stack: str | None) -> None:
+    view = look(many_draws(make_data(stacks=("v1", "v2"))), gpu, stack)
+    drawn = np.cov(view.effects.T)
+    scale = np.sqrt(np.diag(drawn))
+    # A covariance of t4s scatters more than one of normals, by a factor of about two.
+    gap = (view.covariance - drawn) / np.outer(scale, scale)
+    assert np.abs(gap).max() < 4 * 2 / np.sqrt(50 * COPIES)
+    narrow = (np.diag(view.population.covariance) - np.diag(drawn)) / scale**2  # the broken twin
+    assert np.abs(narrow).max() > 0.3
+
+
+def test_a_fitted_gpu_has_the_covariance_of_its_draws() -> None:
+    view = look(make_data(), "h100_sxm")
+    assert view.population is None
+    np.testing.assert_allclose(view.covariance, np.cov(view.effects.T))

@@ -95,13 +95,13 @@ def _stage(
     share: NDArray[np.float64],
     gpu: Gpu,
 ) -> StageDesign:
-    """Return one stage with its noise: that of the typical draw.
+    """Return one stage with its noise: the root mean square of the draws'.
 
     A row with Student-t noise of scale s tells as much of its location as one with normal noise of
     sd s root((dof + 3) / (dof + 1)) (its Fisher information; Lange, Little and Taylor 1989).
     """
     part = data.stages[stage]
-    scale = _typical(view) * part.noise_shape.spread(part.basis, inputs.raw)
+    scale = np.sqrt(np.mean(view.noise_sd**2)) * part.noise_shape.spread(part.basis, inputs.raw)
     dof = min(part.noise_dof, 1e6)
     beyond = _beyond_variance(data, stage, view, inputs, gpu)
     return StageDesign(
@@ -134,8 +134,3 @@ def _beyond_variance(
     if unseen.any():
         variance += unseen * np.mean(task_sd(data.stages[stage]) ** 2)
     return variance
-
-
-def _typical(view: GroupView) -> float:
-    """Scale of the noise of the typical draw."""
-    return float(np.exp(np.log(view.noise_sd).mean()))

@@ -120,7 +120,7 @@ def test_the_outlook_is_near_what_prediction_says(rows: int) -> None:
     found = ask(candidates, data=data).outlook
     frame = predict(data, candidates, load_hardware().resolve(GPU)).frame
     width = np.mean((frame["total_q95_ms"] - frame["total_q05_ms"]) / frame["total_q50_ms"])
-    assert found.width_90[0] == pytest.approx(width, rel=0.3)
+    assert found.width_90[0] == pytest.approx(width, rel=0.2)
 
 
 def test_cost_is_a_latency_or_a_column() -> None:
