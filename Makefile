@@ -48,6 +48,10 @@ demo: $(VENV)/core.stamp ## set up and run the main job on the traces of the rep
 	$(BIN)/bayeslat check $(DEMO)/posterior.nc
 	$(BIN)/bayeslat calibrate $(DEMO)/posterior.nc $(DEMO_CONFIGS) -n 10 --gpu $(DEMO_TARGET) \
 		-o $(DEMO)/calibrated.nc
+	$(BIN)/bayeslat suggest $(DEMO)/calibrated.nc $(DEMO_CONFIGS) -n 10 --gpu $(DEMO_TARGET) \
+		-o $(DEMO)/next.parquet
+	$(BIN)/bayeslat guard $(DEMO)/calibrated.nc $(DEMO_CONFIGS) --gpu $(DEMO_TARGET) --budget-ms 400 \
+		-o $(DEMO)/decisions.parquet
 	$(BIN)/bayeslat predict $(DEMO)/calibrated.nc $(DEMO_CONFIGS) --gpu $(DEMO_TARGET) \
 		-o $(DEMO)/predictions.parquet
 	@echo "The demo's results are in $(DEMO)/"
