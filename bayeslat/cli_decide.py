@@ -59,7 +59,7 @@ def suggest(
     )
     about = {
         "gpu": key,
-        "stack": stack,
+        "stack": found.stack,
         "objective": objective,
         "budget_ms": budget_ms,
         "cost": cost,

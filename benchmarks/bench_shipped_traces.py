@@ -1,9 +1,9 @@
 """A device from ten of its configurations, on the traces of the repository: error beside noise.
 
 Each device is left out in turn: the others are fitted with all their rows, it is calibrated with a
-single measurement of each of a few configurations. Its other configurations are predicted, and scored
-against the median of their repeats. The noise floor is how far a single repeat is from the median
-of the others, which no prediction of single runs can beat.
+single measurement of each of a few configurations. Its other configurations are predicted, and
+scored against the median of their repeats. The noise floor is how far a single repeat is from the
+median of the others, which no prediction of single runs can beat.
 
     python -m benchmarks.bench_shipped_traces [--configs 10] [--seeds 5] [--engine laplace]
         [--traces FOLDER] [-o FILE.json]

@@ -166,6 +166,7 @@ def test_the_covariance_is_that_of_the_draws(gpu: str, stack: str | None) -> Non
     # A covariance of t4s scatters more than one of normals, by a factor of about two.
     gap = (view.covariance - drawn) / np.outer(scale, scale)
     assert np.abs(gap).max() < 4 * 2 / np.sqrt(50 * COPIES)
+    assert view.population is not None
     narrow = (np.diag(view.population.covariance) - np.diag(drawn)) / scale**2  # the broken twin
     assert np.abs(narrow).max() > 0.3
 

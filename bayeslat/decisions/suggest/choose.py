@@ -86,7 +86,7 @@ def suggest(
         rng = np.random.default_rng([options.seed, 4])
         chosen = METHODS[options.method](problem, count, rng)
         outlook = look_ahead(problem, chosen, evenly)
-    return Suggestion(candidates, chosen, cost_ms[chosen], outlook, pool)
+    return Suggestion(candidates, chosen, cost_ms[chosen], outlook, pool, group[1])
 
 
 def _problem(

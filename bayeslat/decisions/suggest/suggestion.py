@@ -30,6 +30,8 @@ class Suggestion:
         Error and width to expect before, and after each.
     pool : Pool
         Which candidates could have been chosen.
+    stack : str or None
+        That the choice is for; None for a new one.
     """
 
     candidates: pd.DataFrame
@@ -37,6 +39,7 @@ class Suggestion:
     cost_ms: NDArray[np.float64]
     outlook: Outlook
     pool: Pool
+    stack: str | None
 
     @cached_property
     def frame(self) -> pd.DataFrame:

@@ -191,7 +191,7 @@ def test_impossible_arguments_are_refused(options: dict[str, object], told: str)
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
-    candidates = make_configs(3).assign(price=[1.0, 0.0, np.nan], stack=["v1", "v2", None])
+    candidates = make_configs(3).assign(price=[1.0, 0.0, np.nan], stack=["v1", "v2", "v2"])
     with pytest.raises(InputError) as caught:
         ask(candidates, 0, objective="guardrail", cost="price", method="no")
     for told in ("n is 0", "without a budget", "'price' is 0.0 at row 2", "in 2 rows", "no method"):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bayeslat.cli_options import MethodName
+from bayeslat.decisions.suggest.method import Method
 from bayeslat.decisions.suggest.problem import DesignProblem
 from bayeslat.decisions.suggest.registry import DEFAULT_METHOD, METHODS
 from tests.decisions.suggest import contract
@@ -42,7 +43,7 @@ def untidy(problem: DesignProblem, count: int, rng: np.random.Generator) -> np.n
     return chosen
 
 
-TWINS = {
+TWINS: dict[Check, Method] = {
     contract.gives_as_many_as_asked_for: one_too_few,
     contract.gives_positions: floats,
     contract.takes_none_twice: with_repetition,
