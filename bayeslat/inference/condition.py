@@ -23,6 +23,7 @@ __all__ = ["Conditioned", "Rows", "condition", "find_mode", "mean_given"]
 
 _PROPOSAL_DOF = 8.0
 _INFLATION = 1.2  # of the proposal's sd over the mode's
+_LONGEST_STEP = 2.0  # from the typical draw's mode to a draw's own: beyond, Newton is a guess
 _STEP = 0.05  # of the differences that give curvature, in logs
 
 
@@ -348,7 +349,8 @@ def _propose(
     # The rows tell factor x spread and the noise itself. For a draw with a larger spread than is
     # typical, the mode of the factor is smaller: one Newton step from the typical draw's.
     told = curvature - np.diag(evidence.prior_curvature(mode))
-    moved = evidence.excess()[chosen] @ (told @ (vectors / values) @ vectors.T)
+    step = evidence.excess()[chosen] @ (told @ (vectors / values) @ vectors.T)
+    moved = np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
     size, draws = len(mode), len(chosen)
     tail = np.sqrt(_PROPOSAL_DOF / chdtri(_PROPOSAL_DOF, stratified_uniform((draws,), rng)))
     standard = stratified_normal((draws, size), rng) * tail[:, None]
