@@ -27,6 +27,7 @@ from bayeslat.cli_run import (
     ensure_writable,
     fail,
     note,
+    note_unconverged,
     print_result,
     writing,
 )
@@ -182,8 +183,6 @@ app.command(
 app.command(
     epilog="Example: bayeslat crossval traces/*.parquet -m models/vlm.toml -o crossval.parquet"
 )(cli_transfer.crossval)
-
-
 app.command(
     epilog="Example: bayeslat suggest calibrated.nc configs.csv --gpu l40s -n 10 -o next.parquet"
 )(cli_decide.suggest)
@@ -234,8 +233,7 @@ def predict(
         write_table(frame, output, about)
     record = prediction_record(fitted.data, frame, about, prediction.evidence, output)
     print_result(record, as_json, lambda: show_prediction(record))
-    if not fitted.diagnostics.converged:
-        note(f"{posterior} did not converge; `bayeslat check {posterior}` says where")
+    note_unconverged(posterior, fitted.diagnostics.converged)
 
 
 @app.command(

@@ -6,7 +6,7 @@ from typing import Any
 
 from bayeslat import cli_options as opt
 from bayeslat.cli_input import check_budget, check_stack, hardware_with, split_budgets
-from bayeslat.cli_run import ends_well, ensure_writable, note, print_result, writing
+from bayeslat.cli_run import ends_well, ensure_writable, note_unconverged, print_result, writing
 
 __all__ = ["guard", "suggest"]
 
@@ -70,8 +70,7 @@ def suggest(
         write_table(found.frame, output, about)
     record = suggestion_record(found, about, output)
     print_result(record, as_json, lambda: show_suggestion(record))
-    if not fitted.diagnostics.converged:
-        note(f"{posterior} did not converge; `bayeslat check {posterior}` says where")
+    note_unconverged(posterior, fitted.diagnostics.converged)
 
 
 @ends_well
@@ -127,5 +126,4 @@ def guard(
         write_table(frame, output, about)
     record = guard_record(frame, about, output)
     print_result(record, as_json, lambda: show_guard(record))
-    if not fitted.diagnostics.converged:
-        note(f"{posterior} did not converge; `bayeslat check {posterior}` says where")
+    note_unconverged(posterior, fitted.diagnostics.converged)

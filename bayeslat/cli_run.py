@@ -25,6 +25,7 @@ __all__ = [
     "ensure_writable",
     "fail",
     "note",
+    "note_unconverged",
     "print_result",
     "writing",
 ]
@@ -63,6 +64,12 @@ def note(message: str) -> None:
     """Say something on standard error that is no result."""
     if sys.stderr is not None:  # without one, `print` would take standard output
         print(message, file=sys.stderr)
+
+
+def note_unconverged(posterior: Path, converged: bool) -> None:
+    """Warn of results that stand on draws which did not converge."""
+    if not converged:
+        note(f"{posterior} did not converge; `bayeslat check {posterior}` says where")
 
 
 def print_result(record: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:

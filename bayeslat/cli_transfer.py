@@ -123,7 +123,7 @@ def compare(
         engine=engine,
         seed=seed,
     )
-    with stage_bars(["methods"]) as move:
+    with stage_bars(["repetitions"]) as move:
         comparison = run_comparison(
             spec,
             frame,
@@ -131,7 +131,7 @@ def compare(
             hardware=table,
             folder=output / ".parts",
             jobs=jobs,
-            on_progress=lambda done, total: move("methods", done, total),
+            on_progress=lambda done, total: move("repetitions", done, total),
         )
     with writing(output):
         paths = write_comparison(comparison, output)

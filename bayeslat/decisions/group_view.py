@@ -84,7 +84,7 @@ def view_group(
 
 def _calibrated(part: StagePosterior, target: TargetStage) -> GroupView:
     """Return a GPU as its calibration left it."""
-    point = Linearisation(part.shared_efficiency + target.departure, target.projection)
+    point = target.point(part.shared_efficiency)
     return GroupView(point, target.departure, target.effects, target.noise_sd)
 
 
@@ -93,5 +93,5 @@ def _fitted(data: PosteriorData, part: StagePosterior, gpu: str, group: int) -> 
     at = data.gpus.index(gpu)
     departure = part.departure[at]
     point = Linearisation(part.shared_efficiency + departure, part.projection[at])
-    node = int(np.flatnonzero(part.problem.tree.leaf == group)[0])
+    node = part.problem.tree.node_of(group)
     return GroupView(point, departure, part.effects[:, node], part.noise_sd(group))

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.features.design import Linearisation
 from bayeslat.features.gpu import Gpu
 from bayeslat.inference.even_rows import even_rows
 from bayeslat.inference.population import Population, population_of
@@ -96,7 +95,7 @@ def _of_stage(
     population = population_of(data, stage, gpu, stack, rng)
     labels = number_configs(frame[data.reference.columns.to_list()])
     rows = held_rows(data.spec, stage, frame, gpu, labels)
-    point = Linearisation(part.shared_efficiency + known.departure, known.projection)
+    point = known.point(part.shared_efficiency)
     design, response = even_rows(part, point, known.departure, rows)
     changes = _changes(rows.inputs.raw, design[:, : part.terms])
     design, response, changes = (

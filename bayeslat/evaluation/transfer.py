@@ -15,7 +15,7 @@ from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
 from bayeslat.evaluation.membership import Membership, check_membership
-from bayeslat.features.design import Linearisation, stage_inputs
+from bayeslat.features.design import stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.thinning import evenly
 from bayeslat.inference.posterior import PosteriorData
@@ -189,7 +189,8 @@ def judge_transfer(
 
 def _alarms(stages: Mapping[str, Membership]) -> list[str]:
     """Tell what is improbable in the donors' family."""
-    limit = FALSE_ALARMS / (3 * max(len(stages), 1))
+    tests = sum(len(seen.p_values) for seen in stages.values())
+    limit = FALSE_ALARMS / max(tests, 1)
     told = []
     for stage, seen in stages.items():
         if seen.p_offset <= limit:
@@ -227,9 +228,8 @@ def _more_rows(
     later = {count: np.zeros(len(configs)) for count in _MORE_ROWS}
     for stage, target in data.targets[gpu.key, stack].stages.items():
         part, drawn = data.stages[stage], prediction.stages[stage]
-        point = Linearisation(part.shared_efficiency + target.departure, target.projection)
         inputs = stage_inputs(data.spec, stage, configs, gpu)
-        design = point.design(inputs, part.basis)[1]
+        design = target.point(part.shared_efficiency).design(inputs, part.basis)[1]
         weight = (drawn.times * np.median(drawn.typical_ms, axis=1) / total) ** 2
         covariance = np.atleast_2d(np.cov(target.effects.T))
         noise = float(np.exp(np.log(target.noise_sd).mean()))

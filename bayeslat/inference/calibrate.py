@@ -29,9 +29,7 @@ __all__ = ["calibrate", "calibrate_group", "rows_of"]
 
 _RELINEARISATIONS = 2
 _PROPOSALS = 256  # of scales, weighted; the draws are resampled from them
-_FARTHEST = (
-    3.0  # sds of the population: beyond, a point of linearisation is an accident of few rows
-)
+_FARTHEST = 3.0  # sds of the population: a point of linearisation beyond is an accident of few rows
 
 
 def calibrate(

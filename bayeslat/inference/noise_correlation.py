@@ -59,11 +59,11 @@ def _scores(stage: PreparedStage, drawn: StageDraws, rows: int) -> NDArray[np.fl
     """Normal scores of a stage's residuals, NaN where it was not measured. Shape (row,)."""
     effects = drawn.effects.reshape(-1, *drawn.effects.shape[2:]).mean(axis=0)
     scores = np.full(rows, np.nan)
-    regression, leaves = stage.regression, stage.problem.tree.leaf
+    regression = stage.regression
     for group, position in enumerate(stage.positions):
         if len(position) < 2:
             continue
-        node = int(np.flatnonzero(leaves == group)[0])
+        node = stage.problem.tree.node_of(group)
         left = regression.responses[group] - regression.designs[group] @ effects[node]
         scores[position] = ndtri((rankdata(left) - 0.5) / len(left))
     return scores

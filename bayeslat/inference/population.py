@@ -158,7 +158,7 @@ def population_of(
 
 def _fitted(data: PosteriorData, part: StagePosterior, gpu: str, group: int) -> Population:
     """Describe a group that was fitted."""
-    node = int(np.flatnonzero(part.problem.tree.leaf == group)[0])
+    node = part.problem.tree.node_of(group)
     effects, log_noise = part.effects[:, node], np.log(part.noise_sd(group))
     return Population(
         centre=effects,

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.features.design import Linearisation
+
 __all__ = ["Target", "TargetStage"]
 
 
@@ -37,6 +39,16 @@ class TargetStage:
     noise_sd: NDArray[np.float64]
     measured: int
     effective_draws: float
+
+    def point(self, shared_efficiency: NDArray[np.float64]) -> Linearisation:
+        """Return where it was linearised.
+
+        Parameters
+        ----------
+        shared_efficiency : ndarray, shape (term,)
+            Of the stage.
+        """
+        return Linearisation(shared_efficiency + self.departure, self.projection)
 
 
 @dataclass(frozen=True)

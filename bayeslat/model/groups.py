@@ -68,6 +68,10 @@ class GroupTree:
         """Positions of the GPUs, with relatives or without."""
         return self.nodes(Level.GPU, Level.MEMBER)
 
+    def node_of(self, group: int) -> int:
+        """Return the node whose rows are a group's."""
+        return int(np.flatnonzero(self.leaf == group)[0])
+
     def index(self, name: str) -> int:
         """Return the node called `name`."""
         return self.names.index(name)

@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.decisions.prediction import TOTAL
-from bayeslat.evaluation.baselines.curves import to_ms
 from bayeslat.evaluation.baselines.donors import Donors
 from bayeslat.evaluation.baselines.estimate import Estimate
 from bayeslat.evaluation.baselines.knob_features import KnobFeatures
 from bayeslat.evaluation.baselines.monomials import monomials
 from bayeslat.evaluation.baselines.observations import Observations, observe
-from bayeslat.evaluation.baselines.point_estimator import add_stages
+from bayeslat.evaluation.baselines.point_estimator import estimate_draws
 from bayeslat.evaluation.baselines.ridge import TARGET_POLYNOMIAL
 from bayeslat.evaluation.baselines.ridge_fit import RidgeFit, fit_ridge
 from bayeslat.features.hardware import Gpu
@@ -101,11 +99,9 @@ class BootstrapEstimator:
     def predict(self, configs: pd.DataFrame) -> Estimate:
         """Estimate the latencies of configs, with draws."""
         logs = {name: each.log_ms(configs) for name, each in self.ensembles.items()}
-        points = {name: to_ms(log.mean(axis=1)) for name, log in logs.items()}
-        runs = {name: to_ms(log + self.ensembles[name].log_noise) for name, log in logs.items()}
-        draws = {**runs, TOTAL: add_stages(self.spec, configs, self.gpu, runs)}
-        total = add_stages(self.spec, configs, self.gpu, points)
-        return Estimate(points, total, draws=draws)
+        means = {name: log.mean(axis=1) for name, log in logs.items()}
+        runs = {name: log + self.ensembles[name].log_noise for name, log in logs.items()}
+        return estimate_draws(self.spec, configs, self.gpu, means, runs)
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,13 @@ from scipy.optimize import minimize
 from scipy.special import ndtri
 
 from bayeslat.decisions.prediction import TOTAL
-from bayeslat.evaluation.baselines.curves import to_ms
 from bayeslat.evaluation.baselines.donors import Donors
 from bayeslat.evaluation.baselines.estimate import Estimate
 from bayeslat.evaluation.baselines.knob_features import KnobFeatures
 from bayeslat.evaluation.baselines.libraries import require
 from bayeslat.evaluation.baselines.neural import quiet
 from bayeslat.evaluation.baselines.observations import Observations, observe
-from bayeslat.evaluation.baselines.point_estimator import add_stages
+from bayeslat.evaluation.baselines.point_estimator import estimate_draws
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
 
@@ -75,11 +74,9 @@ class GaussianProcessEstimator:
             nothing = {name: np.empty((0, DRAWS)) for name in (*self.processes, TOTAL)}
             return Estimate(dict.fromkeys(self.processes, np.empty(0)), np.empty(0), draws=nothing)
         logs = {name: each.log_ms(configs) for name, each in self.processes.items()}
-        points = {name: to_ms(mean) for name, (mean, _) in logs.items()}
-        runs = {name: to_ms(draws) for name, (_, draws) in logs.items()}
-        draws = {**runs, TOTAL: add_stages(self.spec, configs, self.gpu, runs)}
-        total = add_stages(self.spec, configs, self.gpu, points)
-        return Estimate(points, total, draws=draws)
+        means = {name: mean for name, (mean, _) in logs.items()}
+        runs = {name: draws for name, (_, draws) in logs.items()}
+        return estimate_draws(self.spec, configs, self.gpu, means, runs)
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.decisions.prediction import TOTAL
+from bayeslat.evaluation.baselines.curves import to_ms
 from bayeslat.evaluation.baselines.estimate import Estimate
 from bayeslat.evaluation.baselines.point_model import PointModel
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
 from bayeslat.features.spec_fields import TASK
 
-__all__ = ["PointEstimator", "TotalModel", "add_stages"]
+__all__ = ["PointEstimator", "TotalModel", "add_stages", "estimate_draws"]
 
 type Values = NDArray[np.float64]
 
@@ -85,3 +86,30 @@ def add_stages(spec: Spec, configs: pd.DataFrame, gpu: Gpu, stages: Mapping[str,
         parts.append(times.reshape(-1, *[1] * (latency.ndim - 1)) * latency)
     total: Values = np.sum(parts, axis=0)
     return total
+
+
+def estimate_draws(
+    spec: Spec,
+    configs: pd.DataFrame,
+    gpu: Gpu,
+    log_means: Mapping[str, Values],
+    log_runs: Mapping[str, Values],
+) -> Estimate:
+    """Turn log latencies of stages, with draws of a run, into an estimate with its total.
+
+    Parameters
+    ----------
+    spec : Spec
+    configs : DataFrame, one row a config
+    gpu : Gpu
+    log_means : mapping of stage to ndarray, shape (config,)
+    log_runs : mapping of stage to ndarray, shape (config, draw)
+
+    Returns
+    -------
+    Estimate
+    """
+    points = {name: to_ms(log) for name, log in log_means.items()}
+    runs = {name: to_ms(log) for name, log in log_runs.items()}
+    draws = {**runs, TOTAL: add_stages(spec, configs, gpu, runs)}
+    return Estimate(points, add_stages(spec, configs, gpu, points), draws=draws)

@@ -16,8 +16,8 @@ from joblib import Parallel, delayed
 from bayeslat.atomic import atomic_path
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError
-from bayeslat.evaluation.baselines import Donors
-from bayeslat.evaluation.comparison.hierarchical import HIERARCHICAL, find_method, find_methods
+from bayeslat.evaluation.baselines import Donors, Estimate
+from bayeslat.evaluation.comparison.hierarchical import HIERARCHICAL, check_methods, find_method
 from bayeslat.evaluation.comparison.scoring import score_estimate
 from bayeslat.evaluation.holdout import Holdout, hold_out
 from bayeslat.features.admit import admit
@@ -127,27 +127,21 @@ def compare(
     table = hardware or load_hardware()
     frame = admit(traces, spec, table)
     _check(options, frame)
-    find_methods(options.methods, options.engine)
+    check_methods(options.methods)
     parts = folder / _fingerprint(spec, frame, options) if folder else None
-    tasks = [
-        (method, repetition)
-        for repetition in range(options.repetitions)
-        for method in options.methods
-    ]
     run = Parallel(n_jobs=jobs, return_as="generator")
-    found = run(
-        delayed(_run_kept)(spec, frame, table, options, method, repetition, parts)
-        for method, repetition in tasks
+    repetitions = run(
+        delayed(_run_repetition)(spec, frame, table, options, repetition, parts)
+        for repetition in range(options.repetitions)
     )
-    scores: list[dict[str, Any]] = []
-    scatter: list[dict[str, Any]] = []
-    skipped: list[str] = []
-    for done, part in enumerate(found, start=1):
-        scores += part["scores"]
-        scatter += part["scatter"]
-        skipped += part["skipped"]
+    found: list[dict[str, Any]] = []
+    for done, of_methods in enumerate(repetitions, start=1):
+        found += of_methods
         if on_progress is not None:
-            on_progress(done, len(tasks))
+            on_progress(done, options.repetitions)
+    scores, scatter, skipped = (
+        [row for part in found for row in part[name]] for name in ("scores", "scatter", "skipped")
+    )
     return Comparison(
         options, pd.DataFrame(scores), pd.DataFrame(scatter), tuple(dict.fromkeys(skipped))
     )
@@ -191,41 +185,40 @@ def _fingerprint(spec: Spec, frame: pd.DataFrame, options: CompareOptions) -> st
     return hashlib.sha256(hashed.to_numpy().tobytes() + text.encode()).hexdigest()[:16]
 
 
-def _run_kept(
+def _run_repetition(
     spec: Spec,
     frame: pd.DataFrame,
     table: HardwareTable,
     options: CompareOptions,
-    method: str,
     repetition: int,
     parts: Path | None,
-) -> dict[str, Any]:
-    """Run one method in one repetition, or read what an earlier run kept of it."""
-    if parts is None:
-        return _run(spec, frame, table, options, method, repetition)
-    kept = parts / f"{method}_{repetition}.json"
-    if kept.exists():
-        part: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-        return part
-    part = _run(spec, frame, table, options, method, repetition)
-    with atomic_path(kept) as temporary:
-        temporary.write_text(json.dumps(part), encoding="utf-8")
-    return part
+) -> list[dict[str, Any]]:
+    """Run every method in one repetition, but for those of which an earlier run kept the scores.
 
-
-def _run(
-    spec: Spec,
-    frame: pd.DataFrame,
-    table: HardwareTable,
-    options: CompareOptions,
-    method: str,
-    repetition: int,
-) -> dict[str, Any]:
-    """Train one method, calibrate it with each number of rows, and score it."""
+    All are trained on the same donors, which keep the source models that several carry over.
+    """
     gpu, own = table.resolve(options.target), frame[frame["gpu"] == options.target]
     held = hold_out(spec, own, gpu, options.test_configs, [options.seed, repetition])
     rows = _untested(frame[frame["gpu"].isin(options.donors)], held)
     donors = Donors(spec, rows, options.source, table, options.seed + repetition)
+    found = []
+    for method in options.methods:
+        kept = parts / f"{method}_{repetition}.json" if parts else None
+        if kept is not None and kept.exists():
+            found.append(json.loads(kept.read_text(encoding="utf-8")))
+            continue
+        part = _run(donors, held, options, method, repetition)
+        if kept is not None:
+            with atomic_path(kept) as temporary:
+                temporary.write_text(json.dumps(part), encoding="utf-8")
+        found.append(part)
+    return found
+
+
+def _run(
+    donors: Donors, held: Holdout, options: CompareOptions, method: str, repetition: int
+) -> dict[str, Any]:
+    """Train one method, calibrate it with each number of rows, and score it."""
     chosen = find_method(method, options.engine)
     part: dict[str, Any] = {"scores": [], "scatter": [], "skipped": []}
     try:
@@ -237,7 +230,7 @@ def _run(
     for count in options.counts:
         if count < chosen.least_rows or count > len(held.pool):
             continue
-        estimate = trained.calibrate(held.pool[:count], gpu).predict(held.test)
+        estimate = trained.calibrate(held.pool[:count], held.gpu).predict(held.test)
         about = {
             "method": method,
             "rows": count,
@@ -246,19 +239,27 @@ def _run(
         }
         part["scores"] += [{**about, **row} for row in score_estimate(estimate, held)]
         if method == HIERARCHICAL and repetition == 0 and count == shown:
-            for stage in (*spec.stages, TOTAL):
-                table_of_stage = pd.DataFrame(
-                    {
-                        "stage": stage,
-                        "rows": count,
-                        "point_ms": estimate.total if stage == TOTAL else estimate.stages[stage],
-                        "q05_ms": estimate.quantile(stage, 0.05),
-                        "q95_ms": estimate.quantile(stage, 0.95),
-                        "measured_ms": held.run_ms[stage],
-                    }
-                )
-                part["scatter"] += table_of_stage.to_dict("records")
+            part["scatter"] = _scatter(estimate, held, count)
     return part
+
+
+def _scatter(estimate: Estimate, held: Holdout, count: int) -> list[dict[str, Any]]:
+    """Set predictions beside one run of each test configuration, stage by stage."""
+    tables = [
+        pd.DataFrame(
+            {
+                "stage": stage,
+                "rows": count,
+                "point_ms": point,
+                "q05_ms": estimate.quantile(stage, 0.05),
+                "q95_ms": estimate.quantile(stage, 0.95),
+                "measured_ms": held.run_ms[stage],
+            }
+        )
+        for stage, point in {**estimate.stages, TOTAL: estimate.total}.items()
+    ]
+    rows: list[dict[Any, Any]] = pd.concat(tables).to_dict("records")
+    return rows
 
 
 def _untested(rows: pd.DataFrame, held: Holdout) -> pd.DataFrame:

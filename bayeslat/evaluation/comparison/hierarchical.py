@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +12,12 @@ from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
-from bayeslat.evaluation.baselines import BASELINES, Baseline, Donors, Estimate
+from bayeslat.evaluation.baselines import BASELINES, Baseline, Donors, Estimate, find_baseline
 from bayeslat.features.gpu import Gpu
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.posterior import PosteriorData
 
-__all__ = ["HIERARCHICAL", "Hierarchical", "find_method", "method_names"]
+__all__ = ["HIERARCHICAL", "Hierarchical", "check_methods", "find_method", "method_names"]
 
 HIERARCHICAL = "bayeslat"
 """The name of this project's own method."""
@@ -92,16 +91,11 @@ def find_method(name: str, engine: str) -> Baseline:
     InputError
         If there is none.
     """
-    if name == HIERARCHICAL:
-        return Hierarchical(engine)
-    if name not in BASELINES:
-        near = ", ".join(difflib.get_close_matches(name, method_names(), n=3, cutoff=0.0))
-        raise InputError(f"no method {name!r}; nearest: {near}. All: {', '.join(method_names())}")
-    return BASELINES[name]
+    return Hierarchical(engine) if name == HIERARCHICAL else find_baseline(name)
 
 
-def find_methods(names: Sequence[str], engine: str) -> list[Baseline]:
-    """Return methods by their names, or tell every name that is none.
+def check_methods(names: Sequence[str]) -> None:
+    """Tell every name that is no method's.
 
     Raises
     ------
@@ -112,4 +106,3 @@ def find_methods(names: Sequence[str], engine: str) -> list[Baseline]:
         raise InputError(
             f"no method {', '.join(map(repr, unknown))}; there are {', '.join(method_names())}"
         )
-    return [find_method(name, engine) for name in names]
