@@ -11,17 +11,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
+from bayeslat.decisions.exceedance import Exceedance
 from bayeslat.decisions.predict import Of, predict
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import Gpu
 from bayeslat.inference.posterior import PosteriorData
 
-__all__ = ["ACCEPT", "MEASURE", "REJECT", "Budget", "Guard", "check_guard"]
+__all__ = ["Budget", "Guard", "check_guard"]
 
-ACCEPT, REJECT, MEASURE = "accept", "reject", "measure"
 _CENTRAL = (0.05, 0.95)  # of the posterior: what it holds possible
-_COLUMNS = ("p_exceed", "p_exceed_low", "p_exceed_high", "decision", "reason")
 
 
 @dataclass(frozen=True)
@@ -108,24 +107,21 @@ class Guard:
         prediction = predict(
             self.data, configs, self.gpu, stack=self.stack, of=self.of, seed=self.seed
         )
-        found = [self._bound(prediction, budget) for budget in self.budgets]
-        worst = np.argmax([bound[0] for bound in found], axis=0)
-        p_exceed, low, high = (np.choose(worst, list(each)) for each in zip(*found, strict=True))
-        # Any budget that is surely exceeded decides, and any that measuring could turn asks for it.
-        over = np.any([bound[1] > self.max_risk for bound in found], axis=0)
-        unsure = np.any([bound[2] > self.max_risk for bound in found], axis=0) & ~over
-        accepted = p_exceed <= self.max_risk
-        decision = np.where(accepted, ACCEPT, REJECT).astype(object)
-        reason = np.full(len(configs), "", dtype=object)
-        for where, told in (
-            (unsure, "measuring could turn the answer"),
-            (accepted & prediction.extrapolates, "leaves the range of the fit"),
-            (accepted & prediction.zero_shot, "the GPU was not measured"),
-        ):
-            decision[where], reason[where] = MEASURE, told
-        new = dict(zip(_COLUMNS, (p_exceed, low, high, decision, reason), strict=True))
-        kept = configs.drop(columns=[name for name in _COLUMNS if name in configs])
-        return pd.concat([kept, pd.DataFrame(new, index=configs.index)], axis=1)
+        decided = self.judge(prediction).decide(self.max_risk)
+        kept = configs.drop(columns=[name for name in decided if name in configs])
+        return pd.concat([kept, decided.set_index(configs.index)], axis=1)
+
+    def judge(self, prediction: Prediction) -> Exceedance:
+        """Return the chances that a prediction gives to the budgets.
+
+        Parameters
+        ----------
+        prediction : Prediction
+            Of this posterior, for this GPU, of what `of` says.
+        """
+        bounds = [self._bound(prediction, budget) for budget in self.budgets]
+        p_exceed, low, high = (np.stack(each) for each in zip(*bounds, strict=True))
+        return Exceedance(p_exceed, low, high, prediction.extrapolates, prediction.zero_shot)
 
     def _bound(
         self, prediction: Prediction, budget: Budget

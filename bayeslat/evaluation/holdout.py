@@ -15,7 +15,7 @@ from bayeslat.features.gpu import Gpu
 from bayeslat.features.spec import Spec
 from bayeslat.inference.repeats import number_configs
 
-__all__ = ["Holdout", "hold_out"]
+__all__ = ["Holdout", "hold_out", "without_configs"]
 
 _LEAST_TEST = 10  # configurations, below which an error says nothing
 
@@ -92,6 +92,25 @@ def hold_out(
         run_ms={name: ms[test] for name, ms in measured.items()},
         pool_ms=measured["total"][pool],
     )
+
+
+def without_configs(rows: pd.DataFrame, configs: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the rows of some configurations.
+
+    Parameters
+    ----------
+    rows : DataFrame, one row a measurement
+    configs : DataFrame, one row a config
+        With nothing but what tells configurations apart.
+
+    Returns
+    -------
+    DataFrame, one row a measurement
+    """
+    names = [str(name) for name in configs]
+    both = pd.concat([configs, rows[[name for name in names if name in rows]]])
+    label = number_configs(both)
+    return rows[~np.isin(label[len(configs) :], label[: len(configs)])]
 
 
 def _medians(label: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:

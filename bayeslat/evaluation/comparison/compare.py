@@ -19,11 +19,10 @@ from bayeslat.errors import InputError
 from bayeslat.evaluation.baselines import Donors, Estimate
 from bayeslat.evaluation.comparison.hierarchical import HIERARCHICAL, check_methods, find_method
 from bayeslat.evaluation.comparison.scoring import score_estimate
-from bayeslat.evaluation.holdout import Holdout, hold_out
+from bayeslat.evaluation.holdout import Holdout, hold_out, without_configs
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
-from bayeslat.inference.repeats import number_configs
 
 __all__ = ["CompareOptions", "Comparison", "compare"]
 
@@ -199,7 +198,7 @@ def _run_repetition(
     """
     gpu, own = table.resolve(options.target), frame[frame["gpu"] == options.target]
     held = hold_out(spec, own, gpu, options.test_configs, [options.seed, repetition])
-    rows = _untested(frame[frame["gpu"].isin(options.donors)], held)
+    rows = without_configs(frame[frame["gpu"].isin(options.donors)], held.test)
     donors = Donors(spec, rows, options.source, table, options.seed + repetition)
     found = []
     for method in options.methods:
@@ -260,13 +259,3 @@ def _scatter(estimate: Estimate, held: Holdout, count: int) -> list[dict[str, An
     ]
     rows: list[dict[Any, Any]] = pd.concat(tables).to_dict("records")
     return rows
-
-
-def _untested(rows: pd.DataFrame, held: Holdout) -> pd.DataFrame:
-    """Leave out the donors' rows of test configurations."""
-    knobs = [str(name) for name in held.test]
-    both = pd.concat([held.test, rows[[name for name in knobs if name in rows]]])
-    label = number_configs(both)
-    tested = set(label[: len(held.test)])
-    keep = [each not in tested for each in label[len(held.test) :]]
-    return rows[keep]

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bayeslat.decisions.predict import predict
-from bayeslat.decisions.prediction import TOTAL
+from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
 from bayeslat.evaluation.baselines import BASELINES, Baseline, Donors, Estimate, find_baseline
@@ -17,7 +17,14 @@ from bayeslat.features.gpu import Gpu
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.posterior import PosteriorData
 
-__all__ = ["HIERARCHICAL", "Hierarchical", "check_methods", "find_method", "method_names"]
+__all__ = [
+    "HIERARCHICAL",
+    "Hierarchical",
+    "as_estimate",
+    "check_methods",
+    "find_method",
+    "method_names",
+]
 
 HIERARCHICAL = "bayeslat"
 """The name of this project's own method."""
@@ -71,11 +78,15 @@ class _Calibrated:
 
     def predict(self, configs: pd.DataFrame) -> Estimate:
         """Predict configs."""
-        prediction = predict(self.data, configs, self.gpu, seed=self.seed)
-        draws = {name: prediction.draws(name) for name in (*self.data.stages, TOTAL)}
-        points = {name: summarise_draws(each)["point"] for name, each in draws.items()}
-        total = points.pop(TOTAL)
-        return Estimate(points, total, draws=draws)
+        return as_estimate(predict(self.data, configs, self.gpu, seed=self.seed))
+
+
+def as_estimate(prediction: Prediction) -> Estimate:
+    """Return a prediction in the form in which methods are scored."""
+    draws = {name: prediction.draws(name) for name in (*prediction.stages, TOTAL)}
+    points = {name: summarise_draws(each)["point"] for name, each in draws.items()}
+    total = points.pop(TOTAL)
+    return Estimate(points, total, draws=draws)
 
 
 def method_names() -> tuple[str, ...]:

@@ -1,0 +1,149 @@
+"""Measured configurations of a GPU that calibrated nothing: what a posterior is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.decisions.exceedance import Exceedance
+from bayeslat.decisions.guard import Guard
+from bayeslat.decisions.predict import predict
+from bayeslat.decisions.prediction import TOTAL, Prediction
+from bayeslat.decisions.suggest.pool import make_pool
+from bayeslat.evaluation.guardrail.risk_control import RiskControl, control_risk
+from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.features.admit import admit
+from bayeslat.features.hardware import HardwareTable
+from bayeslat.inference.calibrate import rows_of
+from bayeslat.inference.repeats import number_configs
+
+__all__ = ["HeldOut", "control_guard", "predict_held_out"]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out configurations with their predictions.
+
+    Attributes
+    ----------
+    prediction : Prediction
+        One row a configuration.
+    measured_ms : mapping of stage (and `total`) to ndarray, shape (config,)
+        What the guard's budget is for: a run of each, or the median of its runs; NaN where a stage
+        was not measured.
+    calibrated : int
+        Configurations of the trace that were left out: the GPU was calibrated with them.
+    fitted : bool
+        Whether the GPU is a donor, so that the fit may have seen these rows.
+    """
+
+    prediction: Prediction
+    measured_ms: Mapping[str, NDArray[np.float64]]
+    calibrated: int
+    fitted: bool
+
+    def exceeded(self, guard: Guard) -> NDArray[np.bool_]:
+        """Tell which configs exceeded any budget of a guard. Shape (config,)."""
+        over = [self._ms(budget.stages) > budget.ms for budget in guard.budgets]
+        return np.any(over, axis=0)
+
+    def measured(self, guard: Guard) -> NDArray[np.bool_]:
+        """Tell which configs hold what the budgets are of. Shape (config,)."""
+        return ~np.any([np.isnan(self._ms(budget.stages)) for budget in guard.budgets], axis=0)
+
+    def _ms(self, stages: tuple[str, ...]) -> NDArray[np.float64]:
+        """Add up what a budget bounds. Shape (config,)."""
+        if len(stages) < 2:
+            return self.measured_ms[stages[0] if stages else TOTAL]
+        parts = [self.prediction.stages[name].times * self.measured_ms[name] for name in stages]
+        total: NDArray[np.float64] = np.sum(parts, axis=0)
+        return total
+
+
+def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable) -> HeldOut:
+    """Predict the configurations of a trace that the guard's GPU was not calibrated with.
+
+    Each configuration counts once, with its first measurement (or the median, for a guard of
+    typical runs): repeats are not independent.
+
+    Parameters
+    ----------
+    guard : Guard
+    traces : DataFrame, one row a measurement
+        Rows of other GPUs, and of other stacks than the guard's, are passed over.
+    hardware : HardwareTable
+
+    Returns
+    -------
+    HeldOut
+
+    Raises
+    ------
+    TraceError
+        With every row of the GPU that breaks a rule.
+    InputError
+        If the trace has no row of the GPU.
+    """
+    data, gpu, stack = guard.data, guard.gpu, guard.stack
+    rows = admit(rows_of(traces, gpu, hardware), data.spec, hardware).reset_index(drop=True)
+    known = data.known_stacks(gpu.key)
+    stack = known[0] if stack is None and len(known) == 1 else stack
+    if stack is not None and "stack" in rows:
+        rows = rows[rows["stack"].fillna(stack) == stack].reset_index(drop=True)
+    pool = make_pool(data, rows, (gpu.key, stack), None)
+    held = rows[pool.eligible].reset_index(drop=True)
+    measured = measured_latencies(data.spec, rows, gpu)
+    if guard.of == "typical":
+        label = number_configs(rows[[name for name in data.reference if name in rows]])
+        measured = {name: _medians(ms, label) for name, ms in measured.items()}
+    return HeldOut(
+        prediction=predict(data, held, gpu, stack=guard.stack, of=guard.of, seed=guard.seed),
+        measured_ms={name: ms[pool.eligible] for name, ms in measured.items()},
+        calibrated=pool.measured,
+        fitted=gpu.key in data.gpus,
+    )
+
+
+def _medians(ms: NDArray[np.float64], label: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Median of the runs of each row's configuration; NaN without any. Shape (row,)."""
+    return np.asarray(pd.Series(ms).groupby(label).transform("median"), dtype=np.float64)
+
+
+def control_guard(
+    guard: Guard, held: HeldOut, *, limit: float = 0.01, confidence: float = 0.95
+) -> RiskControl:
+    """Bound a guard's false accepts by held-out configurations.
+
+    Parameters
+    ----------
+    guard : Guard
+        Of the posterior that predicted them.
+    held : HeldOut
+    limit : float
+        Of the false accepts, as a part of all configurations.
+    confidence : float
+
+    Returns
+    -------
+    RiskControl
+        With the guard's own `max_risk` among those of its table.
+
+    Raises
+    ------
+    InputError
+        If nothing is held out, or an argument has an impossible value.
+    """
+    exceedance: Exceedance = guard.judge(held.prediction)
+    kept = held.measured(guard)
+    return control_risk(
+        exceedance.least_max_risk[kept],
+        exceedance.p_exceed.max(axis=0)[kept],
+        held.exceeded(guard)[kept],
+        limit=limit,
+        confidence=confidence,
+        max_risk=guard.max_risk,
+    )

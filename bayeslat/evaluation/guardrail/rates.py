@@ -1,0 +1,55 @@
+"""A rate that was counted, with its exact interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scipy.stats import beta
+
+__all__ = ["Rate", "count_rate", "upper_bound"]
+
+_LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Some of many.
+
+    Attributes
+    ----------
+    count, of : int
+    low, high : float
+        95 % interval of Clopper and Pearson (1934, Biometrika 26): of independent trials it holds
+        the true rate at least as often.
+    """
+
+    count: int
+    of: int
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        """The rate; NaN of none."""
+        return self.count / self.of if self.of else float("nan")
+
+
+def count_rate(count: int, of: int) -> Rate:
+    """Return a rate with its interval; of none, anything between 0 and 1."""
+    tail = (1.0 - _LEVEL) / 2.0
+    low = float(beta.ppf(tail, count, of - count + 1)) if count else 0.0
+    return Rate(count, of, low, upper_bound(count, of, 1.0 - tail))
+
+
+def upper_bound(count: int, of: int, confidence: float) -> float:
+    """Bound a rate from above.
+
+    The largest rate with which so few of so many still have the chance 1 - confidence (Clopper and
+    Pearson 1934): over repetitions the bound holds with the confidence at least.
+
+    Parameters
+    ----------
+    count, of : int
+    confidence : float
+    """
+    return float(beta.ppf(confidence, count + 1, of - count)) if count < of else 1.0

@@ -1,0 +1,149 @@
+"""A bound on false accepts that holds whatever the model: from rows that it did not see.
+
+The guard accepts more as max_risk grows, and so accepts wrongly more often. "Learn then test"
+(Angelopoulos, Bates, Candes, Jordan and Lei 2021, arXiv:2110.01052) picks max_risk from held-out
+rows so that, with the stated confidence over these rows, the rate of false accepts is within a
+limit: the hypotheses "the rate at this max_risk is above the limit" are tested by the exact
+binomial test, from the least max_risk up, and testing stops at the first that is not rejected
+(fixed sequence testing keeps the family-wise error). The rows must be exchangeable with the
+requests to come; nothing is asked of the model.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import binom
+
+from bayeslat.errors import InputError
+from bayeslat.evaluation.guardrail.rates import upper_bound
+
+__all__ = ["LEVELS", "RiskControl", "control_risk", "rows_needed"]
+
+LEVELS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+"""Values of max_risk that are tested."""
+
+
+@dataclass(frozen=True)
+class RiskControl:
+    """What held-out rows say of the guard's false accepts.
+
+    Attributes
+    ----------
+    limit : float
+        Of the false accepts, as a part of all configurations.
+    confidence : float
+    configs : int
+        Held out, each counted once.
+    table : DataFrame, one row a max_risk
+        `max_risk`, `accepts`, `false_accepts` (configurations), `rate` (of false accepts, of all),
+        `bound` (that holds with the confidence, for each max_risk by itself), `expected` (the
+        rate that the model's own p_exceed has), and `passes` the sequence of tests.
+    """
+
+    limit: float
+    confidence: float
+    configs: int
+    table: pd.DataFrame
+
+    @property
+    def largest(self) -> float | None:
+        """The largest that keeps the limit; None if none is shown to."""
+        passed = self.table.loc[self.table["passes"], "max_risk"]
+        return None if passed.empty else float(passed.iloc[-1])
+
+    def at(self, max_risk: float) -> pd.Series:
+        """Return the row of a max_risk."""
+        return self.table.loc[self.table["max_risk"] == max_risk].iloc[0]
+
+    def __str__(self) -> str:
+        """Say what holds."""
+        promise = f"false accepts within {self.limit:.2%} of all, with {self.confidence:.0%}"
+        if self.largest is not None:
+            return (
+                f"max_risk up to {self.largest:g} keeps {promise} confidence ({self.configs} "
+                "held-out configs)"
+            )
+        needed = rows_needed(self.limit, self.confidence)
+        if self.configs < needed:
+            return (
+                f"{self.configs} held-out configs cannot show {promise} confidence; {needed} can, "
+                "if none is accepted wrongly"
+            )
+        return f"no max_risk is shown to keep {promise} confidence: too many were accepted wrongly"
+
+
+def rows_needed(limit: float, confidence: float) -> int:
+    """Return how many configurations, none of them accepted wrongly, show a limit."""
+    return math.ceil(math.log(1.0 - confidence) / math.log(1.0 - limit))
+
+
+def control_risk(
+    least_max_risk: NDArray[np.float64],
+    p_exceed: NDArray[np.float64],
+    over: NDArray[np.bool_],
+    *,
+    limit: float = 0.01,
+    confidence: float = 0.95,
+    max_risk: float | None = None,
+) -> RiskControl:
+    """Bound the false accepts at every max_risk, and find the largest that keeps a limit.
+
+    Parameters
+    ----------
+    least_max_risk : ndarray, shape (config,)
+        Of `Exceedance`: from which max_risk on a config is accepted.
+    p_exceed : ndarray, shape (config,)
+    over : ndarray of bool, shape (config,)
+        Whether the measured run exceeded the budget.
+    limit : float
+        Of the false accepts, as a part of all configurations.
+    confidence : float
+    max_risk : float, optional
+        To be tested beside `LEVELS`.
+
+    Returns
+    -------
+    RiskControl
+
+    Raises
+    ------
+    InputError
+        With every argument that has an impossible value; or if no config is given.
+    """
+    _check(limit, confidence, len(over))
+    rows = []
+    passes = True
+    for level in sorted({*LEVELS, *(() if max_risk is None else (max_risk,))}):
+        accepted = least_max_risk <= level
+        wrong, count = int((accepted & over).sum()), len(over)
+        # P(so few false accepts, were the rate at the limit).
+        passes = passes and bool(binom.cdf(wrong, count, limit) <= 1.0 - confidence)
+        rows.append(
+            {
+                "max_risk": level,
+                "accepts": int(accepted.sum()),
+                "false_accepts": wrong,
+                "rate": wrong / count,
+                "bound": upper_bound(wrong, count, confidence),
+                "expected": float(np.mean(p_exceed * accepted)),
+                "passes": passes,
+            }
+        )
+    return RiskControl(limit, confidence, len(over), pd.DataFrame(rows))
+
+
+def _check(limit: float, confidence: float, configs: int) -> None:
+    problems = [
+        f"{name} is {value:g}; it must be between 0 and 1"
+        for name, value in (("limit", limit), ("confidence", confidence))
+        if not 0.0 < value < 1.0
+    ]
+    if not configs:
+        problems.append("no held-out config is left; give rows that calibrated nothing")
+    if problems:
+        raise InputError("; ".join(problems))

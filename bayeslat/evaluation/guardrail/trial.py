@@ -1,0 +1,285 @@
+"""Trials: a GPU calibrated again and again from few of its rows, and judged by the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslat.decisions.guard import Budget, Guard
+from bayeslat.decisions.predict import Of, predict
+from bayeslat.decisions.prediction import TOTAL, Prediction
+from bayeslat.errors import InputError
+from bayeslat.evaluation.baselines import Donors, Estimate, find_baseline
+from bayeslat.evaluation.baselines.donors import LEAST_SOURCE_ROWS
+from bayeslat.evaluation.baselines.interface import TrainedBaseline
+from bayeslat.evaluation.comparison.hierarchical import as_estimate
+from bayeslat.evaluation.comparison.scoring import score_estimate
+from bayeslat.evaluation.holdout import Holdout, hold_out, without_configs
+from bayeslat.evaluation.metrics import pit
+from bayeslat.features.admit import admit
+from bayeslat.features.hardware import Gpu, HardwareTable
+from bayeslat.features.spec import Spec
+from bayeslat.inference.calibrate import calibrate_group
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.repeats import number_configs
+
+__all__ = ["AFFINE", "FRACTIONS", "TrialOptions", "Trials", "run_trials"]
+
+_AFFINE_ROWS = 2  # that a line needs
+_SOURCE_ROWS = 2 * LEAST_SOURCE_ROWS  # of a donor, since test configurations are left out
+FRACTIONS = (0.5, 0.7, 0.85, 1.0)
+"""Budgets of the stage-estimator document, as fractions of the budget that was given."""
+AFFINE = "A_polynomial"
+"""The document's estimator: each stage a line in the prediction of the source GPU's own model."""
+
+
+@dataclass(frozen=True)
+class TrialOptions:
+    """How the trials are run.
+
+    Attributes
+    ----------
+    budget_ms : float
+        Of the total.
+    max_risk : float
+    counts : tuple of int
+        Calibration rows.
+    repetitions : int
+        Random choices of calibration and test configurations.
+    test_configs : int
+        At most half of the GPU's configurations.
+    of : {"run", "typical"}
+        What the budget is for.
+    seed : int
+    """
+
+    budget_ms: float
+    max_risk: float = 0.05
+    counts: tuple[int, ...] = (0, 5, 10, 25, 50)
+    repetitions: int = 5
+    test_configs: int = 100
+    of: Of = "run"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What came out.
+
+    Attributes
+    ----------
+    options : TrialOptions
+    source : str or None
+        Key of the donor whose model the affine estimator carries over; None without one.
+    scores : DataFrame, one row a number of rows, repetition and stage
+        `rows`, `repetition` and the scores of `score_estimate`.
+    decisions : DataFrame, one row a number of rows, repetition, budget and test configuration
+        `rows`, `repetition`, `config` (equal numbers, equal knobs), `fraction`, `budget_ms`,
+        `p_exceed`, `decision`, `point_ms`, `run_ms` (measured: a run, or the median, as `of` says),
+        and `affine_ms` (NaN where there is no affine estimator).
+    scatter : DataFrame, one row a number of rows, repetition, stage and test configuration
+        `rows`, `repetition`, `stage`, `point_ms`, `q05_ms`, `q95_ms`, `measured_ms` and `pit`, of
+        one run.
+    """
+
+    options: TrialOptions
+    source: str | None
+    scores: pd.DataFrame
+    decisions: pd.DataFrame
+    scatter: pd.DataFrame
+
+
+def run_trials(
+    data: PosteriorData,
+    traces: pd.DataFrame,
+    gpu: Gpu,
+    options: TrialOptions,
+    *,
+    stack: str = "",
+    hardware: HardwareTable,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Trials:
+    """Forget a GPU's calibration, and calibrate it anew from few rows.
+
+    In each repetition, test configurations are drawn uniformly, and the first n of the others, in
+    random order, calibrate. The donors stay as they were fitted: they may have measured the test
+    configurations, as they have those that users ask about.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    traces : DataFrame, one row a measurement
+        Of the GPU; rows of the donors serve the affine estimator.
+    gpu : Gpu
+        Not a donor.
+    options : TrialOptions
+    stack : str
+        The GPU's stack; empty where traces name none.
+    hardware : HardwareTable
+    on_progress : callable (done, total), optional
+
+    Returns
+    -------
+    Trials
+
+    Raises
+    ------
+    TraceError
+        With every row that breaks a rule.
+    InputError
+        If the GPU is a donor, or fewer than 20 configurations of it were measured.
+    """
+    if gpu.key in data.gpus:
+        raise InputError(f"{gpu.key} was fitted as a donor; trials need a GPU that was not")
+    frame = admit(traces, data.spec, hardware)
+    own = frame[frame["gpu"] == gpu.key]
+    if "stack" in own and stack:
+        own = own[own["stack"].fillna(stack) == stack]
+    targets = {group: each for group, each in data.targets.items() if group[0] != gpu.key}
+    setting = _Setting(replace(data, targets=targets), gpu, stack, options)
+    rivals = frame[frame["gpu"].isin(data.gpus)]
+    source = _source(setting.data, rivals)
+    parts: list[_Part] = []
+    for repetition in range(options.repetitions):
+        held = hold_out(data.spec, own, gpu, options.test_configs, [options.seed, repetition])
+        affine = _affine(data.spec, rivals, source, hardware, held, options.seed)
+        counts = [count for count in options.counts if count <= len(held.pool)]
+        parts += [_run(setting, held, affine, repetition, count) for count in counts]
+        if on_progress is not None:
+            on_progress(repetition + 1, options.repetitions)
+    return Trials(
+        options,
+        source,
+        pd.DataFrame([row for part in parts for row in part.scores]),
+        _number_configs([part.decisions for part in parts], list(data.spec.knobs)),
+        pd.concat([part.scatter for part in parts], ignore_index=True),
+    )
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What all trials share."""
+
+    data: PosteriorData  # without the GPU
+    gpu: Gpu
+    stack: str
+    options: TrialOptions
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One trial."""
+
+    scores: list[dict[str, Any]]
+    decisions: pd.DataFrame
+    scatter: pd.DataFrame
+
+
+def _run(
+    setting: _Setting, held: Holdout, affine: TrainedBaseline | None, repetition: int, count: int
+) -> _Part:
+    """Calibrate with so many rows, and judge by the test configurations."""
+    gpu, stack, seed = setting.gpu, setting.stack, setting.options.seed
+    rows = held.pool.iloc[:count]
+    data = calibrate_group(setting.data, rows, gpu, stack, seed=seed)
+    prediction = predict(data, held.test, gpu, stack=stack or None, seed=seed)
+    estimate = as_estimate(prediction)
+    line = affine.calibrate(rows, gpu) if affine and count >= _AFFINE_ROWS else None
+    about = {"rows": count, "repetition": repetition}
+    decisions = _decide(replace(setting, data=data), held, prediction, estimate)
+    decisions["affine_ms"] = (
+        np.nan if line is None else np.tile(line.predict(held.test).total, len(FRACTIONS))
+    )
+    return _Part(
+        [{**about, **row} for row in score_estimate(estimate, held)],
+        decisions.assign(**about),
+        _scatter(estimate, held).assign(**about),
+    )
+
+
+def _decide(
+    setting: _Setting, held: Holdout, prediction: Prediction, estimate: Estimate
+) -> pd.DataFrame:
+    """Decide about the test configurations, budget by budget."""
+    options, gpu, stack = setting.options, setting.gpu, setting.stack or None
+    measured = held.run_ms[TOTAL]
+    if options.of == "typical":
+        measured = held.typical_ms[TOTAL]
+        prediction = predict(
+            setting.data, held.test, gpu, stack=stack, of="typical", seed=options.seed
+        )
+    tables = []
+    for fraction in FRACTIONS:
+        budget = fraction * options.budget_ms
+        guard = Guard(
+            setting.data, gpu, (Budget(budget),), options.max_risk, stack, options.of, options.seed
+        )
+        found = guard.judge(prediction).decide(options.max_risk)
+        tables.append(
+            held.test.assign(
+                fraction=fraction,
+                budget_ms=budget,
+                p_exceed=found["p_exceed"],
+                decision=found["decision"],
+                point_ms=estimate.total,
+                run_ms=measured,
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _scatter(estimate: Estimate, held: Holdout) -> pd.DataFrame:
+    """Set predictions beside one run of each test configuration, stage by stage."""
+    draws = estimate.draws or {}
+    tables = [
+        pd.DataFrame(
+            {
+                "stage": stage,
+                "point_ms": point,
+                "q05_ms": estimate.quantile(stage, 0.05),
+                "q95_ms": estimate.quantile(stage, 0.95),
+                "measured_ms": held.run_ms[stage],
+                "pit": pit(draws[stage], held.run_ms[stage]),
+            }
+        )
+        for stage, point in {**estimate.stages, TOTAL: estimate.total}.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _source(data: PosteriorData, rivals: pd.DataFrame) -> str | None:
+    """Return the first donor that the traces hold enough of."""
+    columns = [stage.column for stage in data.spec.stages.values()]
+    for key in data.gpus:
+        rows = rivals[rivals["gpu"] == key]
+        if all(
+            (rows[name].notna().sum() if name in rows else 0) >= _SOURCE_ROWS for name in columns
+        ):
+            return key
+    return None
+
+
+def _affine(
+    spec: Spec,
+    rivals: pd.DataFrame,
+    source: str | None,
+    hardware: HardwareTable,
+    held: Holdout,
+    seed: int,
+) -> TrainedBaseline | None:
+    """Fit the source's own model, without the test configurations."""
+    if source is None:
+        return None
+    rows = without_configs(rivals, held.test)
+    return find_baseline(AFFINE).train(Donors(spec, rows, source, hardware, seed))
+
+
+def _number_configs(decisions: Sequence[pd.DataFrame], knobs: Sequence[str]) -> pd.DataFrame:
+    """Number the configurations of all trials, in place of their knobs."""
+    table = pd.concat(decisions, ignore_index=True)
+    named = [name for name in (*knobs, "task") if name in table]
+    return table.assign(config=number_configs(table[named])).drop(columns=named)
