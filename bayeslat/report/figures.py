@@ -9,42 +9,18 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from bayeslat.atomic import atomic_path
+from bayeslat.report.palette import COLOURS, DASHES, INK, MARKERS, make_figure, styled
 
 __all__ = ["error_against_rows", "predicted_against_measured", "save_figure"]
 
-# Okabe and Ito's colours in an order of distinct greys, and two more; each with a marker and dashes
-# of its own.
-_COLOURS = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#D55E00",
-    "#56B4E9",
-    "#000000",
-    "#882255",
-    "#999999",
-)
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "*")
-_DASHES = (
-    "-",
-    "--",
-    "-.",
-    ":",
-    (0, (8, 2)),
-    (0, (3, 1, 1, 1)),
-    (0, (1, 1)),
-    (0, (5, 1)),
-    (0, (2, 2, 6, 2)),
-)
 _PANEL_INCHES = 2.5
 
 
+@styled
 def predicted_against_measured(
     frames: Mapping[str, pd.DataFrame], stages: Mapping[str, str], title: str
 ) -> Figure:
@@ -64,22 +40,18 @@ def predicted_against_measured(
     Figure
         Logarithmic axes, the diagonal, and a bar over the 90 % predictive interval of each config.
     """
-    figure = Figure(
-        figsize=(_PANEL_INCHES * len(stages), _PANEL_INCHES + 0.9), layout="constrained"
-    )
-    FigureCanvasAgg(figure)
+    figure = make_figure(_PANEL_INCHES * len(stages), _PANEL_INCHES + 0.9)
     axes = figure.subplots(1, len(stages), squeeze=False)[0]
     for axis, (stage, column) in zip(axes, stages.items(), strict=True):
         _draw_stage(axis, frames, stage, column)
     axes[0].set_ylabel("measured, ms")
     figure.suptitle(title, fontsize=10)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=len(frames), frameon=False, fontsize=8
-    )
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(frames))
     return figure
 
 
+@styled
 def error_against_rows(curves: Mapping[str, pd.DataFrame], title: str) -> Figure:
     """Draw MAPE against the number of calibration rows, one line a method or stage.
 
@@ -96,18 +68,17 @@ def error_against_rows(curves: Mapping[str, pd.DataFrame], title: str) -> Figure
         Numbers of rows are evenly spaced; the error has a logarithmic axis. Lines differ in colour,
         dashes and marker.
     """
-    figure = Figure(figsize=(6.5, 4.0), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = make_figure(6.5, 4.0)
     axis = figure.subplots()
     counts = sorted({int(count) for table in curves.values() for count in table["rows"]})
     for number, (label, table) in enumerate(curves.items()):
         at = [counts.index(int(count)) for count in table["rows"]]
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         axis.plot(
             at,
             100 * table["mape"],
-            linestyle=_DASHES[number % len(_DASHES)],
-            marker=_MARKERS[number % len(_MARKERS)],
+            linestyle=DASHES[number % len(DASHES)],
+            marker=MARKERS[number % len(MARKERS)],
             markersize=5 if number else 7,
             linewidth=1.2 if number else 2.4,
             color=colour,
@@ -123,11 +94,9 @@ def error_against_rows(curves: Mapping[str, pd.DataFrame], title: str) -> Figure
     axis.set_xticks(range(len(counts)), [str(count) for count in counts])
     axis.set_xlabel("calibration rows")
     axis.set_ylabel("MAPE, %")
-    axis.grid(axis="y", color="0.9", linewidth=0.6)
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.set_title(title, fontsize=10)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    axis.grid(axis="y")
+    axis.set_title(title)
+    figure.legend(loc="outside right upper")
     return figure
 
 
@@ -147,9 +116,9 @@ def _draw_stage(axis: Axes, frames: Mapping[str, pd.DataFrame], stage: str, colu
     shown = np.concatenate([pair.to_numpy(float) for pair in pairs])
     low, high = (shown.min(), shown.max()) if len(shown) else (1.0, 10.0)
     ends = np.array([low / 1.15, high * 1.15])
-    axis.plot(ends, ends, color="0.6", linewidth=0.8, zorder=1)
+    axis.plot(ends, ends, color=INK, alpha=0.5, linewidth=0.8, zorder=1)
     for number, (gpu, frame) in enumerate(frames.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         axis.hlines(
             frame[column],
             frame[f"{stage}_q05_ms"],
@@ -162,7 +131,7 @@ def _draw_stage(axis: Axes, frames: Mapping[str, pd.DataFrame], stage: str, colu
         axis.plot(
             frame[f"{stage}_point_ms"],
             frame[column],
-            _MARKERS[number % len(_MARKERS)],
+            MARKERS[number % len(MARKERS)],
             color=colour,
             markersize=3,
             markeredgewidth=0,
@@ -175,4 +144,3 @@ def _draw_stage(axis: Axes, frames: Mapping[str, pd.DataFrame], stage: str, colu
     axis.tick_params(labelsize=7)
     for scale in (axis.xaxis, axis.yaxis):
         scale.set_minor_formatter(NullFormatter())
-    axis.spines[["top", "right"]].set_visible(False)

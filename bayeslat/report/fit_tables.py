@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from bayeslat.evaluation.coefficients import coefficient_table
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.report.convergence import convergence_record, show_convergence, show_verdict
 from bayeslat.report.tables import (
@@ -60,14 +60,9 @@ def coefficients(data: PosteriorData) -> dict[str, dict[str, dict[str, float]]]:
         By stage, term and GPU.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for stage, part in data.stages.items():
-        nodes = [part.problem.tree.index(gpu) for gpu in data.gpus]
-        log = part.shared_efficiency + part.effects[:, nodes, : part.terms]
-        median = np.exp(np.median(log, axis=0))  # shape: (gpu, term)
-        found[stage] = {
-            term: {gpu: float(median[g, k]) for g, gpu in enumerate(data.gpus)}
-            for k, term in enumerate(data.spec.stages[stage].physics)
-        }
+    for row in coefficient_table(data).query("fitted").to_dict("records"):
+        terms = found.setdefault(row["stage"], {})
+        terms.setdefault(row["term"], {})[row["gpu"]] = row["median"]
     return found
 
 

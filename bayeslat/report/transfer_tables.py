@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayeslat.evaluation.coefficients import coefficient_table
 from bayeslat.evaluation.transfer import FALSE_ALARMS, Transfer
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
@@ -47,11 +48,13 @@ def transfer_record(
 def _stack_record(data: PosteriorData, transfer: Transfer) -> dict[str, Any]:
     """What was found of one stack."""
     target = data.targets[transfer.gpu, transfer.stack]
+    table = coefficient_table(data)
+    own = table[
+        ~table["fitted"] & (table["gpu"] == transfer.gpu) & (table["stack"] == transfer.stack)
+    ]
     stages: dict[str, Any] = {}
     for stage, part in target.stages.items():
-        fit = data.stages[stage]
-        drawn = np.exp(fit.shared_efficiency + part.effects[:, : fit.terms])
-        quantiles = np.quantile(drawn, [0.5, 0.05, 0.95], axis=0).T
+        terms = own[own["stage"] == stage].set_index("term")
         seen = transfer.stages.get(stage)
         stages[stage] = {
             "rows": part.measured,
@@ -60,10 +63,7 @@ def _stack_record(data: PosteriorData, transfer: Transfer) -> dict[str, Any]:
             "p_structure": None if seen is None else seen.p_structure,
             "noise": float(np.median(part.noise_sd)),
             "effective_draws": part.effective_draws,
-            "coefficients": {
-                name: dict(zip(("median", "q05", "q95"), map(float, values), strict=True))
-                for name, values in zip(fit.problem.features.names, quantiles, strict=False)
-            },
+            "coefficients": terms[["median", "q05", "q95"]].to_dict("index"),
         }
     return {
         "stack": transfer.stack,

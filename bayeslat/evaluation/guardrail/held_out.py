@@ -14,6 +14,7 @@ from bayeslat.decisions.guard import Guard
 from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.decisions.suggest.pool import make_pool
+from bayeslat.errors import InputError
 from bayeslat.evaluation.guardrail.risk_control import RiskControl, control_risk
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.features.admit import admit
@@ -86,7 +87,7 @@ def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable
     TraceError
         With every row of the GPU that breaks a rule.
     InputError
-        If the trace has no row of the GPU.
+        If the trace has no row of the GPU, or none but those that it was calibrated with.
     """
     data, gpu, stack = guard.data, guard.gpu, guard.stack
     rows = admit(rows_of(traces, gpu, hardware), data.spec, hardware).reset_index(drop=True)
@@ -96,6 +97,8 @@ def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable
         rows = rows[rows["stack"].fillna(stack) == stack].reset_index(drop=True)
     pool = make_pool(data, rows, (gpu.key, stack), None)
     held = rows[pool.eligible].reset_index(drop=True)
+    if held.empty:
+        raise InputError(f"{gpu.key} was calibrated with every config of the trace; add others")
     measured = measured_latencies(data.spec, rows, gpu)
     if guard.of == "typical":
         label = number_configs(rows[[name for name in data.reference if name in rows]])

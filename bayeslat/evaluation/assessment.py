@@ -1,0 +1,242 @@
+"""All that there is to say of a GPU: is it to be trusted, what is refused, what to measure next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bayeslat.decisions.guard import Guard, check_guard
+from bayeslat.decisions.predict import Of
+from bayeslat.decisions.suggest.choose import suggest
+from bayeslat.decisions.suggest.suggestion import Suggestion
+from bayeslat.errors import InputError, TraceError
+from bayeslat.evaluation.coefficients import coefficient_table
+from bayeslat.evaluation.guardrail.held_out import HeldOut, control_guard, predict_held_out
+from bayeslat.evaluation.guardrail.risk_control import RiskControl
+from bayeslat.evaluation.guardrail.trial import TrialOptions, Trials, run_trials
+from bayeslat.evaluation.transfer import Transfer, judge_transfer
+from bayeslat.features.gpu import Gpu
+from bayeslat.features.hardware import HardwareTable
+from bayeslat.inference.posterior import PosteriorData
+
+__all__ = ["Assessment", "AssessmentOptions", "assess"]
+
+
+@dataclass(frozen=True)
+class AssessmentOptions:
+    """What is asked.
+
+    Attributes
+    ----------
+    budget_ms : float
+        Of the total.
+    max_risk : float
+    of : {"run", "typical"}
+        What the budget is for.
+    false_accepts : float
+        The limit that held-out rows shall show, as a part of all configurations.
+    confidence : float
+        Of that.
+    suggested : int
+        How many configurations to suggest.
+    counts, repetitions, test_configs
+        Of the trials.
+    seed : int
+    """
+
+    budget_ms: float
+    max_risk: float = 0.05
+    of: Of = "run"
+    false_accepts: float = 0.01
+    confidence: float = 0.95
+    suggested: int = 10
+    counts: tuple[int, ...] = (0, 5, 10, 25, 50)
+    repetitions: int = 5
+    test_configs: int = 100
+    seed: int = 0
+
+    @property
+    def trials(self) -> TrialOptions:
+        """Those of the trials."""
+        return TrialOptions(
+            self.budget_ms,
+            self.max_risk,
+            self.counts,
+            self.repetitions,
+            self.test_configs,
+            self.of,
+            self.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What was found of a GPU.
+
+    Attributes
+    ----------
+    data : PosteriorData
+    gpu : Gpu
+    stack : str
+        Empty where traces name none.
+    options : AssessmentOptions
+    calibrated : int
+        Rows that the GPU was calibrated with.
+    transfer : Transfer or None
+        None for a donor, and for a GPU that was not calibrated.
+    coefficients : DataFrame
+        Of `coefficient_table`.
+    held : HeldOut or None
+        Measured configurations that calibrated nothing; None without any.
+    decided : DataFrame or None, one row a held-out config
+        Of `Exceedance.decide`.
+    control : RiskControl or None
+    trials : Trials or None
+    suggestion : Suggestion or None
+    missing : mapping of part to str
+        Why `held`, `trials` or `suggestion` is None.
+    """
+
+    data: PosteriorData
+    gpu: Gpu
+    stack: str
+    options: AssessmentOptions
+    calibrated: int
+    transfer: Transfer | None
+    coefficients: pd.DataFrame
+    held: HeldOut | None
+    decided: pd.DataFrame | None
+    control: RiskControl | None
+    trials: Trials | None
+    suggestion: Suggestion | None
+    missing: dict[str, str]
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the GPU is a donor."""
+        return self.gpu.key in self.data.gpus
+
+    @property
+    def shown_rows(self) -> int | None:
+        """The number of rows of the trials that is nearest to the GPU's own; 10 before any."""
+        if self.trials is None:
+            return None
+        counts = [int(count) for count in self.trials.decisions["rows"].unique()]
+        return min(counts, key=lambda count: abs(count - (self.calibrated or 10)))
+
+
+def assess(
+    data: PosteriorData,
+    traces: pd.DataFrame,
+    gpu: Gpu,
+    options: AssessmentOptions,
+    *,
+    stack: str | None = None,
+    hardware: HardwareTable,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Assessment:
+    """Judge a GPU's predictions, decide about its held-out configurations, and look ahead.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    traces : DataFrame, one row a measurement
+        Rows of the GPU judge it; rows of donors serve the affine estimator. The configurations of
+        all are the candidates for measurement.
+    gpu : Gpu
+    options : AssessmentOptions
+    stack : str, optional
+        The GPU's only one by default.
+    hardware : HardwareTable
+    on_progress : callable (done, total), optional
+        Told of the trials.
+
+    Returns
+    -------
+    Assessment
+
+    Raises
+    ------
+    TraceError
+        With every row that breaks a rule.
+    InputError
+        If an option has an impossible value, or the GPU has several stacks and none is named.
+    """
+    chosen = _stack(data, gpu, stack)
+    budgets = check_guard(list(data.stages), options.budget_ms, max_risk=options.max_risk)
+    guard = Guard(data, gpu, budgets, options.max_risk, chosen or None, options.of, options.seed)
+    missing: dict[str, str] = {}
+    held = _try(missing, "held", lambda: predict_held_out(guard, traces, hardware))
+    trials = _try(
+        missing,
+        "trials",
+        lambda: run_trials(
+            data,
+            traces,
+            gpu,
+            options.trials,
+            stack=chosen,
+            hardware=hardware,
+            on_progress=on_progress,
+        ),
+    )
+    suggestion = _try(
+        missing,
+        "suggestion",
+        lambda: suggest(
+            data, _candidates(data, traces), gpu, options.suggested, stack=chosen or None
+        ),
+    )
+    target = data.targets.get((gpu.key, chosen))
+    calibrated = 0 if target is None else len(target.rows)
+    return Assessment(
+        data=data,
+        gpu=gpu,
+        stack=chosen,
+        options=options,
+        calibrated=calibrated,
+        transfer=judge_transfer(data, gpu, chosen, seed=options.seed) if calibrated else None,
+        coefficients=coefficient_table(data),
+        held=held,
+        decided=None if held is None else guard.judge(held.prediction).decide(guard.max_risk),
+        control=None if held is None else _control(guard, held, options),
+        trials=trials,
+        suggestion=suggestion,
+        missing=missing,
+    )
+
+
+def _control(guard: Guard, held: HeldOut, options: AssessmentOptions) -> RiskControl:
+    """Bound the false accepts as the options ask."""
+    return control_guard(guard, held, limit=options.false_accepts, confidence=options.confidence)
+
+
+def _try[T](missing: dict[str, str], part: str, make: Callable[[], T]) -> T | None:
+    """Make a part of the assessment; without what it needs, note why it is missing."""
+    try:
+        return make()
+    except TraceError:
+        raise  # a broken row is no missing one
+    except InputError as error:
+        missing[part] = str(error)
+        return None
+
+
+def _stack(data: PosteriorData, gpu: Gpu, stack: str | None) -> str:
+    """Return the stack that is meant; empty where traces name none."""
+    known = data.known_stacks(gpu.key)
+    if stack is not None:
+        return stack
+    if len(known) > 1:
+        raise InputError(
+            f"{gpu.key} was measured with the stacks {', '.join(map(repr, known))}; name one"
+        )
+    return known[0] if known else ""
+
+
+def _candidates(data: PosteriorData, traces: pd.DataFrame) -> pd.DataFrame:
+    """Return the configurations of all rows, each once."""
+    columns = [name for name in data.reference if name in traces]
+    return traces[columns].drop_duplicates(ignore_index=True)

@@ -1,0 +1,97 @@
+"""What all figures look like: colours, markers, dashes and ink."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "DASHES", "INK", "MARKERS", "bare", "make_figure", "percent", "styled"]
+
+# Okabe and Ito's colours in an order of distinct greys, and two more; each with a marker and dashes
+# of its own.
+COLOURS = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#D55E00",
+    "#56B4E9",
+    "#000000",
+    "#882255",
+    "#999999",
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "*")
+DASHES = (
+    "-",
+    "--",
+    "-.",
+    ":",
+    (0, (8, 2)),
+    (0, (3, 1, 1, 1)),
+    (0, (1, 1)),
+    (0, (5, 1)),
+    (0, (2, 2, 6, 2)),
+)
+
+INK = "#24292f"
+"""Of text, axes and grid: a page replaces it by the colour of its own text."""
+_STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 10,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "grid.alpha": 0.15,
+    "grid.color": INK,
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "xtick.labelsize": 8,
+    "ytick.color": INK,
+    "ytick.labelsize": 8,
+}
+
+
+def styled[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
+    """Draw in the style of this project, whatever the user's settings of matplotlib are."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        with rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def make_figure(width: float, height: float) -> Figure:
+    """Return a figure of so many inches that needs no window."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def percent(part: float) -> str:
+    """Write a part of one as a tick label.
+
+    >>> percent(0.05), percent(0.001)
+    ('5 %', '0.1 %')
+    """
+    return f"{100 * part:g} %"
+
+
+def bare(axis: Axes) -> None:
+    """Leave the grid of the values alone."""
+    axis.grid(axis="y")
