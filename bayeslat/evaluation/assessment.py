@@ -9,10 +9,14 @@ import pandas as pd
 
 from bayeslat.decisions.guard import Guard, check_guard
 from bayeslat.decisions.predict import Of
+from bayeslat.decisions.prediction import TOTAL
 from bayeslat.decisions.suggest.choose import suggest
 from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.errors import InputError, TraceError
 from bayeslat.evaluation.coefficients import coefficient_table
+from bayeslat.evaluation.comparison.hierarchical import as_estimate
+from bayeslat.evaluation.comparison.scoring import scatter_estimate
+from bayeslat.evaluation.guardrail.fractions import decide_fractions
 from bayeslat.evaluation.guardrail.held_out import HeldOut, control_guard, predict_held_out
 from bayeslat.evaluation.guardrail.risk_control import RiskControl
 from bayeslat.evaluation.guardrail.trial import TrialOptions, Trials, run_trials
@@ -90,8 +94,8 @@ class Assessment:
         Of `coefficient_table`.
     held : HeldOut or None
         Measured configurations that calibrated nothing; None without any.
-    decided : DataFrame or None, one row a held-out config
-        Of `Exceedance.decide`.
+    decided : DataFrame or None, one row a held-out config and budget fraction
+        Of `decide_fractions`: what this posterior decides.
     control : RiskControl or None
     trials : Trials or None
     suggestion : Suggestion or None
@@ -125,6 +129,22 @@ class Assessment:
             return None
         counts = [int(count) for count in self.trials.decisions["rows"].unique()]
         return min(counts, key=lambda count: abs(count - (self.calibrated or 10)))
+
+    @property
+    def decisions(self) -> pd.DataFrame | None:
+        """Decisions about test configurations: of the trials, or else of this posterior."""
+        if self.trials is None:
+            return self.decided
+        return self.trials.decisions[self.trials.decisions["rows"] == self.shown_rows]
+
+    @property
+    def scatter(self) -> pd.DataFrame | None:
+        """Predictions beside measurements, of the same configurations as `decisions`."""
+        if self.trials is not None:
+            return self.trials.scatter[self.trials.scatter["rows"] == self.shown_rows]
+        if self.held is None or self.options.of != "run":
+            return None
+        return scatter_estimate(as_estimate(self.held.prediction), self.held.measured_ms)
 
 
 def assess(
@@ -200,12 +220,18 @@ def assess(
         transfer=judge_transfer(data, gpu, chosen, seed=options.seed) if calibrated else None,
         coefficients=coefficient_table(data),
         held=held,
-        decided=None if held is None else guard.judge(held.prediction).decide(guard.max_risk),
+        decided=None if held is None else _decide(guard, held),
         control=None if held is None else _control(guard, held, options),
         trials=trials,
         suggestion=suggestion,
         missing=missing,
     )
+
+
+def _decide(guard: Guard, held: HeldOut) -> pd.DataFrame:
+    """Decide about the held-out configurations, for the budget and for tighter ones."""
+    point = as_estimate(held.prediction).total
+    return decide_fractions(guard, held.prediction, held.measured_ms[TOTAL], {"point_ms": point})
 
 
 def _control(guard: Guard, held: HeldOut, options: AssessmentOptions) -> RiskControl:

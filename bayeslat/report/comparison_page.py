@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from bayeslat.report.page import html_page, html_table
+from bayeslat.report.page import html_figure, html_page, html_table
 
 __all__ = ["comparison_page"]
 
@@ -99,7 +99,5 @@ def _methods_table(summary: Mapping[str, Any], score: str, scale: float, title: 
 def _figure(path: Path, caption: str) -> str:
     """An image inside the page."""
     content = base64.b64encode(path.read_bytes()).decode()
-    return (
-        f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{content}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
+    image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{content}">'
+    return html_figure(image, caption)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-__all__ = ["html_page", "html_table"]
+__all__ = ["html_figure", "html_page", "html_table"]
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #d0d7de; --soft: #57606a; }
@@ -20,9 +20,21 @@ th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); tex
   vertical-align: top; }
 .numbers th:not(:first-child), .numbers td:not(:first-child) { text-align: right; }
 figure { margin: 1.5rem 0; } figure img { max-width: 100%; background: #fff; border-radius: 6px; }
+figure svg { display: block; width: 100%; min-width: 34rem; }
+figure svg * { stroke-linejoin: round; stroke-linecap: butt; }
+.lead { font-size: 1.15rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .8rem;
+  margin: 1.5rem 0; }
+.tile { border: 1px solid var(--line); border-radius: 8px; padding: .7rem .9rem; }
+.tile b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
+.tile span { color: var(--soft); font-size: .88rem; }
+.note { color: var(--soft); }
+pre { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; padding: .8rem 1rem;
+  font-size: .85rem; }
 figcaption { color: var(--soft); font-size: .9rem; }
 @media print { body { max-width: none; margin: 0; } h2 { break-after: avoid; }
-  figure, tr { break-inside: avoid; } }
+  figure, tr, .tile { break-inside: avoid; } figure svg { min-width: 0; }
+  .scroll, pre { overflow: visible; } pre { white-space: pre-wrap; } }
 """
 
 
@@ -40,6 +52,21 @@ def html_page(title: str, body: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
         f"<body><h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
+    )
+
+
+def html_figure(image: str, caption: str) -> str:
+    """Frame an image; a wide one scrolls sideways on a narrow screen.
+
+    Parameters
+    ----------
+    image : str
+        HTML.
+    caption : str
+    """
+    return (
+        f'<figure><div class="scroll">{image}</div>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
 

@@ -7,11 +7,10 @@ from functools import wraps
 from typing import Any
 
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "DASHES", "INK", "MARKERS", "bare", "make_figure", "percent", "styled"]
+__all__ = ["COLOURS", "DASHES", "INK", "MARKERS", "make_figure", "percent", "styled"]
 
 # Okabe and Ito's colours in an order of distinct greys, and two more; each with a marker and dashes
 # of its own.
@@ -90,8 +89,3 @@ def percent(part: float) -> str:
     ('5 %', '0.1 %')
     """
     return f"{100 * part:g} %"
-
-
-def bare(axis: Axes) -> None:
-    """Leave the grid of the values alone."""
-    axis.grid(axis="y")

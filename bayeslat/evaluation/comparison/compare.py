@@ -14,11 +14,10 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from bayeslat.atomic import atomic_path
-from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError
-from bayeslat.evaluation.baselines import Donors, Estimate
+from bayeslat.evaluation.baselines import Donors
 from bayeslat.evaluation.comparison.hierarchical import HIERARCHICAL, check_methods, find_method
-from bayeslat.evaluation.comparison.scoring import score_estimate
+from bayeslat.evaluation.comparison.scoring import scatter_estimate, score_estimate
 from bayeslat.evaluation.holdout import Holdout, hold_out, without_configs
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
@@ -238,24 +237,6 @@ def _run(
         }
         part["scores"] += [{**about, **row} for row in score_estimate(estimate, held)]
         if method == HIERARCHICAL and repetition == 0 and count == shown:
-            part["scatter"] = _scatter(estimate, held, count)
+            scatter = scatter_estimate(estimate, held.run_ms).drop(columns="pit")
+            part["scatter"] = scatter.assign(rows=count).to_dict("records")
     return part
-
-
-def _scatter(estimate: Estimate, held: Holdout, count: int) -> list[dict[str, Any]]:
-    """Set predictions beside one run of each test configuration, stage by stage."""
-    tables = [
-        pd.DataFrame(
-            {
-                "stage": stage,
-                "rows": count,
-                "point_ms": point,
-                "q05_ms": estimate.quantile(stage, 0.05),
-                "q95_ms": estimate.quantile(stage, 0.95),
-                "measured_ms": held.run_ms[stage],
-            }
-        )
-        for stage, point in {**estimate.stages, TOTAL: estimate.total}.items()
-    ]
-    rows: list[dict[Any, Any]] = pd.concat(tables).to_dict("records")
-    return rows

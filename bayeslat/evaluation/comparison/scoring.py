@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.decisions.prediction import TOTAL
@@ -18,9 +19,10 @@ from bayeslat.evaluation.metrics import (
     mae,
     mape,
     p95_absolute_error,
+    pit,
 )
 
-__all__ = ["GUARD_QUANTILES", "score_estimate"]
+__all__ = ["GUARD_QUANTILES", "scatter_estimate", "score_estimate"]
 
 GUARD_QUANTILES = (0.3, 0.4, 0.5, 0.6, 0.7)
 """Budgets of the guard, as quantiles of the measured totals."""
@@ -63,6 +65,38 @@ def score_estimate(estimate: Estimate, held: Holdout) -> Iterator[dict[str, Any]
         if stage == TOTAL:
             row["false_accept"], row["false_reject"] = _guard(estimate, held)
         yield row
+
+
+def scatter_estimate(estimate: Estimate, run_ms: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
+    """Set estimates beside one measured run of each configuration.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        With a distribution.
+    run_ms : mapping of stage (and `total`) to ndarray, shape (config,)
+
+    Returns
+    -------
+    DataFrame, one row a stage and config
+        `stage`, `point_ms`, `q05_ms`, `q95_ms`, `measured_ms`, and `pit` (NaN without draws).
+    """
+    tables = [
+        pd.DataFrame(
+            {
+                "stage": stage,
+                "point_ms": point,
+                "q05_ms": estimate.quantile(stage, 0.05),
+                "q95_ms": estimate.quantile(stage, 0.95),
+                "measured_ms": run_ms[stage],
+                "pit": np.nan
+                if estimate.draws is None
+                else pit(estimate.draws[stage], run_ms[stage]),
+            }
+        )
+        for stage, point in {**estimate.stages, TOTAL: estimate.total}.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _crps(

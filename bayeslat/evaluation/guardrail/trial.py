@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayeslat.decisions.guard import Budget, Guard
 from bayeslat.decisions.predict import Of, predict
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.errors import InputError
-from bayeslat.evaluation.baselines import Donors, Estimate, find_baseline
+from bayeslat.evaluation.baselines import Donors, find_baseline
 from bayeslat.evaluation.baselines.donors import LEAST_SOURCE_ROWS
 from bayeslat.evaluation.baselines.interface import TrainedBaseline
 from bayeslat.evaluation.comparison.hierarchical import as_estimate
-from bayeslat.evaluation.comparison.scoring import score_estimate
+from bayeslat.evaluation.comparison.scoring import scatter_estimate, score_estimate
+from bayeslat.evaluation.guardrail.fractions import decide_fractions
 from bayeslat.evaluation.holdout import Holdout, hold_out, without_configs
-from bayeslat.evaluation.metrics import pit
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import Gpu, HardwareTable
 from bayeslat.features.spec import Spec
@@ -27,12 +28,10 @@ from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
 
-__all__ = ["AFFINE", "FRACTIONS", "TrialOptions", "Trials", "run_trials"]
+__all__ = ["AFFINE", "TrialOptions", "Trials", "run_trials"]
 
 _AFFINE_ROWS = 2  # that a line needs
 _SOURCE_ROWS = 2 * LEAST_SOURCE_ROWS  # of a donor, since test configurations are left out
-FRACTIONS = (0.5, 0.7, 0.85, 1.0)
-"""Budgets of the stage-estimator document, as fractions of the budget that was given."""
 AFFINE = "A_polynomial"
 """The document's estimator: each stage a line in the prediction of the source GPU's own model."""
 
@@ -79,8 +78,8 @@ class Trials:
         `rows`, `repetition` and the scores of `score_estimate`.
     decisions : DataFrame, one row a number of rows, repetition, budget and test configuration
         `rows`, `repetition`, `config` (equal numbers, equal knobs), `fraction`, `budget_ms`,
-        `p_exceed`, `decision`, `point_ms`, `run_ms` (measured: a run, or the median, as `of` says),
-        and `affine_ms` (NaN where there is no affine estimator).
+        `p_exceed`, `decision`, `point_ms`, `measured_ms` (a run, or the median, as `of` says), and
+        `affine_ms` (NaN where there is no affine estimator).
     scatter : DataFrame, one row a number of rows, repetition, stage and test configuration
         `rows`, `repetition`, `stage`, `point_ms`, `q05_ms`, `q95_ms`, `measured_ms` and `pit`, of
         one run.
@@ -189,66 +188,43 @@ def _run(
     prediction = predict(data, held.test, gpu, stack=stack or None, seed=seed)
     estimate = as_estimate(prediction)
     line = affine.calibrate(rows, gpu) if affine and count >= _AFFINE_ROWS else None
+    affine_ms = np.full(len(held.test), np.nan) if line is None else line.predict(held.test).total
+    points = {"point_ms": estimate.total, "affine_ms": affine_ms}
+    decisions = _decide(replace(setting, data=data), held, prediction, points)
     about = {"rows": count, "repetition": repetition}
-    decisions = _decide(replace(setting, data=data), held, prediction, estimate)
-    decisions["affine_ms"] = (
-        np.nan if line is None else np.tile(line.predict(held.test).total, len(FRACTIONS))
-    )
     return _Part(
         [{**about, **row} for row in score_estimate(estimate, held)],
         decisions.assign(**about),
-        _scatter(estimate, held).assign(**about),
+        scatter_estimate(estimate, held.run_ms).assign(**about),
     )
 
 
 def _decide(
-    setting: _Setting, held: Holdout, prediction: Prediction, estimate: Estimate
+    setting: _Setting,
+    held: Holdout,
+    prediction: Prediction,
+    points_ms: Mapping[str, NDArray[np.float64]],
 ) -> pd.DataFrame:
     """Decide about the test configurations, budget by budget."""
-    options, gpu, stack = setting.options, setting.gpu, setting.stack or None
-    measured = held.run_ms[TOTAL]
+    options, stack = setting.options, setting.stack or None
+    guard = Guard(
+        setting.data,
+        setting.gpu,
+        (Budget(options.budget_ms),),
+        options.max_risk,
+        stack,
+        options.of,
+        options.seed,
+    )
+    measured = held.run_ms
     if options.of == "typical":
-        measured = held.typical_ms[TOTAL]
+        measured = held.typical_ms
         prediction = predict(
-            setting.data, held.test, gpu, stack=stack, of="typical", seed=options.seed
+            setting.data, held.test, setting.gpu, stack=stack, of="typical", seed=options.seed
         )
-    tables = []
-    for fraction in FRACTIONS:
-        budget = fraction * options.budget_ms
-        guard = Guard(
-            setting.data, gpu, (Budget(budget),), options.max_risk, stack, options.of, options.seed
-        )
-        found = guard.judge(prediction).decide(options.max_risk)
-        tables.append(
-            held.test.assign(
-                fraction=fraction,
-                budget_ms=budget,
-                p_exceed=found["p_exceed"],
-                decision=found["decision"],
-                point_ms=estimate.total,
-                run_ms=measured,
-            )
-        )
-    return pd.concat(tables, ignore_index=True)
-
-
-def _scatter(estimate: Estimate, held: Holdout) -> pd.DataFrame:
-    """Set predictions beside one run of each test configuration, stage by stage."""
-    draws = estimate.draws or {}
-    tables = [
-        pd.DataFrame(
-            {
-                "stage": stage,
-                "point_ms": point,
-                "q05_ms": estimate.quantile(stage, 0.05),
-                "q95_ms": estimate.quantile(stage, 0.95),
-                "measured_ms": held.run_ms[stage],
-                "pit": pit(draws[stage], held.run_ms[stage]),
-            }
-        )
-        for stage, point in {**estimate.stages, TOTAL: estimate.total}.items()
-    ]
-    return pd.concat(tables, ignore_index=True)
+    decided = decide_fractions(guard, prediction, measured[TOTAL], points_ms)
+    knobs = held.test.iloc[decided["config"]].reset_index(drop=True)
+    return pd.concat([decided.drop(columns="config"), knobs], axis=1)
 
 
 def _source(data: PosteriorData, rivals: pd.DataFrame) -> str | None:

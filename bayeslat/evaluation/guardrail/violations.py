@@ -26,8 +26,8 @@ def budget_violations(decisions: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     decisions : DataFrame, one row a config and budget
-        `fraction`, `budget_ms`, `decision`, `point_ms`, `run_ms`, and `affine_ms` where there is an
-        affine estimator.
+        `fraction`, `budget_ms`, `decision`, `point_ms`, `measured_ms`, and `affine_ms` where there
+        is an affine estimator.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def budget_violations(decisions: pd.DataFrame) -> pd.DataFrame:
 def _rules(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Count what each rule does with one budget."""
     fraction, budget_ms = (float(part[name].iloc[0]) for name in ("fraction", "budget_ms"))
-    over = part["run_ms"].to_numpy() > budget_ms
+    over = part["measured_ms"].to_numpy() > budget_ms
     accepted = {
         NO_GUARD: np.ones(len(part), dtype=bool),
         POINT_RULE: MARGIN * part["point_ms"].to_numpy() <= budget_ms,

@@ -1,0 +1,212 @@
+"""The figures of a report, each with the numbers that it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bayeslat.decisions.prediction import TOTAL
+from bayeslat.evaluation.assessment import Assessment
+from bayeslat.evaluation.guardrail.reliability import pit_histogram, reliability
+from bayeslat.evaluation.guardrail.trade_off import trade_off
+from bayeslat.evaluation.guardrail.trial import Trials
+from bayeslat.evaluation.guardrail.violations import budget_violations
+from bayeslat.evaluation.metrics import mape
+from bayeslat.report.figures import error_against_rows, predicted_against_measured
+from bayeslat.report.gpu_figures import draw_coefficients, draw_coverage
+from bayeslat.report.guard_figures import draw_operating_curves, draw_reliability, draw_violations
+
+__all__ = ["Drawing", "draw_assessment"]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of a report.
+
+    Attributes
+    ----------
+    name : str
+        Of its files.
+    caption : str
+    figure : Figure
+    data : mapping of table to DataFrame
+        All that the figure shows.
+    """
+
+    name: str
+    caption: str
+    figure: Figure
+    data: Mapping[str, pd.DataFrame]
+
+
+def draw_assessment(assessment: Assessment) -> tuple[Drawing, ...]:
+    """Draw what there is to draw.
+
+    Parameters
+    ----------
+    assessment : Assessment
+
+    Returns
+    -------
+    tuple of Drawing
+        In the order of the page.
+    """
+    return tuple(_drawings(assessment))
+
+
+def _drawings(found: Assessment) -> Iterator[Drawing]:
+    if found.trials is not None:
+        yield _errors(found, found.trials)
+    if found.scatter is not None:
+        yield _scatter(found, found.scatter)
+    if found.trials is not None:
+        yield _coverage(found.trials)
+    yield _coefficients(found)
+    if found.decisions is not None:
+        yield from _guard(found, found.decisions)
+
+
+def _errors(found: Assessment, trials: Trials) -> Drawing:
+    """Error against the number of calibration rows, the total first."""
+    scores = trials.scores
+    curves = {}
+    for stage in sorted(scores["stage"].unique(), key=lambda name: name != TOTAL):
+        grouped = scores[scores["stage"] == stage].groupby("rows")["mape"]
+        table = grouped.agg(["mean", "min", "max"]).reset_index()
+        table.columns = pd.Index(["rows", "mape", "mape_low", "mape_high"])
+        curves[str(stage).replace("_", " ")] = table
+    rival = _affine_errors(trials)
+    if not rival.empty:
+        curves["total, affine estimator"] = rival
+    title = f"Error on {found.gpu.key} against calibration rows"
+    caption = (
+        "MAPE of configurations that calibrated nothing; the band is the range over "
+        f"{trials.options.repetitions} random choices."
+    )
+    data = pd.concat([table.assign(line=name) for name, table in curves.items()])
+    return Drawing("error_vs_samples", caption, error_against_rows(curves, title), {"lines": data})
+
+
+def _affine_errors(trials: Trials) -> pd.DataFrame:
+    """Error of the affine estimator's total."""
+    decided = trials.decisions[trials.decisions["fraction"] == 1.0].dropna(subset="affine_ms")
+    rows = []
+    for count, part in decided.groupby("rows"):
+        errors = [
+            mape(each["affine_ms"].to_numpy(), each["measured_ms"].to_numpy())
+            for _, each in part.groupby("repetition")
+        ]
+        rows.append(
+            {
+                "rows": count,
+                "mape": sum(errors) / len(errors),
+                "mape_low": min(errors),
+                "mape_high": max(errors),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _scatter(found: Assessment, scatter: pd.DataFrame) -> Drawing:
+    """Measured against predicted latency, by stage."""
+    columns, stages = {}, {}
+    for stage, part in scatter.groupby("stage", sort=False):
+        stages[str(stage)] = f"{stage}_measured_ms"
+        for name in ("point_ms", "q05_ms", "q95_ms", "measured_ms"):
+            columns[f"{stage}_{name}"] = part[name].to_numpy()
+    label = f"{found.gpu.key}, {_rows_told(found)}"
+    figure = predicted_against_measured(
+        {label: pd.DataFrame(columns)}, stages, "Latency of held-out configurations"
+    )
+    caption = "One measured run of each configuration; bars are 90 % predictive intervals."
+    return Drawing("predicted_vs_actual", caption, figure, {"configs": scatter})
+
+
+def _coverage(trials: Trials) -> Drawing:
+    """Coverage by stage and number of rows."""
+    names = ["coverage_50", "coverage_90", "width_90"]
+    table = trials.scores.groupby(["rows", "stage"], sort=False)[names].mean().reset_index()
+    caption = (
+        "Held-out runs inside their predictive intervals. Lines above the nominal one are wider "
+        "than they need be, lines below promise too much."
+    )
+    figure = draw_coverage(table, "Coverage of held-out runs")
+    return Drawing("coverage", caption, figure, {"stages": table})
+
+
+def _coefficients(found: Assessment) -> Drawing:
+    """What the GPU is good and bad at."""
+    table = found.coefficients
+    title = f"What {found.gpu.key} is good and bad at"
+    figure = draw_coefficients(table, found.gpu.key, found.stack, title)
+    caption = (
+        "For each kind of work, how many times slower than its data sheet a GPU does it: posterior "
+        "medians with 90 % intervals. A term with a wide interval hardly shows in the latencies."
+    )
+    return Drawing("coefficients", caption, figure, {"coefficients": table})
+
+
+def _guard(found: Assessment, decisions: pd.DataFrame) -> Iterator[Drawing]:
+    """Draw the guard's trade-off, calibration and violations."""
+    options = found.options
+    at_budget = decisions[decisions["fraction"] == 1.0]
+    traded = trade_off(at_budget, options.max_risk, options.seed)
+    rows = _rows_told(found)
+    if traded.over and traded.within:
+        curves = {
+            rule: pd.DataFrame(
+                {
+                    "threshold": curve.threshold,
+                    "false_reject": curve.false_reject,
+                    "false_accept": curve.false_accept,
+                }
+            )
+            for rule, curve in traded.curves.items()
+        }
+        title = f"False accepts against false rejects, {options.budget_ms:,g} ms, {rows}"
+        figure = draw_operating_curves(curves, traded.bands, traded.points, title)
+        areas = ", ".join(f"{rule} {curve.area:.4f}" for rule, curve in traded.curves.items())
+        caption = (
+            f"Over all thresholds, {traded.over:,} configurations over the budget and "
+            f"{traded.within:,} within it; bands are 90 % over the choice of configurations. "
+            f"Numbers beside marks are margins. Areas under the curves: {areas}."
+        )
+        data = {"curves": _stack(curves), "bands": _stack(traded.bands), "points": traded.points}
+        yield Drawing("roc", caption, figure, data)
+    bins = reliability(
+        at_budget["p_exceed"].to_numpy(),
+        (at_budget["measured_ms"] > at_budget["budget_ms"]).to_numpy(),
+    )
+    if found.scatter is not None:
+        total = found.scatter[found.scatter["stage"] == TOTAL]
+        pit = pit_histogram(total["pit"].to_numpy())
+        caption = (
+            "Left: how often the budget was exceeded, by p_exceed (beside the dots, how many "
+            "configurations; bars hold 95 % if every p_exceed is right). Right: where measured "
+            "totals fall in their predictive distribution; level bars are calibrated."
+        )
+        figure = draw_reliability(bins, pit, f"Is p_exceed right? ({rows})")
+        yield Drawing("reliability", caption, figure, {"bins": bins, "pit": pit})
+    violations = budget_violations(decisions)
+    caption = (
+        "Above: of the configurations that a rule accepts, the part that ran over the budget, with "
+        "95 % intervals. Below: what it refuses although it is within the budget (for the "
+        "guardrail, what it asks to measure is refused)."
+    )
+    figure = draw_violations(violations, f"Budget violations, {rows}")
+    yield Drawing("e3_guardrail_effectiveness", caption, figure, {"rules": violations})
+
+
+def _stack(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Put tables of several rules below each other."""
+    return pd.concat([table.assign(rule=rule) for rule, table in tables.items()])
+
+
+def _rows_told(found: Assessment) -> str:
+    """Say what the predictions rest on."""
+    if found.shown_rows is None:
+        return "as fitted" if found.fitted else f"{found.calibrated} calibration rows"
+    return f"{found.shown_rows} calibration rows"

@@ -1,0 +1,213 @@
+"""What a report says, in numbers: for machines, and for the page that is laid out from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslat.decisions.prediction import TOTAL
+from bayeslat.evaluation.assessment import Assessment
+from bayeslat.evaluation.coefficients import compare_with_donors
+from bayeslat.evaluation.guardrail.risk_control import RiskControl
+from bayeslat.evaluation.guardrail.trade_off import trade_off
+from bayeslat.evaluation.guardrail.violations import budget_violations
+from bayeslat.traces.provenance import Provenance
+
+__all__ = ["assessment_record", "guardrail_analysis", "records"]
+
+_DECISIONS = ("accept", "reject", "measure")
+
+
+def assessment_record(
+    found: Assessment,
+    traces: Sequence[tuple[str, int, Provenance | None]],
+    commands: Sequence[str],
+) -> dict[str, Any]:
+    """Put an assessment into numbers.
+
+    Parameters
+    ----------
+    found : Assessment
+    traces : sequence of (file, rows, Provenance or None)
+        Of the rows that judged it.
+    commands : sequence of str
+        Those that made the posterior and the report.
+
+    Returns
+    -------
+    dict
+        For JSON.
+    """
+    options = found.options
+    return {
+        "gpu": found.gpu.key,
+        "stack": found.stack,
+        "donors": [gpu for gpu in found.data.gpus if gpu != found.gpu.key],
+        "fitted": found.fitted,
+        "calibration_rows": found.calibrated,
+        "budget_ms": options.budget_ms,
+        "max_risk": options.max_risk,
+        "of": options.of,
+        "seed": options.seed,
+        "transfer": _transfer(found),
+        "decisions": _decisions(found),
+        "risk_control": None
+        if found.control is None
+        else _control(found.control, options.max_risk),
+        "errors": _errors(found),
+        "strengths": _strengths(found),
+        "suggestion": _suggestion(found),
+        "guardrail": None if found.decisions is None else guardrail_analysis(found),
+        "missing": dict(found.missing),
+        "caveats": list(found.data.caveats),
+        "posterior": {
+            name: found.data.attrs.get(name)
+            for name in ("engine", "seed", "rows", "fingerprint", "sources", "versions")
+        }
+        | {"spec": found.data.spec.name, "spec_hash": found.data.spec.hash},
+        "converged": found.data.diagnostics.converged,
+        "traces": [
+            {
+                "file": file,
+                "rows": rows,
+                "provenance": None if each is None else each.model_dump(mode="json", by_alias=True),
+            }
+            for file, rows, each in traces
+        ],
+        "commands": list(commands),
+    }
+
+
+def guardrail_analysis(found: Assessment) -> dict[str, Any]:
+    """Put the guardrail's rates into numbers: the document's `e3_guardrail_analysis.json`.
+
+    Parameters
+    ----------
+    found : Assessment
+        With decisions.
+
+    Returns
+    -------
+    dict
+        `budgets`: violations by budget fraction and rule; `trade_off`: areas, marked points and
+        false accepts at 5 % false rejects, for the whole budget.
+    """
+    decisions = found.decisions
+    if decisions is None:
+        raise ValueError("an assessment without decisions has no analysis")
+    at_budget = decisions[decisions["fraction"] == 1.0]
+    traded = trade_off(at_budget, found.options.max_risk, found.options.seed)
+    return {
+        "gpu": found.gpu.key,
+        "budget_ms": found.options.budget_ms,
+        "max_risk": found.options.max_risk,
+        "calibration_rows": found.shown_rows if found.trials else found.calibrated,
+        "source_gpu": found.trials.source if found.trials else None,
+        "over": traded.over,
+        "within": traded.within,
+        "budgets": records(budget_violations(decisions)),
+        "trade_off": {
+            rule: {
+                "area": _number(curve.area),
+                "false_accept_at_5_percent_false_reject": _number(curve.false_accept_at(0.05)),
+            }
+            for rule, curve in traded.curves.items()
+        },
+        "points": records(traded.points),
+    }
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table; what is not a finite number is null."""
+    held = table.astype(object).where(table.notna() & ~table.isin([np.inf, -np.inf]), None)
+    return [{str(name): value for name, value in row.items()} for row in held.to_dict("records")]
+
+
+def _transfer(found: Assessment) -> dict[str, Any] | None:
+    """Return the verdict."""
+    verdict = found.transfer
+    if verdict is None:
+        return None
+    return {
+        "verdict": verdict.verdict,
+        "sentence": str(verdict),
+        "expected_mape": verdict.error.mean,
+        "expected_mape_q05": verdict.error.low,
+        "expected_mape_q95": verdict.error.high,
+        "alarms": list(verdict.alarms),
+    }
+
+
+def _decisions(found: Assessment) -> dict[str, Any] | None:
+    """Count what this posterior decides about the held-out configurations."""
+    decided = found.decided
+    if decided is None or found.held is None:
+        return None
+    at_budget = decided[decided["fraction"] == 1.0]
+    over = at_budget["measured_ms"] > at_budget["budget_ms"]
+    accepted = at_budget["decision"] == "accept"
+    return {
+        "configs": len(at_budget),
+        "calibrated_with": found.held.calibrated,
+        "over": int(over.sum()),
+        **{name: int((at_budget["decision"] == name).sum()) for name in _DECISIONS},
+        "false_accepts": int((accepted & over).sum()),
+        "false_rejects": int(((at_budget["decision"] == "reject") & ~over).sum()),
+        "expected_false_accepts": float(at_budget.loc[accepted, "p_exceed"].sum()),
+    }
+
+
+def _control(control: RiskControl, max_risk: float) -> dict[str, Any]:
+    """Return the bound on false accepts."""
+    own = control.at(max_risk)
+    return {
+        "sentence": str(control),
+        "limit": control.limit,
+        "confidence": control.confidence,
+        "configs": control.configs,
+        "largest_max_risk": control.largest,
+        "bound": float(own["bound"]),
+        "expected": float(own["expected"]),
+        "levels": records(control.table),
+    }
+
+
+def _errors(found: Assessment) -> list[dict[str, Any]]:
+    """Return the error of the total by number of rows."""
+    if found.trials is None:
+        return []
+    total = found.trials.scores[found.trials.scores["stage"] == TOTAL]
+    names = ["mape", "coverage_50", "coverage_90", "width_90"]
+    return records(total.groupby("rows")[names].mean().reset_index())
+
+
+def _strengths(found: Assessment) -> list[dict[str, Any]]:
+    """Return the terms in which the GPU surely differs from the donors, the greatest first."""
+    table = compare_with_donors(found.coefficients, found.gpu.key, found.stack)
+    if table.empty:
+        return []
+    surely = table[table["differs"]]
+    order = np.abs(np.log(surely["ratio"].to_numpy(dtype=float))).argsort()[::-1]
+    return records(surely.iloc[order].drop(columns="differs"))
+
+
+def _suggestion(found: Assessment) -> dict[str, Any] | None:
+    """Return what to measure next."""
+    if found.suggestion is None:
+        return None
+    outlook = found.suggestion.outlook
+    return {
+        "configs": records(found.suggestion.frame),
+        "mape": [float(value) for value in outlook.mape],
+        "width_90": [float(value) for value in outlook.width_90],
+        "stops_paying_at": found.suggestion.stops_paying_at,
+        "cost_ms": float(found.suggestion.cost_ms.sum()),
+    }
+
+
+def _number(value: float) -> float | None:
+    """Return a number that JSON can hold."""
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,209 @@
+"""Figures of a guardrail: its trade-off, its calibration, and the violations that it prevents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from bayeslat.report.palette import COLOURS, DASHES, INK, MARKERS, make_figure, percent, styled
+
+__all__ = ["draw_operating_curves", "draw_reliability", "draw_violations"]
+
+_TICKS = (0.0, 0.002, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+@styled
+def draw_operating_curves(
+    curves: Mapping[str, pd.DataFrame],
+    bands: Mapping[str, pd.DataFrame],
+    points: pd.DataFrame,
+    title: str,
+) -> Figure:
+    """Draw false accepts against false rejects, one line a rule.
+
+    Parameters
+    ----------
+    curves : mapping of rule to DataFrame, one row a threshold
+        `false_reject`, `false_accept`.
+    bands : mapping of rule to DataFrame, one row a false-reject rate
+        `false_reject`, `false_accept_low`, `false_accept_high`.
+    points : DataFrame, one row a marked threshold
+        `rule`, `label`, `false_reject`, `false_accept`; a rule without a curve is a mark alone.
+    title : str
+
+    Returns
+    -------
+    Figure
+        Both axes show square roots, so that small rates can be told apart and 0 has a place.
+    """
+    figure = make_figure(6.5, 4.4)
+    axis = figure.subplots()
+    for number, (rule, curve) in enumerate(curves.items()):
+        style = _style(number)
+        axis.step(
+            curve["false_reject"],
+            curve["false_accept"],
+            where="post",
+            label=rule,
+            linewidth=1.4 if number else 2.4,
+            color=style["color"],
+            linestyle=style["linestyle"],
+        )
+        if rule in bands:
+            band = bands[rule]
+            axis.fill_between(
+                band["false_reject"],
+                band["false_accept_low"],
+                band["false_accept_high"],
+                color=style["color"],
+                alpha=0.15,
+                linewidth=0,
+            )
+    _mark(axis, list(curves), points)
+    axis.set_xlabel("false rejects, of those within the budget")
+    axis.set_ylabel("false accepts, of those over the budget")
+    axis.set_xscale("function", functions=(np.sqrt, np.square))
+    axis.set_yscale("function", functions=(np.sqrt, np.square))
+    axis.set(xlim=(0, 1), ylim=(0, 1.02), xticks=_TICKS, yticks=_TICKS, title=title)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
+    axis.grid()
+    axis.legend(loc="upper right")
+    return figure
+
+
+def _mark(axis: Axes, rules: Sequence[str], points: pd.DataFrame) -> None:
+    """Mark and name single thresholds."""
+    for point in points.to_dict("records"):
+        known = point["rule"] in rules
+        style = _style(rules.index(point["rule"])) if known else {"color": INK, "marker": "X"}
+        at = (point["false_reject"], point["false_accept"])
+        axis.plot(*at, marker=style["marker"], color=style["color"], markersize=7, clip_on=False)
+        axis.annotate(
+            point["label"],
+            at,
+            xytext=(6, 5),
+            textcoords="offset points",
+            fontsize=7.5,
+            color=style["color"],
+        )
+
+
+@styled
+def draw_reliability(bins: pd.DataFrame, pit: pd.DataFrame, title: str) -> Figure:
+    """Draw how often the budget was exceeded against p_exceed, and the PIT histogram of the total.
+
+    Parameters
+    ----------
+    bins : DataFrame
+        Of `evaluation.guardrail.reliability.reliability`.
+    pit : DataFrame
+        Of `pit_histogram`.
+    title : str
+
+    Returns
+    -------
+    Figure
+        With the 95 % interval that a calibrated posterior would have in each bin.
+    """
+    figure = make_figure(6.5, 3.4)
+    left, right = figure.subplots(1, 2)
+    left.plot([0, 1], [0, 1], color=INK, alpha=0.4, linewidth=0.8)
+    left.vlines(
+        bins["predicted"],
+        bins["expected_low"],
+        bins["expected_high"],
+        color=COLOURS[0],
+        alpha=0.35,
+        linewidth=4,
+        label="95 % if calibrated",
+    )
+    left.plot(bins["predicted"], bins["observed"], "o", color=COLOURS[4], label="observed")
+    for row in bins.to_dict("records"):
+        left.annotate(
+            f"{row['configs']:,}",
+            (row["predicted"], row["observed"]),
+            xytext=(5, -8),
+            textcoords="offset points",
+            fontsize=6.5,
+            alpha=0.8,
+        )
+    left.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="p_exceed", ylabel="part over budget")
+    left.legend(loc="upper left")
+    left.grid()
+    right.bar(
+        pit["low"],
+        pit["share"],
+        width=pit["high"] - pit["low"],
+        align="edge",
+        color=COLOURS[0],
+        alpha=0.7,
+        edgecolor=INK,
+        linewidth=0.4,
+    )
+    right.axhspan(
+        pit["expected_low"].iloc[0], pit["expected_high"].iloc[0], color=INK, alpha=0.12, zorder=0
+    )
+    right.set(xlim=(0, 1), xlabel="PIT of the total", ylabel="part of the configs")
+    right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+@styled
+def draw_violations(table: pd.DataFrame, title: str) -> Figure:
+    """Draw the part of the accepted configurations that exceed their budget.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `evaluation.guardrail.violations.budget_violations`.
+    title : str
+
+    Returns
+    -------
+    Figure
+        Against the budget fraction, one line a rule, with 95 % intervals; a rule that accepts
+        nothing has no rate. Below, the part of those within the budget that the rule refuses.
+    """
+    figure = make_figure(6.5, 4.6)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    rules = list(dict.fromkeys(table["rule"]))
+    fractions = sorted(table["fraction"].unique())
+    for number, rule in enumerate(rules):
+        part = table[table["rule"] == rule].set_index("fraction").reindex(fractions)
+        style = _style(number)
+        at = np.arange(len(fractions)) + 0.06 * (number - (len(rules) - 1) / 2)
+        rate, low, high = (part[f"violation_{name}"] for name in ("rate", "low", "high"))
+        held = rate.notna().to_numpy()
+        above.vlines(at[held], low[held], high[held], color=style["color"], alpha=0.5, linewidth=2)
+        above.plot(at, rate, label=rule, markersize=5, **style)
+        below.plot(at, part["false_reject"], markersize=5, **style)
+    budgets = table.groupby("fraction")["budget_ms"].first()
+    above.set(ylabel="violations among\nthe accepted", title=title)
+    above.set_yscale("function", functions=(np.sqrt, np.square))
+    above.set_ylim(0, 1)
+    above.set_yticks([0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0])
+    above.legend(loc="upper right")
+    below.set(ylabel="refused, of those\nwithin the budget", ylim=(-0.02, 1.02))
+    below.set_xticks(range(len(fractions)), [f"{f:g}\n{budgets[f]:,.0f} ms" for f in fractions])
+    below.set_xlabel("budget fraction")
+    for axis in (above, below):
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
+        axis.grid(axis="y")
+    return figure
+
+
+def _style(number: int) -> dict[str, Any]:
+    """Colour, dashes and marker of the number-th line."""
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "linestyle": DASHES[number % len(DASHES)],
+        "marker": MARKERS[number % len(MARKERS)],
+    }
