@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bayeslat.collect.latency import InferenceLatency, measure_inference_latency
     from bayeslat.errors import BayeslatError
+    from bayeslat.evaluation.guardrail.held_out import control_guard
     from bayeslat.features.hardware import load_hardware
     from bayeslat.features.spec import load_spec
     from bayeslat.model.simulate import simulate
@@ -24,6 +25,7 @@ __all__ = [
     "BayeslatError",
     "InferenceLatency",
     "Posterior",
+    "control_guard",
     "fit",
     "load_hardware",
     "load_posterior",
@@ -39,6 +41,7 @@ _HOMES = {
     "BayeslatError": "bayeslat.errors",
     "InferenceLatency": "bayeslat.collect.latency",
     "Posterior": "bayeslat.posterior",
+    "control_guard": "bayeslat.evaluation.guardrail.held_out",
     "fit": "bayeslat.posterior",
     "load_hardware": "bayeslat.features.hardware",
     "load_posterior": "bayeslat.posterior",

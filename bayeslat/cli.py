@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bayeslat import cli_collect, cli_decide, cli_transfer
+from bayeslat import cli_collect, cli_decide, cli_report, cli_transfer
 from bayeslat import cli_options as opt
 from bayeslat.cli_input import (
     check_budget,
@@ -22,6 +22,7 @@ from bayeslat.cli_input import (
 from bayeslat.cli_run import (
     BAD_INPUT,
     CHECK_FAILED,
+    command_line,
     discard_output,
     ends_well,
     ensure_writable,
@@ -132,7 +133,7 @@ def fit(
     saved = posterior.diagnostics.converged or force
     if saved:
         with writing(output):
-            posterior.save(output)
+            posterior.with_history(command_line()).save(output)
     errors = in_sample_errors(posterior.data, frame, hardware=table, seed=seed)
     record = fit_record(posterior.data, errors, output if saved else None)
     if dropped:
@@ -189,6 +190,9 @@ app.command(
 app.command(
     epilog="Example: bayeslat guard calibrated.nc configs.csv --gpu l40s --budget-ms 500 -o g.csv"
 )(cli_decide.guard)
+app.command(
+    epilog="Example: bayeslat report calibrated.nc traces/ --gpu l40s --budget-ms 500 -o report/"
+)(cli_report.report)
 
 
 @app.command(

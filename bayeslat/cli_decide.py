@@ -84,6 +84,9 @@ def guard(
     max_risk: opt.MaxRisk = 0.05,
     stack: opt.Stack = None,
     of: opt.Of = "run",
+    held_out: opt.HeldOut = None,
+    false_accepts: opt.FalseAccepts = 0.01,
+    confidence: opt.Confidence = 0.95,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
@@ -91,10 +94,12 @@ def guard(
     """Accept, reject, or ask to measure configurations.
 
     Adds p_exceed, its range over the posterior (p_exceed_low, p_exceed_high), decision and reason.
+    Measurements that calibrated nothing (--held-out) bound the false accepts, whatever the model.
     """
+    from bayeslat.evaluation.guardrail.held_out import control_guard
     from bayeslat.posterior import load_posterior
     from bayeslat.report.guard_tables import guard_record, show_guard
-    from bayeslat.traces import read_configs, write_table
+    from bayeslat.traces import read_configs, read_traces, write_table
     from bayeslat.traces.write import check_table_path
 
     ensure_writable(check_table_path(output))
@@ -114,6 +119,17 @@ def guard(
         hardware=table,
     )
     frame = rule.decide(read_configs(*configs, check=False))  # tells all that is wrong at once
+    control = (
+        control_guard(
+            rule,
+            read_traces(*held_out, check=False),
+            false_accepts=false_accepts,
+            confidence=confidence,
+            hardware=table,
+        )
+        if held_out
+        else None
+    )
     about: dict[str, Any] = {
         "gpu": key,
         "stack": stack,
@@ -124,6 +140,6 @@ def guard(
     }
     with writing(output):
         write_table(frame, output, about)
-    record = guard_record(frame, about, output)
+    record = guard_record(frame, about, output, control)
     print_result(record, as_json, lambda: show_guard(record))
     note_unconverged(posterior, fitted.diagnostics.converged)

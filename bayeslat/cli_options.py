@@ -322,6 +322,36 @@ MaxRisk = Annotated[
     float, typer.Option(help="Largest P(latency > budget) that is accepted.", metavar="SHARE")
 ]
 
+HeldOut = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Measurements that calibrated nothing, to bound the false accepts: a file, folder or "
+        "glob.",
+        metavar="TRACES",
+    ),
+]
+FalseAccepts = Annotated[
+    float,
+    typer.Option(help="Limit of false accepts that held-out rows shall show.", metavar="SHARE"),
+]
+Confidence = Annotated[float, typer.Option(help="Of that limit.", metavar="SHARE")]
+
+# Of report.
+ReportTraces = Annotated[
+    list[str],
+    typer.Argument(
+        help="Measurements of the GPU, and of donors to compare with: Parquet, CSV or JSON Lines "
+        "files, folders, globs.",
+        metavar="TRACES",
+    ),
+]
+ReportBudget = Annotated[
+    float, typer.Option("--budget-ms", help="Latency budget of the total.", metavar="MS")
+]
+NextCount = Annotated[
+    int, typer.Option("-n", help="How many configurations to suggest.", min=1, metavar="N")
+]
+
 # Of simulate.
 SimulatedGpus = Annotated[str, typer.Option(help="GPUs to simulate.", metavar="A,B,...")]
 ConfigsFile = Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ __all__ = [
     "BAD_INPUT",
     "CHECK_FAILED",
     "INTERRUPTED",
+    "command_line",
     "discard_output",
     "ends_well",
     "ensure_writable",
@@ -64,6 +66,11 @@ def note(message: str) -> None:
     """Say something on standard error that is no result."""
     if sys.stderr is not None:  # without one, `print` would take standard output
         print(message, file=sys.stderr)
+
+
+def command_line() -> str:
+    """Return the command that runs, as a shell takes it."""
+    return shlex.join(["bayeslat", *sys.argv[1:]])
 
 
 def note_unconverged(posterior: Path, converged: bool) -> None:

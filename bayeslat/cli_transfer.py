@@ -12,7 +12,15 @@ from bayeslat.cli_input import (
     split_counts,
     split_names,
 )
-from bayeslat.cli_run import CHECK_FAILED, ends_well, ensure_writable, fail, print_result, writing
+from bayeslat.cli_run import (
+    CHECK_FAILED,
+    command_line,
+    ends_well,
+    ensure_writable,
+    fail,
+    print_result,
+    writing,
+)
 
 __all__ = ["calibrate", "compare", "crossval"]
 
@@ -55,7 +63,7 @@ def calibrate(
         frame = draw_configs(frame, fitted.spec, entry, table, count, seed)
     data = fitted.calibrate(frame, entry.key, stack=stack, hardware=table, seed=seed)
     with writing(output):
-        data.save(output)
+        data.with_history(command_line()).save(output)
     known = data.data
     changed = [
         name

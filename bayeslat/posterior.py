@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -292,6 +292,11 @@ class Posterior:
         entry = self._gpu(gpu, None)
         chosen = choose_target(self.data, entry.key, stack)
         return judge_transfer(self.data, entry, chosen, threshold=threshold, seed=seed)
+
+    def with_history(self, command: str) -> Posterior:
+        """Note a command that made it: `data.attrs["history"]` lists them, the first first."""
+        history = [*self.data.attrs.get("history", []), command]
+        return Posterior(replace(self.data, attrs={**self.data.attrs, "history": history}))
 
     def save(self, path: str | Path) -> None:
         """Write the posterior file (NetCDF), whole or not at all."""

@@ -30,14 +30,14 @@ ALLOWED: dict[str, frozenset[str]] = {
 # What users call from Python, and the parts of the command line.
 ALLOWED["posterior"] = ALLOWED["report"]
 ALLOWED["cli"] |= {"collect", "export", "posterior"}
-ALLOWED["cli"] |= {"cli_collect", "cli_decide", "cli_transfer"}
+ALLOWED["cli"] |= {"cli_collect", "cli_decide", "cli_report", "cli_transfer"}
 ALLOWED["cli"] |= {"cli_input", "cli_options", "cli_run"}
 ALLOWED |= dict.fromkeys(("cli_options", "cli_run"), frozenset())
 ALLOWED["cli_input"] = ALLOWED["evaluation"] | {"cli_run"}
 ALLOWED["cli_collect"] = ALLOWED["evaluation"] | {"collect", "report", "cli_options", "cli_run"}
 ALLOWED["cli_transfer"] = ALLOWED["report"] | {"report", "posterior"}
 ALLOWED["cli_transfer"] |= {"cli_input", "cli_options", "cli_run"}
-ALLOWED["cli_decide"] = ALLOWED["cli_transfer"]
+ALLOWED["cli_decide"] = ALLOWED["cli_report"] = ALLOWED["cli_transfer"]
 ALLOWED |= dict.fromkeys(TOP, frozenset(ALLOWED) | TOP)
 
 # Which units alone may import a heavy library, even inside a function.

@@ -17,7 +17,7 @@ from bayeslat.evaluation.coefficients import coefficient_table
 from bayeslat.evaluation.comparison.hierarchical import as_estimate
 from bayeslat.evaluation.comparison.scoring import scatter_estimate
 from bayeslat.evaluation.guardrail.fractions import decide_fractions
-from bayeslat.evaluation.guardrail.held_out import HeldOut, control_guard, predict_held_out
+from bayeslat.evaluation.guardrail.held_out import HeldOut, bound_false_accepts, predict_held_out
 from bayeslat.evaluation.guardrail.risk_control import RiskControl
 from bayeslat.evaluation.guardrail.trial import TrialOptions, Trials, run_trials
 from bayeslat.evaluation.transfer import Transfer, judge_transfer
@@ -236,7 +236,9 @@ def _decide(guard: Guard, held: HeldOut) -> pd.DataFrame:
 
 def _control(guard: Guard, held: HeldOut, options: AssessmentOptions) -> RiskControl:
     """Bound the false accepts as the options ask."""
-    return control_guard(guard, held, limit=options.false_accepts, confidence=options.confidence)
+    return bound_false_accepts(
+        guard, held, false_accepts=options.false_accepts, confidence=options.confidence
+    )
 
 
 def _try[T](missing: dict[str, str], part: str, make: Callable[[], T]) -> T | None:

@@ -73,11 +73,11 @@ def _errors(found: Assessment, trials: Trials) -> Drawing:
     """Error against the number of calibration rows, the total first."""
     scores = trials.scores
     curves = {}
-    for stage in sorted(scores["stage"].unique(), key=lambda name: name != TOTAL):
+    for stage in _total_first(scores):
         grouped = scores[scores["stage"] == stage].groupby("rows")["mape"]
         table = grouped.agg(["mean", "min", "max"]).reset_index()
         table.columns = pd.Index(["rows", "mape", "mape_low", "mape_high"])
-        curves[str(stage).replace("_", " ")] = table
+        curves[stage.replace("_", " ")] = table
     rival = _affine_errors(trials)
     if not rival.empty:
         curves["total, affine estimator"] = rival
@@ -113,8 +113,9 @@ def _affine_errors(trials: Trials) -> pd.DataFrame:
 def _scatter(found: Assessment, scatter: pd.DataFrame) -> Drawing:
     """Measured against predicted latency, by stage."""
     columns, stages = {}, {}
-    for stage, part in scatter.groupby("stage", sort=False):
-        stages[str(stage)] = f"{stage}_measured_ms"
+    for stage in _total_first(scatter):
+        part = scatter[scatter["stage"] == stage]
+        stages[stage] = f"{stage}_measured_ms"
         for name in ("point_ms", "q05_ms", "q95_ms", "measured_ms"):
             columns[f"{stage}_{name}"] = part[name].to_numpy()
     label = f"{found.gpu.key}, {_rows_told(found)}"
@@ -128,7 +129,10 @@ def _scatter(found: Assessment, scatter: pd.DataFrame) -> Drawing:
 def _coverage(trials: Trials) -> Drawing:
     """Coverage by stage and number of rows."""
     names = ["coverage_50", "coverage_90", "width_90"]
-    table = trials.scores.groupby(["rows", "stage"], sort=False)[names].mean().reset_index()
+    scores = trials.scores
+    parts = [scores[scores["stage"] == stage] for stage in _total_first(scores)]
+    grouped = pd.concat(parts).groupby(["stage", "rows"], sort=False)
+    table = grouped[names].mean().reset_index()
     caption = (
         "Held-out runs inside their predictive intervals. Lines above the nominal one are wider "
         "than they need be, lines below promise too much."
@@ -198,6 +202,11 @@ def _guard(found: Assessment, decisions: pd.DataFrame) -> Iterator[Drawing]:
     )
     figure = draw_violations(violations, f"Budget violations, {rows}")
     yield Drawing("e3_guardrail_effectiveness", caption, figure, {"rules": violations})
+
+
+def _total_first(table: pd.DataFrame) -> list[str]:
+    """Return the stages of a table, the total before them."""
+    return sorted(map(str, table["stage"].unique()), key=lambda name: name != TOTAL)
 
 
 def _stack(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -58,7 +58,10 @@ def _tiles(record: Mapping[str, Any]) -> str:
     if transfer := record["transfer"]:
         low, high = (format_percent(transfer[f"expected_mape_{name}"]) for name in ("q05", "q95"))
         tiles.append(
-            (f"{transfer['expected_mape']:.1%}", f"expected MAPE of the total ({low} to {high} %)")
+            (
+                f"{transfer['expected_mape']:.1%}",
+                f"expected MAPE of a typical total ({low} to {high} %)",
+            )
         )
     if decided := record["decisions"]:
         count = decided["configs"]
@@ -107,8 +110,23 @@ def _accuracy(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator
         ]
         yield "<h3>Total latency of configurations that calibrated nothing</h3>"
         yield html_table(heads, rows)
+        yield f'<p class="note">{_floor(record)}</p>'
     yield figures.get("predicted_vs_actual", "")
     yield figures.get("coverage", "")
+
+
+def _floor(record: Mapping[str, Any]) -> str:
+    """Say what part of a measured error is the measurement's own."""
+    told = (
+        "Errors are against measured medians, whose own noise counts as error; the expected MAPE "
+        "above is of the typical run."
+    )
+    if record["run_to_run"] is None:
+        return told
+    return (
+        f"{told} One run of a configuration is {record['run_to_run']:.1%} from the median of its "
+        "other runs."
+    )
 
 
 def _strengths(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator[str]:
@@ -141,11 +159,11 @@ def _guardrail(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterato
     if found is None:
         return
     yield figures.get("e3_guardrail_effectiveness", "")
-    heads = ["budget", "rule", "accepts", "over budget", "of the accepted, %", "refused within, %"]
+    heads = ["rule", "budget", "accepts", "over budget", "of the accepted, %", "refused within, %"]
     rows = [
         [
-            f"{format_ms(row['budget_ms'])} ms",
             row["rule"],
+            f"{format_ms(row['budget_ms'])} ms",
             f"{row['accepts']:,} of {row['configs']:,}",
             f"{row['violations']:,}",
             _percent(row["violation_rate"]),
@@ -225,7 +243,7 @@ def _provenance(record: Mapping[str, Any]) -> Iterator[str]:
     for caveat in record["caveats"]:
         yield f"<p>{escape(caveat)}</p>"
     if not record["converged"]:
-        yield "<p><b>The posterior did not converge.</b> <code>bayeslat check</code> says where.</p>"
+        yield "<p><b>The posterior did not converge</b>: <code>bayeslat check</code> it.</p>"
     heads = ["trace", "rows", "source", "collected", "tool", "on"]
     rows = [[each["file"], f"{each['rows']:,}", *_origin(each)] for each in record["traces"]]
     yield html_table(heads, rows, numbers=False)

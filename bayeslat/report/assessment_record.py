@@ -11,9 +11,9 @@ import pandas as pd
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.assessment import Assessment
 from bayeslat.evaluation.coefficients import compare_with_donors
-from bayeslat.evaluation.guardrail.risk_control import RiskControl
 from bayeslat.evaluation.guardrail.trade_off import trade_off
 from bayeslat.evaluation.guardrail.violations import budget_violations
+from bayeslat.report.guard_tables import control_record
 from bayeslat.traces.provenance import Provenance
 
 __all__ = ["assessment_record", "guardrail_analysis", "records"]
@@ -56,8 +56,9 @@ def assessment_record(
         "decisions": _decisions(found),
         "risk_control": None
         if found.control is None
-        else _control(found.control, options.max_risk),
+        else control_record(found.control, options.max_risk),
         "errors": _errors(found),
+        "run_to_run": _number(found.trials.run_to_run) if found.trials else None,
         "strengths": _strengths(found),
         "suggestion": _suggestion(found),
         "guardrail": None if found.decisions is None else guardrail_analysis(found),
@@ -157,21 +158,6 @@ def _decisions(found: Assessment) -> dict[str, Any] | None:
         "false_accepts": int((accepted & over).sum()),
         "false_rejects": int(((at_budget["decision"] == "reject") & ~over).sum()),
         "expected_false_accepts": float(at_budget.loc[accepted, "p_exceed"].sum()),
-    }
-
-
-def _control(control: RiskControl, max_risk: float) -> dict[str, Any]:
-    """Return the bound on false accepts."""
-    own = control.at(max_risk)
-    return {
-        "sentence": str(control),
-        "limit": control.limit,
-        "confidence": control.confidence,
-        "configs": control.configs,
-        "largest_max_risk": control.largest,
-        "bound": float(own["bound"]),
-        "expected": float(own["expected"]),
-        "levels": records(control.table),
     }
 
 

@@ -31,7 +31,7 @@ def _trust(record: Mapping[str, Any]) -> str:
             return f"{gpu} was fitted as a donor."
         return f"{gpu} was not measured: nothing is accepted on its data sheet alone."
     start = f"Calibrated with {rows} rows, predictions for {gpu}"
-    error = f"the total is expected to be off by {transfer['expected_mape']:.1%} on average"
+    error = f"the typical total is expected to be off by {transfer['expected_mape']:.1%}"
     if transfer["verdict"] == "trust":
         return f"{start} can be trusted: {error}."
     if transfer["verdict"] == "more data":

@@ -18,6 +18,7 @@ from bayeslat.report.palette import COLOURS, DASHES, INK, MARKERS, make_figure, 
 __all__ = ["error_against_rows", "predicted_against_measured", "save_figure"]
 
 _PANEL_INCHES = 2.5
+_PANELS_ACROSS = 3
 
 
 @styled
@@ -40,11 +41,16 @@ def predicted_against_measured(
     Figure
         Logarithmic axes, the diagonal, and a bar over the 90 % predictive interval of each config.
     """
-    figure = make_figure(_PANEL_INCHES * len(stages), _PANEL_INCHES + 0.9)
-    axes = figure.subplots(1, len(stages), squeeze=False)[0]
-    for axis, (stage, column) in zip(axes, stages.items(), strict=True):
+    across = min(len(stages), _PANELS_ACROSS)
+    down = -(-len(stages) // across)
+    figure = make_figure(_PANEL_INCHES * across, _PANEL_INCHES * down + 0.9)
+    axes = figure.subplots(down, across, squeeze=False).ravel()
+    for axis, (stage, column) in zip(axes, stages.items(), strict=False):
         _draw_stage(axis, frames, stage, column)
-    axes[0].set_ylabel("measured, ms")
+    for axis in axes[len(stages) :]:
+        axis.remove()
+    for axis in axes[: len(stages) : across]:
+        axis.set_ylabel("measured, ms")
     figure.suptitle(title, fontsize=10)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(frames))
@@ -107,7 +113,7 @@ def save_figure(figure: Figure, paths: Sequence[str | Path]) -> None:
     for path in paths:
         metadata = {"Date": None} if Path(path).suffix == ".svg" else None
         with atomic_path(path) as temporary, rc_context({"svg.hashsalt": "bayeslat"}):
-            figure.savefig(temporary, dpi=150, metadata=metadata)
+            figure.savefig(temporary, dpi=150, facecolor="white", metadata=metadata)
 
 
 def _draw_stage(axis: Axes, frames: Mapping[str, pd.DataFrame], stage: str, column: str) -> None:

@@ -8,14 +8,20 @@ from typing import Any
 
 import pandas as pd
 
+from bayeslat.evaluation.guardrail.risk_control import RiskControl
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 
-__all__ = ["guard_record", "show_guard"]
+__all__ = ["control_record", "guard_record", "show_guard"]
 
 _DECISIONS = ("accept", "reject", "measure")
 
 
-def guard_record(frame: pd.DataFrame, about: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def guard_record(
+    frame: pd.DataFrame,
+    about: Mapping[str, Any],
+    path: Path,
+    control: RiskControl | None = None,
+) -> dict[str, Any]:
     """What was decided.
 
     Parameters
@@ -26,6 +32,8 @@ def guard_record(frame: pd.DataFrame, about: Mapping[str, Any], path: Path) -> d
         `gpu`, `stack`, `of`, `budgets_ms`, `max_risk`, `seed`.
     path : Path
         Where it was written.
+    control : RiskControl, optional
+        What held-out configurations show.
 
     Returns
     -------
@@ -46,7 +54,36 @@ def guard_record(frame: pd.DataFrame, about: Mapping[str, Any], path: Path) -> d
         "configs": len(frame),
         "decisions": decisions,
         "reasons": {str(name): int(count) for name, count in reasons.items()},
+        "risk_control": None if control is None else control_record(control, about["max_risk"]),
         "output": path,
+    }
+
+
+def control_record(control: RiskControl, max_risk: float) -> dict[str, Any]:
+    """What held-out configurations show of the false accepts.
+
+    Parameters
+    ----------
+    control : RiskControl
+    max_risk : float
+        The guard's own.
+
+    Returns
+    -------
+    dict
+        For JSON: at `max_risk` the `bound` and the rate that the model has itself (`expected`);
+        `levels` for others, and the `largest_max_risk` that keeps the limit.
+    """
+    own = control.at(max_risk)
+    return {
+        "sentence": str(control),
+        "limit": control.limit,
+        "confidence": control.confidence,
+        "configs": control.configs,
+        "largest_max_risk": control.largest,
+        "bound": float(own["bound"]),
+        "expected": float(own["expected"]),
+        "levels": control.table.to_dict("records"),
     }
 
 
@@ -66,4 +103,12 @@ def show_guard(record: Mapping[str, Any]) -> None:
     print_table(console, title, table)
     for reason, count in record["reasons"].items():
         print_line(console, f"measure: {count:,} because {reason}")
+    if control := record["risk_control"]:
+        print_line(
+            console,
+            f"False accepts: at most {control['bound']:.2%} of all with "
+            f"{control['confidence']:.0%} confidence, by {control['configs']:,} held-out configs; "
+            f"{control['expected']:.2%} by the model",
+        )
+        print_line(console, f"Risk control: {control['sentence']}")
     print_line(console, f"Saved in {record['output']}")

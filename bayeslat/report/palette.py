@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 __all__ = ["COLOURS", "DASHES", "INK", "MARKERS", "make_figure", "percent", "styled"]
 
@@ -40,6 +41,7 @@ DASHES = (
 
 INK = "#24292f"
 """Of text, axes and grid: a page replaces it by the colour of its own text."""
+_PAD_INCHES = 0.07  # round every panel
 _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": INK,
@@ -77,7 +79,8 @@ def styled[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
 
 def make_figure(width: float, height: float) -> Figure:
     """Return a figure of so many inches that needs no window."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    layout = ConstrainedLayoutEngine(h_pad=_PAD_INCHES, w_pad=_PAD_INCHES)
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 

@@ -11,7 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 
 from bayeslat.traces.violations import TABLE, files_of, locate
 
-__all__ = ["Provenance", "parse_provenance", "provenances", "row_sources", "sidecar_path"]
+__all__ = [
+    "Provenance",
+    "parse_provenance",
+    "provenances",
+    "row_sources",
+    "sidecar_path",
+    "trace_files",
+]
 
 UNKNOWN = "unknown"
 
@@ -97,6 +104,15 @@ def provenances(frame: pd.DataFrame) -> tuple[Provenance | None, ...]:
     """Return the provenance of each file that a trace was read from; None where it has none."""
     stored = frame.attrs.get("bayeslat", {}).get("provenance", [])
     return tuple(None if item is None else Provenance.model_validate(item) for item in stored)
+
+
+def trace_files(frame: pd.DataFrame) -> tuple[tuple[str, int, Provenance | None], ...]:
+    """Return the name, number of rows and provenance of each file that a trace was read from."""
+    sources = frame.attrs.get("bayeslat", {}).get("sources", [])
+    return tuple(
+        (str(source[0]), int(source[2]), provenance)
+        for source, provenance in zip(sources, provenances(frame), strict=True)
+    )
 
 
 def row_sources(frame: pd.DataFrame) -> tuple[str, ...]:

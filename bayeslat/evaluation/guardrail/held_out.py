@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.decisions.exceedance import Exceedance
 from bayeslat.decisions.guard import Guard
 from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import TOTAL, Prediction
@@ -18,11 +17,11 @@ from bayeslat.errors import InputError
 from bayeslat.evaluation.guardrail.risk_control import RiskControl, control_risk
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.features.admit import admit
-from bayeslat.features.hardware import HardwareTable
+from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.inference.calibrate import rows_of
 from bayeslat.inference.repeats import number_configs
 
-__all__ = ["HeldOut", "control_guard", "predict_held_out"]
+__all__ = ["HeldOut", "bound_false_accepts", "control_guard", "predict_held_out"]
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,8 @@ def _medians(ms: NDArray[np.float64], label: NDArray[np.int64]) -> NDArray[np.fl
     return np.asarray(pd.Series(ms).groupby(label).transform("median"), dtype=np.float64)
 
 
-def control_guard(
-    guard: Guard, held: HeldOut, *, limit: float = 0.01, confidence: float = 0.95
+def bound_false_accepts(
+    guard: Guard, held: HeldOut, *, false_accepts: float = 0.01, confidence: float = 0.95
 ) -> RiskControl:
     """Bound a guard's false accepts by held-out configurations.
 
@@ -126,8 +125,8 @@ def control_guard(
     guard : Guard
         Of the posterior that predicted them.
     held : HeldOut
-    limit : float
-        Of the false accepts, as a part of all configurations.
+    false_accepts : float
+        Their limit, as a part of all configurations.
     confidence : float
 
     Returns
@@ -140,13 +139,55 @@ def control_guard(
     InputError
         If nothing is held out, or an argument has an impossible value.
     """
-    exceedance: Exceedance = guard.judge(held.prediction)
+    exceedance = guard.judge(held.prediction)
     kept = held.measured(guard)
     return control_risk(
         exceedance.least_max_risk[kept],
         exceedance.p_exceed.max(axis=0)[kept],
         held.exceeded(guard)[kept],
-        limit=limit,
+        limit=false_accepts,
         confidence=confidence,
         max_risk=guard.max_risk,
     )
+
+
+def control_guard(
+    guard: Guard,
+    traces: pd.DataFrame,
+    *,
+    false_accepts: float = 0.01,
+    confidence: float = 0.95,
+    hardware: HardwareTable | None = None,
+) -> RiskControl:
+    """Bound a guard's false accepts by measurements that its GPU was not calibrated with.
+
+    Learn then test, which asks nothing of the model: see `risk_control`.
+
+    Parameters
+    ----------
+    guard : Guard
+    traces : DataFrame, one row a measurement
+        Rows of other GPUs, and of configurations that calibrated the GPU, are passed over. The
+        others have to be like the requests to come.
+    false_accepts : float
+        Their limit, as a part of all configurations.
+    confidence : float
+    hardware : HardwareTable, optional
+        For GPUs that the shipped table lacks.
+
+    Returns
+    -------
+    RiskControl
+        Its `largest` is the greatest max_risk that is shown to keep the limit; its table has the
+        bound at each max_risk.
+
+    Raises
+    ------
+    TraceError
+        With every row of the GPU that breaks a rule.
+    InputError
+        If nothing is held out, or an argument has an impossible value.
+    """
+    table = (hardware or load_hardware()).extended(guard.data.hardware)
+    held = predict_held_out(guard, traces, table)
+    return bound_false_accepts(guard, held, false_accepts=false_accepts, confidence=confidence)

@@ -21,6 +21,8 @@ from bayeslat.evaluation.comparison.hierarchical import as_estimate
 from bayeslat.evaluation.comparison.scoring import scatter_estimate, score_estimate
 from bayeslat.evaluation.guardrail.fractions import decide_fractions
 from bayeslat.evaluation.holdout import Holdout, hold_out, without_configs
+from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.evaluation.repeatability import run_to_run_error
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import Gpu, HardwareTable
 from bayeslat.features.spec import Spec
@@ -74,6 +76,9 @@ class Trials:
     options : TrialOptions
     source : str or None
         Key of the donor whose model the affine estimator carries over; None without one.
+    run_to_run : float
+        MAPE of one run of the total against the median of the configuration's others: what no
+        prediction of a run can avoid. NaN without repeats.
     scores : DataFrame, one row a number of rows, repetition and stage
         `rows`, `repetition` and the scores of `score_estimate`.
     decisions : DataFrame, one row a number of rows, repetition, budget and test configuration
@@ -87,6 +92,7 @@ class Trials:
 
     options: TrialOptions
     source: str | None
+    run_to_run: float
     scores: pd.DataFrame
     decisions: pd.DataFrame
     scatter: pd.DataFrame
@@ -153,6 +159,10 @@ def run_trials(
     return Trials(
         options,
         source,
+        run_to_run_error(
+            own[[*data.spec.knobs, *(["task"] if "task" in own else [])]],
+            measured_latencies(data.spec, own, gpu)[TOTAL],
+        ),
         pd.DataFrame([row for part in parts for row in part.scores]),
         _number_configs([part.decisions for part in parts], list(data.spec.knobs)),
         pd.concat([part.scatter for part in parts], ignore_index=True),

@@ -1,0 +1,88 @@
+"""The command that puts all that there is to say of a GPU on a page."""
+
+from __future__ import annotations
+
+from bayeslat import cli_options as opt
+from bayeslat.cli_input import check_stack, hardware_with, split_counts
+from bayeslat.cli_run import (
+    command_line,
+    ends_well,
+    ensure_writable,
+    note_unconverged,
+    print_result,
+    writing,
+)
+
+__all__ = ["report"]
+
+
+@ends_well
+def report(
+    posterior: opt.PosteriorFile,
+    traces: opt.ReportTraces,
+    gpu: opt.Gpu,
+    budget_ms: opt.ReportBudget,
+    output: opt.OutputFolder,
+    max_risk: opt.MaxRisk = 0.05,
+    of: opt.Of = "run",
+    false_accepts: opt.FalseAccepts = 0.01,
+    confidence: opt.Confidence = 0.95,
+    count: opt.NextCount = 10,
+    counts: opt.Counts = "0,5,10,25,50",
+    repetitions: opt.Repetitions = 5,
+    test_configs: opt.TestConfigs = 100,
+    stack: opt.Stack = None,
+    hardware: opt.Hardware = None,
+    seed: opt.Seed = 0,
+    as_json: opt.Json = False,
+) -> None:
+    """Write a page about a GPU: can it be trusted, and what to refuse.
+
+    Rows of the GPU that calibrated nothing judge it. It is also calibrated anew from few rows,
+    again and again: the error by number of rows, and the guardrail beside simpler rules.
+    """
+    from bayeslat.evaluation.assessment import AssessmentOptions, assess
+    from bayeslat.posterior import load_posterior
+    from bayeslat.report.assessment_drawings import draw_assessment
+    from bayeslat.report.assessment_files import write_assessment
+    from bayeslat.report.assessment_record import assessment_record
+    from bayeslat.report.assessment_tables import show_assessment
+    from bayeslat.report.progress import stage_bars
+    from bayeslat.traces import read_traces
+    from bayeslat.traces.provenance import trace_files
+
+    ensure_writable(output / "index.html")
+    check_stack(stack)
+    fitted = load_posterior(posterior)
+    table = hardware_with(fitted.data, hardware)
+    entry = table.resolve(gpu)
+    frame = read_traces(*traces, check=False)  # the assessment tells all that is wrong at once
+    options = AssessmentOptions(
+        budget_ms=budget_ms,
+        max_risk=max_risk,
+        of=of,
+        false_accepts=false_accepts,
+        confidence=confidence,
+        suggested=count,
+        counts=split_counts(counts, "--counts"),
+        repetitions=repetitions,
+        test_configs=test_configs,
+        seed=seed,
+    )
+    with stage_bars(["repetitions"]) as move:
+        found = assess(
+            fitted.data,
+            frame,
+            entry,
+            options,
+            stack=stack,
+            hardware=table,
+            on_progress=lambda done, total: move("repetitions", done, total),
+        )
+    history = fitted.data.attrs.get("history", [])
+    record = assessment_record(found, trace_files(frame), [*history, command_line()])
+    with writing(output):
+        paths = write_assessment(record, draw_assessment(found), output)
+    record["files"] = {name: str(path) for name, path in paths.items()}
+    print_result(record, as_json, lambda: show_assessment(record))
+    note_unconverged(posterior, fitted.diagnostics.converged)
