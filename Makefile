@@ -23,11 +23,13 @@ BENCH ?= *
 BENCHMARKS = $(subst /,.,$(basename $(sort $(wildcard benchmarks/bench_$(BENCH).py))))
 
 DEMO := out/demo
+DEMO_REPORT := reports/demo
 DEMO_MODEL := models/tiny_vlm.toml
 DEMO_DONORS := milan_1t_fp32 milan_1t_bf16 milan_2t_fp32
 DEMO_TARGET := milan_2t_bf16
 DEMO_TRACES := $(DEMO_DONORS:%=traces/%.parquet)
 DEMO_CONFIGS := traces/$(DEMO_TARGET).parquet
+DEMO_BUDGET_MS := 400
 
 # Python keeps what it compiles, whatever the shell says: `bayeslat --help` is five times faster so.
 export PYTHONDONTWRITEBYTECODE :=
@@ -50,11 +52,13 @@ demo: $(VENV)/core.stamp ## set up and run the main job on the traces of the rep
 		-o $(DEMO)/calibrated.nc
 	$(BIN)/bayeslat suggest $(DEMO)/calibrated.nc $(DEMO_CONFIGS) -n 10 --gpu $(DEMO_TARGET) \
 		-o $(DEMO)/next.parquet
-	$(BIN)/bayeslat guard $(DEMO)/calibrated.nc $(DEMO_CONFIGS) --gpu $(DEMO_TARGET) --budget-ms 400 \
-		-o $(DEMO)/decisions.parquet
+	$(BIN)/bayeslat guard $(DEMO)/calibrated.nc $(DEMO_CONFIGS) --gpu $(DEMO_TARGET) \
+		--budget-ms $(DEMO_BUDGET_MS) -o $(DEMO)/decisions.parquet
 	$(BIN)/bayeslat predict $(DEMO)/calibrated.nc $(DEMO_CONFIGS) --gpu $(DEMO_TARGET) \
 		-o $(DEMO)/predictions.parquet
-	@echo "The demo's results are in $(DEMO)/"
+	$(BIN)/bayeslat report $(DEMO)/calibrated.nc $(DEMO_TRACES) $(DEMO_CONFIGS) \
+		--gpu $(DEMO_TARGET) --budget-ms $(DEMO_BUDGET_MS) -o $(DEMO_REPORT)
+	@echo "Files of the demo are in $(DEMO)/, its report is $(DEMO_REPORT)/index.html"
 
 test: $(VENV)/dev.stamp ## set up and run the tests, without the slow ones
 	$(PYTEST) $(PARALLEL)

@@ -36,7 +36,7 @@ def report(
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
-    """Write a page about a GPU: can it be trusted, and what to refuse.
+    """Write a page about a GPU: trust, errors, what to refuse.
 
     Rows of the GPU that calibrated nothing judge it. It is also calibrated anew from few rows,
     again and again: the error by number of rows, and the guardrail beside simpler rules.

@@ -86,8 +86,8 @@ class Assessment:
     stack : str
         Empty where traces name none.
     options : AssessmentOptions
-    calibrated : int
-        Rows that the GPU was calibrated with.
+    calibrated, calibrated_configs : int
+        Rows that the GPU was calibrated with, and their configurations.
     transfer : Transfer or None
         None for a donor, and for a GPU that was not calibrated.
     coefficients : DataFrame
@@ -108,6 +108,7 @@ class Assessment:
     stack: str
     options: AssessmentOptions
     calibrated: int
+    calibrated_configs: int
     transfer: Transfer | None
     coefficients: pd.DataFrame
     held: HeldOut | None
@@ -124,11 +125,11 @@ class Assessment:
 
     @property
     def shown_rows(self) -> int | None:
-        """The number of rows of the trials that is nearest to the GPU's own; 10 before any."""
+        """The trials' number of rows that is nearest to the GPU's configs; 10 before any."""
         if self.trials is None:
             return None
         counts = [int(count) for count in self.trials.decisions["rows"].unique()]
-        return min(counts, key=lambda count: abs(count - (self.calibrated or 10)))
+        return min(counts, key=lambda count: abs(count - (self.calibrated_configs or 10)))
 
     @property
     def decisions(self) -> pd.DataFrame | None:
@@ -210,14 +211,15 @@ def assess(
         ),
     )
     target = data.targets.get((gpu.key, chosen))
-    calibrated = 0 if target is None else len(target.rows)
+    rows = data.reference.head(0) if target is None else target.rows
     return Assessment(
         data=data,
         gpu=gpu,
         stack=chosen,
         options=options,
-        calibrated=calibrated,
-        transfer=judge_transfer(data, gpu, chosen, seed=options.seed) if calibrated else None,
+        calibrated=len(rows),
+        calibrated_configs=len(rows[data.reference.columns].drop_duplicates()),
+        transfer=judge_transfer(data, gpu, chosen, seed=options.seed) if len(rows) else None,
         coefficients=coefficient_table(data),
         held=held,
         decided=None if held is None else _decide(guard, held),

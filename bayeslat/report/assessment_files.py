@@ -38,7 +38,7 @@ def write_assessment(
     for each in drawings:
         images = [folder / "figures" / f"{each.name}.{kind}" for kind in ("png", "svg")]
         save_figure(each.figure, images)
-        tables = {name: records(table) for name, table in each.data.items()}
+        tables = {name: records(table.map(_round)) for name, table in each.data.items()}
         _write_json(folder / "figures" / f"{each.name}.json", tables)
         paths[each.name] = images[0]
     if record["guardrail"] is not None:
@@ -48,6 +48,11 @@ def write_assessment(
     with atomic_path(paths["page"]) as temporary:  # last: a page stands on finished files
         temporary.write_text(assessment_page(record, drawings), encoding="utf-8")
     return paths
+
+
+def _round(value: Any) -> Any:
+    """Keep the digits of a number that a figure can show."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -48,6 +48,7 @@ def assessment_record(
         "donors": [gpu for gpu in found.data.gpus if gpu != found.gpu.key],
         "fitted": found.fitted,
         "calibration_rows": found.calibrated,
+        "calibration_configs": found.calibrated_configs,
         "budget_ms": options.budget_ms,
         "max_risk": options.max_risk,
         "of": options.of,

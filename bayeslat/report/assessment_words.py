@@ -24,13 +24,15 @@ def verdict_sentences(record: Mapping[str, Any]) -> list[str]:
 
 
 def _trust(record: Mapping[str, Any]) -> str:
-    gpu, rows = record["gpu"], record["calibration_rows"]
+    gpu = record["gpu"]
     transfer = record["transfer"]
     if transfer is None:
         if record["fitted"]:
             return f"{gpu} was fitted as a donor."
         return f"{gpu} was not measured: nothing is accepted on its data sheet alone."
-    start = f"Calibrated with {rows} rows, predictions for {gpu}"
+    configs, rows = record["calibration_configs"], record["calibration_rows"]
+    repeated = "" if rows == configs else f" ({rows} rows)"
+    start = f"Calibrated with {configs} configurations{repeated}, predictions for {gpu}"
     error = f"the typical total is expected to be off by {transfer['expected_mape']:.1%}"
     if transfer["verdict"] == "trust":
         return f"{start} can be trusted: {error}."
