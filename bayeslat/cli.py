@@ -32,6 +32,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
+from bayeslat.errors import InputError
 
 __all__ = ["app", "main"]
 
@@ -150,15 +151,18 @@ def fit(
 def check(
     posterior: opt.PosteriorFile,
     traces: opt.CheckTraces = None,
+    suggest_features: opt.SuggestFeatures = False,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
     """Check convergence, and predictions against traces.
 
-    A posterior that did not converge ends with exit status 3.
+    A posterior that did not converge ends with exit status 3. --suggest-features ranks what the
+    residuals of the spec lack, by the fitted traces: powers, products and unused knobs.
     """
     from bayeslat.evaluation.checks import check_posterior
+    from bayeslat.evaluation.missing_features import find_missing_features
     from bayeslat.inference.posterior_file import read_posterior
     from bayeslat.report.check_tables import check_record, show_check
     from bayeslat.traces import read_traces
@@ -166,8 +170,15 @@ def check(
     data = read_posterior(posterior)
     table = hardware_with(data, hardware)
     frame = read_traces(*traces, check=False) if traces else None
+    if suggest_features and frame is None:
+        raise InputError("--suggest-features needs the traces that were fitted; name them")
     found = check_posterior(data, frame, hardware=table, seed=seed)
-    record = check_record(data, found, posterior)
+    missing = (
+        find_missing_features(data, frame, hardware=table, seed=seed)
+        if suggest_features and frame is not None
+        else None
+    )
+    record = check_record(data, found, posterior, missing)
     print_result(record, as_json, lambda: show_check(record))
     for problem in found.problems:
         note(f"not converged: {problem}")

@@ -96,6 +96,10 @@ CheckTraces = Annotated[
     list[str] | None,
     typer.Argument(help="Traces to predict and to compare with.", metavar="TRACES"),
 ]
+SuggestFeatures = Annotated[
+    bool,
+    typer.Option("--suggest-features", help="Rank residual features that the spec lacks."),
+]
 CalibrationTraces = Annotated[
     list[str] | None,
     typer.Argument(

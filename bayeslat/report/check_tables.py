@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +22,21 @@ from bayeslat.report.tables import (
 
 if TYPE_CHECKING:
     from bayeslat.evaluation.checks import PosteriorCheck
+    from bayeslat.evaluation.missing_features import MissingFeature
 
 __all__ = ["check_record", "show_check"]
 
 _HEADS = ["stage", "rows", "MAPE\n%", "bias\n%", "50 %\ncovers", "90 %\ncovers", "extra-\npolates"]
+_SHOWN = 12  # candidates; the record has all
 _PARTS = ("mape", "bias", "coverage_50", "coverage_90")
 
 
-def check_record(data: PosteriorData, found: PosteriorCheck, path: Path) -> dict[str, Any]:
+def check_record(
+    data: PosteriorData,
+    found: PosteriorCheck,
+    path: Path,
+    missing: Sequence[MissingFeature] | None = None,
+) -> dict[str, Any]:
     """What a check found.
 
     Parameters
@@ -37,11 +45,14 @@ def check_record(data: PosteriorData, found: PosteriorCheck, path: Path) -> dict
     found : PosteriorCheck
     path : Path
         The posterior.
+    missing : sequence of MissingFeature, optional
+        The largest gain first.
 
     Returns
     -------
     dict
-        For JSON: `convergence_record`; `predictions`, a record a GPU and stage; `findings`.
+        For JSON: `convergence_record`; `predictions`, a record a GPU and stage; `findings`;
+        `missing_features`, null if they were not sought.
     """
     rows = [] if found.frame is None else found.frame.to_dict("records")
     return {
@@ -49,6 +60,9 @@ def check_record(data: PosteriorData, found: PosteriorCheck, path: Path) -> dict
         **convergence_record(data),
         "predictions": rows,
         "findings": list(found.findings),
+        "missing_features": None
+        if missing is None
+        else [{**asdict(each), "sure": each.sure} for each in missing],
     }
 
 
@@ -59,6 +73,8 @@ def show_check(record: Mapping[str, Any]) -> None:
     show_convergence(console, record["stages"])
     if record["predictions"]:
         _show_predictions(console, record["predictions"])
+    if record["missing_features"] is not None:
+        _show_missing(console, record["missing_features"])
     for finding in record["findings"]:
         print_line(console, f"Finding: {finding}")
     for caveat in record["caveats"]:
@@ -81,3 +97,24 @@ def _show_predictions(console: Console, rows: list[dict[str, Any]]) -> None:
                 f"{row['extrapolates']:.0%}",
             )
     print_table(console, "Predictions against measurements", table)
+
+
+def _show_missing(console: Console, found: list[dict[str, Any]]) -> None:
+    """Print the candidates that gain most, and what to write into the spec."""
+    table = make_table(["stage", "residual feature", "gain", "se", "error before %", "after %"])
+    for row in found[:_SHOWN]:
+        errors = (format_percent(row[f"error_{when}"]) for when in ("before", "after"))
+        cells = (row["expression"], f"{row['gain']:.1f}", f"{row['se']:.1f}")
+        table.add_row(row["stage"], *cells, *errors)
+    title = "Residual features that the spec lacks: gain of held-out log density, best first"
+    print_table(console, title, table)
+    sure = [row for row in found if row["sure"]]
+    for stage in dict.fromkeys(row["stage"] for row in sure):
+        best = next(row for row in sure if row["stage"] == stage)
+        print_line(
+            console,
+            f'{stage}: add "{best["expression"]}" to [stages.{stage}.residual] features, fit '
+            "again, and ask again: candidates stand in for one another",
+        )
+    if not sure:
+        print_line(console, "None gains more than two standard errors: the spec lacks none of them")

@@ -1,0 +1,178 @@
+"""The search for missing residual features of a fitted spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from bayeslat.evaluation.missing_features.candidates import list_candidates, stage_axes
+from bayeslat.evaluation.missing_features.gain import GroupRows, held_out_density
+from bayeslat.features.hardware import HardwareTable
+from bayeslat.features.residual import DEGREE_SHRINKAGE
+from bayeslat.inference.plan import FitPlan, plan_fit
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.prepare import PreparedStage, prepare_stage
+from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.stage_rows import stage_rows
+from bayeslat.model.priors import RESIDUAL_OFFSET_SCALE, RESIDUAL_SHARED_SCALE
+
+__all__ = ["MissingFeature", "find_missing_features"]
+
+_FOLDS = 5
+_SURE = 2.0  # standard errors
+
+
+@dataclass(frozen=True)
+class MissingFeature:
+    """A candidate for a stage's residual, with what it adds.
+
+    Attributes
+    ----------
+    stage : str
+    kind : {"knob", "power", "product"}
+    expression : str
+        To be added to the stage's residual features.
+    gain : float
+        Of the expected log predictive density of held-out configurations, summed over them.
+    se : float
+        Of the gain, over configurations.
+    error_before, error_after : float
+        Root mean square error of log latency of held-out rows.
+    """
+
+    stage: str
+    kind: str
+    expression: str
+    gain: float
+    se: float
+    error_before: float
+    error_after: float
+
+    @property
+    def sure(self) -> bool:
+        """Whether the gain is more than two standard errors."""
+        return self.gain > _SURE * self.se
+
+
+def find_missing_features(
+    data: PosteriorData,
+    traces: pd.DataFrame,
+    *,
+    hardware: HardwareTable,
+    seed: int = 0,
+) -> tuple[MissingFeature, ...]:
+    """Rank powers, products and unused knobs by what they add to held-out configurations.
+
+    Each candidate joins the regression of its stage, with the prior that it would have in the spec;
+    the scales are those of the posterior. Configurations are held out by fifths, on all GPUs alike;
+    the gain is the difference in expected log predictive density (Vehtari, Gelman and Gabry 2017,
+    section 2), with the standard error of its sum over configurations.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    traces : DataFrame, one row a measurement
+        Of the fitted GPUs: those that were fitted.
+    hardware : HardwareTable
+    seed : int
+        Of the folds.
+
+    Returns
+    -------
+    tuple of MissingFeature
+        Of all stages, the largest gain first.
+
+    Raises
+    ------
+    TraceError
+        With every row that breaks a rule.
+    InputError
+        If a fitted GPU has no rows.
+    """
+    plan = plan_fit(data.spec, traces, gpus=data.gpus, hardware=hardware)
+    with threadpool_limits(1):  # the matrices are too small for threads inside a product
+        found = [each for stage in data.stages for each in _search_stage(data, plan, stage, seed)]
+    return tuple(sorted(found, key=lambda each: -each.gain))
+
+
+def _search_stage(
+    data: PosteriorData, plan: FitPlan, stage: str, seed: int
+) -> Iterator[MissingFeature]:
+    """Try every candidate of a stage."""
+    prepared = prepare_stage(plan, stage)
+    axes, scaled = stage_axes(plan, stage, stage_rows(plan, stage))
+    groups, config = _groups(plan, prepared, data, stage, seed)
+    part = data.stages[stage]
+    scales = part.scales.mean(axis=0)
+    shared, offset = part.problem.shared_sd(scales), part.problem.offset_sd(scales)
+    before, error_before = held_out_density(groups, shared, offset, _FOLDS)
+    residual = data.spec.stages[stage].residual
+    for candidate in list_candidates(axes, residual.degree if residual else 0):
+        shrink = DEGREE_SHRINKAGE if candidate.degree > 1 else 1.0
+        columns = _columns(prepared, part.terms, [candidate.column(each) for each in scaled])
+        tried = [group.with_column(column) for group, column in zip(groups, columns, strict=True)]
+        after, error_after = held_out_density(
+            tried,
+            np.append(shared, shrink * RESIDUAL_SHARED_SCALE),
+            np.append(offset, shrink * RESIDUAL_OFFSET_SCALE),
+            _FOLDS,
+        )
+        gains = np.bincount(config, after - before)
+        yield MissingFeature(
+            stage=stage,
+            kind=candidate.kind,
+            expression=candidate.text(axes),
+            gain=float(gains.sum()),
+            se=float(np.sqrt(len(gains)) * gains.std(ddof=1)),
+            error_before=_rms(error_before),
+            error_after=_rms(error_after),
+        )
+
+
+def _groups(
+    plan: FitPlan, prepared: PreparedStage, data: PosteriorData, stage: str, seed: int
+) -> tuple[list[GroupRows], NDArray[np.int64]]:
+    """Return the rows of the stage's regression with their folds, and each row's configuration."""
+    positions = prepared.positions
+    every = plan.frame.iloc[np.concatenate(positions)]
+    config = number_configs(every[list(plan.reference)])
+    order = np.random.default_rng(seed).permutation(int(config.max()) + 1)
+    fold = np.split(order[config] % _FOLDS, np.cumsum([len(each) for each in positions])[:-1])
+    part, regression = data.stages[stage], prepared.regression
+    names = part.problem.layout.names
+    first = names.index("noise")
+    scales = part.scales.mean(axis=0)
+    return [
+        GroupRows(
+            design=regression.designs[number],
+            response=regression.responses[number],
+            variance=np.exp(2.0 * (scales[first] + scales[first + 1 + number]))
+            / regression.noise.weights[number],
+            fold=fold[number],
+        )
+        for number in range(len(positions))
+    ], config
+
+
+def _columns(
+    prepared: PreparedStage, terms: int, columns: Sequence[NDArray[np.float64]]
+) -> list[NDArray[np.float64]]:
+    """Take what physics could explain off a candidate's column, as the fit does with its own."""
+    regression = prepared.regression
+    found = []
+    for design, column, spread in zip(
+        regression.designs, columns, regression.noise.spread, strict=True
+    ):
+        even = column / spread
+        shares = design[:, :terms]
+        found.append(even - shares @ np.linalg.lstsq(shares, even, rcond=1e-10)[0])
+    return found
+
+
+def _rms(error: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(error**2)))
