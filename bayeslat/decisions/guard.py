@@ -9,7 +9,6 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from bayeslat.decisions.exceedance import Exceedance
 from bayeslat.decisions.predict import Of, predict
@@ -128,54 +127,9 @@ class Guard:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """P_exceed of a budget, and its range over the posterior. Shapes (config,)."""
         part, name = budget.of(prediction)
-        p_exceed = part.p_exceed(budget.ms, name)
-        given = _given_gpu(self.data, part, name, budget.ms, self.of)
+        given = part.p_exceed_given(budget.ms, name)
         low, high = np.quantile(given, _CENTRAL, axis=1)
-        return p_exceed, low, high
-
-
-def _given_gpu(
-    data: PosteriorData, prediction: Prediction, name: str, budget_ms: float, of: Of
-) -> NDArray[np.float64]:
-    """P_exceed of each draw of the GPU, over the noise of a run alone.
-
-    The noise of a sum of stages is taken as one Student-t in its log, with the variance that the
-    stages' shares give it and the tails of the heaviest.
-
-    Parameters
-    ----------
-    data : PosteriorData
-    prediction : Prediction
-    name : str
-        A stage, or `total`.
-    budget_ms : float
-    of : {"run", "typical"}
-
-    Returns
-    -------
-    ndarray, shape (config, draw)
-    """
-    typical = prediction.typical(name)
-    if of == "typical":
-        return (typical > budget_ms).astype(float)
-    names = list(prediction.stages) if name == TOTAL else [name]
-    correlation = data.noise_correlation
-    places = list(data.stages)
-    parts: list[NDArray[np.float64]] = []
-    for each in names:
-        part = prediction.stages[each]
-        times = part.times[:, None] if name == TOTAL else 1.0
-        parts.append(times * part.typical_ms / typical * part.noise_sd)
-    variance = np.sum([part**2 for part in parts], axis=0)
-    if correlation is not None:
-        for i, one in enumerate(names):
-            for j in range(i):
-                shared = correlation[places.index(one), places.index(names[j])]
-                variance = variance + 2.0 * shared * parts[i] * parts[j]
-    dof = min(min(data.stages[each].noise_dof, 1e6) for each in names)
-    standard = np.log(budget_ms / typical) / np.sqrt(np.maximum(variance, 1e-300))
-    over: NDArray[np.float64] = stdtr(dof, -standard)
-    return over
+        return given.mean(axis=1), low, high
 
 
 def check_guard(

@@ -104,7 +104,11 @@ def predict_group(
     }
     evidence = find_evidence(data, gpu.key, stack)
     zero_shot = np.full(len(configs), evidence.zero_shot)
-    return Prediction(configs, stages, zero_shot, (evidence,), noisy_together=bool(orders))
+    correlation = None
+    if data.noise_correlation is not None:
+        names = list(data.stages)
+        correlation = pd.DataFrame(data.noise_correlation, index=names, columns=names)
+    return Prediction(configs, stages, zero_shot, (evidence,), correlation)
 
 
 def _by_stack(

@@ -91,6 +91,7 @@ def predict_stage(
         times=np.broadcast_to(times, len(configs)),
         excess=np.column_stack([excess, unseen]),
         coordinates=(*part.basis.features, *part.basis.watched, "task"),
+        noise_dof=part.noise_dof,
     )
 
 

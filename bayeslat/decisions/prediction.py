@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.decisions.evidence import Evidence
+from bayeslat.decisions.run_noise import combine_noise, noise_size
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
 
@@ -20,7 +21,6 @@ __all__ = ["P_EXCEED", "TOTAL", "Prediction", "StagePrediction"]
 TOTAL = "total"
 P_EXCEED = "p_exceed"
 _BLOCK = 256  # configs
-_NOISE_REPEATS = 8  # for p_exceed: each draw with as many draws' noise
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class StagePrediction:
         How far beyond the training range, as in `ResidualBasis.excess`; 1 for a task that was
         not fitted.
     coordinates : tuple of str
+    noise_dof : float
+        Degrees of freedom of the noise's Student-t; infinite for Gaussian noise.
     """
 
     typical_ms: NDArray[np.float64]
@@ -49,6 +51,7 @@ class StagePrediction:
     times: NDArray[np.float64]
     excess: NDArray[np.float64]
     coordinates: tuple[str, ...]
+    noise_dof: float = np.inf
 
     @cached_property
     def noise(self) -> NDArray[np.float64]:
@@ -71,6 +74,7 @@ class StagePrediction:
             times=self.times[rows],
             excess=self.excess[rows],
             coordinates=self.coordinates,
+            noise_dof=self.noise_dof,
         )
 
 
@@ -86,15 +90,16 @@ class Prediction:
         Whether the GPU (or its stack) had no measured rows of some stage.
     evidence : tuple of Evidence
         What was measured of the GPU, with each stack that the configs name.
-    noisy_together : bool
-        Whether the noise of a run strikes the stages together, draw by draw.
+    noise_correlation : DataFrame, stage by stage, or None
+        How the noise of a run strikes the stages together, as a Gaussian copula; None where they
+        are independent.
     """
 
     configs: pd.DataFrame
     stages: Mapping[str, StagePrediction]
     zero_shot: NDArray[np.bool_]
     evidence: tuple[Evidence, ...] = ()
-    noisy_together: bool = False
+    noise_correlation: pd.DataFrame | None = None
 
     def draws(self, stage: str = TOTAL) -> NDArray[np.float64]:
         """Draws of a stage's latency, or of the total, in ms. Shape (config, draw).
@@ -119,8 +124,7 @@ class Prediction:
     def p_exceed(self, budget_ms: float, stage: str = TOTAL) -> NDArray[np.float64]:
         """P(latency > budget) of each config. Shape (config,).
 
-        Each draw of the typical latency meets the noise of several draws, so that the probability
-        is smoother than the draws alone give.
+        The mean over the draws of `p_exceed_given`.
 
         Parameters
         ----------
@@ -133,31 +137,53 @@ class Prediction:
         InputError
             If the budget is not a positive number, or there is no such stage.
         """
+        return self.p_exceed_given(budget_ms, stage).mean(axis=1)
+
+    def p_exceed_given(self, budget_ms: float, stage: str = TOTAL) -> NDArray[np.float64]:
+        """P(latency > budget) given each draw, over the noise of a run alone.
+
+        Parameters
+        ----------
+        budget_ms : float
+        stage : str
+            Or `total`.
+
+        Returns
+        -------
+        ndarray, shape (config, draw)
+            Zeros and ones for a typical run, which has no noise.
+
+        Raises
+        ------
+        InputError
+            If the budget is not a positive number, or there is no such stage.
+        """
         if not np.isfinite(budget_ms) or budget_ms <= 0:
             raise InputError(f"budget_ms is {budget_ms}; it must be a positive number of ms")
         if stage != TOTAL:
             self._known(stage)
-        return np.concatenate([part._p_exceed(budget_ms, stage) for part in self._blocks()])
+        return np.concatenate([part._given(budget_ms, stage) for part in self._blocks()])
 
-    def _p_exceed(self, budget_ms: float, stage: str) -> NDArray[np.float64]:
+    def _given(self, budget_ms: float, stage: str) -> NDArray[np.float64]:
+        typical = self.typical(stage)
         names = list(self.stages) if stage == TOTAL else [stage]
-        pairs = []
-        for name in names:
-            part = self.stages[name]
-            weight = part.times[:, None] if stage == TOTAL else 1.0
-            # Twice in a row, so that any rotation of the noise is a part of it. The order of the
-            # noise is random already: a rotation serves as well as another order.
-            pairs.append((weight * part.typical_ms, np.concatenate([part.noise] * 2, axis=1)))
-        draws = pairs[0][0].shape[1]
-        over = np.zeros(len(self.configs))
-        rng = np.random.default_rng(0)
-        for _ in range(_NOISE_REPEATS):
-            latency = np.zeros((len(self.configs), draws))
-            first = rng.integers(draws)  # for all stages: their noise stays together
-            for typical, noise in pairs:
-                latency += typical * noise[:, first : first + draws]
-            over += (latency > budget_ms).mean(axis=1)
-        return over / _NOISE_REPEATS
+        parts = [self.stages[name] for name in names]
+        if not any(part.log_noise.any() for part in parts):
+            return (typical > budget_ms).astype(float)
+        weights = [part.times[:, None] if stage == TOTAL else 1.0 for part in parts]
+        pairs = zip(weights, parts, strict=True)
+        shares = np.stack([weight * part.typical_ms / typical for weight, part in pairs])
+        noise_sd = np.stack([np.broadcast_to(part.noise_sd, typical.shape) for part in parts])
+        dof = np.array([part.noise_dof for part in parts])
+        correlation = None
+        if self.noise_correlation is not None:
+            correlation = self.noise_correlation.loc[names, names].to_numpy()
+        # One distribution a config, of the draws' mean shares; each draw stretches it.
+        middle = shares.mean(axis=2), np.sqrt(np.mean(noise_sd**2, axis=2))
+        noise = combine_noise(*middle, dof, correlation)
+        stretch = noise_size(shares * noise_sd, dof, correlation)
+        stretch /= noise_size(middle[0] * middle[1], dof, correlation)[:, None]
+        return noise.p_above(np.log(budget_ms / typical) / stretch)
 
     def variance_ms2(self, stage: str = TOTAL) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Split the predictive variance by the law of total variance, in ms^2.
@@ -187,7 +213,7 @@ class Prediction:
             typical = weight[:, None] * part.typical_ms
             mean = mean + typical * centre
             aleatoric += (typical**2).mean(axis=1) * (left**2).mean(axis=1)
-            if self.noisy_together:
+            if self.noise_correlation is not None:
                 for other, its_left in earlier:
                     both = (left * its_left).mean(axis=1)
                     aleatoric += 2.0 * (typical * other).mean(axis=1) * both
@@ -266,11 +292,11 @@ class Prediction:
                 times=join([one.times for one in each]),
                 excess=join([one.excess for one in each]),
                 coordinates=first.coordinates,
+                noise_dof=first.noise_dof,
             )
         zero_shot = np.concatenate([part.zero_shot for part in parts])[order]
         evidence = tuple(dict.fromkeys(each for part in parts for each in part.evidence))
-        together = any(part.noisy_together for part in parts)
-        return cls(configs, stages, zero_shot, evidence, together)
+        return cls(configs, stages, zero_shot, evidence, parts[0].noise_correlation)
 
     def _summary(self) -> dict[str, NDArray[np.float64]]:
         """Numbers of every stage and the total, by column."""
@@ -294,7 +320,7 @@ class Prediction:
                 self.configs.iloc[rows],
                 stages,
                 self.zero_shot[rows],
-                noisy_together=self.noisy_together,
+                noise_correlation=self.noise_correlation,
             )
 
     def _total(self, latency: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:

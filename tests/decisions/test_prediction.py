@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import stdtrit
 from scipy.stats import norm
 
 from bayeslat.decisions.prediction import Prediction, StagePrediction
@@ -52,6 +55,68 @@ def test_p_exceed_of_the_total_is_that_of_its_draws(prediction: Prediction) -> N
         share = (draws > budget_ms).mean(axis=1)
         error = np.sqrt(share * (1 - share) / DRAWS) + 1e-4
         assert np.all(np.abs(prediction.p_exceed(budget_ms) - share) < 5 * error)
+
+
+RHO = 0.7
+
+
+def heavy_tailed(correlation: float | None) -> Prediction:
+    """Two stages of alike size, with heavy tails that come together in a run."""
+    rng = np.random.default_rng(3)
+    stages = {}
+    for name, dof in (("prefill", 4.0), ("decode", 7.0)):
+        typical = 10.0 * np.exp(0.05 * rng.standard_normal((1, 100)))
+        sd = NOISE * np.exp(0.3 * rng.standard_normal((1, 100)))
+        noise = sd * rng.standard_t(dof, (1, 100))
+        one = np.ones(1)
+        stages[name] = StagePrediction(typical, noise, sd, one, np.zeros((1, 1)), ("x",), dof)
+    names = list(stages)
+    together = None
+    if correlation is not None:
+        together = pd.DataFrame([[1.0, correlation], [correlation, 1.0]], names, names)
+    configs = pd.DataFrame({"size": [1]})
+    return Prediction(configs, stages, np.zeros(1, dtype=bool), (), together)
+
+
+def simulated_p_exceed(prediction: Prediction, budget_ms: float) -> float:
+    """Every draw with 20,000 runs of its noise, whose normal scores have the correlation."""
+    rng = np.random.default_rng(8)
+    scores = rng.standard_normal((20_000, 2))
+    scores[:, 1] = RHO * scores[:, 0] + np.sqrt(1 - RHO**2) * scores[:, 1]
+    runs = [
+        stdtrit(part.noise_dof, norm.cdf(scores[:, s]))
+        for s, part in enumerate(prediction.stages.values())
+    ]
+    over = np.zeros(20_000)
+    for draw in range(100):
+        parts = zip(prediction.stages.values(), runs, strict=True)
+        total = sum(p.typical_ms[0, draw] * np.exp(p.noise_sd[0, draw] * run) for p, run in parts)
+        over += total > budget_ms
+    return float(over.mean() / 100)
+
+
+def test_p_exceed_holds_for_heavy_tails_that_come_together() -> None:
+    together, apart = heavy_tailed(RHO), heavy_tailed(None)
+    missed = []
+    for budget_ms in (18.0, 20.0, 21.0, 23.0, 26.0):
+        expected = simulated_p_exceed(together, budget_ms)
+        error = np.sqrt(expected * (1 - expected) / 20_000)  # the runs serve all draws
+        assert abs(together.p_exceed(budget_ms)[0] - expected) < 4 * error + 0.002
+        missed.append(abs(apart.p_exceed(budget_ms)[0] - expected) - 4 * error)
+    assert max(missed) > 0.01  # the twin without the correlation
+
+
+def test_p_exceed_is_the_mean_of_the_draws_own() -> None:
+    prediction = heavy_tailed(RHO)
+    given = prediction.p_exceed_given(21.0)
+    assert given.shape == (1, 100)
+    np.testing.assert_allclose(given.mean(axis=1), prediction.p_exceed(21.0))
+    parts = {
+        name: replace(part, log_noise=0 * part.log_noise)
+        for name, part in prediction.stages.items()
+    }
+    typical = replace(prediction, stages=parts)
+    np.testing.assert_array_equal(typical.p_exceed_given(21.0), typical.typical() > 21.0)
 
 
 @pytest.mark.parametrize("budget_ms", [0.0, -1.0, np.nan, np.inf])
