@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -53,7 +54,7 @@ def error(noise: RunNoise, quantiles: NDArray[np.float64]) -> float:
 
 def random_sums(
     count: int, typical_sd: float, together: bool, seed: int = 0
-) -> list[tuple[NDArray[np.float64], ...]]:
+) -> Sequence[tuple[NDArray[np.float64], ...]]:
     """Draw shares, noise, degrees of freedom and correlation of two to four stages."""
     rng, sums = np.random.default_rng(seed), []
     for _ in range(count):
