@@ -157,15 +157,15 @@ def curves(decided: pd.DataFrame) -> pd.DataFrame:
                 score = part[name].to_numpy()
                 if np.isnan(score).any():
                     continue
-                curve = operating_curve(score, over)
-                band = curve_band(score, over, config, np.array([FALSE_REJECT])).iloc[0]
+                curve, at = operating_curve(score, over), np.array([FALSE_REJECT])
+                band = curve_band(score, over, config, at).iloc[0]
                 rows.append(
                     {
                         "of": of,
                         "rows": count,
                         "rule": title,
                         "area": round(curve.area, 5),
-                        "false accept": round(100 * curve.false_accept_at(FALSE_REJECT), 3),
+                        "false accept": round(100 * curve.false_accept_at(at)[0], 3),
                         "low": round(100 * band["false_accept_low"], 3),
                         "high": round(100 * band["false_accept_high"], 3),
                     }

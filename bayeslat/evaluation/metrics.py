@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bias", "coverage", "crps", "interval_width", "mae", "mape", "p95_absolute_error", "pit"]
+__all__ = [
+    "bias",
+    "coverage",
+    "crps",
+    "interval_width",
+    "mae",
+    "mape",
+    "mean_measured",
+    "p95_absolute_error",
+    "pit",
+]
 
 type Values = NDArray[np.float64]
 
@@ -23,12 +33,12 @@ def mape(point: Values, measured: Values) -> float:
     float
         NaN when nothing was measured.
     """
-    return _mean(np.abs(point - measured) / measured)
+    return mean_measured(np.abs(point - measured) / measured)
 
 
 def mae(point: Values, measured: Values) -> float:
     """Mean absolute error, in the unit of the latencies. Shapes (config,)."""
-    return _mean(np.abs(point - measured))
+    return mean_measured(np.abs(point - measured))
 
 
 def p95_absolute_error(point: Values, measured: Values) -> float:
@@ -101,7 +111,7 @@ def pit(draws: Values, measured: Values) -> Values:
     return np.where(np.isnan(measured), np.nan, place)
 
 
-def _mean(values: Values) -> float:
-    """Mean of what is not NaN."""
+def mean_measured(values: Values) -> float:
+    """Mean of what is not NaN; NaN when nothing was measured. Shape (config,)."""
     held = values[~np.isnan(values)]
     return float(held.mean()) if len(held) else float("nan")

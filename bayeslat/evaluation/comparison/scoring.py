@@ -18,6 +18,7 @@ from bayeslat.evaluation.metrics import (
     interval_width,
     mae,
     mape,
+    mean_measured,
     p95_absolute_error,
     pit,
 )
@@ -55,7 +56,7 @@ def score_estimate(estimate: Estimate, held: Holdout) -> Iterator[dict[str, Any]
             "mae_ms": mae(point, typical),
             "mape": mape(point, typical),
             "p95_ms": p95_absolute_error(point, typical),
-            "crps_ms": float(np.nanmean(_crps(estimate, stage, point, run))),
+            "crps_ms": mean_measured(_crps(estimate, stage, point, run)),
         }
         if estimate.has_distribution:
             q05, q25, q75, q95 = (estimate.quantile(stage, at) for at in (0.05, 0.25, 0.75, 0.95))
@@ -118,14 +119,17 @@ def _crps(
 
 def _guard(estimate: Estimate, held: Holdout) -> tuple[float, float]:
     """False accepts and rejects: by probability with draws, else by the point and a margin."""
-    latency = held.typical_ms[TOTAL]
+    measured = ~np.isnan(held.typical_ms[TOTAL])
+    if not measured.any():
+        return float("nan"), float("nan")
+    latency = held.typical_ms[TOTAL][measured]
     accepts, rejects = [], []
     for level in GUARD_QUANTILES:
-        budget = float(np.nanquantile(latency, level))
+        budget = float(np.quantile(latency, level))
         if estimate.draws is not None:
-            accepted = (estimate.draws[TOTAL] > budget).mean(axis=1) <= _MAX_RISK
+            accepted = (estimate.draws[TOTAL][measured] > budget).mean(axis=1) <= _MAX_RISK
         else:
-            accepted = _MARGIN * estimate.total <= budget
+            accepted = _MARGIN * estimate.total[measured] <= budget
         over = latency > budget
         accepts.append(np.mean(accepted & over))
         rejects.append(np.mean(~accepted & ~over))

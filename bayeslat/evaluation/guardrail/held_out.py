@@ -14,8 +14,13 @@ from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.decisions.suggest.pool import make_pool
 from bayeslat.errors import InputError
-from bayeslat.evaluation.guardrail.risk_control import RiskControl, control_risk
+from bayeslat.evaluation.guardrail.risk_control import (
+    RiskControl,
+    control_risk,
+    limit_problems,
+)
 from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.evaluation.stacks import choose_stack, rows_of_stack
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.inference.calibrate import rows_of
@@ -86,14 +91,17 @@ def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable
     TraceError
         With every row of the GPU that breaks a rule.
     InputError
-        If the trace has no row of the GPU, or none but those that it was calibrated with.
+        If the trace has no row of the GPU and stack, none but those that it was calibrated with, or
+        none of the others holds what the budgets are of; or if there are several stacks and the
+        guard names none.
     """
-    data, gpu, stack = guard.data, guard.gpu, guard.stack
-    rows = admit(rows_of(traces, gpu, hardware), data.spec, hardware).reset_index(drop=True)
-    known = data.known_stacks(gpu.key)
-    stack = known[0] if stack is None and len(known) == 1 else stack
-    if stack is not None and "stack" in rows:
-        rows = rows[rows["stack"].fillna(stack) == stack].reset_index(drop=True)
+    data, gpu = guard.data, guard.gpu
+    rows = admit(rows_of(traces, gpu, hardware), data.spec, hardware)
+    stack = choose_stack(data, gpu.key, guard.stack, rows)
+    rows = rows_of_stack(rows, stack).reset_index(drop=True)
+    if rows.empty:
+        named = f"stack {stack!r}" if stack else "no named stack, as it was calibrated"
+        raise InputError(f"no rows of {gpu.key} with {named}; add a trace, or name another stack")
     pool = make_pool(data, rows, (gpu.key, stack), None)
     held = rows[pool.eligible].reset_index(drop=True)
     if held.empty:
@@ -102,12 +110,19 @@ def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable
     if guard.of == "typical":
         label = number_configs(rows[[name for name in data.reference if name in rows]])
         measured = {name: _medians(ms, label) for name, ms in measured.items()}
-    return HeldOut(
-        prediction=predict(data, held, gpu, stack=guard.stack, of=guard.of, seed=guard.seed),
+    found = HeldOut(
+        prediction=predict(data, held, gpu, stack=stack or None, of=guard.of, seed=guard.seed),
         measured_ms={name: ms[pool.eligible] for name, ms in measured.items()},
         calibrated=pool.measured,
         fitted=gpu.key in data.gpus,
     )
+    if not found.measured(guard).any():
+        budgets = ", ".join(map(str, guard.budgets))
+        raise InputError(
+            f"none of the {len(held):,} held-out configs of {gpu.key} was measured in all stages "
+            f"that the budget is of ({budgets}); add traces that hold them"
+        )
+    return found
 
 
 def _medians(ms: NDArray[np.float64], label: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -148,6 +163,7 @@ def bound_false_accepts(
         limit=false_accepts,
         confidence=confidence,
         max_risk=guard.max_risk,
+        fitted=held.fitted,
     )
 
 
@@ -186,8 +202,11 @@ def control_guard(
     TraceError
         With every row of the GPU that breaks a rule.
     InputError
-        If nothing is held out, or an argument has an impossible value.
+        If nothing is held out, with every argument that has an impossible value, or if there are
+        several stacks and the guard names none.
     """
+    if problems := limit_problems(false_accepts, confidence):
+        raise InputError("; ".join(problems))
     table = (hardware or load_hardware()).extended(guard.data.hardware)
     held = predict_held_out(guard, traces, table)
     return bound_false_accepts(guard, held, false_accepts=false_accepts, confidence=confidence)

@@ -38,14 +38,14 @@ class OperatingCurve:
     false_accept: Values
     area: float
 
-    def false_accept_at(self, false_reject: float) -> float:
-        """Return the false accepts where so many are rejected falsely.
+    def false_accept_at(self, false_reject: Values) -> Values:
+        """Return the false accepts where so many are rejected falsely. Shapes (point,).
 
         Between two steps, the mixture of both rules.
         """
-        # Along the curve false rejects fall, and a jump has several: the least false accepts count.
-        order = np.lexsort((-self.false_accept, self.false_reject))
-        return float(np.interp(false_reject, self.false_reject[order], self.false_accept[order]))
+        # Along the curve false rejects fall, so that `interp` wants it backwards. Where they stay
+        # while false accepts rise, it takes the last: the least false accepts.
+        return np.interp(false_reject, self.false_reject[::-1], self.false_accept[::-1])
 
     def at(self, threshold: float) -> tuple[float, float]:
         """Return false rejects and false accepts of one threshold."""
@@ -122,6 +122,6 @@ def curve_band(
         times = np.bincount(rng.integers(count, size=count), minlength=count)[config]
         if times[over].any() and times[~over].any():
             curve = operating_curve(score, over, times.astype(float))
-            drawn.append([curve.false_accept_at(float(point)) for point in at])
+            drawn.append(curve.false_accept_at(at))
     low, high = np.quantile(drawn, _BAND, axis=0) if drawn else np.full((2, len(at)), np.nan)
     return pd.DataFrame({"false_reject": at, "false_accept_low": low, "false_accept_high": high})

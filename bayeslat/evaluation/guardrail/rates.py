@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 __all__ = ["Rate", "count_rate", "upper_bound"]
 
@@ -34,14 +34,23 @@ class Rate:
         return self.count / self.of if self.of else float("nan")
 
 
-def count_rate(count: int, of: int) -> Rate:
-    """Return a rate with its interval; of none, anything between 0 and 1."""
+def count_rate(count: int, of: int, independent: int | None = None) -> Rate:
+    """Return a rate with its interval; of none, anything between 0 and 1.
+
+    Parameters
+    ----------
+    count, of : int
+    independent : int, optional
+        How many of them are: the interval is that of the same rate of so many; all by default.
+    """
     tail = (1.0 - _LEVEL) / 2.0
-    low = float(beta.ppf(tail, count, of - count + 1)) if count else 0.0
-    return Rate(count, of, low, upper_bound(count, of, 1.0 - tail))
+    trials = of if independent is None else independent
+    seen = count * trials / of if of else 0.0
+    low = float(betaincinv(seen, trials - seen + 1, tail)) if seen else 0.0
+    return Rate(count, of, low, upper_bound(seen, trials, 1.0 - tail))
 
 
-def upper_bound(count: int, of: int, confidence: float) -> float:
+def upper_bound(count: float, of: int, confidence: float) -> float:
     """Bound a rate from above.
 
     The largest rate with which so few of so many still have the chance 1 - confidence (Clopper and
@@ -49,7 +58,9 @@ def upper_bound(count: int, of: int, confidence: float) -> float:
 
     Parameters
     ----------
-    count, of : int
+    count : float
+        A whole number, but for a rate of fewer.
+    of : int
     confidence : float
     """
-    return float(beta.ppf(confidence, count + 1, of - count)) if count < of else 1.0
+    return float(betaincinv(count + 1, of - count, confidence)) if count < of else 1.0

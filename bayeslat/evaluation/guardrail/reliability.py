@@ -11,6 +11,7 @@ from scipy.stats import binom
 __all__ = ["pit_histogram", "reliability"]
 
 _TAILS = (0.025, 0.975)
+_FEW = 64  # configs, which are convolved one by one
 
 
 def reliability(
@@ -65,8 +66,11 @@ def _count_chances(p_exceed: NDArray[np.float64]) -> NDArray[np.float64]:
 
     SciPy's takes minutes for the thousands of configs of a bin: here halves are convolved.
     """
-    if len(p_exceed) == 1:
-        return np.array([1.0 - p_exceed[0], p_exceed[0]])
+    if len(p_exceed) <= _FEW:
+        few = np.ones(1)
+        for chance in p_exceed:
+            few = np.convolve(few, [1.0 - chance, chance])
+        return few
     middle = len(p_exceed) // 2
     halves = _count_chances(p_exceed[:middle]), _count_chances(p_exceed[middle:])
     chances: NDArray[np.float64] = convolve(*halves)

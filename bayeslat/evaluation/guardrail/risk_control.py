@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from bayeslat.errors import InputError
 from bayeslat.evaluation.guardrail.rates import upper_bound
 
-__all__ = ["LEVELS", "RiskControl", "control_risk", "rows_needed"]
+__all__ = ["LEVELS", "RiskControl", "control_risk", "limit_problems", "rows_needed"]
 
 LEVELS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Values of max_risk that are tested."""
@@ -39,6 +39,8 @@ class RiskControl:
     confidence : float
     configs : int
         Held out, each counted once.
+    fitted : bool
+        Whether the fit may have seen them: then nothing is sure.
     table : DataFrame, one row a max_risk
         `max_risk`, `accepts`, `false_accepts` (configurations), `rate` (of false accepts, of all),
         `bound` (that holds with the confidence, for each max_risk by itself), `expected` (the
@@ -48,6 +50,7 @@ class RiskControl:
     limit: float
     confidence: float
     configs: int
+    fitted: bool
     table: pd.DataFrame
 
     @property
@@ -62,24 +65,40 @@ class RiskControl:
 
     def __str__(self) -> str:
         """Say what holds."""
-        promise = f"false accepts within {self.limit:.2%} of all, with {self.confidence:.0%}"
+        promise = (
+            f"false accepts within {100 * self.limit:g}% of all, with {100 * self.confidence:g}% "
+            "confidence"
+        )
         if self.largest is not None:
+            unseen = ", if the fit did not see them" if self.fitted else ""
             return (
-                f"max_risk up to {self.largest:g} keeps {promise} confidence ({self.configs} "
-                "held-out configs)"
+                f"max_risk up to {self.largest:g} keeps {promise} ({self.configs:,} held-out "
+                f"configs{unseen})"
             )
         needed = rows_needed(self.limit, self.confidence)
         if self.configs < needed:
             return (
-                f"{self.configs} held-out configs cannot show {promise} confidence; {needed} can, "
-                "if none is accepted wrongly"
+                f"{self.configs:,} held-out configs cannot show {promise}; {needed:,} can, if none "
+                "is accepted wrongly"
             )
-        return f"no max_risk is shown to keep {promise} confidence: too many were accepted wrongly"
+        return f"no max_risk is shown to keep {promise}: too many were accepted wrongly"
 
 
 def rows_needed(limit: float, confidence: float) -> int:
     """Return how many configurations, none of them accepted wrongly, show a limit."""
-    return math.ceil(math.log(1.0 - confidence) / math.log(1.0 - limit))
+    return math.ceil(math.log1p(-confidence) / math.log1p(-limit))
+
+
+def limit_problems(limit: float, confidence: float) -> list[str]:
+    """Say which of both has an impossible value."""
+    return [
+        f"{name} is {value:g}; it must be between 0 and 1, as {example}"
+        for name, value, example in (
+            ("false_accepts", limit, "0.01 for 1 %"),
+            ("confidence", confidence, "0.95 for 95 %"),
+        )
+        if not 0.0 < value < 1.0
+    ]
 
 
 def control_risk(
@@ -90,6 +109,7 @@ def control_risk(
     limit: float = 0.01,
     confidence: float = 0.95,
     max_risk: float | None = None,
+    fitted: bool = False,
 ) -> RiskControl:
     """Bound the false accepts at every max_risk, and find the largest that keeps a limit.
 
@@ -105,6 +125,8 @@ def control_risk(
     confidence : float
     max_risk : float, optional
         To be tested beside `LEVELS`.
+    fitted : bool
+        Whether the fit may have seen the configs.
 
     Returns
     -------
@@ -115,14 +137,18 @@ def control_risk(
     InputError
         With every argument that has an impossible value; or if no config is given.
     """
-    _check(limit, confidence, len(over))
+    problems = limit_problems(limit, confidence)
+    if not len(over):
+        problems.append("no held-out config is left; give rows that calibrated nothing")
+    if problems:
+        raise InputError("; ".join(problems))
     rows = []
     passes = True
     for level in sorted({*LEVELS, *(() if max_risk is None else (max_risk,))}):
         accepted = least_max_risk <= level
         wrong, count = int((accepted & over).sum()), len(over)
         # P(so few false accepts, were the rate at the limit).
-        passes = passes and bool(binom.cdf(wrong, count, limit) <= 1.0 - confidence)
+        passes = passes and bool(bdtr(wrong, count, limit) <= 1.0 - confidence)
         rows.append(
             {
                 "max_risk": level,
@@ -134,16 +160,4 @@ def control_risk(
                 "passes": passes,
             }
         )
-    return RiskControl(limit, confidence, len(over), pd.DataFrame(rows))
-
-
-def _check(limit: float, confidence: float, configs: int) -> None:
-    problems = [
-        f"{name} is {value:g}; it must be between 0 and 1"
-        for name, value in (("limit", limit), ("confidence", confidence))
-        if not 0.0 < value < 1.0
-    ]
-    if not configs:
-        problems.append("no held-out config is left; give rows that calibrated nothing")
-    if problems:
-        raise InputError("; ".join(problems))
+    return RiskControl(limit, confidence, len(over), fitted, pd.DataFrame(rows))

@@ -14,15 +14,19 @@ from bayeslat.decisions.guard import Budget, Guard
 from bayeslat.decisions.predict import Of, predict
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.errors import InputError
-from bayeslat.evaluation.baselines import Donors, find_baseline
-from bayeslat.evaluation.baselines.donors import LEAST_SOURCE_ROWS
 from bayeslat.evaluation.baselines.interface import TrainedBaseline
 from bayeslat.evaluation.comparison.hierarchical import as_estimate
 from bayeslat.evaluation.comparison.scoring import scatter_estimate, score_estimate
+from bayeslat.evaluation.guardrail.affine_rival import (
+    affine_points,
+    choose_source,
+    train_affine,
+)
 from bayeslat.evaluation.guardrail.fractions import decide_fractions
-from bayeslat.evaluation.holdout import Holdout, hold_out, without_configs
+from bayeslat.evaluation.holdout import Holdout, hold_out
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.repeatability import run_to_run_error
+from bayeslat.evaluation.stacks import rows_of_stack
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import Gpu, HardwareTable
 from bayeslat.features.spec import Spec
@@ -30,12 +34,7 @@ from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
 
-__all__ = ["AFFINE", "TrialOptions", "Trials", "run_trials"]
-
-_AFFINE_ROWS = 2  # that a line needs
-_SOURCE_ROWS = 2 * LEAST_SOURCE_ROWS  # of a donor, since test configurations are left out
-AFFINE = "A_polynomial"
-"""The document's estimator: each stage a line in the prediction of the source GPU's own model."""
+__all__ = ["TrialOptions", "Trials", "run_trials"]
 
 
 @dataclass(frozen=True)
@@ -83,11 +82,11 @@ class Trials:
         `rows`, `repetition` and the scores of `score_estimate`.
     decisions : DataFrame, one row a number of rows, repetition, budget and test configuration
         `rows`, `repetition`, `config` (equal numbers, equal knobs), `fraction`, `budget_ms`,
-        `p_exceed`, `decision`, `point_ms`, `measured_ms` (a run, or the median, as `of` says), and
-        `affine_ms` (NaN where there is no affine estimator).
+        `p_exceed`, `decision`, `point_ms`, `measured_ms` (a run, or the median, as `of` says),
+        `typical_ms` (the median), and `affine_ms` (NaN where there is no affine estimator).
     scatter : DataFrame, one row a number of rows, repetition, stage and test configuration
-        `rows`, `repetition`, `stage`, `point_ms`, `q05_ms`, `q95_ms`, `measured_ms` and `pit`, of
-        one run.
+        `rows`, `repetition`, `config` (as above), `stage`, `point_ms`, `q05_ms`, `q95_ms`,
+        `measured_ms` and `pit`, of one run.
     """
 
     options: TrialOptions
@@ -136,26 +135,36 @@ def run_trials(
     TraceError
         With every row that breaks a rule.
     InputError
-        If the GPU is a donor, or fewer than 20 configurations of it were measured.
+        If the GPU is a donor, fewer than 20 configurations of it were measured, none in all stages,
+        or fewer are left to calibrate with than the least count.
     """
     if gpu.key in data.gpus:
         raise InputError(f"{gpu.key} was fitted as a donor; trials need a GPU that was not")
     frame = admit(traces, data.spec, hardware)
-    own = frame[frame["gpu"] == gpu.key]
-    if "stack" in own and stack:
-        own = own[own["stack"].fillna(stack) == stack]
+    own = _measured_rows(data.spec, frame[frame["gpu"] == gpu.key], stack)
     targets = {group: each for group, each in data.targets.items() if group[0] != gpu.key}
     setting = _Setting(replace(data, targets=targets), gpu, stack, options)
     rivals = frame[frame["gpu"].isin(data.gpus)]
-    source = _source(setting.data, rivals)
+    source = choose_source(setting.data, rivals)
     parts: list[_Part] = []
     for repetition in range(options.repetitions):
         held = hold_out(data.spec, own, gpu, options.test_configs, [options.seed, repetition])
-        affine = _affine(data.spec, rivals, source, hardware, held, options.seed)
+        affine = train_affine(data.spec, rivals, source, hardware, held, options.seed)
         counts = [count for count in options.counts if count <= len(held.pool)]
+        if not counts:
+            raise InputError(
+                f"{len(held.pool)} configurations of {gpu.key} are left to calibrate with, fewer "
+                f"than the least count, {min(options.counts)}; ask for fewer, or add traces"
+            )
         parts += [_run(setting, held, affine, repetition, count) for count in counts]
         if on_progress is not None:
             on_progress(repetition + 1, options.repetitions)
+    decisions = _number_configs([part.decisions for part in parts], list(data.spec.knobs))
+    if decisions.empty:
+        raise InputError(
+            f"no configuration of {gpu.key} that was held out is measured in all stages; add "
+            "traces that hold them"
+        )
     return Trials(
         options,
         source,
@@ -164,8 +173,8 @@ def run_trials(
             measured_latencies(data.spec, own, gpu)[TOTAL],
         ),
         pd.DataFrame([row for part in parts for row in part.scores]),
-        _number_configs([part.decisions for part in parts], list(data.spec.knobs)),
-        pd.concat([part.scatter for part in parts], ignore_index=True),
+        decisions,
+        _number_configs([part.scatter for part in parts], list(data.spec.knobs)),
     )
 
 
@@ -197,15 +206,19 @@ def _run(
     data = calibrate_group(setting.data, rows, gpu, stack, seed=seed)
     prediction = predict(data, held.test, gpu, stack=stack or None, seed=seed)
     estimate = as_estimate(prediction)
-    line = affine.calibrate(rows, gpu) if affine and count >= _AFFINE_ROWS else None
-    affine_ms = np.full(len(held.test), np.nan) if line is None else line.predict(held.test).total
-    points = {"point_ms": estimate.total, "affine_ms": affine_ms}
+    points = {
+        "point_ms": estimate.total,
+        "typical_ms": held.typical_ms[TOTAL],
+        "affine_ms": affine_points(affine, rows, gpu, held.test),
+    }
     decisions = _decide(replace(setting, data=data), held, prediction, points)
+    scatter = scatter_estimate(estimate, held.run_ms)
+    knobs = pd.concat([held.test] * scatter["stage"].nunique(), ignore_index=True)
     about = {"rows": count, "repetition": repetition}
     return _Part(
         [{**about, **row} for row in score_estimate(estimate, held)],
         decisions.assign(**about),
-        scatter_estimate(estimate, held.run_ms).assign(**about),
+        pd.concat([scatter, knobs], axis=1).assign(**about),
     )
 
 
@@ -237,35 +250,14 @@ def _decide(
     return pd.concat([decided.drop(columns="config"), knobs], axis=1)
 
 
-def _source(data: PosteriorData, rivals: pd.DataFrame) -> str | None:
-    """Return the first donor that the traces hold enough of."""
-    columns = [stage.column for stage in data.spec.stages.values()]
-    for key in data.gpus:
-        rows = rivals[rivals["gpu"] == key]
-        if all(
-            (rows[name].notna().sum() if name in rows else 0) >= _SOURCE_ROWS for name in columns
-        ):
-            return key
-    return None
+def _measured_rows(spec: Spec, rows: pd.DataFrame, stack: str) -> pd.DataFrame:
+    """Take the rows of a stack that hold a latency: one that ran out of memory holds none."""
+    columns = [stage.column for stage in spec.stages.values() if stage.column in rows]
+    return rows_of_stack(rows, stack).dropna(subset=columns, how="all")
 
 
-def _affine(
-    spec: Spec,
-    rivals: pd.DataFrame,
-    source: str | None,
-    hardware: HardwareTable,
-    held: Holdout,
-    seed: int,
-) -> TrainedBaseline | None:
-    """Fit the source's own model, without the test configurations."""
-    if source is None:
-        return None
-    rows = without_configs(rivals, held.test)
-    return find_baseline(AFFINE).train(Donors(spec, rows, source, hardware, seed))
-
-
-def _number_configs(decisions: Sequence[pd.DataFrame], knobs: Sequence[str]) -> pd.DataFrame:
+def _number_configs(tables: Sequence[pd.DataFrame], knobs: Sequence[str]) -> pd.DataFrame:
     """Number the configurations of all trials, in place of their knobs."""
-    table = pd.concat(decisions, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True)
     named = [name for name in (*knobs, "task") if name in table]
     return table.assign(config=number_configs(table[named])).drop(columns=named)

@@ -26,15 +26,16 @@ def budget_violations(decisions: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     decisions : DataFrame, one row a config and budget
-        `fraction`, `budget_ms`, `decision`, `point_ms`, `measured_ms`, and `affine_ms` where there
-        is an affine estimator.
+        `config` (equal numbers, equal knobs), `fraction`, `budget_ms`, `decision`, `point_ms`,
+        `measured_ms`, and `affine_ms` where there is an affine estimator.
 
     Returns
     -------
     DataFrame, one row a budget fraction and rule
         `fraction`, `budget_ms`, `rule`, `configs`, `over` (configs over the budget), `accepts`,
         `violations` (accepted and over), `violation_rate` (of the accepted; NaN if none is),
-        `violation_low`, `violation_high` (its 95 % interval), `false_accept` (of those over),
+        `violation_low`, `violation_high` (its 95 % interval, as of so many configs as are accepted
+        at all: those that several trials hold out count once), `false_accept` (of those over),
         `false_reject` (within the budget and not accepted, of those within), `measure` (part
         that is to be measured first).
     """
@@ -48,8 +49,8 @@ def _rules(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
     over = part["measured_ms"].to_numpy() > budget_ms
     accepted = {
         NO_GUARD: np.ones(len(part), dtype=bool),
-        POINT_RULE: MARGIN * part["point_ms"].to_numpy() <= budget_ms,
         GUARD: (part["decision"] == ACCEPT).to_numpy(),
+        POINT_RULE: MARGIN * part["point_ms"].to_numpy() <= budget_ms,
     }
     if "affine_ms" in part and part["affine_ms"].notna().all():
         accepted[SOURCE_RULE] = MARGIN * part["affine_ms"].to_numpy() <= budget_ms
@@ -59,13 +60,16 @@ def _rules(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
             "fraction": fraction,
             "budget_ms": budget_ms,
             "rule": rule,
-            **_count(chosen, over),
+            **_count(chosen, over, part["config"].to_numpy()),
             "measure": measure if rule == GUARD else 0.0,
         }
 
 
-def _count(accepted: NDArray[np.bool_], over: NDArray[np.bool_]) -> dict[str, Any]:
-    violations = count_rate(int((accepted & over).sum()), int(accepted.sum()))
+def _count(
+    accepted: NDArray[np.bool_], over: NDArray[np.bool_], config: NDArray[np.int64]
+) -> dict[str, Any]:
+    wrong, distinct = int((accepted & over).sum()), len(np.unique(config[accepted]))
+    violations = count_rate(wrong, int(accepted.sum()), distinct)
     within = int((~over).sum())
     return {
         "configs": len(over),

@@ -1,0 +1,49 @@
+"""Which stack of a GPU is meant, and which rows are of it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bayeslat.errors import InputError
+from bayeslat.inference.posterior import PosteriorData
+
+__all__ = ["choose_stack", "rows_of_stack"]
+
+
+def choose_stack(data: PosteriorData, gpu: str, stack: str | None, rows: pd.DataFrame) -> str:
+    """Return the stack that is meant.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    gpu : str
+        Key.
+    stack : str or None
+        None: the only one that the GPU was measured with, or else the only one of the rows.
+    rows : DataFrame, one row a measurement
+        Of the GPU.
+
+    Returns
+    -------
+    str
+        Empty where traces name none.
+
+    Raises
+    ------
+    InputError
+        If there are several and none is named.
+    """
+    if stack is not None:
+        return stack
+    known = data.known_stacks(gpu)
+    if not known and "stack" in rows:
+        known = tuple(dict.fromkeys(map(str, rows["stack"].dropna())))
+    if len(known) > 1:
+        named = ", ".join(map(repr, known))
+        raise InputError(f"{gpu} was measured with the stacks {named}; name one")
+    return known[0] if known else ""
+
+
+def rows_of_stack(rows: pd.DataFrame, stack: str) -> pd.DataFrame:
+    """Take the rows of a stack; rows that name none are of any."""
+    return rows[rows["stack"].fillna(stack) == stack] if "stack" in rows else rows
