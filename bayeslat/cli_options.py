@@ -65,6 +65,7 @@ __all__ = [
     "Stack",
     "Stacks",
     "StageBudgets",
+    "Strata",
     "SuggestBudget",
     "SuggestCount",
     "Target",
@@ -274,6 +275,14 @@ Exclude = Annotated[
     typer.Option(help="Configurations not to choose: a file, folder or glob.", metavar="FILE"),
 ]
 Method = Annotated[MethodName, typer.Option(help="How to choose.")]
+Strata = Annotated[
+    str | None,
+    typer.Option(
+        help="Cover operating regions: latency (five bands of the expected total), or each value "
+        "of a column of the candidates.",
+        metavar="COLUMN",
+    ),
+]
 
 # Of compare and crossval.
 Target = Annotated[str, typer.Option(help="GPU to carry over to: key or alias.", metavar="GPU")]
