@@ -279,7 +279,7 @@ Strata = Annotated[
     str | None,
     typer.Option(
         help="Cover operating regions: latency (five bands of the expected total), or each value "
-        "of a column of the candidates.",
+        "of a column of the candidates (five bands of a number with more than ten).",
         metavar="COLUMN",
     ),
 ]

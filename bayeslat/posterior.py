@@ -147,10 +147,10 @@ class Posterior:
             Of `bayeslat.decisions.suggest.registry.METHODS`.
         strata : str, optional
             Operating regions to cover: `latency`, five bands of the expected total with as many
-            candidates each; or a column of the candidates, a stratum for each value. Each stratum
-            gets one measurement first, then in proportion to its candidates; those that the GPU
-            was calibrated with count. Where there are more strata than `n`, the method chooses
-            which get one.
+            candidates each; or a column of the candidates, a stratum for each value (five bands,
+            if it is a number with more than ten). Each stratum gets one measurement first, then in
+            proportion to its candidates; candidates that the GPU was calibrated with count. Where
+            there are more strata than `n`, the method chooses which get one.
         stack : str, optional
             The one that the candidates name, or the GPU's only one, by default.
         seed : int

@@ -33,7 +33,7 @@ class SuggestOptions:
     seed : int
     strata : str, optional
         Operating regions to cover: `latency`, bands of the expected total; or the name of a column
-        of the candidates, a stratum for each value.
+        of the candidates, a stratum for each value (bands of a number with many).
     """
 
     objective: Objective = "total"

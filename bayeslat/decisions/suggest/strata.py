@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 __all__ = ["BANDS", "Strata", "bands_of", "strata_of"]
 
 BANDS = 5
-"""Of the expected total latency; there are fewer where candidates are."""
+"""Of the expected total latency, or of a number; fewer where there are few different values."""
+_MOST_VALUES = 10  # of a number, with a stratum each
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Strata:
 def strata_of(
     values: pd.Series, distinct: NDArray[np.bool_], measured: NDArray[np.bool_]
 ) -> Strata:
-    """Make a stratum of each value.
+    """Make a stratum of each value; of numbers with more than ten values, bands of equal size.
 
     Parameters
     ----------
@@ -85,6 +86,10 @@ def strata_of(
     Strata
         In the order of the values.
     """
+    if pd.api.types.is_numeric_dtype(values) and values.nunique() > _MOST_VALUES:
+        numbers = values.to_numpy(dtype=float)
+        labels = _bands(numbers, distinct)
+        return _count(_spans(numbers, labels), labels, distinct, measured)
     labels, found = pd.factorize(values, sort=True)
     return _count([str(value) for value in found], labels, distinct, measured)
 
@@ -106,14 +111,22 @@ def bands_of(
     Strata
         `BANDS` of them, from fast to slow.
     """
-    inner = np.linspace(0.0, 1.0, BANDS + 1)[1:-1]
-    edges = np.unique(np.quantile(log_total[distinct], inner))
-    _, labels = np.unique(np.searchsorted(edges, log_total), return_inverse=True)
-    names = []
-    for band in range(labels.max() + 1):
-        ms = np.exp(log_total[labels == band])
-        names.append(f"{ms.min():.4g} to {ms.max():.4g} ms")
+    labels = _bands(log_total, distinct)
+    names = [f"{span} ms" for span in _spans(np.exp(log_total), labels)]
     return _count(names, labels, distinct, measured)
+
+
+def _bands(values: NDArray[np.float64], distinct: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Cut numbers into bands with as many distinct candidates each. Shape (candidate,)."""
+    inner = np.linspace(0.0, 1.0, BANDS + 1)[1:-1]
+    edges = np.unique(np.quantile(values[distinct], inner))
+    return np.unique(np.searchsorted(edges, values), return_inverse=True)[1]
+
+
+def _spans(values: NDArray[np.float64], labels: NDArray[np.int64]) -> list[str]:
+    """Name the range of each band."""
+    bands = [values[labels == band] for band in range(labels.max() + 1)]
+    return [f"{band.min():.4g} to {band.max():.4g}" for band in bands]
 
 
 def _count(

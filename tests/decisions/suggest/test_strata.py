@@ -26,6 +26,16 @@ def test_numbers_are_in_their_order() -> None:
     assert found.names == ("1", "8", "16")
 
 
+def test_numbers_with_many_values_are_cut_into_bands() -> None:
+    found = strata_of(pd.Series(np.arange(100.0)), np.ones(100, bool), np.zeros(100, bool))
+    assert found.names == ("0 to 19", "20 to 39", "40 to 59", "60 to 79", "80 to 99")
+    assert found.sizes.tolist() == [20] * BANDS
+    words = strata_of(
+        pd.Series([f"n{k}" for k in range(20)]), np.ones(20, bool), np.zeros(20, bool)
+    )
+    assert len(words.names) == 20
+
+
 def test_bands_of_latency_are_of_equal_size_and_in_order() -> None:
     rng = np.random.default_rng(0)
     log_total = rng.normal(5.0, 1.0, 200)
