@@ -23,6 +23,7 @@ def suggest(
     cost: opt.Cost = "none",
     exclude: opt.Exclude = None,
     method: opt.Method = "share_weighted",
+    strata: opt.Strata = None,
     stack: opt.Stack = None,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
@@ -53,6 +54,7 @@ def suggest(
         cost=cost,
         exclude=None if exclude is None else read_configs(exclude, check=False),
         method=method,
+        strata=strata,
         stack=stack,
         seed=seed,
         hardware=table,
@@ -64,6 +66,7 @@ def suggest(
         "budget_ms": budget_ms,
         "cost": cost,
         "method": method,
+        "strata": strata,
         "seed": seed,
     }
     with writing(output):

@@ -65,6 +65,7 @@ __all__ = [
     "Stack",
     "Stacks",
     "StageBudgets",
+    "Strata",
     "SuggestBudget",
     "SuggestCount",
     "Target",
@@ -278,6 +279,14 @@ Exclude = Annotated[
     typer.Option(help="Configurations not to choose: a file, folder or glob.", metavar="FILE"),
 ]
 Method = Annotated[MethodName, typer.Option(help="How to choose.")]
+Strata = Annotated[
+    str | None,
+    typer.Option(
+        help="Cover operating regions: latency (five bands of the expected total), or each value "
+        "of a column of the candidates (five bands of a number with more than ten).",
+        metavar="COLUMN",
+    ),
+]
 
 # Of compare and crossval.
 Target = Annotated[str, typer.Option(help="GPU to carry over to: key or alias.", metavar="GPU")]

@@ -119,6 +119,7 @@ class Posterior:
         cost: str = "none",
         exclude: pd.DataFrame | None = None,
         method: str = DEFAULT_METHOD,
+        strata: str | None = None,
         stack: str | None = None,
         seed: int = 0,
         hardware: HardwareTable | None = None,
@@ -144,6 +145,12 @@ class Posterior:
             Configurations not to choose.
         method : str
             Of `bayeslat.decisions.suggest.registry.METHODS`.
+        strata : str, optional
+            Operating regions to cover: `latency`, five bands of the expected total with as many
+            candidates each; or a column of the candidates, a stratum for each value (five bands,
+            if it is a number with more than ten). Each stratum gets one measurement first, then in
+            proportion to its candidates; candidates that the GPU was calibrated with count. Where
+            there are more strata than `n`, the method chooses which get one.
         stack : str, optional
             The one that the candidates name, or the GPU's only one, by default.
         seed : int
@@ -171,7 +178,7 @@ class Posterior:
             n,
             stack=stack,
             exclude=exclude,
-            options=SuggestOptions(objective, budget_ms, cost, method, seed),
+            options=SuggestOptions(objective, budget_ms, cost, method, seed, strata),
         )
 
     def guard(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from rich.console import Console
 
 from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.report.tables import (
@@ -30,7 +33,8 @@ def suggestion_record(
     ----------
     suggestion : Suggestion
     about : mapping
-        What it is for: `gpu` (key), `stack`, `objective`, `budget_ms`, `cost`, `method`, `seed`.
+        What it is for: `gpu` (key), `stack`, `objective`, `budget_ms`, `cost`, `method`, `strata`,
+        `seed`.
     path : Path
         Where it was written.
 
@@ -40,7 +44,8 @@ def suggestion_record(
         For JSON: how many candidates there were, and why others could not be chosen; error and
         width `before`; for each rank the row of the candidates (from 1), its gain, cost, and error
         and width after it; `stops_paying_at`, the rank from which on none lowers the error by 1 %
-        of itself (null: the last does).
+        of itself (null: the last does); with strata, how many candidates each has, and how many
+        of them were measured and chosen.
     """
     pool, outlook, frame = suggestion.pool, suggestion.outlook, suggestion.frame
     return {
@@ -65,7 +70,21 @@ def suggestion_record(
             }
             for number, row in enumerate(suggestion.chosen, 1)
         ],
+        "covered": _covered(suggestion),
     }
+
+
+def _covered(suggestion: Suggestion) -> list[dict[str, Any]] | None:
+    """Say how far each stratum is covered."""
+    strata = suggestion.strata
+    if strata is None:
+        return None
+    chosen = np.bincount(strata.labels[suggestion.chosen], minlength=len(strata.names))
+    counts = zip(strata.names, strata.sizes, strata.taken, chosen, strict=True)
+    return [
+        {"stratum": name, "candidates": int(size), "measured": int(taken), "chosen": int(new)}
+        for name, size, taken, new in counts
+    ]
 
 
 def show_suggestion(record: Mapping[str, Any]) -> None:
@@ -87,6 +106,8 @@ def show_suggestion(record: Mapping[str, Any]) -> None:
         f"Expected MAPE of the total: {before['mape']:.1%} now, {ranks[-1]['mape']:.1%} after all; "
         f"they take {format_ms(record['cost_ms'] / 1e3)} s to run once",
     )
+    if record["covered"]:
+        _show_covered(console, record["strata"], record["covered"])
     stops = record["stops_paying_at"]
     print_line(
         console,
@@ -96,6 +117,22 @@ def show_suggestion(record: Mapping[str, Any]) -> None:
         "than 1 % of itself",
     )
     print_line(console, f"Saved in {record['suggestions']}")
+
+
+def _show_covered(console: Console, strata: str, covered: Sequence[Mapping[str, Any]]) -> None:
+    """Print how far each stratum is covered."""
+    table = make_table([strata, "candidates", "measured", "chosen"])
+    for each in covered[:_SHOWN]:
+        table.add_row(each["stratum"], *(f"{each[name]:,}" for name in list(each)[1:]))
+    print_table(console, "How far the strata are covered", table)
+    if len(covered) > _SHOWN:
+        print_line(console, f"Strata {_SHOWN + 1} to {len(covered):,} are in the output of --json")
+    empty = sum(each["measured"] + each["chosen"] == 0 for each in covered)
+    if empty:
+        print_line(
+            console,
+            f"{empty:,} of {len(covered):,} strata have no measurement; a larger -n covers more",
+        )
 
 
 def _percents(each: Mapping[str, float]) -> tuple[str, str]:

@@ -72,6 +72,22 @@ def test_chosen_calibrated_and_chosen_again(workshop: Workshop, run: Callable[..
     assert json.loads(done.stdout)["excluded"] == 5
 
 
+def test_strata_are_covered_and_shown(workshop: Workshop, run: Callable[..., Result]) -> None:
+    candidates = make_configs(40).assign(kind=["rare"] * 4 + ["common"] * 36)
+    words = (workshop.configs(candidates), "--gpu", GPU, "-o", workshop.out)
+    done = run("suggest", workshop.posterior, *words, "-n", 4, "--strata", "kind", "--json")
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    assert record["strata"] == "kind"
+    assert record["covered"] == [
+        {"stratum": "common", "candidates": 36, "measured": 0, "chosen": 3},
+        {"stratum": "rare", "candidates": 4, "measured": 0, "chosen": 1},
+    ]
+    done = run("suggest", workshop.posterior, *words, "-n", 4, "--strata", "latency")
+    assert "How far the strata are covered" in done.stdout
+    assert "1 of 5 strata have no measurement; a larger -n covers more" in done.stdout
+
+
 def test_every_option_is_told_in_the_record(workshop: Workshop, run: Callable[..., Result]) -> None:
     words = ("--objective", "guardrail", "--budget-ms", 300, "--cost", "latency", "--seed", 3)
     more = ("--method", "maximum_variance", "--gpu", GPU, "-n", 3, "-o", workshop.out, "--json")
@@ -97,6 +113,7 @@ def test_every_option_is_told_in_the_record(workshop: Workshop, run: Callable[..
         (["-n", "3", "--budget-ms", "9"], 1, "objective total does not use"),
         (["-n", "3", "--budget-ms", "0"], 1, "--budget-ms is 0"),
         (["-n", "3", "--cost", "euros"], 1, "cost is 'euros'"),
+        (["-n", "3", "--strata", "kind"], 1, "strata is 'kind'"),
         (["-n", "3", "--method", "best"], 2, "'best' is not one of"),
         (["-n", "3", "--exclude", "nowhere.csv"], 1, "nowhere.csv"),
         (["-n", "3", "--gpu", "no_such_gpu"], 1, "no_such_gpu"),

@@ -58,6 +58,8 @@ def _problems(candidates: object, count: int, options: SuggestOptions) -> Iterat
         yield f"candidates is a {type(candidates).__name__}; read a table with read_configs(path)"
     elif options.cost not in (FREE, LATENCY):
         yield from _cost_problems(candidates, options.cost)
+    if isinstance(candidates, pd.DataFrame) and options.strata not in (None, LATENCY):
+        yield from _strata_problems(candidates, str(options.strata))
 
 
 def _cost_problems(candidates: pd.DataFrame, name: str) -> Iterator[str]:
@@ -73,6 +75,18 @@ def _cost_problems(candidates: pd.DataFrame, name: str) -> Iterator[str]:
         yield (
             f"cost {name!r} is {candidates[name].iloc[row]} at row {row + 1}, and no positive "
             f"number of ms in {bad.sum()} rows; correct them, or leave these candidates out"
+        )
+
+
+def _strata_problems(candidates: pd.DataFrame, name: str) -> Iterator[str]:
+    """Say what is wrong with a column of strata."""
+    if name not in candidates:
+        columns = ", ".join(map(str, candidates.columns))
+        yield f"strata is {name!r}; it must be latency or a column of candidates ({columns})"
+    elif (missing := candidates[name].isna().to_numpy()).any():
+        yield (
+            f"strata {name!r} is missing at row {int(missing.argmax()) + 1}, and in "
+            f"{missing.sum()} rows; name a stratum there, or leave these candidates out"
         )
 
 

@@ -14,10 +14,11 @@ from bayeslat.decisions.suggest.check import check_request, stacks_named
 from bayeslat.decisions.suggest.options import FREE, LATENCY, SuggestOptions
 from bayeslat.decisions.suggest.outlook import look_ahead
 from bayeslat.decisions.suggest.points import POINTS, choose_points, density_at
-from bayeslat.decisions.suggest.pool import make_pool
+from bayeslat.decisions.suggest.pool import Pool, make_pool
 from bayeslat.decisions.suggest.pose import Posed, pose
 from bayeslat.decisions.suggest.problem import DesignProblem
 from bayeslat.decisions.suggest.registry import METHODS
+from bayeslat.decisions.suggest.strata import Strata, bands_of, strata_of
 from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.errors import InputError
 from bayeslat.features.admit import admit_configs
@@ -83,10 +84,11 @@ def suggest(
         posed = pose(thin_draws(data, DRAWS), candidates, gpu, group[1], options.seed)
         cost_ms = _cost_ms(candidates, posed, options.cost)
         problem, evenly = _problem(data, candidates, posed, pool.eligible, cost_ms, options)
+        problem = replace(problem, strata=_strata(candidates, posed, pool, options.strata))
         rng = np.random.default_rng([options.seed, 4])
         chosen = METHODS[options.method](problem, count, rng)
         outlook = look_ahead(problem, chosen, evenly)
-    return Suggestion(candidates, chosen, cost_ms[chosen], outlook, pool, group[1])
+    return Suggestion(candidates, chosen, cost_ms[chosen], outlook, pool, group[1], problem.strata)
 
 
 def _problem(
@@ -128,6 +130,17 @@ def _group(
     if named:
         return gpu.key, str(named[0])
     return gpu.key, known[0] if len(known) == 1 else None
+
+
+def _strata(
+    candidates: pd.DataFrame, posed: Posed, pool: Pool, strata: str | None
+) -> Strata | None:
+    """Return the regions to cover; what was measured counts for its own."""
+    if strata is None:
+        return None
+    if strata == LATENCY:
+        return bands_of(posed.log_total, pool.distinct, pool.seen)
+    return strata_of(candidates[strata], pool.distinct, pool.seen)
 
 
 def _cost_ms(candidates: pd.DataFrame, posed: Posed, cost: str) -> NDArray[np.float64]:

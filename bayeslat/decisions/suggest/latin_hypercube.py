@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.decisions.suggest.greedy import choose_greedily
 from bayeslat.decisions.suggest.problem import DesignProblem
 
 __all__ = ["choose"]
+
+
+@dataclass(frozen=True)
+class _Nearness:
+    """How near candidates are to the next point.
+
+    Attributes
+    ----------
+    places : ndarray, shape (candidate, knob)
+    targets : ndarray, shape (point, knob)
+        Those to come.
+    """
+
+    places: NDArray[np.float64]
+    targets: NDArray[np.float64]
+
+    def worth(self) -> NDArray[np.float64]:
+        nearness: NDArray[np.float64] = -np.sum((self.places - self.targets[0]) ** 2, axis=1)
+        return nearness
+
+    def after(self, candidate: int) -> _Nearness:
+        del candidate
+        return _Nearness(self.places, self.targets[1:])
 
 
 def choose(problem: DesignProblem, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -16,23 +42,18 @@ def choose(problem: DesignProblem, count: int, rng: np.random.Generator) -> NDAr
     Knobs are measured in ranks, so that each third of a knob's candidates gets a third of the
     points, whatever its unit.
     """
-    pool = problem.pool
-    places = np.stack([_middle_ranks(knob) for knob in problem.knobs[pool].T], axis=1)
+    ranks = [_middle_ranks(knob, knob[problem.pool]) for knob in problem.knobs.T]
+    places = np.stack(ranks, axis=1)
     knobs = places.shape[1]
-    strata = rng.permuted(np.tile(np.arange(count), (knobs, 1)), axis=1).T
-    targets = (strata + rng.random((count, knobs))) / count
-    free = np.ones(len(pool), dtype=bool)
-    chosen = []
-    for target in targets:
-        distance = np.sum((places - target) ** 2, axis=1)
-        nearest = int(np.argmin(np.where(free, distance, np.inf)))
-        free[nearest] = False
-        chosen.append(nearest)
-    return pool[np.array(chosen, dtype=np.int64)]
+    slices = rng.permuted(np.tile(np.arange(count), (knobs, 1)), axis=1).T
+    targets = (slices + rng.random((count, knobs))) / count
+    return choose_greedily(problem, _Nearness(places, targets), count, for_cost=False)
 
 
-def _middle_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks between 0 and 1; equal values share the middle of theirs. Shapes (candidate,)."""
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: NDArray[np.float64] = (np.cumsum(counts) - counts / 2)[which] / len(values)
+def _middle_ranks(values: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks between 0 and 1 among some values; equal ones share the middle of theirs."""
+    ordered = np.sort(among)
+    below = np.searchsorted(ordered, values, side="left")
+    upto = np.searchsorted(ordered, values, side="right")
+    ranks: NDArray[np.float64] = (below + upto) / (2.0 * len(ordered))
     return ranks

@@ -31,6 +31,9 @@ class SuggestOptions:
     method : str
         A name of `METHODS`.
     seed : int
+    strata : str, optional
+        Operating regions to cover: `latency`, bands of the expected total; or the name of a column
+        of the candidates, a stratum for each value (bands of a number with many).
     """
 
     objective: Objective = "total"
@@ -38,3 +41,4 @@ class SuggestOptions:
     cost: str = FREE
     method: str = DEFAULT_METHOD
     seed: int = 0
+    strata: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -21,19 +22,37 @@ class Pool:
 
     Attributes
     ----------
-    eligible : ndarray of bool, shape (candidate,)
-    repeated : int
-        Candidates that are like an earlier one.
-    measured : int
-        Others that the GPU was calibrated with.
-    excluded : int
-        Others that were named.
+    distinct : ndarray of bool, shape (candidate,)
+        Not like an earlier one.
+    seen : ndarray of bool, shape (candidate,)
+        Distinct ones that the GPU was calibrated with.
+    named : ndarray of bool, shape (candidate,)
+        Other distinct ones that are excluded by name.
     """
 
-    eligible: NDArray[np.bool_]
-    repeated: int
-    measured: int
-    excluded: int
+    distinct: NDArray[np.bool_]
+    seen: NDArray[np.bool_]
+    named: NDArray[np.bool_]
+
+    @cached_property
+    def eligible(self) -> NDArray[np.bool_]:
+        """Which may be chosen. Shape (candidate,)."""
+        return self.distinct & ~self.seen & ~self.named
+
+    @property
+    def repeated(self) -> int:
+        """Candidates that are like an earlier one."""
+        return int((~self.distinct).sum())
+
+    @property
+    def measured(self) -> int:
+        """Others that the GPU was calibrated with."""
+        return int(self.seen.sum())
+
+    @property
+    def excluded(self) -> int:
+        """Others that were named."""
+        return int(self.named.sum())
 
     @property
     def size(self) -> int:
@@ -84,13 +103,7 @@ def make_pool(
     first = np.zeros(len(own), dtype=bool)
     first[np.unique(own, return_index=True)[1]] = True
     seen = first & np.isin(own, measured)
-    named = first & ~seen & np.isin(own, excluded)
-    return Pool(
-        eligible=first & ~seen & ~named,
-        repeated=int((~first).sum()),
-        measured=int(seen.sum()),
-        excluded=int(named.sum()),
-    )
+    return Pool(first, seen, first & ~seen & np.isin(own, excluded))
 
 
 def _keys(data: PosteriorData, configs: pd.DataFrame) -> pd.DataFrame:

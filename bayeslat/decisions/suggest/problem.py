@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.decisions.suggest.strata import Strata
+
 __all__ = ["DesignProblem", "StageDesign"]
 
 
@@ -76,6 +78,8 @@ class DesignProblem:
         Of these; they sum to 1.
     cost_ms : ndarray, shape (candidate,), or None
         What a measurement costs; None if all cost the same.
+    strata : Strata or None
+        To be covered evenly; None if a choice may come from anywhere.
     """
 
     stages: tuple[StageDesign, ...]
@@ -86,6 +90,7 @@ class DesignProblem:
     points: NDArray[np.int64]
     weights: NDArray[np.float64]
     cost_ms: NDArray[np.float64] | None = None
+    strata: Strata | None = None
 
     @property
     def size(self) -> int:

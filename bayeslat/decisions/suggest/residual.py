@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.decisions.suggest.greedy import Fixed, choose_greedily
 from bayeslat.decisions.suggest.problem import DesignProblem
 
 __all__ = ["choose"]
@@ -14,5 +15,4 @@ def choose(problem: DesignProblem, count: int, rng: np.random.Generator) -> NDAr
     """Choose the largest expected corrections of the log total, in size; see `Method`."""
     del rng
     correction = np.sum([stage.share * stage.correction for stage in problem.stages], axis=0)
-    worth = problem.per_cost(np.abs(correction))[problem.pool]
-    return problem.pool[np.argsort(-worth, kind="stable")[:count]]
+    return choose_greedily(problem, Fixed(np.abs(correction)), count)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bayeslat.decisions.suggest.outlook import Outlook
 from bayeslat.decisions.suggest.pool import Pool
+from bayeslat.decisions.suggest.strata import Strata
 
 __all__ = ["Suggestion"]
 
@@ -32,6 +33,8 @@ class Suggestion:
         Which candidates could have been chosen.
     stack : str or None
         That the choice is for; None for a new one.
+    strata : Strata or None
+        That the choice covers, with what was measured in each before.
     """
 
     candidates: pd.DataFrame
@@ -40,6 +43,7 @@ class Suggestion:
     outlook: Outlook
     pool: Pool
     stack: str | None
+    strata: Strata | None = None
 
     @cached_property
     def frame(self) -> pd.DataFrame:

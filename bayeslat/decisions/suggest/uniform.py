@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.decisions.suggest.greedy import Fixed, choose_greedily
 from bayeslat.decisions.suggest.problem import DesignProblem
 
 __all__ = ["choose"]
@@ -12,4 +13,5 @@ __all__ = ["choose"]
 
 def choose(problem: DesignProblem, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Choose at random, without repetition; see `Method`."""
-    return rng.choice(problem.pool, count, replace=False)
+    lots = rng.random(problem.size)
+    return choose_greedily(problem, Fixed(lots), count, for_cost=False)

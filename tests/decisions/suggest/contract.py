@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bayeslat.decisions.suggest.method import Method
-from tests.decisions.suggest.problems import make_problem
+from tests.decisions.suggest.problems import make_problem, with_strata
 
 type Check = Callable[[Method], None]
 
@@ -46,6 +46,21 @@ def leaves_the_problem_as_it_was(method: Method) -> None:
         np.testing.assert_array_equal(one.covariance, other.covariance)
 
 
+def covers_the_strata(method: Method) -> None:
+    """Each gets one first, then in proportion to their candidates."""
+    for sizes, count, expected in (
+        ((10, 10, 10, 10), 4, [1, 1, 1, 1]),
+        ((10, 10, 10, 10), 8, [2, 2, 2, 2]),
+        ((34, 3, 2, 1), 4, [1, 1, 1, 1]),
+        ((30, 10), 12, [9, 3]),
+    ):
+        problem = with_strata(make_problem(40), sizes)
+        assert problem.strata is not None
+        chosen = method(problem, count, np.random.default_rng(0))
+        found = np.bincount(problem.strata.labels[chosen], minlength=len(sizes))
+        assert found.tolist() == expected
+
+
 CHECKS: tuple[Check, ...] = (
     gives_as_many_as_asked_for,
     gives_positions,
@@ -53,4 +68,5 @@ CHECKS: tuple[Check, ...] = (
     takes_eligible_ones_alone,
     depends_on_the_seed_alone,
     leaves_the_problem_as_it_was,
+    covers_the_strata,
 )

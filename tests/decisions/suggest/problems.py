@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayeslat.decisions.suggest.problem import DesignProblem, StageDesign
+from bayeslat.decisions.suggest.strata import Strata
 
 
 def make_stage(rng: np.random.Generator, size: int, features: int = 3) -> StageDesign:
@@ -44,6 +45,18 @@ def make_problem(
         weights=weights / weights.sum(),
         cost_ms=cost_ms,
     )
+
+
+def with_strata(problem: DesignProblem, sizes: tuple[int, ...]) -> DesignProblem:
+    """Split the candidates into strata of these sizes, in a mixed order."""
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    strata = Strata(
+        names=tuple(f"part {number}" for number in range(len(sizes))),
+        labels=np.random.default_rng(0).permutation(labels),
+        sizes=np.array(sizes),
+        taken=np.zeros(len(sizes), dtype=int),
+    )
+    return replace(problem, strata=strata)
 
 
 def variance_after(stage: StageDesign, chosen: list[int]) -> np.ndarray:

@@ -171,6 +171,41 @@ def test_beyond_the_range_little_is_learnt() -> None:
     assert sum(found.chosen >= 60) <= 1
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_strata_are_covered_by_every_method(method: str) -> None:
+    candidates = make_configs(60).assign(kind=["rare"] * 3 + ["common"] * 57)
+    found = ask(candidates, 4, method=method, strata="kind")
+    assert found.frame["kind"].value_counts()["rare"] == 1
+    by_latency = ask(candidates, 5, method=method, strata="latency")
+    assert by_latency.strata is not None
+    assert sorted(by_latency.strata.labels[by_latency.chosen].tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_strata_need_not_change_the_choice() -> None:
+    candidates = make_configs(60).assign(kind="all")
+    np.testing.assert_array_equal(
+        ask(candidates, 6, strata="kind").chosen, ask(candidates, 6).chosen
+    )
+
+
+def test_what_was_measured_counts_for_its_stratum() -> None:
+    data, measured = calibrated(6)
+    fresh = make_configs(12, seed=9)
+    candidates = pd.concat([measured[fresh.columns], fresh], ignore_index=True)
+    kinds = ["one"] * 6 + ["one", "two"] * 6
+    found = ask(candidates.assign(kind=kinds), 3, data, strata="kind")
+    # 12 candidates of one, 6 of them measured; 6 of the other.
+    assert found.frame["kind"].tolist() == ["two"] * 3
+    broken_twin = ask(candidates.assign(kind=kinds), 3, strata="kind")
+    assert set(broken_twin.frame["kind"]) == {"one", "two"}
+
+
+def test_more_strata_than_asked_for_get_one_each() -> None:
+    candidates = make_configs(40).assign(kind=np.arange(40) % 8)
+    found = ask(candidates, 5, strata="kind")
+    assert found.frame["kind"].nunique() == 5
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -183,11 +218,21 @@ def test_beyond_the_range_little_is_learnt() -> None:
         ({"method": "uniforn"}, "no method 'uniforn'; nearest: uniform. All: share_weighted,"),
         ({"cost": "euros"}, "cost is 'euros'; it must be none, latency or a column"),
         ({"stack": " "}, "stack is ' '; name one of the traces"),
+        (
+            {"strata": "kind"},
+            r"strata is 'kind'; it must be latency or a column of .*\(batch_size,",
+        ),
     ],
 )
 def test_impossible_arguments_are_refused(options: dict[str, object], told: str) -> None:
     with pytest.raises(InputError, match=told):
         ask(make_configs(30), **options)  # type: ignore[arg-type]
+
+
+def test_a_candidate_without_a_stratum_is_told_by_row() -> None:
+    candidates = make_configs(4).assign(kind=["a", np.nan, "b", np.nan])
+    with pytest.raises(InputError, match="'kind' is missing at row 2, and in 2 rows; name a"):
+        ask(candidates, strata="kind")
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:

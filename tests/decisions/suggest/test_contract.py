@@ -43,6 +43,10 @@ def untidy(problem: DesignProblem, count: int, rng: np.random.Generator) -> np.n
     return chosen
 
 
+def wherever_it_likes(problem: DesignProblem, count: int, rng: np.random.Generator) -> np.ndarray:
+    return problem.pool[:count]
+
+
 TWINS: dict[Check, Method] = {
     contract.gives_as_many_as_asked_for: one_too_few,
     contract.gives_positions: floats,
@@ -50,6 +54,7 @@ TWINS: dict[Check, Method] = {
     contract.takes_eligible_ones_alone: whatever_is_there,
     contract.depends_on_the_seed_alone: of_its_own_mind,
     contract.leaves_the_problem_as_it_was: untidy,
+    contract.covers_the_strata: wherever_it_likes,
 }
 
 

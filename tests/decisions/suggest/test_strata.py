@@ -1,0 +1,83 @@
+"""Strata are covered in turn, and what was measured counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bayeslat.decisions.suggest.strata import BANDS, Strata, bands_of, strata_of
+
+YES, NO = np.ones(6, dtype=bool), np.zeros(6, dtype=bool)
+
+
+def test_each_value_is_a_stratum() -> None:
+    values = pd.Series(["qa", "chat", "qa", "qa", "chat", "tools"])
+    distinct = np.array([True, True, True, False, True, True])
+    measured = np.array([True, False, False, False, True, False])
+    found = strata_of(values, distinct, measured)
+    assert found.names == ("chat", "qa", "tools")
+    assert found.labels.tolist() == [1, 0, 1, 1, 0, 2]
+    assert found.sizes.tolist() == [2, 2, 1]
+    assert found.taken.tolist() == [1, 1, 0]
+
+
+def test_numbers_are_in_their_order() -> None:
+    found = strata_of(pd.Series([8, 16, 8, 1, 1, 1]), YES, NO)
+    assert found.names == ("1", "8", "16")
+
+
+def test_numbers_with_many_values_are_cut_into_bands() -> None:
+    found = strata_of(pd.Series(np.arange(100.0)), np.ones(100, bool), np.zeros(100, bool))
+    assert found.names == ("0 to 19", "20 to 39", "40 to 59", "60 to 79", "80 to 99")
+    assert found.sizes.tolist() == [20] * BANDS
+    words = strata_of(
+        pd.Series([f"n{k}" for k in range(20)]), np.ones(20, bool), np.zeros(20, bool)
+    )
+    assert len(words.names) == 20
+
+
+def test_bands_of_latency_are_of_equal_size_and_in_order() -> None:
+    rng = np.random.default_rng(0)
+    log_total = rng.normal(5.0, 1.0, 200)
+    found = bands_of(log_total, np.ones(200, dtype=bool), np.zeros(200, dtype=bool))
+    assert found.sizes.tolist() == [40] * BANDS
+    tops = [log_total[found.labels == band].max() for band in range(BANDS)]
+    assert tops == sorted(tops)
+    assert found.names[0] == f"{np.exp(log_total.min()):.4g} to {np.exp(tops[0]):.4g} ms"
+
+
+def test_repeats_do_not_move_the_bands() -> None:
+    log_total = np.array([1.0] * 50 + [2.0, 3.0, 4.0, 5.0])
+    distinct = np.array([True] + [False] * 49 + [True] * 4)
+    found = bands_of(log_total, distinct, np.zeros(54, dtype=bool))
+    assert found.sizes.tolist() == [1, 1, 1, 1, 1]
+
+
+def test_candidates_of_one_latency_are_one_band() -> None:
+    assert bands_of(np.zeros(6), YES, NO).sizes.tolist() == [6]
+
+
+def strata(sizes: list[int], taken: list[int]) -> Strata:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    return Strata(tuple("abc")[: len(sizes)], labels, np.array(sizes), np.array(taken))
+
+
+def test_what_was_measured_counts_for_its_size() -> None:
+    left = np.ones(9, dtype=bool)
+    assert strata([3, 3, 3], [0, 0, 0]).open(left).all()
+    assert np.flatnonzero(strata([3, 3, 3], [1, 0, 1]).open(left)).tolist() == [3, 4, 5]
+    # 2 of 6 are as much as 1 of 3.
+    assert strata([6, 3], [2, 1]).open(left).all()
+    assert np.flatnonzero(strata([6, 3], [2, 0]).open(left)).tolist() == [6, 7, 8]
+    assert np.flatnonzero(strata([6, 3], [1, 1]).open(left)).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_stratum_without_candidates_left_is_passed_over() -> None:
+    left = np.array([False] * 3 + [True] * 6)
+    assert np.flatnonzero(strata([3, 3, 3], [0, 2, 1]).open(left)).tolist() == [6, 7, 8]
+
+
+def test_a_measurement_is_counted_in_a_new_value() -> None:
+    before = strata([3, 3], [0, 1])
+    after = before.after(1)
+    assert (before.taken.tolist(), after.taken.tolist()) == ([0, 1], [1, 1])
