@@ -7,6 +7,7 @@ from typing import Any
 from bayeslat import cli_options as opt
 from bayeslat.cli_input import check_budget, check_stack, hardware_with, split_budgets
 from bayeslat.cli_run import ends_well, ensure_writable, note_unconverged, print_result, writing
+from bayeslat.errors import InputError
 
 __all__ = ["guard", "suggest"]
 
@@ -100,6 +101,7 @@ def guard(
     Measurements that calibrated nothing (--held-out) bound the false accepts, whatever the model.
     """
     from bayeslat.evaluation.guardrail.held_out import control_guard
+    from bayeslat.evaluation.guardrail.risk_control import limit_problems
     from bayeslat.posterior import load_posterior
     from bayeslat.report.guard_tables import guard_record, show_guard
     from bayeslat.traces import read_configs, read_traces, write_table
@@ -108,6 +110,8 @@ def guard(
     ensure_writable(check_table_path(output))
     check_stack(stack)
     stage_budgets = split_budgets(stage_budget or [])
+    if problems := limit_problems(false_accepts, confidence):
+        raise InputError("; ".join(problems))
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
     key = table.resolve(gpu).key

@@ -41,7 +41,8 @@ def report(
     Rows of the GPU that calibrated nothing judge it. It is also calibrated anew from few rows,
     again and again: the error by number of rows, and the guardrail beside simpler rules.
     """
-    from bayeslat.evaluation.assessment import AssessmentOptions, assess
+    from bayeslat.evaluation.assessment import assess
+    from bayeslat.evaluation.assessment_options import AssessmentOptions
     from bayeslat.posterior import load_posterior
     from bayeslat.report.assessment_drawings import draw_assessment
     from bayeslat.report.assessment_files import write_assessment
@@ -53,10 +54,6 @@ def report(
 
     ensure_writable(output / "index.html")
     check_stack(stack)
-    fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
-    entry = table.resolve(gpu)
-    frame = read_traces(*traces, check=False)  # the assessment tells all that is wrong at once
     options = AssessmentOptions(
         budget_ms=budget_ms,
         max_risk=max_risk,
@@ -69,6 +66,11 @@ def report(
         test_configs=test_configs,
         seed=seed,
     )
+    options.check()
+    fitted = load_posterior(posterior)
+    table = hardware_with(fitted.data, hardware)
+    entry = table.resolve(gpu)
+    frame = read_traces(*traces, check=False)  # the assessment tells all that is wrong at once
     with stage_bars(["repetitions"]) as move:
         found = assess(
             fitted.data,

@@ -5,74 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from bayeslat.decisions.guard import Guard, check_guard
-from bayeslat.decisions.predict import Of
+from bayeslat.decisions.guard import Budget, Guard
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.decisions.suggest.choose import suggest
 from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.errors import InputError, TraceError
+from bayeslat.evaluation.assessment_options import AssessmentOptions
 from bayeslat.evaluation.coefficients import coefficient_table
 from bayeslat.evaluation.comparison.hierarchical import as_estimate
 from bayeslat.evaluation.comparison.scoring import scatter_estimate
 from bayeslat.evaluation.guardrail.fractions import decide_fractions
 from bayeslat.evaluation.guardrail.held_out import HeldOut, bound_false_accepts, predict_held_out
 from bayeslat.evaluation.guardrail.risk_control import RiskControl
-from bayeslat.evaluation.guardrail.trial import TrialOptions, Trials, run_trials
+from bayeslat.evaluation.guardrail.trial import Trials, run_trials
+from bayeslat.evaluation.stacks import choose_stack, rows_of_stack
 from bayeslat.evaluation.transfer import Transfer, judge_transfer
+from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.repeats import number_configs
 
-__all__ = ["Assessment", "AssessmentOptions", "assess"]
-
-
-@dataclass(frozen=True)
-class AssessmentOptions:
-    """What is asked.
-
-    Attributes
-    ----------
-    budget_ms : float
-        Of the total.
-    max_risk : float
-    of : {"run", "typical"}
-        What the budget is for.
-    false_accepts : float
-        The limit that held-out rows shall show, as a part of all configurations.
-    confidence : float
-        Of that.
-    suggested : int
-        How many configurations to suggest.
-    counts, repetitions, test_configs
-        Of the trials.
-    seed : int
-    """
-
-    budget_ms: float
-    max_risk: float = 0.05
-    of: Of = "run"
-    false_accepts: float = 0.01
-    confidence: float = 0.95
-    suggested: int = 10
-    counts: tuple[int, ...] = (0, 5, 10, 25, 50)
-    repetitions: int = 5
-    test_configs: int = 100
-    seed: int = 0
-
-    @property
-    def trials(self) -> TrialOptions:
-        """Those of the trials."""
-        return TrialOptions(
-            self.budget_ms,
-            self.max_risk,
-            self.counts,
-            self.repetitions,
-            self.test_configs,
-            self.of,
-            self.seed,
-        )
+__all__ = ["Assessment", "assess"]
 
 
 @dataclass(frozen=True)
@@ -99,6 +57,8 @@ class Assessment:
     control : RiskControl or None
     trials : Trials or None
     suggestion : Suggestion or None
+    at_hand : ndarray of bool, shape (rank,)
+        Which of the suggested configurations the traces hold for this GPU already.
     missing : mapping of part to str
         Why `held`, `trials` or `suggestion` is None.
     """
@@ -116,6 +76,7 @@ class Assessment:
     control: RiskControl | None
     trials: Trials | None
     suggestion: Suggestion | None
+    at_hand: NDArray[np.bool_]
     missing: dict[str, str]
 
     @property
@@ -145,7 +106,8 @@ class Assessment:
             return self.trials.scatter[self.trials.scatter["rows"] == self.shown_rows]
         if self.held is None or self.options.of != "run":
             return None
-        return scatter_estimate(as_estimate(self.held.prediction), self.held.measured_ms)
+        scatter = scatter_estimate(as_estimate(self.held.prediction), self.held.measured_ms)
+        return scatter.assign(config=scatter.groupby("stage").cumcount())
 
 
 def assess(
@@ -183,19 +145,24 @@ def assess(
     TraceError
         With every row that breaks a rule.
     InputError
-        If an option has an impossible value, or the GPU has several stacks and none is named.
+        With every option that has an impossible value; or if the GPU has several stacks and none is
+        named.
     """
-    chosen = _stack(data, gpu, stack)
-    budgets = check_guard(list(data.stages), options.budget_ms, max_risk=options.max_risk)
+    options.check()
+    frame = admit(traces, data.spec, hardware)
+    own = frame[frame["gpu"] == gpu.key]
+    chosen = choose_stack(data, gpu.key, stack, own)
+    own = rows_of_stack(own, chosen)
+    budgets = (Budget(options.budget_ms),)
     guard = Guard(data, gpu, budgets, options.max_risk, chosen or None, options.of, options.seed)
     missing: dict[str, str] = {}
-    held = _try(missing, "held", lambda: predict_held_out(guard, traces, hardware))
+    held = _try(missing, "held", lambda: predict_held_out(guard, frame, hardware))
     trials = _try(
         missing,
         "trials",
         lambda: run_trials(
             data,
-            traces,
+            frame,
             gpu,
             options.trials,
             stack=chosen,
@@ -207,7 +174,13 @@ def assess(
         missing,
         "suggestion",
         lambda: suggest(
-            data, _candidates(data, traces), gpu, options.suggested, stack=chosen or None
+            data,
+            _configs(data, frame),
+            gpu,
+            options.suggested,
+            stack=chosen or None,
+            # A posterior does not hold the configurations of its donors.
+            exclude=_configs(data, own) if gpu.key in data.gpus and len(own) else None,
         ),
     )
     target = data.targets.get((gpu.key, chosen))
@@ -226,6 +199,7 @@ def assess(
         control=None if held is None else _control(guard, held, options),
         trials=trials,
         suggestion=suggestion,
+        at_hand=_at_hand(data, suggestion, own),
         missing=missing,
     )
 
@@ -254,19 +228,18 @@ def _try[T](missing: dict[str, str], part: str, make: Callable[[], T]) -> T | No
         return None
 
 
-def _stack(data: PosteriorData, gpu: Gpu, stack: str | None) -> str:
-    """Return the stack that is meant; empty where traces name none."""
-    known = data.known_stacks(gpu.key)
-    if stack is not None:
-        return stack
-    if len(known) > 1:
-        raise InputError(
-            f"{gpu.key} was measured with the stacks {', '.join(map(repr, known))}; name one"
-        )
-    return known[0] if known else ""
+def _configs(data: PosteriorData, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the configurations of rows, each once."""
+    columns = [name for name in data.reference if name in rows]
+    return rows[columns].drop_duplicates(ignore_index=True)
 
 
-def _candidates(data: PosteriorData, traces: pd.DataFrame) -> pd.DataFrame:
-    """Return the configurations of all rows, each once."""
-    columns = [name for name in data.reference if name in traces]
-    return traces[columns].drop_duplicates(ignore_index=True)
+def _at_hand(
+    data: PosteriorData, suggestion: Suggestion | None, own: pd.DataFrame
+) -> NDArray[np.bool_]:
+    """Tell which suggested configurations are among a GPU's rows. Shape (rank,)."""
+    if suggestion is None:
+        return np.zeros(0, dtype=bool)
+    chosen = suggestion.candidates.iloc[suggestion.chosen]
+    label = number_configs(pd.concat([chosen, own[list(chosen)]]))
+    return np.isin(label[: len(chosen)], label[len(chosen) :])

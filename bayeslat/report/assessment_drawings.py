@@ -19,7 +19,18 @@ from bayeslat.report.figures import error_against_rows, predicted_against_measur
 from bayeslat.report.gpu_figures import draw_coefficients, draw_coverage
 from bayeslat.report.guard_figures import draw_operating_curves, draw_reliability, draw_violations
 
-__all__ = ["Drawing", "draw_assessment"]
+__all__ = ["DRAWINGS", "Drawing", "draw_assessment"]
+
+DRAWINGS = (
+    "error_vs_samples",
+    "predicted_vs_actual",
+    "coverage",
+    "coefficients",
+    "roc",
+    "reliability",
+    "e3_guardrail_effectiveness",
+)
+"""Names of all figures; a report draws those that it has numbers for."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ def _affine_errors(trials: Trials) -> pd.DataFrame:
     rows = []
     for count, part in decided.groupby("rows"):
         errors = [
-            mape(each["affine_ms"].to_numpy(), each["measured_ms"].to_numpy())
+            mape(each["affine_ms"].to_numpy(), each["typical_ms"].to_numpy())
             for _, each in part.groupby("repetition")
         ]
         rows.append(
@@ -119,9 +130,8 @@ def _scatter(found: Assessment, scatter: pd.DataFrame) -> Drawing:
         for name in ("point_ms", "q05_ms", "q95_ms", "measured_ms"):
             columns[f"{stage}_{name}"] = part[name].to_numpy()
     label = f"{found.gpu.key}, {_rows_told(found)}"
-    figure = predicted_against_measured(
-        {label: pd.DataFrame(columns)}, stages, "Latency of held-out configurations"
-    )
+    title = f"Latency of {'measured' if found.fitted else 'held-out'} configurations"
+    figure = predicted_against_measured({label: pd.DataFrame(columns)}, stages, title)
     caption = "One measured run of each configuration; bars are 90 % predictive intervals."
     return Drawing("predicted_vs_actual", caption, figure, {"configs": scatter})
 
@@ -144,7 +154,8 @@ def _coverage(trials: Trials) -> Drawing:
 def _coefficients(found: Assessment) -> Drawing:
     """What the GPU is good and bad at."""
     table = found.coefficients
-    title = f"What {found.gpu.key} is good and bad at"
+    known = (table["gpu"] == found.gpu.key).any()
+    title = f"What {f'{found.gpu.key} is' if known else 'the donors are'} good and bad at"
     figure = draw_coefficients(table, found.gpu.key, found.stack, title)
     caption = (
         "For each kind of work, how many times slower than its data sheet a GPU does it: posterior "
@@ -174,23 +185,27 @@ def _guard(found: Assessment, decisions: pd.DataFrame) -> Iterator[Drawing]:
         figure = draw_operating_curves(curves, traded.bands, traded.points, title)
         areas = ", ".join(f"{rule} {curve.area:.4f}" for rule, curve in traded.curves.items())
         caption = (
-            f"Over all thresholds, {traded.over:,} configurations over the budget and "
-            f"{traded.within:,} within it; bands are 90 % over the choice of configurations. "
-            f"Numbers beside marks are margins. Areas under the curves: {areas}."
+            f"One line a rule, over all of its thresholds: {traded.over:,} decisions about "
+            f"configurations over the budget, {traded.within:,} about others. Nearer to the lower "
+            "left corner is better. Bands are 90 % over the choice of configurations; numbers "
+            "beside marks are margins. Area, the chance that a configuration over the budget "
+            f"scores worse than one within it: {areas}."
         )
         data = {"curves": _stack(curves), "bands": _stack(traded.bands), "points": traded.points}
         yield Drawing("roc", caption, figure, data)
+    once = at_budget.drop_duplicates("config")  # trials may hold the same ones out
     bins = reliability(
-        at_budget["p_exceed"].to_numpy(),
-        (at_budget["measured_ms"] > at_budget["budget_ms"]).to_numpy(),
+        once["p_exceed"].to_numpy(), (once["measured_ms"] > once["budget_ms"]).to_numpy()
     )
     if found.scatter is not None:
         total = found.scatter[found.scatter["stage"] == TOTAL]
-        pit = pit_histogram(total["pit"].to_numpy())
+        pit = pit_histogram(total.drop_duplicates("config")["pit"].to_numpy())
         caption = (
-            "Left: how often the budget was exceeded, by p_exceed (beside the dots, how many "
-            "configurations; bars hold 95 % if every p_exceed is right). Right: where measured "
-            "totals fall in their predictive distribution; level bars are calibrated."
+            "Left: how often the budget was exceeded, by p_exceed; beside the dots, how many "
+            "configurations; a dot is on its bar in 95 % of the cases if every p_exceed is right. "
+            "Right: where measured totals fall in their predictive distribution (0.5: the median); "
+            "level bars, in the grey band, are calibrated; a hump says that intervals are too "
+            "wide, a bowl that they are too narrow."
         )
         figure = draw_reliability(bins, pit, f"Is p_exceed right? ({rows})")
         yield Drawing("reliability", caption, figure, {"bins": bins, "pit": pit})
@@ -216,6 +231,7 @@ def _stack(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def _rows_told(found: Assessment) -> str:
     """Say what the predictions rest on."""
-    if found.shown_rows is None:
-        return "as fitted" if found.fitted else f"{found.calibrated} calibration rows"
-    return f"{found.shown_rows} calibration rows"
+    if found.shown_rows is None and found.fitted:
+        return "as fitted"
+    rows = found.calibrated if found.shown_rows is None else found.shown_rows
+    return f"{rows:,} calibration row{'' if rows == 1 else 's'}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bayeslat.atomic import atomic_path
-from bayeslat.report.assessment_drawings import Drawing
+from bayeslat.report.assessment_drawings import DRAWINGS, Drawing
 from bayeslat.report.assessment_page import assessment_page
 from bayeslat.report.assessment_record import records
 from bayeslat.report.figures import save_figure
@@ -19,7 +19,7 @@ __all__ = ["write_assessment"]
 def write_assessment(
     record: Mapping[str, Any], drawings: Sequence[Drawing], folder: Path
 ) -> dict[str, Path]:
-    """Write a report into a folder.
+    """Write a report into a folder; of an earlier one, what this one has not is removed.
 
     Parameters
     ----------
@@ -47,7 +47,22 @@ def write_assessment(
     _write_json(paths["record"], record)
     with atomic_path(paths["page"]) as temporary:  # last: a page stands on finished files
         temporary.write_text(assessment_page(record, drawings), encoding="utf-8")
+    _clear(folder, paths)
     return paths
+
+
+def _clear(folder: Path, written: Container[str]) -> None:
+    """Remove what an earlier report had and this one has not: it would pass for this one's."""
+    stale = [
+        folder / "figures" / f"{name}.{kind}"
+        for name in DRAWINGS
+        if name not in written
+        for kind in ("png", "svg", "json")
+    ]
+    if "analysis" not in written:
+        stale.append(folder / "e3_guardrail_analysis.json")
+    for path in stale:
+        path.unlink(missing_ok=True)
 
 
 def _round(value: Any) -> Any:

@@ -7,14 +7,21 @@ from html import escape
 from typing import Any
 
 from bayeslat.report.assessment_drawings import Drawing
-from bayeslat.report.assessment_words import verdict_sentences
+from bayeslat.report.assessment_guardrail import calibration_section, guardrail_section
+from bayeslat.report.assessment_origin import origin_section
+from bayeslat.report.assessment_words import (
+    as_sentence,
+    decided_kind,
+    percent_or_dash,
+    row_count,
+    told_missing,
+    verdict_sentences,
+)
 from bayeslat.report.inline_svg import inline_svg
 from bayeslat.report.page import html_figure, html_page, html_table
 from bayeslat.report.tables import format_ms, format_percent
 
 __all__ = ["assessment_page"]
-
-_DASH = "\u2013"
 
 
 def assessment_page(record: Mapping[str, Any], drawings: Sequence[Drawing]) -> str:
@@ -32,16 +39,20 @@ def assessment_page(record: Mapping[str, Any], drawings: Sequence[Drawing]) -> s
         HTML that needs no other file.
     """
     figures = {each.name: _figure(each) for each in drawings}
-    title = f"{record['gpu']} with a budget of {format_ms(record['budget_ms'])} ms"
+    stack = f" with {record['stack']}" if record["stack"] else ""
+    title = (
+        f"{record['posterior']['spec']} on {record['gpu']}{stack}: a budget of "
+        f"{format_ms(record['budget_ms'])} ms"
+    )
     parts = [
         f'<p class="lead">{escape(" ".join(verdict_sentences(record)))}</p>',
         _tiles(record),
         *_accuracy(record, figures),
         *_strengths(record, figures),
-        *_guardrail(record, figures),
-        *_calibration(record, figures),
+        *guardrail_section(record, figures),
+        *calibration_section(record, figures),
         *_next(record),
-        *_provenance(record),
+        *origin_section(record),
     ]
     return html_page(title, "\n".join(parts))
 
@@ -64,17 +75,22 @@ def _tiles(record: Mapping[str, Any]) -> str:
             )
         )
     if decided := record["decisions"]:
-        count = decided["configs"]
         tiles += [
-            (f"{decided['accept']:,} of {count:,}", "held-out configurations accepted"),
+            (
+                f"{decided['accept']:,} of {decided['configs']:,}",
+                f"{decided_kind(record)} configurations accepted",
+            ),
             (f"{decided['false_accepts']:,}", "of these ran over the budget"),
             (f"{decided['measure']:,}", "had better be measured first"),
         ]
-    if control := record["risk_control"]:
+    # Where nothing is accepted, or the fit may have seen the rows, a bound says nothing.
+    telling = decided is not None and decided["accept"] and not record["fitted"]
+    if telling and (control := record["risk_control"]):
         tiles.append(
             (
                 f"{control['bound']:.1%}",
-                f"of all at most are accepted wrongly, with {control['confidence']:.0%} confidence",
+                "of all configurations at most are accepted wrongly, with "
+                f"{100 * control['confidence']:g}% confidence",
             )
         )
     cells = "".join(
@@ -88,7 +104,7 @@ def _accuracy(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator
     """How far the predictions are off."""
     yield "<h2>Can the predictions be trusted?</h2>"
     if transfer := record["transfer"]:
-        yield f"<p>{escape(_sentence(transfer['sentence']))}</p>"
+        yield f"<p>{escape(as_sentence(transfer['sentence']))}</p>"
     elif record["fitted"]:
         yield (
             "<p>This GPU is a donor: the fit knows it. Its rows in the trace may have been fitted, "
@@ -99,34 +115,45 @@ def _accuracy(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator
             "<p>This GPU was not calibrated: all that is known of it is its data sheet, and what "
             "the donors share.</p>"
         )
-    yield from _missing(record, "trials", "Trials")
+    yield from told_missing(record, "trials", "Trials")
+    if trials := record["trials"]:
+        yield (
+            "<p>How the error falls with measurements, in trials: the GPU is forgotten, and "
+            "calibrated anew with a few of its configurations, drawn at random; others, which "
+            f"calibrate nothing, judge it. The trials are repeated {trials['repetitions']} "
+            "times.</p>"
+        )
     yield figures.get("error_vs_samples", "")
     if record["errors"]:
         heads = ["calibration rows", "MAPE, %", "50 % covers, %", "90 % covers, %", "90 % width, %"]
         names = ("mape", "coverage_50", "coverage_90", "width_90")
         rows = [
-            [str(row["rows"]), *(format_percent(row[name]) for name in names)]
+            [str(row["rows"]), *(percent_or_dash(row[name]) for name in names)]
             for row in record["errors"]
         ]
         yield "<h3>Total latency of configurations that calibrated nothing</h3>"
         yield html_table(heads, rows)
-        yield f'<p class="note">{_floor(record)}</p>'
+        yield f'<p class="note">{escape(_reading(record))}</p>'
     yield figures.get("predicted_vs_actual", "")
     yield figures.get("coverage", "")
 
 
-def _floor(record: Mapping[str, Any]) -> str:
-    """Say what part of a measured error is the measurement's own."""
+def _reading(record: Mapping[str, Any]) -> str:
+    """Say how to read the table, and what part of an error is the measurement's own."""
     told = (
-        "Errors are against measured medians, whose own noise counts as error; the expected MAPE "
-        "above is of the typical run."
+        "Covers: the part of the runs inside their 50 % and 90 % predictive intervals. Width: of "
+        "the 90 % interval, over the prediction. "
     )
     if record["run_to_run"] is None:
-        return told
-    return (
-        f"{told} One run of a configuration is {record['run_to_run']:.1%} from the median of its "
-        "other runs."
-    )
+        told += "MAPE is against a single run of each configuration, whose noise counts as error"
+    else:
+        told += (
+            "MAPE is against the median of each configuration's runs, whose noise counts as error: "
+            f"one run is {record['run_to_run']:.1%} from the median of the others"
+        )
+    if record["transfer"]:
+        told += "; the expected MAPE above is against the typical run, without noise"
+    return f"{told}."
 
 
 def _strengths(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator[str]:
@@ -142,86 +169,33 @@ def _strengths(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterato
             for row in strengths
         ]
         yield (
-            "<p>Beside its data sheet and the middle of the donors, it surely differs in these "
-            "kinds of work; a ratio below 1 is faster than they lead one to expect.</p>"
+            "<p>For its data sheet, it differs from the middle of the donors in these kinds of "
+            "work: 1.5 is half again as slow as the donors lead one to expect, below 1 is "
+            "faster.</p>"
         )
         yield html_table(["work", "time, over the donors\u2019", "90 % interval"], rows)
+    elif record["calibration_rows"] or record["fitted"]:
+        yield (
+            "<p>In no kind of work does it clearly differ from the donors, for its data sheet: "
+            "every 90 % interval holds the middle of theirs.</p>"
+        )
     else:
-        yield "<p>In no kind of work does it surely differ from the donors, for its data sheet.</p>"
+        yield "<p>That takes measurements; below are the donors.</p>"
     yield figures["coefficients"]
-
-
-def _guardrail(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator[str]:
-    """What is accepted and refused."""
-    yield "<h2>What does the guardrail do?</h2>"
-    yield from _missing(record, "held", "Held-out configurations")
-    found = record["guardrail"]
-    if found is None:
-        return
-    yield figures.get("e3_guardrail_effectiveness", "")
-    heads = ["rule", "budget", "accepts", "over budget", "of the accepted, %", "refused within, %"]
-    rows = [
-        [
-            row["rule"],
-            f"{format_ms(row['budget_ms'])} ms",
-            f"{row['accepts']:,} of {row['configs']:,}",
-            f"{row['violations']:,}",
-            _percent(row["violation_rate"]),
-            _percent(row["false_reject"]),
-        ]
-        for row in found["budgets"]
-    ]
-    yield html_table(heads, rows)
-    yield figures.get("roc", "<p>All configurations are on one side of the budget.</p>")
-
-
-def _calibration(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator[str]:
-    """Whether the probabilities are right, and a bound that does not need them."""
-    if record["guardrail"] is None:
-        return
-    yield "<h2>Is the risk what it says?</h2>"
-    yield figures.get("reliability", "")
-    control = record["risk_control"]
-    if control is None:
-        return
-    yield (
-        f"<p>The bound below asks nothing of the model, but that the {control['configs']:,} "
-        "held-out configurations are like those to come. "
-        f"{escape(_sentence(control['sentence']))}</p>"
-    )
-    heads = [
-        "max_risk",
-        "accepts",
-        "false accepts",
-        "rate, %",
-        "bound, %",
-        "the model\u2019s own, %",
-    ]
-    rows = [
-        [
-            f"{row['max_risk']:g}",
-            f"{row['accepts']:,}",
-            f"{row['false_accepts']:,}",
-            format_percent(row["rate"]),
-            format_percent(row["bound"]),
-            format_percent(row["expected"]),
-        ]
-        for row in control["levels"]
-    ]
-    yield html_table(heads, rows)
 
 
 def _next(record: Mapping[str, Any]) -> Iterator[str]:
     """What to measure next."""
     yield "<h2>What to measure next</h2>"
-    yield from _missing(record, "suggestion", "Suggestions")
+    yield from told_missing(record, "suggestion", "Suggestions")
     found = record["suggestion"]
     if found is None:
         return
     before, after = found["mape"][0], found["mape"][-1]
     yield (
-        f"<p>These configurations would bring the expected MAPE of the total from {before:.1%} to "
-        f"{after:.1%}, in {format_ms(found['cost_ms'] / 1000)} s of running each once.</p>"
+        f"<p>Over the configurations of the traces, the posterior expects a MAPE of the total of "
+        f"{before:.1%} now, and of {after:.1%} with these {len(found['configs'])} measured, which "
+        f"takes {format_ms(found['cost_ms'] / 1000)} s of running each once.{_at_hand(found)}</p>"
     )
     configs = found["configs"]
     knobs = [name for name in configs[0] if name not in ("rank", "gain", "cost_ms")]
@@ -231,62 +205,27 @@ def _next(record: Mapping[str, Any]) -> Iterator[str]:
             *(_cell(config[name]) for name in knobs),
             format_ms(config["cost_ms"]),
             format_percent(found["mape"][config["rank"]]),
+            "yes" if at_hand else "no",
         ]
-        for config in configs
+        for config, at_hand in zip(configs, found["at_hand"], strict=True)
     ]
-    yield html_table(["rank", *knobs, "cost, ms", "expected MAPE, %"], rows)
+    heads = ["rank", *knobs, "one run, ms", "expected MAPE, %", "in the traces"]
+    yield html_table(heads, rows)
 
 
-def _provenance(record: Mapping[str, Any]) -> Iterator[str]:
-    """Where the numbers come from."""
-    yield "<h2>Where the numbers come from</h2>"
-    for caveat in record["caveats"]:
-        yield f"<p>{escape(caveat)}</p>"
-    if not record["converged"]:
-        yield "<p><b>The posterior did not converge</b>: <code>bayeslat check</code> it.</p>"
-    heads = ["trace", "rows", "source", "collected", "tool", "on"]
-    rows = [[each["file"], f"{each['rows']:,}", *_origin(each)] for each in record["traces"]]
-    yield html_table(heads, rows, numbers=False)
-    fitted = record["posterior"]
-    versions = ", ".join(f"{name} {each}" for name, each in (fitted["versions"] or {}).items())
-    donors = ", ".join(record["donors"])
-    rows = [
-        ["donors", donors or _DASH],
-        ["spec", f"{fitted['spec']} ({fitted['spec_hash'][:12]})"],
-        ["fit", f"{fitted['engine']}, seed {fitted['seed']}, {fitted['rows']:,} rows"],
-        ["fitted data", f"SHA-256 {fitted['fingerprint'][:16]}\u2026"],
-        ["libraries", versions],
-    ]
-    yield html_table(["posterior", ""], rows, numbers=False)
-    yield "<h2>The commands that made it</h2>"
-    yield f"<pre>{escape(chr(10).join(record['commands']))}</pre>"
-
-
-def _origin(trace: Mapping[str, Any]) -> list[str]:
-    """Say how a trace came about, in four cells."""
-    about = trace["provenance"] or {}
-    gpu = about.get("gpu")
-    name = gpu.get("name") if isinstance(gpu, Mapping) else gpu
-    cells = (about.get("source", "unknown"), about.get("collected_at"), about.get("tool"), name)
-    return [str(cell) if cell else _DASH for cell in cells]
-
-
-def _missing(record: Mapping[str, Any], part: str, name: str) -> Iterator[str]:
-    """Say why a part is not there."""
-    if part in record["missing"]:
-        yield f'<p class="note">{name}: {escape(record["missing"][part])}.</p>'
+def _at_hand(found: Mapping[str, Any]) -> str:
+    """Say which need no measurement."""
+    count = sum(found["at_hand"])
+    if not count:
+        return ""
+    return (
+        f" The traces hold {row_count(count)} of this GPU for them already: calibrate with "
+        f"{'it' if count == 1 else 'those'}, nothing need be run."
+    )
 
 
 def _cell(value: Any) -> str:
-    """Write a knob's value."""
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
-
-
-def _percent(part: float | None) -> str:
-    """Write a part in percent; a dash where there is none."""
-    return _DASH if part is None else format_percent(part)
-
-
-def _sentence(text: str) -> str:
-    """Begin with a capital and end with a stop."""
-    return f"{text[0].upper()}{text[1:]}."
+    """Write a knob's value, all of its digits."""
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    return "\u2013" if value is None else str(value)

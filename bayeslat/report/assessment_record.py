@@ -18,6 +18,7 @@ from bayeslat.traces.provenance import Provenance
 
 __all__ = ["assessment_record", "guardrail_analysis", "records"]
 
+_FALSE_REJECT = np.array([0.05])  # at which false accepts are compared
 _DECISIONS = ("accept", "reject", "measure")
 
 
@@ -62,6 +63,7 @@ def assessment_record(
         "run_to_run": _number(found.trials.run_to_run) if found.trials else None,
         "strengths": _strengths(found),
         "suggestion": _suggestion(found),
+        "trials": _trials(found),
         "guardrail": None if found.decisions is None else guardrail_analysis(found),
         "missing": dict(found.missing),
         "caveats": list(found.data.caveats),
@@ -102,6 +104,9 @@ def guardrail_analysis(found: Assessment) -> dict[str, Any]:
         raise ValueError("an assessment without decisions has no analysis")
     at_budget = decisions[decisions["fraction"] == 1.0]
     traded = trade_off(at_budget, found.options.max_risk, found.options.seed)
+    compared = {
+        rule: curve.false_accept_at(_FALSE_REJECT)[0] for rule, curve in traded.curves.items()
+    }
     return {
         "gpu": found.gpu.key,
         "budget_ms": found.options.budget_ms,
@@ -114,7 +119,7 @@ def guardrail_analysis(found: Assessment) -> dict[str, Any]:
         "trade_off": {
             rule: {
                 "area": _number(curve.area),
-                "false_accept_at_5_percent_false_reject": _number(curve.false_accept_at(0.05)),
+                "false_accept_at_5_percent_false_reject": _number(compared[rule]),
             }
             for rule, curve in traded.curves.items()
         },
@@ -171,6 +176,20 @@ def _errors(found: Assessment) -> list[dict[str, Any]]:
     return records(total.groupby("rows")[names].mean().reset_index())
 
 
+def _trials(found: Assessment) -> dict[str, Any] | None:
+    """Tell what the trials were."""
+    if found.trials is None or found.decisions is None:
+        return None
+    at_budget = found.decisions[found.decisions["fraction"] == 1.0]
+    return {
+        "repetitions": found.trials.options.repetitions,
+        "shown_rows": found.shown_rows,
+        "decisions": len(at_budget),
+        "configs": int(at_budget["config"].nunique()),
+        "source_gpu": found.trials.source,
+    }
+
+
 def _strengths(found: Assessment) -> list[dict[str, Any]]:
     """Return the terms in which the GPU surely differs from the donors, the greatest first."""
     table = compare_with_donors(found.coefficients, found.gpu.key, found.stack)
@@ -188,6 +207,7 @@ def _suggestion(found: Assessment) -> dict[str, Any] | None:
     outlook = found.suggestion.outlook
     return {
         "configs": records(found.suggestion.frame),
+        "at_hand": found.at_hand.tolist(),
         "mape": [float(value) for value in outlook.mape],
         "width_90": [float(value) for value in outlook.width_90],
         "stops_paying_at": found.suggestion.stops_paying_at,

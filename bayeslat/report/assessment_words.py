@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from html import escape
 from typing import Any
 
-from bayeslat.report.tables import format_ms
+from bayeslat.report.tables import format_ms, format_percent
 
-__all__ = ["verdict_sentences"]
+__all__ = [
+    "as_sentence",
+    "decided_kind",
+    "percent_or_dash",
+    "row_count",
+    "told_missing",
+    "verdict_sentences",
+]
 
+_DASH = "\u2013"
 _MEANING = {"run": "each run", "typical": "the typical run"}
 
 
@@ -29,16 +38,28 @@ def _trust(record: Mapping[str, Any]) -> str:
     if transfer is None:
         if record["fitted"]:
             return f"{gpu} was fitted as a donor."
-        return f"{gpu} was not measured: nothing is accepted on its data sheet alone."
+        return _untried(record)
     configs, rows = record["calibration_configs"], record["calibration_rows"]
-    repeated = "" if rows == configs else f" ({rows} rows)"
-    start = f"Calibrated with {configs} configurations{repeated}, predictions for {gpu}"
+    repeated = "" if rows == configs else f" ({rows:,} rows)"
+    many = "1 configuration" if configs == 1 else f"{configs:,} configurations"
+    start = f"Calibrated with {many}{repeated}, predictions for {gpu}"
     error = f"the typical total is expected to be off by {transfer['expected_mape']:.1%}"
     if transfer["verdict"] == "trust":
         return f"{start} can be trusted: {error}."
     if transfer["verdict"] == "more data":
         return f"{start} need more data: {error}, which may be too much."
     return f"{start} cannot be trusted: it is unlike the donors. Fit it with them."
+
+
+def _untried(record: Mapping[str, Any]) -> str:
+    """Say what is known of a GPU that was not calibrated."""
+    told = f"{record['gpu']} was not calibrated: nothing is accepted on its data sheet alone."
+    trials = record["trials"]
+    if trials is None:
+        return told
+    error = {row["rows"]: row["mape"] for row in record["errors"]}[trials["shown_rows"]]
+    many = row_count(trials["shown_rows"])
+    return told if error is None else f"{told} In trials, {many} left an error of {error:.1%}."
 
 
 def _decisions(record: Mapping[str, Any]) -> Iterator[str]:
@@ -49,9 +70,44 @@ def _decisions(record: Mapping[str, Any]) -> Iterator[str]:
     accepted, wrong = found["accept"], found["false_accepts"]
     told = (
         f"With a budget of {budget} and max_risk {record['max_risk']:g}, the guardrail accepts "
-        f"{accepted:,} of {found['configs']:,} held-out configurations"
+        f"{accepted:,} of {found['configs']:,} {decided_kind(record)} configurations"
     )
     if accepted:
         were = "none of them" if not wrong else f"{wrong:,} of them ({wrong / accepted:.1%})"
         told += f", and {were} ran over; without it, {found['over']:,} would have"
     yield f"{told}. It rejects {found['reject']:,} and asks to measure {found['measure']:,} first."
+
+
+def decided_kind(record: Mapping[str, Any]) -> str:
+    """Say what kind of configurations was decided about: a donor's may have been fitted."""
+    return "measured" if record["fitted"] else "held-out"
+
+
+def row_count(count: int) -> str:
+    """Write a number of rows.
+
+    >>> row_count(1), row_count(1000)
+    ('1 row', '1,000 rows')
+    """
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+def as_sentence(text: str) -> str:
+    """Begin with a capital, unless it is the name of an option, and end with a stop.
+
+    >>> as_sentence("trust: 3 %"), as_sentence("max_risk up to 0.1 does")
+    ('Trust: 3 %.', 'max_risk up to 0.1 does.')
+    """
+    first = text.split(" ", 1)[0]
+    return f"{text}." if "_" in first else f"{text[0].upper()}{text[1:]}."
+
+
+def percent_or_dash(part: float | None) -> str:
+    """Write a part of one in percent; a dash where there is none."""
+    return _DASH if part is None else format_percent(part)
+
+
+def told_missing(record: Mapping[str, Any], part: str, name: str) -> Iterator[str]:
+    """Say, in HTML, why a part is not there."""
+    if part in record["missing"]:
+        yield f'<p class="note">{name}: {escape(record["missing"][part])}.</p>'

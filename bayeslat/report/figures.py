@@ -10,15 +10,17 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FormatStrFormatter, FuncFormatter, LogLocator, NullFormatter
 
 from bayeslat.atomic import atomic_path
-from bayeslat.report.palette import COLOURS, DASHES, INK, MARKERS, make_figure, styled
+from bayeslat.report.palette import COLOURS, DASHES, INK, MARKERS, lay_out, make_figure, styled
 
 __all__ = ["error_against_rows", "predicted_against_measured", "save_figure"]
 
 _PANEL_INCHES = 2.5
 _PANELS_ACROSS = 3
+# Ticks of a log axis whose upper end is less than so many times the lower; else powers of ten.
+_STEPS = ((8.0, (1, 1.5, 2, 3, 5, 7)), (50.0, (1, 2, 5)))
 
 
 @styled
@@ -108,8 +110,7 @@ def error_against_rows(curves: Mapping[str, pd.DataFrame], title: str) -> Figure
 
 def save_figure(figure: Figure, paths: Sequence[str | Path]) -> None:
     """Write a figure in the format of each path's suffix (png, svg), whole or not at all."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once: every file shows the same
+    lay_out(figure)  # every file shows the same
     for path in paths:
         metadata = {"Date": None} if Path(path).suffix == ".svg" else None
         with atomic_path(path) as temporary, rc_context({"svg.hashsalt": "bayeslat"}):
@@ -148,5 +149,8 @@ def _draw_stage(axis: Axes, frames: Mapping[str, pd.DataFrame], stage: str, colu
     axis.set_title(stage.replace("_", " "), fontsize=9)
     axis.set_xlabel("predicted, ms")
     axis.tick_params(labelsize=7)
+    steps = next((each for ratio, each in _STEPS if ends[1] < ratio * ends[0]), (1,))
     for scale in (axis.xaxis, axis.yaxis):
+        scale.set_major_locator(LogLocator(base=10, subs=steps))
+        scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         scale.set_minor_formatter(NullFormatter())

@@ -12,6 +12,9 @@ from bayeslat.report.palette import COLOURS, DASHES, INK, MARKERS, make_figure, 
 
 __all__ = ["draw_coefficients", "draw_coverage"]
 
+_STEP = 0.14  # from one GPU of a term to the next; terms are 1 apart
+_ROOM = 0.8  # of which all GPUs may take so much
+
 
 @styled
 def draw_coefficients(table: pd.DataFrame, gpu: str, stack: str, title: str) -> Figure:
@@ -45,7 +48,8 @@ def draw_coefficients(table: pd.DataFrame, gpu: str, stack: str, title: str) -> 
         names = [str(term["term"]) for term in terms if term["stage"] == stage]
         for number, (name, part) in enumerate(groups.items()):
             own = name == gpu
-            at = np.arange(len(names)) + 0.14 * (number - (len(groups) - 1) / 2)
+            step = min(_STEP, _ROOM / len(groups))
+            at = np.arange(len(names)) + step * (number - (len(groups) - 1) / 2)
             held = part[part["stage"] == stage].set_index("term").loc[names]
             _draw_group(axis, at, held, number, own=own, label=str(name))
         axis.set_yticks(range(len(names)), names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from bayeslat.evaluation.guardrail.violations import GUARD, POINT_RULE, SOURCE_RULE
 from bayeslat.report.palette import COLOURS, DASHES, INK, MARKERS, make_figure, percent, styled
 
 __all__ = ["draw_operating_curves", "draw_reliability", "draw_violations"]
 
 _NEAR = 0.1  # the lower end of the axis
 _TICKS = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
+_ON_AXIS = 0.002  # marks of fewer false accepts stand on the axis
+_RULES = (GUARD, POINT_RULE, SOURCE_RULE)  # a rule looks the same in every figure
 
 
 @styled
@@ -42,17 +45,17 @@ def draw_operating_curves(
     -------
     Figure
         Both axes show square roots, so that small rates can be told apart and 0 has a place.
+        Between two thresholds lies the mixture of both.
     """
     figure = make_figure(6.5, 4.4)
     axis = figure.subplots()
-    for number, (rule, curve) in enumerate(curves.items()):
-        style = _style(number)
-        axis.step(
+    for rule, curve in curves.items():
+        style = _style(rule)
+        axis.plot(
             curve["false_reject"],
             curve["false_accept"],
-            where="post",
             label=rule,
-            linewidth=1.4 if number else 2.4,
+            linewidth=2.4 if rule == GUARD else 1.4,
             color=style["color"],
             linestyle=style["linestyle"],
         )
@@ -66,7 +69,7 @@ def draw_operating_curves(
                 alpha=0.15,
                 linewidth=0,
             )
-    _mark(axis, list(curves), points)
+    _mark(axis, points)
     axis.set_xlabel("false rejects, of those within the budget")
     axis.set_ylabel("false accepts, of those over the budget")
     axis.set_xscale("function", functions=(np.sqrt, np.square))
@@ -79,15 +82,15 @@ def draw_operating_curves(
     return figure
 
 
-def _mark(axis: Axes, rules: Sequence[str], points: pd.DataFrame) -> None:
+def _mark(axis: Axes, points: pd.DataFrame) -> None:
     """Mark and name single thresholds."""
     for point in points.to_dict("records"):
-        known = point["rule"] in rules
-        style = _style(rules.index(point["rule"])) if known else {"color": INK, "marker": "X"}
+        rule, style = point["rule"], _style(point["rule"])
         at = (point["false_reject"], point["false_accept"])
         axis.plot(*at, marker=style["marker"], color=style["color"], markersize=7, clip_on=False)
         # Marks crowd on the axis of no false accepts: each rule's labels have a line of their own.
-        lift = 5 + 9 * rules.index(point["rule"]) if known else -10
+        crowded = rule in _RULES and point["false_accept"] < _ON_AXIS
+        lift = 5 + 9 * _RULES.index(rule) if crowded else -10 if rule not in _RULES else 3
         axis.annotate(
             point["label"],
             at,
@@ -138,7 +141,8 @@ def draw_reliability(bins: pd.DataFrame, pit: pd.DataFrame, title: str) -> Figur
             alpha=0.8,
         )
     left.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="p_exceed", ylabel="part over budget")
-    left.legend(loc="upper left")
+    # Above the panel: inside, bars and dots may be anywhere.
+    left.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2)
     left.grid()
     right.bar(
         pit["low"],
@@ -150,9 +154,9 @@ def draw_reliability(bins: pd.DataFrame, pit: pd.DataFrame, title: str) -> Figur
         edgecolor=INK,
         linewidth=0.4,
     )
-    right.axhspan(
-        pit["expected_low"].iloc[0], pit["expected_high"].iloc[0], color=INK, alpha=0.12, zorder=0
-    )
+    expected = (pit["expected_low"].iloc[0], pit["expected_high"].iloc[0])
+    right.axhspan(*expected, color=INK, alpha=0.12, zorder=0, label="95 % if calibrated")
+    right.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
     right.set(xlim=(0, 1), xlabel="PIT of the total", ylabel="part of the configs")
     right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
     figure.suptitle(title, fontsize=10)
@@ -181,32 +185,34 @@ def draw_violations(table: pd.DataFrame, title: str) -> Figure:
     fractions = sorted(table["fraction"].unique())
     for number, rule in enumerate(rules):
         part = table[table["rule"] == rule].set_index("fraction").reindex(fractions)
-        style = _style(number)
+        style: dict[str, Any] = {**_style(rule), "markersize": 5, "clip_on": False}
         at = np.arange(len(fractions)) + 0.06 * (number - (len(rules) - 1) / 2)
         rate, low, high = (part[f"violation_{name}"] for name in ("rate", "low", "high"))
         held = rate.notna().to_numpy()
         above.vlines(at[held], low[held], high[held], color=style["color"], alpha=0.5, linewidth=2)
-        above.plot(at, rate, label=rule, markersize=5, **style)
-        below.plot(at, part["false_reject"], markersize=5, **style)
+        above.plot(at, rate, label=rule, **style)
+        below.plot(at, part["false_reject"], **style)
     budgets = table.groupby("fraction")["budget_ms"].first()
     above.set(ylabel="violations among\nthe accepted", title=title)
-    above.set_yscale("function", functions=(np.sqrt, np.square))
-    above.set_ylim(0, 1)
-    above.set_yticks([0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0])
     above.legend(loc="upper right")
-    below.set(ylabel="refused, of those\nwithin the budget", ylim=(-0.02, 1.02))
+    below.set(ylabel="refused, of those\nwithin the budget")
     below.set_xticks(range(len(fractions)), [f"{f:g}\n{budgets[f]:,.0f} ms" for f in fractions])
     below.set_xlabel("budget fraction")
-    for axis in (above, below):
+    for axis, ticks in ((above, _TICKS), (below, (0.0, 0.05, 0.2, 0.5, 1.0))):
+        axis.set_yscale("function", functions=(np.sqrt, np.square))
+        axis.set(ylim=(0, 1), yticks=ticks)
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
         axis.grid(axis="y")
     return figure
 
 
-def _style(number: int) -> dict[str, Any]:
-    """Colour, dashes and marker of the number-th line."""
+def _style(rule: str) -> dict[str, Any]:
+    """Colour, dashes and marker of a rule; ink for none at all."""
+    if rule not in _RULES:
+        return {"color": INK, "linestyle": "-", "marker": "X"}
+    number = _RULES.index(rule)
     return {
-        "color": COLOURS[number % len(COLOURS)],
-        "linestyle": DASHES[number % len(DASHES)],
-        "marker": MARKERS[number % len(MARKERS)],
+        "color": COLOURS[number],
+        "linestyle": DASHES[number],
+        "marker": MARKERS[number],
     }

@@ -72,7 +72,8 @@ def control_record(control: RiskControl, max_risk: float) -> dict[str, Any]:
     -------
     dict
         For JSON: at `max_risk` the `bound` and the rate that the model has itself (`expected`);
-        `levels` for others, and the `largest_max_risk` that keeps the limit.
+        `levels` for others, and the `largest_max_risk` that keeps the limit; `fitted`: whether the
+        fit may have seen the configs, and nothing is sure.
     """
     own = control.at(max_risk)
     return {
@@ -80,6 +81,7 @@ def control_record(control: RiskControl, max_risk: float) -> dict[str, Any]:
         "limit": control.limit,
         "confidence": control.confidence,
         "configs": control.configs,
+        "fitted": control.fitted,
         "largest_max_risk": control.largest,
         "bound": float(own["bound"]),
         "expected": float(own["expected"]),
@@ -104,11 +106,12 @@ def show_guard(record: Mapping[str, Any]) -> None:
     for reason, count in record["reasons"].items():
         print_line(console, f"measure: {count:,} because {reason}")
     if control := record["risk_control"]:
+        unseen = " (if the fit did not see them: the GPU is a donor)" if control["fitted"] else ""
         print_line(
             console,
             f"False accepts: at most {control['bound']:.2%} of all with "
-            f"{control['confidence']:.0%} confidence, by {control['configs']:,} held-out configs; "
-            f"{control['expected']:.2%} by the model",
+            f"{100 * control['confidence']:g}% confidence, by {control['configs']:,} held-out "
+            f"configs{unseen}; {control['expected']:.2%} by the model",
         )
         print_line(console, f"Risk control: {control['sentence']}")
     print_line(console, f"Saved in {record['output']}")

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from bayeslat.report.palette import INK
+from bayeslat.report.palette import INK, lay_out
 
 __all__ = ["inline_svg"]
 
@@ -40,6 +40,7 @@ def inline_svg(figure: Figure, name: str, title: str) -> str:
     title : str
         What a screen reader says.
     """
+    lay_out(figure)
     buffer = io.StringIO()
     with rc_context(_RC):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})

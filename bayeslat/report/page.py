@@ -82,7 +82,8 @@ def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: 
         Whether all columns but the first are aligned to the right.
     """
     kind = ' class="numbers"' if numbers else ""
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    # A long name may be broken after its underscores.
+    head = "".join(f"<th>{escape(name).replace('_', '_<wbr>')}</th>" for name in heads)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )

@@ -11,10 +11,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-__all__ = ["COLOURS", "DASHES", "INK", "MARKERS", "make_figure", "percent", "styled"]
+__all__ = ["COLOURS", "DASHES", "INK", "MARKERS", "lay_out", "make_figure", "percent", "styled"]
 
+INK = "#24292f"
+"""Of text, axes and grid: a page replaces it by the colour of its own text."""
 # Okabe and Ito's colours in an order of distinct greys, and two more; each with a marker and dashes
-# of its own.
+# of its own. Their black is the ink: on a dark page nobody would see it.
 COLOURS = (
     "#0072B2",
     "#E69F00",
@@ -22,7 +24,7 @@ COLOURS = (
     "#CC79A7",
     "#D55E00",
     "#56B4E9",
-    "#000000",
+    INK,
     "#882255",
     "#999999",
 )
@@ -39,8 +41,6 @@ DASHES = (
     (0, (2, 2, 6, 2)),
 )
 
-INK = "#24292f"
-"""Of text, axes and grid: a page replaces it by the colour of its own text."""
 _PAD_INCHES = 0.07  # round every panel
 _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -83,6 +83,13 @@ def make_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
+
+
+def lay_out(figure: Figure) -> None:
+    """Lay a figure out, once: each further time would move it a little."""
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
 
 
 def percent(part: float) -> str:
