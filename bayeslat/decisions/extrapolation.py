@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bayeslat.inference.posterior import StagePosterior
 from bayeslat.inference.strata import stratified_normal
 
-__all__ = ["correction_rms", "hold_knobs", "widening", "widening_variance"]
+__all__ = ["correction_rms", "hold_knobs", "walk_steps", "widening", "widening_variance"]
 
 # How the correction may go on: with twice its size within the range, and 5 %. Chosen on fits of a
 # part of each knob's range (benchmarks/bench_extrapolation).
@@ -96,10 +96,27 @@ def widening(
     -------
     ndarray, shape (config, draw)
     """
-    sd = _step_sd(moved, rms)
-    steps = sd * stratified_normal(sd.shape, rng)
-    departure: NDArray[np.float64] = np.sqrt(excess + excess**2) @ steps.T
+    departure: NDArray[np.float64] = np.sqrt(excess + excess**2) @ walk_steps(moved, rms, rng).T
     return departure
+
+
+def walk_steps(
+    moved: NDArray[np.bool_], rms: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw the departures of `widening` at distance 0.62 in each coordinate, where d + d^2 is 1.
+
+    Parameters
+    ----------
+    moved, rms, rng
+        As `widening` takes them.
+
+    Returns
+    -------
+    ndarray, shape (draw, coordinate)
+    """
+    sd = _step_sd(moved, rms)
+    steps: NDArray[np.float64] = sd * stratified_normal(sd.shape, rng)
+    return steps
 
 
 def widening_variance(

@@ -19,7 +19,7 @@ from bayeslat.features.tasks import task_names
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.strata import stratified_uniform
 
-__all__ = ["Of", "correction_size", "held_design", "predict_stage"]
+__all__ = ["Of", "correction_size", "held_design", "predict_stage", "stratified_noise"]
 
 type Of = Literal["run", "typical"]
 
@@ -67,7 +67,7 @@ def predict_stage(
     log_ms = centre[:, None] + design @ view.effects.T
     # The widening comes last, and the noise is drawn whether or not it is used: a config's draws do
     # not depend on the other configs, nor on what is asked of it.
-    standard = _stratified_noise(len(view.noise_sd), part.noise_dof, rng)
+    standard = stratified_noise(len(view.noise_sd), part.noise_dof, rng)
     noise = view.noise_sd * (standard if order is None else np.sort(standard)[order])
     excess = part.basis.excess(inputs.raw)
     out = excess.any(axis=1)
@@ -151,11 +151,21 @@ def correction_size(
     return correction_rms(part, columns, view.effects)
 
 
-def _stratified_noise(draws: int, dof: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Student-t noise. Shape (draw,).
+def stratified_noise(draws: int, dof: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw Student-t noise.
 
     The same values serve every config: each config's distribution is what it would be with
     independent ones, and configs compare smoothly.
+
+    Parameters
+    ----------
+    draws : int
+    dof : float
+    rng : Generator
+
+    Returns
+    -------
+    ndarray, shape (draw,)
     """
     # A t with a million degrees of freedom is normal to six digits.
     noise: NDArray[np.float64] = stdtrit(min(dof, 1e6), stratified_uniform((draws,), rng))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
-__all__ = ["RunNoise", "ScoreTable", "combine_noise", "noise_size", "score_table"]
+__all__ = ["RunNoise", "ScoreTable", "combine_noise", "noise_size", "score_cubic", "score_table"]
 
 _LEAST_DOF = 2.1
 _MOST_DOF = 1e6  # normal to six digits
@@ -123,7 +123,7 @@ def combine_noise(
     RunNoise
     """
     table = score_table()
-    linear, cubic = (each[:, None] for each in _cubics(dof))
+    linear, cubic = (each[:, None] for each in score_cubic(dof))
     loading = shares * noise_sd
     slopes = loading * (linear + 3.0 * cubic)
     reach = slopes if correlation is None else np.tensordot(correlation, slopes, axes=1)
@@ -163,15 +163,22 @@ def noise_size(
     -------
     ndarray, shape (...)
     """
-    linear, cubic = _cubics(dof)
+    linear, cubic = score_cubic(dof)
     slopes = np.moveaxis(np.moveaxis(loading, 0, -1) * (linear + 3.0 * cubic), -1, 0)
     reach = slopes if correlation is None else np.tensordot(correlation, slopes, axes=1)
     size: NDArray[np.float64] = np.sqrt(np.maximum(np.sum(slopes * reach, axis=0), _TINY))
     return size
 
 
-def _cubics(dof: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Coefficients a and b of each stage. Shapes (stage,)."""
+def score_cubic(
+    dof: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the coefficients a and b of Student-t noise, as in `ScoreTable`. Shapes (stage,).
+
+    Parameters
+    ----------
+    dof : ndarray, shape (stage,)
+    """
     table, inverse = score_table(), 1.0 / np.minimum(dof, _MOST_DOF)
     linear = np.interp(inverse, table.inverse_dof, table.linear)
     return linear, np.interp(inverse, table.inverse_dof, table.cubic)

@@ -79,6 +79,11 @@ class Expression:
         object.__setattr__(self, "numeric_names", numeric)
 
     @property
+    def tree(self) -> Node:
+        """What the text says, as operations on numbers and names."""
+        return self._tree
+
+    @property
     def names(self) -> frozenset[str]:
         """Every name that `evaluate` looks up."""
         return self.numeric_names | self.categories

@@ -1,0 +1,263 @@
+"""The guard bundle: one GPU's guardrail in a small file, for a reader that needs NumPy alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslat.atomic import atomic_path
+from bayeslat.decisions.evidence import find_evidence
+from bayeslat.decisions.run_noise import score_table
+from bayeslat.errors import HardwareError, InputError
+from bayeslat.export import guard_reader
+from bayeslat.export.graph import Graph, Value
+from bayeslat.export.stage_part import StagePart, make_part
+from bayeslat.features.hardware import Gpu, explain_missing, missing_fields
+from bayeslat.features.residual import ResidualBasis
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.thin_draws import DRAWS, thin_draws
+
+__all__ = ["READER_NAME", "Bundle", "make_bundle", "write_bundle"]
+
+READER_NAME = "guard_reader.py"
+_FORMAT = "bayeslat guard bundle"
+_ALIGNED = 64  # bytes
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The content of a bundle.
+
+    Attributes
+    ----------
+    header : dict
+        For JSON: what the bundle is of, its steps, and what each stage reads of them.
+    arrays : dict of str to ndarray
+        Draws and tables.
+    """
+
+    header: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+    def to_bytes(self) -> bytes:
+        """Return the file: a line that names it, header, arrays, and a seal over all of these.
+
+        Equal bundles make equal files.
+        """
+        entries, blocks, offset = [], [], 0
+        for name, array in self.arrays.items():
+            kind = "<f4" if array.dtype == np.float32 else "<f8"
+            block = np.ascontiguousarray(array, dtype=kind).tobytes()
+            block += bytes(-len(block) % _ALIGNED)
+            entries.append(
+                {"name": name, "dtype": kind, "shape": list(array.shape), "offset": offset}
+            )
+            blocks.append(block)
+            offset += len(block)
+        header = json.dumps({**self.header, "arrays": entries}, allow_nan=False).encode("ascii")
+        first = guard_reader.MAGIC + f"{guard_reader.FORMAT_VERSION} {len(header)}\n".encode()
+        content = first + header
+        content += bytes(-len(content) % _ALIGNED) + b"".join(blocks)
+        return content + guard_reader.SEAL + hashlib.sha256(content).hexdigest().encode()
+
+
+def make_bundle(
+    data: PosteriorData, gpu: Gpu, *, stack: str | None = None, seed: int = 0
+) -> Bundle:
+    """Collect what decisions about one GPU need.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    gpu : Gpu
+        Fitted, calibrated, or known by its data sheet alone.
+    stack : str, optional
+        The GPU's only one by default.
+    seed : int
+        As a prediction takes it: the same draws stand behind both.
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    HardwareError
+        If the GPU has no value of a hardware field that the spec needs.
+    SpecError
+        If a constant part of an expression is no finite number on this GPU.
+    InputError
+        If the name of the stack is empty.
+    """
+    if stack is not None and not stack.strip():
+        raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
+    if missing := missing_fields(gpu, data.spec.hardware_fields):
+        raise HardwareError(explain_missing(gpu, missing))
+    thin = thin_draws(data, DRAWS)
+    graph = Graph(data.spec, gpu)
+    parts = [make_part(thin, stage, gpu, stack, seed, graph) for stage in thin.stages]
+    values = [each for part in parts for each in _values(part)]
+    steps, places = graph.used(values)
+    evidence = find_evidence(data, gpu.key, stack)
+    header = {
+        "format": _FORMAT,
+        "spec": {"name": data.spec.name, "hash": data.spec.hash},
+        "gpu": gpu.key,
+        "stack": stack if stack is not None else _only(evidence.known_stacks),
+        "gpu_names": [gpu.key, gpu.name, *gpu.aliases],
+        "stack_names": _stack_names(stack, evidence.known_stacks),
+        "seed": seed,
+        "draws": parts[0].effects.shape[1],
+        "zero_shot": evidence.zero_shot,
+        "evidence": str(evidence),
+        "caveats": list(data.caveats),
+        "made_with": {name: version(name) for name in ("bayeslat", "numpy", "scipy")},
+        "fitted": {
+            name: data.attrs[name] for name in ("engine", "fingerprint") if name in data.attrs
+        },
+        "knobs": [
+            {
+                "name": knob,
+                "low": float(data.reference[knob].min()),
+                "high": float(data.reference[knob].max()),
+            }
+            for knob in data.spec.knobs
+        ],
+        "names_task": data.spec.uses_task,
+        "far": 1e9,
+        "reach": 4.0,
+        "tasks": sorted({task for part in parts for task in part.basis.tasks}),
+        "steps": steps,
+        "stages": [_stage(part, places) for part in parts],
+    }
+    return Bundle(header, _arrays(parts, data))
+
+
+def write_bundle(
+    data: PosteriorData,
+    gpu: Gpu,
+    path: str | Path,
+    *,
+    stack: str | None = None,
+    seed: int = 0,
+    reader: bool = True,
+) -> Bundle:
+    """Write a bundle, whole or not at all, and the reader beside it.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    gpu : Gpu
+    path : str or Path
+        Missing folders are made.
+    stack, seed
+        As `make_bundle` takes them.
+    reader : bool
+        Whether to write `guard_reader.py` beside it.
+
+    Returns
+    -------
+    Bundle
+        What was written.
+
+    Raises
+    ------
+    HardwareError, SpecError, InputError
+        As `make_bundle` does; or if the path is that of the reader.
+    """
+    target = Path(path)
+    if target.name == READER_NAME:
+        raise InputError(f"{target}: is the name of the reader; name the bundle otherwise")
+    bundle = make_bundle(data, gpu, stack=stack, seed=seed)
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(bundle.to_bytes())
+    if reader:
+        with atomic_path(target.with_name(READER_NAME)) as temporary:
+            shutil.copyfile(guard_reader.__file__, temporary)
+    return bundle
+
+
+def _values(part: StagePart) -> tuple[Value, ...]:
+    return (part.times, *part.terms.values(), *part.coordinates)
+
+
+def _only(stacks: tuple[str, ...]) -> str | None:
+    return stacks[0] if len(stacks) == 1 else None
+
+
+def _stack_names(stack: str | None, known: tuple[str, ...]) -> list[str]:
+    """Names of the stack that a configuration may give."""
+    meant = stack if stack is not None else _only(known)
+    return [] if meant is None else [meant]
+
+
+def _stage(part: StagePart, places: Any) -> dict[str, Any]:
+    """What the header says of a stage."""
+
+    def place(value: Value) -> list[float | int]:
+        offset, factor, step = value.record
+        return [offset, factor, places[step]]
+
+    basis = part.basis
+    names = (*basis.features, *basis.watched)
+    return {
+        "name": part.name,
+        "times": place(part.times),
+        "terms": {name: place(each) for name, each in part.terms.items()},
+        "features": len(basis.features),
+        "coordinates": [
+            {
+                "name": name,
+                "value": place(value),
+                "low": float(low),
+                "high": float(high),
+                "moved": bool(moved),
+                "log": name.startswith("log("),
+            }
+            for name, value, low, high, moved in zip(
+                names, part.coordinates, basis.low, basis.high, basis.moved, strict=True
+            )
+        ],
+        "columns": _columns(basis),
+        "tasks": list(basis.tasks),
+        "noise": part.noise,
+    }
+
+
+def _columns(basis: ResidualBasis) -> list[list[int]]:
+    """Each column of the polynomial as an earlier one (-1: 1) times a feature."""
+    rows = [tuple(row) for row in basis.exponents.tolist()]
+    columns = []
+    for row in rows:
+        last = max(at for at, power in enumerate(row) if power)
+        before = tuple(power - (at == last) for at, power in enumerate(row))
+        columns.append([rows.index(before) if any(before) else -1, last])
+    return columns
+
+
+def _arrays(parts: list[StagePart], data: PosteriorData) -> dict[str, NDArray[Any]]:
+    """Draws and tables; draws in 32 bits."""
+    effects = np.concatenate([part.effects for part in parts])
+    means = effects.mean(axis=1)
+    noise = np.stack([part.noise_sd for part in parts])
+    noise /= np.sqrt(np.mean(noise**2, axis=1, keepdims=True))
+    table = score_table()
+    arrays: dict[str, NDArray[Any]] = {
+        "means": means,
+        "deviations": (effects - means[:, None]).astype(np.float32),
+        "noise_sd": noise.astype(np.float32),
+        "inverse_dof": table.inverse_dof,
+        "tails": table.tails,
+        "slope": table.slope,
+    }
+    if data.noise_correlation is not None:
+        arrays["correlation"] = data.noise_correlation
+    return arrays
