@@ -18,12 +18,13 @@ PACKAGE = "bayeslat"
 
 CHAIN = ("traces", "features", "model", "inference", "decisions", "evaluation", "report", "cli")
 LEAVES = frozenset({"errors", "atomic"})
+ALONE = frozenset({"serving"})  # runs in the environment of a server, without the rest
 TOP = frozenset({"", "__main__"})  # the package's own __init__, and `python -m`
 
 # Which units (a folder or file of the package) a unit may import, besides itself and the leaves.
 ALLOWED: dict[str, frozenset[str]] = {
     **{unit: frozenset(CHAIN[:position]) for position, unit in enumerate(CHAIN)},
-    **dict.fromkeys(LEAVES, frozenset()),
+    **dict.fromkeys(LEAVES | ALONE, frozenset()),
     "collect": frozenset({"traces", "features"}),
     "export": frozenset(CHAIN[: CHAIN.index("decisions") + 1]),
 }
@@ -51,6 +52,7 @@ OWNERS: dict[str, frozenset[str]] = {
     "torch": frozenset({"collect"}),
     "transformers": frozenset({"collect"}),
     "pynvml": frozenset({"collect"}),
+    "vllm": frozenset({"serving"}),
 }
 NOT_FOR_COLLECT = frozenset({"pymc", "pytensor", "nutpie", "arviz"})
 
@@ -161,6 +163,8 @@ def backward_imports(imports: list[Import]) -> list[Import]:
 
 
 def _may_import(importer: str, imported: str) -> bool:
+    if importer in ALONE:
+        return imported == importer
     return imported == importer or imported in LEAVES | ALLOWED[importer]
 
 
