@@ -44,9 +44,9 @@ class History:
         self._middles.append(middle)
         self._rows.append(row)
 
-    def before(self, at_s: float) -> Row | None:
-        """Return the last iteration before a time; None where it is not remembered."""
+    def before(self, at_s: float) -> Row:
+        """Return the last iteration before a time; empty where it is not remembered."""
         place = bisect_left(self._middles, at_s)
         if place:
             return self._rows[place - 1]
-        return _IDLE if self._is_whole else None
+        return _IDLE if self._is_whole else {}

@@ -5,12 +5,43 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-__all__ = ["Row", "Scalar", "field_at", "number_at", "scalars_of", "span_ms"]
+__all__ = ["Names", "Row", "Scalar", "field_at", "number", "numbers", "scalars_of"]
 
 Scalar = str | int | float | bool
 Row = dict[str, object]
+Names = tuple[tuple[str, str], ...]  # of the column, of the attribute
 
 _DECIMALS = 6  # a nanosecond of what is in ms
+
+
+def numbers(holder: object, names: Names) -> dict[str, int | float]:
+    """Return the finite numbers among the attributes of an object, by column."""
+    row: dict[str, int | float] = {}
+    for column, attribute in names:
+        try:
+            value = getattr(holder, attribute, None)
+        except Exception:  # noqa: BLE001 - a property may raise anything
+            continue
+        if type(value) is int:  # most are, and this runs for every iteration
+            row[column] = value
+        elif value is not None:
+            found = number(value)
+            if found is not None:
+                row[column] = found
+    return row
+
+
+def number(value: object) -> int | float | None:
+    """Return a value as a finite number, to six decimals; None if it is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    try:
+        found = float(value)  # type: ignore[arg-type]  # perhaps of another library
+    except Exception:  # noqa: BLE001 - such as an array of several
+        return None
+    return round(found, _DECIMALS) if math.isfinite(found) else None
 
 
 def field_at(holder: object, path: str) -> object:
@@ -18,29 +49,9 @@ def field_at(holder: object, path: str) -> object:
     for name in path.split("."):
         try:
             holder = getattr(holder, name, None)
-        except Exception:  # noqa: BLE001 - a property may raise anything; a server goes on
+        except Exception:  # noqa: BLE001 - a property may raise anything
             return None
     return holder
-
-
-def number_at(holder: object, path: str) -> int | float | None:
-    """Return the finite number at a dotted path; None where there is none."""
-    value = field_at(holder, path)
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int):
-        return value
-    try:
-        number = float(value)  # type: ignore[arg-type]  # perhaps of another library
-    except (TypeError, ValueError):
-        return None
-    return round(number, _DECIMALS) if math.isfinite(number) else None
-
-
-def span_ms(holder: object, path: str) -> float | None:
-    """Return a time that is given in s, in ms."""
-    seconds = number_at(holder, path)
-    return None if seconds is None else round(1e3 * seconds, _DECIMALS)
 
 
 def scalars_of(holder: object) -> dict[str, Scalar]:

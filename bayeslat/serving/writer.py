@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from bayeslat.serving.files import LineFiles
 from bayeslat.serving.history import History
-from bayeslat.serving.read_fields import Row, number_at
+from bayeslat.serving.read_fields import Row, field_at, number
 from bayeslat.serving.rows import finished_requests, queued_at_s, request_row, step_row
 from bayeslat.serving.troubles import Troubles
 
@@ -19,6 +19,7 @@ __all__ = ["Told", "Writer", "to_line"]
 # What `record` puts in the queue: Unix time in s, SchedulerStats or None, IterationStats or None.
 Told = tuple[float, object, object]
 
+_JSON = json.JSONEncoder(separators=(",", ":"), default=str)
 _AT_ONCE = 8  # records between two writes: while rows are made, the server's thread waits
 
 
@@ -83,17 +84,15 @@ class Writer:
     def _next_rows(self) -> list[Row]:
         taken_at_s, scheduler, iteration = self._queue.popleft()
         # From which vLLM counts the latencies of requests.
-        at_s = number_at(iteration, "iteration_timestamp") or taken_at_s
+        at_s = number(field_at(iteration, "iteration_timestamp")) or number(taken_at_s) or 0.0
+        step: Row = {} if scheduler is None else step_row(at_s, scheduler, iteration)
         rows = []
-        finished_in = None
-        if scheduler is not None:
-            step = step_row(at_s, scheduler, iteration)
-            finished_in = step["iteration"]
+        if step:
             self._history.add(step)
             rows.append(step)
         for request in finished_requests(iteration):
             met = self._history.before(queued_at_s(at_s, request))
-            rows.append(request_row(at_s, finished_in, request, met))
+            rows.append(request_row(at_s, step, request, met))
         return rows
 
     def _write(self, lines: list[bytes]) -> None:
@@ -119,6 +118,5 @@ class Writer:
 
 
 def to_line(row: Row) -> bytes:
-    """Return a row as a line of JSON, without what is not known."""
-    known = {name: value for name, value in row.items() if value is not None}
-    return json.dumps(known, separators=(",", ":"), default=str).encode() + b"\n"
+    """Return a row as a line of JSON."""
+    return _JSON.encode(row).encode() + b"\n"
