@@ -51,12 +51,10 @@ def test_rows_of_stats_of_vllm_are_complete(stats: Any) -> None:
     step = step_row(1.0, scheduler, iteration)
     ours = step_row(1.0, *_stand_ins())
     assert set(step) == set(ours)
-    row = request_row(2.0, step, finished, step)
-    assert set(row) == set(
-        request_row(
-            2.0, ours, vllm_stats.FinishedRequestStats("length", "r", max_tokens_param=3), ours
-        )
+    theirs, stand_in = (
+        each.FinishedRequestStats("length", "r", max_tokens_param=3) for each in (stats, vllm_stats)
     )
+    assert set(request_row(2.0, step, theirs, step)) == set(request_row(2.0, ours, stand_in, ours))
 
 
 def _stand_ins() -> tuple[Any, Any]:
