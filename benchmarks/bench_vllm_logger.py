@@ -10,6 +10,8 @@ moments a few seconds apart; and servers with and without it are started in turn
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import json
 import os
 import signal
@@ -25,7 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.common import RESULTS, machine, print_table, write_json
-from benchmarks.vllm_server import Load, Served, Sent, send, serving, vllm_python
+from benchmarks.vllm_server import Load, Sent, Served, send, serving, vllm_python
 
 OPTIONS = ("--max-num-seqs", "8")
 SETTLE_S = 5.0  # a server's first requests are slower
@@ -56,9 +58,7 @@ def one_server(
         "BAYESLAT_LOG_DIR": str(folder / "switched"),
         "BAYESLAT_STOPWATCH": str(folder / "watch.json"),
     }
-    with serving(
-        python, model, folder, threads=1, options=OPTIONS, environ=environ
-    ) as served:
+    with serving(python, model, folder, threads=1, options=OPTIONS, environ=environ) as served:
         before = send(served, Load(SETTLE_S))
         _switch_under_load(served, 60.0 * minutes)
         after = send(served, Load(20.0, rate_per_s=4.0, seed=1))
@@ -115,7 +115,7 @@ def throughput_ratio(ends: Sequence[tuple[float, bool, int]]) -> dict[str, float
     edges = [0, *(np.flatnonzero(np.diff(on.astype(int))) + 1), on.size]
     rates = [
         (bool(on[first]), tokens[first + 1 : last].sum() / (at_s[last - 1] - at_s[first]))
-        for first, last in zip(edges[1:-2], edges[2:-1], strict=True)
+        for first, last in itertools.pairwise(edges[1:-1])  # without those that are cut off
     ]
     with_logger = np.array([rate for is_on, rate in rates if is_on])
     without = np.array([rate for is_on, rate in rates if not is_on])
@@ -140,9 +140,7 @@ def killed(python: str, folder: Path, model: str, kills: int) -> dict[str, float
     for kill in range(kills):
         logs = folder / f"killed-{kill}"
         environ = {"BAYESLAT_LOG_DIR": str(logs)}
-        with serving(
-            python, model, folder, threads=1, options=OPTIONS, environ=environ
-        ) as served:
+        with serving(python, model, folder, threads=1, options=OPTIONS, environ=environ) as served:
             thread = threading.Thread(target=_send_in_vain, args=(served,))
             thread.start()
             time.sleep(SETTLE_S + 0.37 * kill)
@@ -156,10 +154,8 @@ def killed(python: str, folder: Path, model: str, kills: int) -> dict[str, float
 
 def _send_in_vain(served: Served) -> None:
     """Keep a server busy that will be killed."""
-    try:
+    with contextlib.suppress(OSError):
         send(served, Load(60.0))
-    except* OSError:
-        pass
 
 
 def side_by_side(python: str, folder: Path, model: str, pairs: int) -> dict[str, float]:
@@ -168,9 +164,7 @@ def side_by_side(python: str, folder: Path, model: str, pairs: int) -> dict[str,
     for pair in range(pairs):
         for on in (True, False) if pair % 2 else (False, True):
             logs = {"BAYESLAT_LOG_DIR": str(folder / f"pair-{pair}")} if on else {}
-            with serving(
-                python, model, folder, threads=1, options=OPTIONS, environ=logs
-            ) as served:
+            with serving(python, model, folder, threads=1, options=OPTIONS, environ=logs) as served:
                 send(served, Load(SETTLE_S))
                 rates[on].append(_rate(send(served, Load(30.0, seed=pair))))
     return _ratio(np.array(rates[True]), np.array(rates[False]))

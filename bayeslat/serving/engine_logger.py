@@ -18,7 +18,7 @@ from bayeslat.serving.writer import Told, Writer, to_line
 
 __all__ = ["EngineLogger", "open_logger"]
 
-_LEAVE_S = 2.0  # how long the end of the server waits for the thread
+_LEAVE_S = 5.0  # how long the end of the server waits for the thread to get on
 
 
 class EngineLogger:
@@ -76,7 +76,10 @@ class EngineLogger:
         if self._stop.is_set() or os.getpid() != self._process:  # a fork has no thread
             return
         self._stop.set()
-        self._thread.join(_LEAVE_S)
+        left = len(self._queue) + 1
+        while self._thread.is_alive() and len(self._queue) < left:
+            left = len(self._queue)
+            self._thread.join(_LEAVE_S)
         if not self._thread.is_alive():  # else the disk hangs, and the server would with it
             self._writer.finish()
         atexit.unregister(self.close)
