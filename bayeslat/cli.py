@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bayeslat import cli_collect, cli_decide, cli_transfer
+from bayeslat import cli_collect, cli_decide, cli_import, cli_transfer
 from bayeslat import cli_options as opt
 from bayeslat.cli_input import (
     check_budget,
@@ -189,6 +189,12 @@ app.command(
 app.command(
     epilog="Example: bayeslat guard calibrated.nc configs.csv --gpu l40s --budget-ms 500 -o g.csv"
 )(cli_decide.guard)
+
+
+app.command(
+    "import",
+    epilog="Example: bayeslat import vllm_bench results/*.json --gpu h100_sxm -o h100.parquet",
+)(cli_import.import_files)
 
 
 @app.command(

@@ -31,11 +31,14 @@ ALLOWED: dict[str, frozenset[str]] = {
 # What users call from Python, and the parts of the command line.
 ALLOWED["posterior"] = ALLOWED["report"]
 ALLOWED["cli"] |= {"collect", "export", "posterior"}
-ALLOWED["cli"] |= {"cli_collect", "cli_decide", "cli_transfer"}
+ALLOWED["cli"] |= {"cli_collect", "cli_decide", "cli_import", "cli_transfer"}
 ALLOWED["cli"] |= {"cli_input", "cli_options", "cli_run"}
 ALLOWED |= dict.fromkeys(("cli_options", "cli_run"), frozenset())
 ALLOWED["cli_input"] = ALLOWED["evaluation"] | {"cli_run"}
 ALLOWED["cli_collect"] = ALLOWED["evaluation"] | {"collect", "report", "cli_options", "cli_run"}
+ALLOWED["cli_import"] = frozenset(
+    {"traces", "features", "report", "cli_input", "cli_options", "cli_run"}
+)
 ALLOWED["cli_transfer"] = ALLOWED["report"] | {"report", "posterior"}
 ALLOWED["cli_transfer"] |= {"cli_input", "cli_options", "cli_run"}
 ALLOWED["cli_decide"] = ALLOWED["cli_transfer"]
@@ -287,7 +290,8 @@ def test_importing_the_package_is_light() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "fit", "check", "predict", "suggest", "simulate", "collect", "collect vlm"]
+    "command",
+    ["", "fit", "check", "predict", "suggest", "simulate", "import", "collect", "collect vlm"],
 )
 def test_asking_for_help_is_light(command: str) -> None:
     words = [PACKAGE, *command.split(), "--help"]
