@@ -53,11 +53,10 @@ def main() -> None:
 
 
 def _loads(seconds: float) -> list[Load]:
-    kinds = [{"rate_per_s": rate} for rate in RATES]
-    kinds += [{"concurrency": streams} for streams in BURSTS]
+    paces = [*((rate, 0) for rate in RATES), *((0.0, streams) for streams in BURSTS)]
     return [
-        Load(seconds, prompt_tokens=PROMPTS, output_tokens=OUTPUTS, seed=seed, **kind)
-        for seed, kind in enumerate(kinds)
+        Load(seconds, rate, streams, PROMPTS, OUTPUTS, seed)
+        for seed, (rate, streams) in enumerate(paces)
     ]
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def main() -> None:
     print(dict(tally.refused), *tally.notes, sep="\n")
 
 
-def _provenance(server: dict[str, Any], tally: Tally) -> Provenance:
+def _provenance(server: Mapping[str, Any], tally: Tally) -> Provenance:
     return Provenance.model_validate(
         {
             "source": "measured",
@@ -64,7 +65,7 @@ def _provenance(server: dict[str, Any], tally: Tally) -> Provenance:
     )
 
 
-def _without_paths(told: dict[str, Any]) -> dict[str, Any]:
+def _without_paths(told: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in told.items() if name not in _PATHS}
 
 

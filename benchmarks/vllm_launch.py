@@ -27,7 +27,7 @@ class Stopwatch:
         self.calls_ns: list[int] = []
         self.ends: list[tuple[float, bool, int]] = []  # s, on or off, output tokens
         self._record = StatLogger.record
-        StatLogger.record = self._timed()
+        StatLogger.record = self._timed()  # type: ignore[method-assign]
         signal.signal(signal.SIGUSR1, self._switch)
         atexit.register(self._write)
 

@@ -12,7 +12,7 @@ __all__ = ["FORMATS", "all_importers", "find_importer"]
 
 #: Each format's module holds its `IMPORTER`. Modules load when they are used: asking for help
 #: needs the names alone.
-FORMATS: tuple[str, ...] = ("vllm_bench",)
+FORMATS: tuple[str, ...] = ("vllm_bench", "vllm_logger")
 
 
 def find_importer(name: str) -> Importer:

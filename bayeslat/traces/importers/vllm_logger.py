@@ -57,13 +57,9 @@ _OWN = (
     Column("waiting_prompt_tokens", "count", "tokens of the prompts in the queue before it"),
     Column("arrivals_per_s", "number", "requests that arrived in the 10 s before, by second"),
     Column("encoder_inputs", "count", "images and the like that the step encoded"),
-    Column("encoder_tokens", "count", "tokens that stand for them"),
     Column("prefill_attended_tokens", "count", "tokens attended to, summed over prompt tokens"),
     Column("decode_context_tokens", "count", "tokens of the requests in decode, so far"),
     Column("contexts", "text", "exact, or estimated from the KV usage"),
-    Column("tensor_parallel", "count", "GPUs that share each layer"),
-    Column("max_num_seqs", "count", "most requests in a step"),
-    Column("max_num_batched_tokens", "count", "most tokens in a step"),
     Column("max_model_len", "count", "most tokens of a request"),
     Column("prefix_caching", "count", "1 if prompts are looked up in a cache, or 0"),
     Column("chunked_prefill", "count", "1 if prompts may be spread over steps, or 0"),
@@ -149,10 +145,16 @@ def _architecture(told: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _steps_of(log: Log) -> Steps:
-    names = ("iteration", "prefill_requests", "prefill_tokens", "decode_requests")
-    columns = [log.steps.counts(name) for name in names]
+    steps = log.steps
+    prefill_tokens = steps.counts("prefill_tokens")
     budget = log.server.get("config", {}).get("max_num_batched_tokens", 0)
-    return Steps(*columns, columns[2] + log.steps.counts("decode_tokens") >= budget)
+    return Steps(
+        step_id=steps.counts("iteration"),
+        prefill_requests=steps.counts("prefill_requests"),
+        prefill_tokens=prefill_tokens,
+        decode_requests=steps.counts("decode_requests"),
+        is_full=prefill_tokens + steps.counts("decode_tokens") >= budget,
+    )
 
 
 def _finished_of(log: Log) -> Finished:
@@ -167,9 +169,14 @@ def _finished_of(log: Log) -> Finished:
         & (requests.counts("output_tokens") > 0)
         & (not log.server.get("config", {}).get("speculative_tokens"))
     )
-    names = ("iteration", "prompt_tokens", "cached_tokens", "output_tokens")
     scheduled_s = requests.numbers("queued_at_s") + 1e-3 * requests.numbers("queueing_ms")
-    return Finished(*(requests.counts(name)[kept] for name in names), scheduled_s[kept])
+    return Finished(
+        step_id=requests.counts("iteration")[kept],
+        prompt_tokens=requests.counts("prompt_tokens")[kept],
+        cached_tokens=requests.counts("cached_tokens")[kept],
+        output_tokens=requests.counts("output_tokens")[kept],
+        scheduled_s=scheduled_s[kept],
+    )
 
 
 def _step_columns(log: Log) -> dict[str, Any]:
@@ -283,7 +290,8 @@ IMPORTER = Importer(
             *("prompt_tokens", "cached_tokens", "output_tokens", "preemptions"),
             *_STATE,
             *("prefill_requests", "prefill_tokens", "decode_requests", "decode_tokens"),
-            "kv_read_tokens",
+            *("kv_read_tokens", "encoder_tokens"),
+            *("tensor_parallel", "max_num_seqs", "max_num_batched_tokens"),
         ),
         *_OWN,
     ),

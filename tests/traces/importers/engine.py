@@ -92,17 +92,31 @@ def _advance(request: Request, left: int, row: dict[str, int]) -> int:
 
 
 def _steps(truth: Truth, budget: int) -> Steps:
-    names = ("step", "prefill_requests", "prefill_tokens", "decode_requests")
-    columns = [truth.column(name) for name in names]
-    return Steps(*columns, columns[2] + columns[3] >= budget)
+    prefill_tokens, decode_requests = (
+        truth.column(name) for name in ("prefill_tokens", "decode_requests")
+    )
+    return Steps(
+        step_id=truth.column("step"),
+        prefill_requests=truth.column("prefill_requests"),
+        prefill_tokens=prefill_tokens,
+        decode_requests=decode_requests,
+        is_full=prefill_tokens + decode_requests >= budget,
+    )
 
 
 def finished_of(requests: list[Request]) -> Finished:
     """Return what the engine tells of the requests that it finished."""
     told = [request for request in requests if not request.is_aborted]
-    columns = ("finished", "prompt", "cached", "outputs", "scheduled")
+
+    def column(name: str) -> np.ndarray:
+        return np.array([getattr(each, name) for each in told], dtype=np.int64)
+
     return Finished(
-        *(np.array([getattr(each, name) for each in told], dtype=np.int64) for name in columns)
+        step_id=column("finished"),
+        prompt_tokens=column("prompt"),
+        cached_tokens=column("cached"),
+        output_tokens=column("outputs"),
+        scheduled_s=column("scheduled").astype(np.float64),
     )
 
 
