@@ -18,7 +18,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,11 @@ def main() -> None:
         folder = Path(name)
         watch, results["complete"] = one_server(python, folder, options.model, options.minutes)
         results["record_us"] = record_us(watch["calls_ns"])
+        results["thread"] = thread_us(watch)
         results["switched"] = throughput_ratio(watch["ends"])
         results["killed"] = killed(python, folder, options.model, options.kills)
         results["side_by_side"] = side_by_side(python, folder, options.model, options.pairs)
-    for title in ("complete", "record_us", "switched", "killed", "side_by_side"):
+    for title in ("complete", "record_us", "thread", "switched", "killed", "side_by_side"):
         print_table(title, pd.DataFrame([results[title]]).T)
     write_json(options.output, results)
 
@@ -102,6 +103,19 @@ def record_us(calls_ns: Sequence[int]) -> dict[str, float]:
     levels = {"median": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999, "most": 1.0}
     told = {name: round(float(np.quantile(calls, level)), 2) for name, level in levels.items()}
     return {"calls": calls.size, "mean": round(float(calls.mean()), 2), **told}
+
+
+def thread_us(watch: Mapping[str, Any]) -> dict[str, float]:
+    """Return what an iteration costs in the logger's thread, us, and what part of a core it is."""
+    (first, first_s), (last, last_s) = watch["thread_s"][0], watch["thread_s"][-1]
+    each_us = 1e6 * (last_s - first_s) / (last - first)
+    at_s = np.array([at for at, on, _ in watch["ends"] if on])
+    interval_us = 1e6 * float(np.median(np.diff(at_s)))
+    return {
+        "processor time an iteration, us": round(each_us, 1),
+        "median iteration, us": round(interval_us, 1),
+        "part of a core": round(each_us / interval_us, 5),
+    }
 
 
 def throughput_ratio(ends: Sequence[tuple[float, bool, int]]) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Starts vLLM's server with a stopwatch at the logger; run by the Python of vLLM's environment.
 
 With `BAYESLAT_STOPWATCH` set to a file, every call of the logger's `record` in the serving loop is
-timed, and SIGUSR1 switches the logger off and on. At its end the server writes what it counted.
+timed, with the processor time of the logger's thread, and SIGUSR1 switches the logger off and on. At
+its end the server writes what it counted.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import runpy
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ class Stopwatch:
         self.on = True
         self.calls_ns: list[int] = []
         self.ends: list[tuple[float, bool, int]] = []  # s, on or off, output tokens
+        self.thread_s: list[tuple[int, float]] = []  # calls so far, processor time of the thread
         self._record = StatLogger.record
         StatLogger.record = self._timed()  # type: ignore[method-assign]
         signal.signal(signal.SIGUSR1, self._switch)
@@ -42,14 +45,22 @@ class Stopwatch:
                 started = time.perf_counter_ns()
                 self._record(logger, scheduler_stats, iteration_stats, **more)
                 self.calls_ns.append(time.perf_counter_ns() - started)
+                if len(self.calls_ns) % 100 == 0:
+                    self._look_at_thread()
 
         return record
+
+    def _look_at_thread(self) -> None:
+        for thread in threading.enumerate():
+            if thread.name == "bayeslat-log" and thread.ident is not None:
+                clock = time.pthread_getcpuclockid(thread.ident)
+                self.thread_s.append((len(self.calls_ns), time.clock_gettime(clock)))
 
     def _switch(self, *_: object) -> None:
         self.on = not self.on
 
     def _write(self) -> None:
-        content = {"calls_ns": self.calls_ns, "ends": self.ends}
+        content = {"calls_ns": self.calls_ns, "ends": self.ends, "thread_s": self.thread_s}
         self.path.write_text(json.dumps(content), encoding="utf-8")
 
 
