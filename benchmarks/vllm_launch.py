@@ -1,8 +1,8 @@
 """Starts vLLM's server with a stopwatch at the logger; run by the Python of vLLM's environment.
 
 With `BAYESLAT_STOPWATCH` set to a file, every call of the logger's `record` in the serving loop is
-timed, with the processor time of the logger's thread, and SIGUSR1 switches the logger off and on. At
-its end the server writes what it counted.
+timed, with the processor time of the logger's thread, and SIGUSR1 switches the logger off and on.
+At its end the server writes what it counted.
 """
 
 from __future__ import annotations
