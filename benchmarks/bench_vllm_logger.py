@@ -31,7 +31,7 @@ from benchmarks.vllm_server import Load, Sent, Served, send, serving, vllm_pytho
 
 OPTIONS = ("--max-num-seqs", "8")
 SETTLE_S = 5.0  # a server's first requests are slower
-SWITCH_S = 4.0
+SWITCH_S = 2.0
 
 
 def main() -> None:
@@ -44,6 +44,7 @@ def main() -> None:
         results["record_us"] = record_us(watch["calls_ns"])
         results["thread"] = thread_us(watch)
         results["switched"] = throughput_ratio(watch["ends"])
+        write_json(options.output, results)
         results["killed"] = killed(python, folder, options.model, options.kills)
         results["side_by_side"] = side_by_side(python, folder, options.model, options.pairs)
     for title in ("complete", "record_us", "thread", "switched", "killed", "side_by_side"):

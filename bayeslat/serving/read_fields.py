@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
-__all__ = ["Names", "Row", "Scalar", "field_at", "number", "numbers", "scalars_of"]
+__all__ = ["Names", "Row", "Scalar", "field", "field_at", "number", "numbers", "scalars_of"]
 
 Scalar = str | int | float | bool
 Row = dict[str, object]
-Names = tuple[tuple[str, str], ...]  # of the column, of the attribute
 
 _DECIMALS = 6  # a nanosecond of what is in ms
+
+
+class Names:
+    """Attributes of an object, and the columns that their numbers go to.
+
+    Parameters
+    ----------
+    **attributes : str
+        The attribute of each column.
+    """
+
+    def __init__(self, **attributes: str) -> None:
+        self.columns = tuple(attributes)
+        self.attributes = tuple(attributes.values())
+        self.read_all = attrgetter(*self.attributes)  # at once, which is three times faster
+
+    def read(self, holder: object) -> Sequence[object]:
+        """Return the attributes; None for each that is missing or fails."""
+        try:
+            values = self.read_all(holder)
+        except Exception:  # noqa: BLE001 - one of them is missing, or a property raises anything
+            return [field(holder, attribute) for attribute in self.attributes]
+        return values if len(self.attributes) > 1 else (values,)
 
 
 def numbers(holder: object, names: Names) -> dict[str, int | float]:
     """Return the finite numbers among the attributes of an object, by column."""
     row: dict[str, int | float] = {}
-    for column, attribute in names:
-        try:
-            value = getattr(holder, attribute, None)
-        except Exception:  # noqa: BLE001 - a property may raise anything
-            continue
+    for column, value in zip(names.columns, names.read(holder)):  # noqa: B905 - of one length
         if type(value) is int:  # most are, and this runs for every iteration
             row[column] = value
         elif value is not None:
@@ -33,24 +52,30 @@ def numbers(holder: object, names: Names) -> dict[str, int | float]:
 
 def number(value: object) -> int | float | None:
     """Return a value as a finite number, to six decimals; None if it is none."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
+    if type(value) is not float:
+        if isinstance(value, bool):
+            return None
+        if isinstance(value, int):
+            return int(value)
+        try:
+            value = float(value)  # type: ignore[arg-type]  # perhaps of another library
+        except Exception:  # noqa: BLE001 - such as an array of several
+            return None
+    return round(value, _DECIMALS) if math.isfinite(value) else None
+
+
+def field(holder: object, name: str) -> object:
+    """Return an attribute; None where it is missing or fails."""
     try:
-        found = float(value)  # type: ignore[arg-type]  # perhaps of another library
-    except Exception:  # noqa: BLE001 - such as an array of several
+        return getattr(holder, name, None)
+    except Exception:  # noqa: BLE001 - a property may raise anything
         return None
-    return round(found, _DECIMALS) if math.isfinite(found) else None
 
 
 def field_at(holder: object, path: str) -> object:
     """Return what stands at a dotted path of attributes; None where any of it is missing."""
     for name in path.split("."):
-        try:
-            holder = getattr(holder, name, None)
-        except Exception:  # noqa: BLE001 - a property may raise anything
-            return None
+        holder = field(holder, name)
     return holder
 
 

@@ -4,63 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bayeslat.serving.read_fields import Names, Row, field_at, number, numbers
+from bayeslat.serving.read_fields import Names, Row, field, number, numbers
 
 __all__ = ["finished_requests", "queued_at_s", "request_row", "step_row"]
 
 # Of `SchedulerIterationDetails`, which a server fills that runs with
 # --enable-logging-iteration-details.
-_BATCH: Names = (
-    ("iteration", "iteration_index"),
-    ("elapsed_ms", "elapsed_ms"),
-    ("prefill_requests", "num_ctx_requests"),
-    ("prefill_tokens", "num_ctx_tokens"),
-    ("decode_requests", "num_generation_requests"),
-    ("decode_tokens", "num_generation_tokens"),
-    ("encoder_inputs", "num_encoder_inputs"),
-    ("encoder_tokens", "num_encoder_output_tokens"),
+_BATCH = Names(
+    iteration="iteration_index",
+    elapsed_ms="elapsed_ms",
+    prefill_requests="num_ctx_requests",
+    prefill_tokens="num_ctx_tokens",
+    decode_requests="num_generation_requests",
+    decode_tokens="num_generation_tokens",
+    encoder_inputs="num_encoder_inputs",
+    encoder_tokens="num_encoder_output_tokens",
 )
 # Of `SchedulerStats`: the state that the iteration left.
-_STATE: Names = (
-    ("running", "num_running_reqs"),
-    ("waiting", "num_waiting_reqs"),
-    ("deferred", "num_skipped_waiting_reqs"),
-    ("kv_usage", "kv_cache_usage"),
+_STATE = Names(
+    running="num_running_reqs",
+    waiting="num_waiting_reqs",
+    deferred="num_skipped_waiting_reqs",
+    kv_usage="kv_cache_usage",
 )
 # Of `IterationStats`.
-_OUTPUT: Names = (("output_tokens", "num_generation_tokens"), ("preempted", "num_preempted_reqs"))
+_OUTPUT = Names(output_tokens="num_generation_tokens", preempted="num_preempted_reqs")
 # Of further parts of `SchedulerStats`, where a feature of the server fills them.
-_PARTS: tuple[tuple[str, Names], ...] = (
-    ("prefix_cache_stats", (("cached_tokens", "hits"),)),
-    (
-        "spec_decoding_stats",
-        (("draft_tokens", "num_draft_tokens"), ("accepted_tokens", "num_accepted_tokens")),
+_PARTS = {
+    "prefix_cache_stats": Names(cached_tokens="hits"),
+    "spec_decoding_stats": Names(
+        draft_tokens="num_draft_tokens", accepted_tokens="num_accepted_tokens"
     ),
-    (
-        "perf_stats",
-        (
-            ("model_flops", "num_flops_per_gpu"),
-            ("model_read_bytes", "num_read_bytes_per_gpu"),
-            ("model_write_bytes", "num_write_bytes_per_gpu"),
-        ),
+    "perf_stats": Names(
+        model_flops="num_flops_per_gpu",
+        model_read_bytes="num_read_bytes_per_gpu",
+        model_write_bytes="num_write_bytes_per_gpu",
     ),
-)
+}
 # Of `FinishedRequestStats`.
-_REQUEST: Names = (
-    ("prompt_tokens", "num_prompt_tokens"),
-    ("output_tokens", "num_generation_tokens"),
-    ("cached_tokens", "num_cached_tokens"),
-    ("max_tokens", "max_tokens_param"),
-    ("preemptions", "num_preemptions"),
+_REQUEST = Names(
+    prompt_tokens="num_prompt_tokens",
+    output_tokens="num_generation_tokens",
+    cached_tokens="num_cached_tokens",
+    max_tokens="max_tokens_param",
+    preemptions="num_preemptions",
 )
-_REQUEST_SPANS: Names = (
-    ("queueing_ms", "queued_time"),
-    ("prefill_ms", "prefill_time"),
-    ("decode_ms", "decode_time"),
-    ("e2e_ms", "e2e_latency"),
+_REQUEST_SPANS = Names(
+    queueing_ms="queued_time",
+    prefill_ms="prefill_time",
+    decode_ms="decode_time",
+    e2e_ms="e2e_latency",
 )
 # What a request is told of the iteration that it met.
-_MET = tuple((f"met_{name}", name) for name, _ in (*_BATCH, *_STATE))
+_MET = tuple((f"met_{name}", name) for name in (*_BATCH.columns, *_STATE.columns))
 
 
 def step_row(at_s: float, scheduler: object, iteration: object) -> Row:
@@ -82,14 +78,14 @@ def step_row(at_s: float, scheduler: object, iteration: object) -> Row:
         What the server does not tell is left out.
     """
     row: Row = {"kind": "step", "at_s": at_s}
-    details = field_at(scheduler, "iteration_details")
+    details = field(scheduler, "iteration_details")
     if details is not None:
         row |= numbers(details, _BATCH)
-        if field_at(details, "is_dummy") is True:
+        if field(details, "is_dummy") is True:
             row["dummy"] = True
     row |= numbers(scheduler, _STATE)
-    for part, names in _PARTS:
-        stats = field_at(scheduler, part)
+    for part, names in _PARTS.items():
+        stats = field(scheduler, part)
         if stats is not None:
             row |= numbers(stats, names)
     if iteration is not None:
@@ -102,7 +98,7 @@ def step_row(at_s: float, scheduler: object, iteration: object) -> Row:
 
 def _gap_ms(iteration: object) -> int | float | None:
     """Return the shortest time between two tokens: longer ones span several iterations."""
-    gaps = field_at(iteration, "inter_token_latencies_iter")
+    gaps = field(iteration, "inter_token_latencies_iter")
     shortest = min(gaps, default=None) if isinstance(gaps, list) else None
     # vLLM counts from 0 where it missed the first token.
     return number(1e3 * shortest) if isinstance(shortest, float) and shortest > 0 else None
@@ -110,7 +106,7 @@ def _gap_ms(iteration: object) -> int | float | None:
 
 def finished_requests(iteration: object) -> list[object]:
     """Return the requests that finished in an iteration, as vLLM tells them."""
-    finished = field_at(iteration, "finished_requests")
+    finished = field(iteration, "finished_requests")
     return list(finished) if isinstance(finished, Iterable) else []
 
 
@@ -119,8 +115,8 @@ def queued_at_s(at_s: float, request: object) -> float:
 
     Its own clock tells spans only: they are counted back from the end of the request.
     """
-    inference = number(field_at(request, "inference_time")) or 0.0
-    return at_s - inference - (number(field_at(request, "queued_time")) or 0.0)
+    inference = number(field(request, "inference_time")) or 0.0
+    return at_s - inference - (number(field(request, "queued_time")) or 0.0)
 
 
 def request_row(at_s: float, step: Row, request: object, met: Row) -> Row:
@@ -147,7 +143,7 @@ def request_row(at_s: float, step: Row, request: object, met: Row) -> Row:
         "kind": "request",
         "at_s": at_s,
         "iteration": step.get("iteration"),
-        "id": field_at(request, "request_id"),
+        "id": field(request, "request_id"),
         "finish_reason": _reason(request),
         "queued_at_s": number(queued_at_s(at_s, request)),
     }
@@ -161,5 +157,5 @@ def request_row(at_s: float, step: Row, request: object, met: Row) -> Row:
 
 
 def _reason(request: object) -> str | None:
-    reason = field_at(request, "finish_reason")
+    reason = field(request, "finish_reason")
     return None if reason is None else str(reason)
