@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bayeslat import cli_collect, cli_decide, cli_report, cli_transfer
+from bayeslat import cli_collect, cli_decide, cli_import, cli_report, cli_transfer
 from bayeslat import cli_options as opt
 from bayeslat.cli_input import (
     check_budget,
@@ -204,6 +204,12 @@ app.command(
 app.command(
     epilog="Example: bayeslat report calibrated.nc traces/ --gpu l40s --budget-ms 500 -o report/"
 )(cli_report.report)
+
+
+app.command(
+    "import",
+    epilog="Example: bayeslat import vllm_bench results/*.json --gpu h100_sxm -o h100.parquet",
+)(cli_import.import_files)
 
 
 @app.command(

@@ -14,10 +14,11 @@ from rich.progress import (
     ProgressColumn,
     TaskProgressColumn,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
-__all__ = ["counting_bar", "stage_bars"]
+__all__ = ["counting_bar", "counting_rows", "stage_bars"]
 
 
 @contextmanager
@@ -67,6 +68,20 @@ def counting_bar(total: int) -> Iterator[Callable[[str], None]]:
     with _bars(MofNCompleteColumn(), auto_refresh=False) as progress:
         bar = progress.add_task("", total=total)
         yield lambda text: progress.update(bar, advance=1, description=text, refresh=True)
+
+
+@contextmanager
+def counting_rows() -> Iterator[Callable[[int], None]]:
+    """Show on standard error how many rows were read, of nobody knows how many.
+
+    Yields
+    ------
+    callable (rows)
+        Tells the number of rows so far.
+    """
+    with _bars(TimeElapsedColumn()) as progress:
+        bar = progress.add_task("reading", total=None)
+        yield lambda rows: progress.update(bar, description=f"{rows:,} rows")
 
 
 def _bars(count: ProgressColumn, *, auto_refresh: bool = True) -> Progress:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 from pydantic import JsonValue
 
 from bayeslat.atomic import atomic_path
 from bayeslat.errors import InputError
 from bayeslat.traces.formats import parquet
-from bayeslat.traces.formats.registry import SUFFIXES, WRITERS, named
+from bayeslat.traces.formats.registry import BATCH_WRITERS, SUFFIXES, WRITERS, named
 from bayeslat.traces.provenance import Provenance, provenances, sidecar_path
 
-__all__ = ["check_table_path", "write_table", "write_traces"]
+__all__ = ["check_table_path", "write_batches", "write_table", "write_traces"]
 
 
 def write_traces(
@@ -83,6 +84,41 @@ def write_table(
         As for `write_traces`.
     """
     _write(frame, path, {parquet.RESULT_KEY: json.dumps(about).encode()} if about else None)
+
+
+def write_batches(
+    schema: pa.Schema, tables: Iterable[pa.Table], path: str | Path, provenance: Provenance
+) -> None:
+    """Write a trace that need not fit in memory: tables of one schema, one below the other.
+
+    Parameters
+    ----------
+    schema : Schema
+        Of every table.
+    tables : iterable of Table
+        They are taken one by one, as they are written.
+    path : str or Path
+        As for `write_traces`; whole or not at all.
+    provenance : Provenance
+        Goes where `write_traces` puts it.
+
+    Raises
+    ------
+    InputError
+        As for `write_traces`.
+    """
+    target = check_table_path(path)
+    _check_names(schema.names, target)
+    content = provenance.to_json()
+    with atomic_path(target) as temporary:
+        if named(target) in parquet.SUFFIXES:
+            parquet.write_batches(schema, tables, temporary, {parquet.METADATA_KEY: content})
+        else:
+            BATCH_WRITERS[named(target)](schema, tables, temporary)
+        # Before the rows are replaced: those of now must never stand beside provenance of others.
+        sidecar_path(target).unlink(missing_ok=True)
+    if named(target) not in parquet.SUFFIXES:
+        _write_sidecar(target, content)
 
 
 def check_table_path(path: str | Path) -> Path:

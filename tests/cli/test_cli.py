@@ -16,6 +16,7 @@ COMMANDS = (
     "suggest",
     "predict",
     "simulate",
+    "import",
     "collect vlm",
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,7 @@ from bayeslat.errors import InputError
 from bayeslat.traces.formats.content import FileContent, check_unique, refuse, to_arrow
 from bayeslat.traces.names import COLLECTED_AT, GPU, STACK, TASK
 
-__all__ = ["SUFFIXES", "read", "write"]
+__all__ = ["SUFFIXES", "read", "write", "write_batches"]
 
 SUFFIXES = (".csv",)
 
@@ -60,6 +61,13 @@ def write(frame: pd.DataFrame, path: Path) -> None:
             f"the table cannot be written as CSV ({error}); "
             "write Parquet, or leave out columns that hold lists"
         ) from error
+
+
+def write_batches(schema: pa.Schema, tables: Iterable[pa.Table], path: Path) -> None:
+    """Write tables of one schema one below the other."""
+    with pa_csv.CSVWriter(path, schema) as writer:
+        for table in tables:
+            writer.write_table(table)
 
 
 def _read_text(path: Path) -> bytes:

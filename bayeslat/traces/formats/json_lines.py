@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from bayeslat.errors import InputError
 from bayeslat.traces.formats.content import Column, FileContent, refuse
 
-__all__ = ["SUFFIXES", "read", "write"]
+__all__ = ["SUFFIXES", "read", "write", "write_batches"]
 
 SUFFIXES = (".jsonl", ".ndjson")
 
@@ -72,6 +72,14 @@ def write(frame: pd.DataFrame, path: Path) -> None:
             f"the table cannot be written as JSON Lines ({error}); "
             "convert its columns to numbers, text or truth values"
         ) from error
+
+
+def write_batches(schema: pa.Schema, tables: Iterable[pa.Table], path: Path) -> None:
+    """Write tables of one schema one below the other."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for table in tables:
+            # Whole numbers stay whole where cells are missing.
+            file.writelines(_lines(table.to_pandas(integer_object_nulls=True)))
 
 
 def _parse(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from bayeslat.traces.formats.content import FileContent, check_unique, refuse, to_arrow
 
-__all__ = ["METADATA_KEY", "RESULT_KEY", "SUFFIXES", "read", "write"]
+__all__ = ["METADATA_KEY", "RESULT_KEY", "SUFFIXES", "read", "write", "write_batches"]
 
 SUFFIXES = (".parquet", ".pq")
 METADATA_KEY = b"bayeslat"  # of a trace: its provenance
@@ -52,6 +52,19 @@ def write(frame: pd.DataFrame, path: Path, metadata: Mapping[bytes, bytes] | Non
     """Write a frame, without its index, and entries of JSON by key."""
     table = to_arrow(frame)
     pq.write_table(table.replace_schema_metadata(metadata or {}), path, write_page_checksum=True)
+
+
+def write_batches(
+    schema: pa.Schema,
+    tables: Iterable[pa.Table],
+    path: Path,
+    metadata: Mapping[bytes, bytes] | None = None,
+) -> None:
+    """Write tables of one schema one below the other, and entries of JSON by key."""
+    stored = schema.with_metadata(metadata or {})
+    with pq.ParquetWriter(path, stored, write_page_checksum=True) as writer:
+        for table in tables:
+            writer.write_table(table.cast(stored))
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from bayeslat.traces.formats import csv_file, json_lines, parquet
 from bayeslat.traces.formats.content import FileContent
 
-__all__ = ["READERS", "SUFFIXES", "WRITERS", "named"]
+__all__ = ["BATCH_WRITERS", "READERS", "SUFFIXES", "WRITERS", "named"]
 
 READERS: Mapping[str, Callable[[Path], FileContent]] = {
     suffix: module.read for module in (parquet, csv_file, json_lines) for suffix in module.SUFFIXES
@@ -18,6 +19,12 @@ READERS: Mapping[str, Callable[[Path], FileContent]] = {
 
 WRITERS: Mapping[str, Callable[[pd.DataFrame, Path], None]] = {
     suffix: module.write for module in (parquet, csv_file, json_lines) for suffix in module.SUFFIXES
+}
+
+BATCH_WRITERS: Mapping[str, Callable[[pa.Schema, Iterable[pa.Table], Path], None]] = {
+    suffix: module.write_batches
+    for module in (parquet, csv_file, json_lines)
+    for suffix in module.SUFFIXES
 }
 
 #: The suffixes as a text for messages.

@@ -1,0 +1,137 @@
+"""Cells and rows of an importer's batch as an Arrow table, with what cannot be used left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bayeslat.errors import TraceError
+from bayeslat.traces.formats.content import refuse
+from bayeslat.traces.importers.importer import Batch
+from bayeslat.traces.importers.vocabulary import Column
+
+__all__ = ["END", "REFUSED", "START", "Cleaner", "arrow_type"]
+
+REFUSED, START, END = "_refused", "_start_s", "_end_s"
+_NO_LATENCY = "no latency that is finite and above 0 ms"
+
+
+@dataclass(slots=True)
+class Cleaner:
+    """Turns the batches of one file into tables, and remembers what its latencies are like.
+
+    Attributes
+    ----------
+    columns : sequence of Column
+    emptied : Counter of str
+        For each latency column: cells that were left empty, since they are not finite and above 0.
+    """
+
+    columns: Sequence[Column]
+    emptied: Counter[str] = field(default_factory=Counter)
+    _seen: Counter[str] = field(default_factory=Counter)
+    _odd: Counter[str] = field(default_factory=Counter)
+    _example: dict[str, float] = field(default_factory=dict)
+
+    def clean(self, batch: Batch) -> pa.Table:
+        """Return the rows of a batch.
+
+        Parameters
+        ----------
+        batch : Batch
+
+        Returns
+        -------
+        Table
+            Every declared column; and `_refused`, why a row cannot be used, `_start_s`, `_end_s`.
+        """
+        unknown = set(batch.columns) - {column.name for column in self.columns}
+        if unknown:
+            raise ValueError(f"an importer filled columns that it does not declare: {unknown}")
+        cells = {column.name: self._cells(batch, column) for column in self.columns}
+        cells[REFUSED] = self._refused(batch, cells)
+        for name, times in ((START, batch.start_s), (END, batch.end_s)):
+            cells[name] = pa.nulls(batch.n_rows, pa.float64()) if times is None else pa.array(times)
+        return pa.table(cells)
+
+    def check_units(self, file: object) -> None:
+        """Refuse a file whose latencies are not of the unit that its format states.
+
+        Raises
+        ------
+        TraceError
+            More than half of the values of a latency are outside of what any machine takes.
+        """
+        for column in self.columns:
+            odd, seen = self._odd[column.name], self._seen[column.name]
+            if 2 * odd > seen:
+                raise self._wrong_unit(file, column)
+
+    def _cells(self, batch: Batch, column: Column) -> pa.Array:
+        """Return a column of a batch in its type."""
+        given = batch.columns.get(column.name)
+        kind = arrow_type(column)
+        if given is None:
+            return pa.nulls(batch.n_rows, kind)
+        if isinstance(given, str | int | float | np.generic):
+            return pa.repeat(pa.scalar(given, kind), batch.n_rows)
+        if column.kind == "count":
+            return _counts(given)
+        cells = pa.array(given, kind, from_pandas=True)
+        return self._latencies(column, cells) if column.is_latency else cells
+
+    def _latencies(self, column: Column, cells: pa.Array) -> pa.Array:
+        """Leave cells empty that are no latency, and count those of an odd size."""
+        values = cells.to_numpy(zero_copy_only=False)
+        good = np.isfinite(values) & (values > 0)
+        self.emptied[column.name] += len(cells) - cells.null_count - int(good.sum())
+        low, high = column.usual or (0.0, np.inf)
+        odd = good & ((values < low) | (values > high))
+        self._seen[column.name] += int(good.sum())
+        self._odd[column.name] += int(odd.sum())
+        if odd.any():
+            self._example.setdefault(column.name, float(values[odd][0]))
+        return pa.array(values, mask=~good)
+
+    def _refused(self, batch: Batch, cells: dict[str, pa.Array]) -> pa.Array:
+        """Return why rows cannot be used, null where they can."""
+        given = batch.refused
+        stated = (
+            pa.nulls(batch.n_rows, pa.string()) if given is None else pa.array(given, pa.string())
+        )
+        bare = np.ones(batch.n_rows, dtype=bool)
+        for column in self.columns:
+            if column.is_latency:
+                bare &= cells[column.name].is_null().to_numpy(zero_copy_only=False)
+        reason = pc.if_else(pa.array(bare), _NO_LATENCY, pa.scalar(None, pa.string()))
+        return pc.coalesce(stated, reason)
+
+    def _wrong_unit(self, file: object, column: Column) -> TraceError:
+        low, high = column.usual or (0.0, np.inf)
+        example = f"{self._example[column.name]:.3g} ms"
+        return refuse(
+            file,
+            f"most of its values for {column.name} would be like {example}, and {low:g} to "
+            f"{high:g} ms are possible: its times are not in the unit of this format; name a file "
+            "as the tool wrote it",
+        )
+
+
+def arrow_type(column: Column) -> pa.DataType:
+    """Return the type that a column is stored as."""
+    return {"text": pa.string(), "count": pa.int64(), "number": pa.float64()}[column.kind]
+
+
+def _counts(given: object) -> pa.Array:
+    """Return whole numbers; what is none, as NaN or a fraction, is missing."""
+    cells = pa.array(given, from_pandas=True)
+    if not pa.types.is_floating(cells.type):
+        return cells.cast(pa.int64())
+    values = cells.to_numpy(zero_copy_only=False)
+    whole = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) < 2**53)
+    return pa.array(np.where(whole, values, 0).astype(np.int64), mask=~whole)

@@ -1,0 +1,78 @@
+"""What the user says of the files to import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bayeslat.errors import InputError
+from bayeslat.traces.importers.vocabulary import VOCABULARY
+from bayeslat.traces.names import is_stage_column
+
+__all__ = ["Settings", "parse_constants"]
+
+_ELSEWHERE = {"gpu": "--gpu", "stack": "--stack", "model": "--served-model"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user says of the files.
+
+    Attributes
+    ----------
+    gpu : str or None
+        GPU of all rows; what the files say by default.
+    stack : str or None
+        Stack of all rows; what the files say by default.
+    model : str or None
+        The model whose rows are wanted, where files name some; its name, where they name none.
+    constants : mapping of str to int, float or str
+        Further columns with one cell for all rows, such as the server's configuration.
+    """
+
+    gpu: str | None = None
+    stack: str | None = None
+    model: str | None = None
+    constants: Mapping[str, int | float | str] = field(default_factory=dict)
+
+
+def parse_constants(texts: Sequence[str]) -> dict[str, int | float | str]:
+    """Take `NAME=VALUE` apart: whole numbers, numbers, or else text.
+
+    Raises
+    ------
+    InputError
+        With every text that is wrong.
+    """
+    found: dict[str, int | float | str] = {}
+    problems = []
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name.isidentifier() and equals and value):
+            problems.append(f"{text!r} is not NAME=VALUE")
+        elif is_stage_column(name):
+            problems.append(f"{name} is a latency, which has to be measured")
+        elif name in _ELSEWHERE:
+            problems.append(f"{name} is said by {_ELSEWHERE[name]}")
+        elif name in found:
+            problems.append(f"{name} is set twice")
+        else:
+            found[name] = _typed(name, value)
+    if problems:
+        raise InputError(f"--set: {'; '.join(problems)}; write for example --set tensor_parallel=2")
+    return found
+
+
+def _typed(name: str, text: str) -> int | float | str:
+    """Return a value in the type that its column has, or else its text looks like."""
+    known = VOCABULARY.get(name)
+    if known is not None and known.kind == "text":
+        return text
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    if known is not None:
+        raise InputError(f"--set {name}={text}: must be a number; write for example {name}=2")
+    return text

@@ -1,0 +1,310 @@
+"""Files of this package's vLLM logger: steps, and requests with the state that they met.
+
+A row is a step of the engine (`t_step_ms`), or a request (`t_queueing_ms` and its other times).
+Beside the batch of a step, and beside a request, stands the state that it met: what the step before
+it left, or the last step before the engine took the request into its queue.
+
+The engine takes requests in between two steps, and only then their queueing begins: the wait for
+the running step, and the way through the server's front end, is `intake_ms`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslat.traces.importers.batch_contexts import Contexts, Finished, Steps, find_contexts
+from bayeslat.traces.importers.importer import Batch, Importer, Tally
+from bayeslat.traces.importers.vllm_log import Log, read_log
+from bayeslat.traces.importers.vocabulary import Column, columns_named
+
+__all__ = ["IMPORTER"]
+
+_NOT_COUNTED = "requests that never finished, or were interrupted"
+# Of the server's configuration: column, where it stands.
+_CONFIG = {
+    "tensor_parallel": "tensor_parallel_size",
+    "max_num_seqs": "max_num_seqs",
+    "max_num_batched_tokens": "max_num_batched_tokens",
+    "max_model_len": "max_model_len",
+    "prefix_caching": "prefix_caching",
+    "chunked_prefill": "chunked_prefill",
+    "kv_block_tokens": "block_size_tokens",
+    "kv_blocks": "kv_blocks",
+}
+# Of the model's own configuration: column, what models call it. 0 where a model has none.
+_ARCHITECTURE = {
+    "layers": ("num_hidden_layers", "n_layer", "num_layers"),
+    "hidden": ("hidden_size", "n_embd", "d_model"),
+    "heads": ("num_attention_heads", "n_head", "num_heads"),
+    "kv_heads": ("num_key_value_heads", "num_attention_heads"),
+    "head_dim": ("head_dim",),
+    "intermediate": ("intermediate_size", "n_inner", "ffn_dim"),
+    "experts": ("num_experts", "num_local_experts", "n_routed_experts"),
+    "experts_per_token": ("num_experts_per_tok", "num_experts_per_token", "moe_topk"),
+    "moe_intermediate": ("moe_intermediate_size", "expert_ffn_hidden_size"),
+    "vocab": ("vocab_size",),
+}
+_DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "half": 2}
+_OWN = (
+    Column("step_interval_ms", "number", "from the end of the step before to the end of this one"),
+    Column("intake_ms", "number", "from the request's arrival to the engine's queue"),
+    Column("waiting_prompt_tokens", "count", "tokens of the prompts in the queue before it"),
+    Column("arrivals_per_s", "number", "requests that arrived in the 10 s before, by second"),
+    Column("encoder_inputs", "count", "images and the like that the step encoded"),
+    Column("prefill_attended_tokens", "count", "tokens attended to, summed over prompt tokens"),
+    Column("decode_context_tokens", "count", "tokens of the requests in decode, so far"),
+    Column("contexts", "text", "exact, or estimated from the KV usage"),
+    Column("max_model_len", "count", "most tokens of a request"),
+    Column("prefix_caching", "count", "1 if prompts are looked up in a cache, or 0"),
+    Column("chunked_prefill", "count", "1 if prompts may be spread over steps, or 0"),
+    Column("kv_block_tokens", "count", "tokens of a block of the KV cache"),
+    Column("kv_blocks", "count", "blocks of the KV cache"),
+    Column("dtype_bytes", "count", "bytes of a value of the activations"),
+    *(Column(name, "count", "of the architecture, 0 if it has none") for name in _ARCHITECTURE),
+)
+_STATE = ("running", "waiting", "kv_usage")
+_BATCH = (
+    *("prefill_requests", "prefill_tokens", "decode_requests", "decode_tokens"),
+    *("encoder_inputs", "encoder_tokens"),
+)
+_ARRIVAL_WINDOW_S = 10.0
+
+
+def _read(path: Path, tally: Tally) -> Iterator[Batch]:
+    """Read one file of the logger."""
+    log = read_log(path, tally)
+    server = log.server
+    tally.software.update(server.get("software", {}))
+    if tally.collected_at is None and "written_at_s" in server:
+        written = datetime.fromtimestamp(server["written_at_s"], UTC)
+        tally.collected_at = f"{written:%Y-%m-%dT%H:%M:%SZ}"
+    _note_clock(server, tally)
+    constants = _constants(server)
+    section = f"engine {server.get('engine', 0)}"
+    contexts = find_contexts(_steps_of(log), _finished_of(log))
+    if not contexts.is_exact.all():
+        tally.note(
+            f"the contexts of {(~contexts.is_exact).mean():.1%} of the steps are estimated from "
+            f"the KV usage (column contexts): their batches held {_NOT_COUNTED}"
+        )
+    columns = _context_columns(log, contexts)
+    yield Batch(len(log.steps), {**constants, **_step_columns(log), **columns}, section)
+    start_s = log.requests.numbers("arrived_at_s")
+    yield Batch(
+        len(log.requests),
+        {**constants, **_request_columns(log), **_met_contexts(log, columns)},
+        section,
+        start_s,
+        log.requests.numbers("at_s"),
+    )
+
+
+def _note_clock(server: Mapping[str, Any], tally: Tally) -> None:
+    """Tell where the engine's own time of a step is not that of its work."""
+    config = server.get("config", {})
+    if config.get("async_scheduling") or config.get("executor") == "uni":
+        tally.note(
+            "this server does not wait for the model where it times its steps (asynchronous "
+            "scheduling, or one process): t_step_ms is then too short, and step_interval_ms is "
+            "the time of a step"
+        )
+
+
+def _constants(server: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that hold for all rows."""
+    config, software = server.get("config", {}), server.get("software", {})
+    found: dict[str, Any] = {
+        column: int(config[name]) for column, name in _CONFIG.items() if name in config
+    }
+    if config.get("dtype") in _DTYPE_BYTES:
+        found["dtype_bytes"] = _DTYPE_BYTES[config["dtype"]]
+    if server.get("architecture"):
+        found |= _architecture(server["architecture"])
+    if "vllm" in software:
+        found["stack"] = f"vllm_{software['vllm']}"
+    if "model" in config:
+        found["model"] = Path(str(config["model"])).name
+    return found
+
+
+def _architecture(told: Mapping[str, Any]) -> dict[str, int]:
+    """Return the sizes of a model under names that are the same for all."""
+    found = {
+        column: next((int(told[name]) for name in names if told.get(name)), 0)
+        for column, names in _ARCHITECTURE.items()
+    }
+    if not found["head_dim"] and found["heads"]:
+        found["head_dim"] = found["hidden"] // found["heads"]
+    return found
+
+
+def _steps_of(log: Log) -> Steps:
+    steps = log.steps
+    prefill_tokens = steps.counts("prefill_tokens")
+    budget = log.server.get("config", {}).get("max_num_batched_tokens", 0)
+    return Steps(
+        step_id=steps.counts("iteration"),
+        prefill_requests=steps.counts("prefill_requests"),
+        prefill_tokens=prefill_tokens,
+        decode_requests=steps.counts("decode_requests"),
+        is_full=prefill_tokens + steps.counts("decode_tokens") >= budget,
+    )
+
+
+def _finished_of(log: Log) -> Finished:
+    """Return the requests that no preemption interrupted, and that are told with their last step.
+
+    Where steps decode several tokens at once (speculation), nothing can be counted back.
+    """
+    requests = log.requests
+    kept = (
+        np.isfinite(requests.numbers("iteration"))
+        & (requests.counts("preemptions") == 0)
+        & (requests.counts("output_tokens") > 0)
+        & (not log.server.get("config", {}).get("speculative_tokens"))
+    )
+    scheduled_s = requests.numbers("queued_at_s") + 1e-3 * requests.numbers("queueing_ms")
+    return Finished(
+        step_id=requests.counts("iteration")[kept],
+        prompt_tokens=requests.counts("prompt_tokens")[kept],
+        cached_tokens=requests.counts("cached_tokens")[kept],
+        output_tokens=requests.counts("output_tokens")[kept],
+        scheduled_s=scheduled_s[kept],
+    )
+
+
+def _step_columns(log: Log) -> dict[str, Any]:
+    steps = log.steps
+    columns: dict[str, Any] = {name: steps.counts(name) for name in _BATCH}
+    columns |= {name: _before(steps.numbers(name)) for name in _STATE}
+    return columns | {
+        "step_id": steps.counts("iteration"),
+        "observed_by": "engine",
+        "t_step_ms": steps.numbers("elapsed_ms"),
+        "step_interval_ms": steps.numbers("gap_ms"),
+    }
+
+
+def _before(left: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the state that each step met: what the one before it left; nothing at first."""
+    return np.concatenate([[0.0], left[:-1]]) if left.size else left
+
+
+def _context_columns(log: Log, contexts: Contexts) -> dict[str, Any]:
+    """Return what each step read of the KV cache, estimated where the batch is not known.
+
+    The usage counts whole blocks, of which the last of a request is half full, and what it counts
+    in excess of the requests in decode belongs to those in prefill, whose past it is.
+    """
+    steps, config = log.steps, log.server.get("config", {})
+    block_tokens = config.get("block_size_tokens", 0)
+    held = _before(steps.numbers("kv_usage", 0.0)) * config.get("kv_blocks", 0) * block_tokens
+    held -= 0.5 * block_tokens * _before(steps.numbers("running", 0.0))
+    decode, prefill = steps.counts("decode_requests"), steps.counts("prefill_tokens")
+    estimate = np.where(decode > 0, np.maximum(np.round(held), decode), 0).astype(np.int64)
+    requests = np.maximum(steps.counts("prefill_requests"), 1)
+    attended = np.round(prefill * (prefill / requests + 1) / 2).astype(np.int64)
+    exact = contexts.is_exact
+    decode_context = np.where(exact, contexts.decode_context_tokens, estimate)
+    return {
+        "decode_context_tokens": decode_context,
+        "prefill_attended_tokens": np.where(exact, contexts.prefill_attended_tokens, attended),
+        "kv_read_tokens": decode_context + contexts.prefill_past_tokens,
+        "contexts": np.where(exact, "exact", "estimated").tolist(),
+    }
+
+
+def _request_columns(log: Log) -> dict[str, Any]:
+    requests = log.requests
+    times = ("queueing_ms", "prefill_ms", "decode_ms", "e2e_ms")
+    counts = ("prompt_tokens", "cached_tokens", "output_tokens", "preemptions")
+    columns: dict[str, Any] = {f"t_{name}": requests.numbers(name) for name in times}
+    columns |= {name: requests.numbers(name) for name in counts}
+    columns |= {name: requests.numbers(f"met_{name}") for name in (*_STATE, *_BATCH)}
+    arrived_s, queued_s = requests.numbers("arrived_at_s"), requests.numbers("queued_at_s")
+    ahead, tokens = _queue(
+        queued_s, queued_s + 1e-3 * columns["t_queueing_ms"], columns["prompt_tokens"]
+    )
+    return columns | {
+        "request_id": requests.texts("id"),
+        "observed_by": "server",
+        "waiting": np.fmax(columns["waiting"], ahead),
+        "waiting_prompt_tokens": tokens,
+        "intake_ms": 1e3 * (queued_s - arrived_s),
+        "arrivals_per_s": _arrivals_per_s(arrived_s),
+    }
+
+
+def _queue(
+    queued_s: NDArray[np.float64],
+    scheduled_s: NDArray[np.float64],
+    prompt_tokens: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the requests before each in the queue, and the tokens of their prompts.
+
+    The state that the last step left does not count those that came since, such as the others of a
+    burst.
+    """
+    by_queued, by_scheduled = np.argsort(queued_s), np.argsort(scheduled_s)
+    came = np.searchsorted(queued_s[by_queued], queued_s, side="left")
+    went = np.searchsorted(scheduled_s[by_scheduled], queued_s, side="right")
+    came_tokens = np.concatenate([[0.0], np.cumsum(prompt_tokens[by_queued])])
+    went_tokens = np.concatenate([[0.0], np.cumsum(prompt_tokens[by_scheduled])])
+    tokens = came_tokens[came] - went_tokens[went]
+    return (came - went).astype(np.float64), np.maximum(tokens, 0.0)
+
+
+def _arrivals_per_s(arrived_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rate at which requests arrived in the seconds before each, itself included."""
+    order = np.sort(arrived_s)
+    since = np.searchsorted(order, arrived_s - _ARRIVAL_WINDOW_S, side="left")
+    until = np.searchsorted(order, arrived_s, side="right")
+    return (until - since) / _ARRIVAL_WINDOW_S
+
+
+def _met_contexts(log: Log, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the contexts of the step that each request met; NaN where that is not known."""
+    ids, met = log.steps.counts("iteration"), log.requests.numbers("met_iteration")
+    place = np.searchsorted(ids, met).clip(0, max(ids.size - 1, 0))
+    known = np.isfinite(met) & (ids[place] == met) if ids.size else np.zeros(met.size, dtype=bool)
+    names = ("decode_context_tokens", "prefill_attended_tokens", "kv_read_tokens")
+    return {
+        name: np.where(known, columns[name][place] if ids.size else 0, np.nan) for name in names
+    }
+
+
+IMPORTER = Importer(
+    name="vllm_logger",
+    title="the vLLM logger of bayeslat (BAYESLAT_LOG_DIR)",
+    patterns=("vllm-*.jsonl",),
+    columns=(
+        *columns_named(
+            *("stack", "model", "request_id", "step_id", "observed_by"),
+            *("t_queueing_ms", "t_prefill_ms", "t_decode_ms", "t_e2e_ms", "t_step_ms"),
+            *("prompt_tokens", "cached_tokens", "output_tokens", "preemptions"),
+            *_STATE,
+            *("prefill_requests", "prefill_tokens", "decode_requests", "decode_tokens"),
+            *("kv_read_tokens", "encoder_tokens"),
+            *("tensor_parallel", "max_num_seqs", "max_num_batched_tokens"),
+        ),
+        *_OWN,
+    ),
+    definitions={
+        "t_queueing_ms": "from when the engine took the request into its queue, between two steps, "
+        "to when it was first scheduled; engine's clock",
+        "t_prefill_ms": "from when the request was first scheduled to its first token; engine's "
+        "clock",
+        "t_decode_ms": "from the request's first token to its last; engine's clock",
+        "t_e2e_ms": "from when the request arrived at the server, parsed, to its last token; "
+        "server's clock",
+        "t_step_ms": "from when the model was asked for a step to when its outputs were there, "
+        "without the scheduler's work; engine's clock",
+    },
+    read=_read,
+)

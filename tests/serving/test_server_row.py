@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import enum
+import json
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bayeslat.serving.server_row import server_row
+from tests.serving import vllm_stats as vllm
+
+
+def _row(config: Any) -> dict[str, Any]:
+    row: dict[str, Any] = json.loads(json.dumps(server_row(config, 2, "1a2b", 3), allow_nan=False))
+    return row
+
+
+def test_the_server_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0-2,5")
+    monkeypatch.setitem(sys.modules, "vllm", ModuleType("vllm"))
+    sys.modules["vllm"].__version__ = "0.32.0"  # type: ignore[attr-defined]
+    row = _row(vllm.config())
+    assert (row["kind"], row["schema"], row["run"], row["file"], row["engine"]) == (
+        *("server", 1, "1a2b", 3),
+        2,
+    )
+    assert row["software"]["vllm"] == "0.32.0"
+    assert row["device"]["type"] == "cpu"
+    assert row["device"]["threads"] == 4
+    assert row["config"] == {
+        "model": "models/tiny",
+        "dtype": "float32",
+        "max_model_len": 2048,
+        "max_num_seqs": 8,
+        "max_num_batched_tokens": 512,
+        "chunked_prefill": True,
+        "prefix_caching": False,
+        "block_size_tokens": 128,
+        "kv_blocks": 24,
+        "tensor_parallel_size": 1,
+        "iteration_details": True,
+    }
+    assert row["architecture"] == {"hidden_size": 256, "eps": 1e-6}
+
+
+@pytest.mark.parametrize(
+    ("bind", "threads"),
+    [("0", 1), ("0-31|32-63", 32), ("0-3,8", 5), ("auto", None), ("nobind", None), ("", None)],
+)
+def test_threads_are_counted_where_cores_are_listed(
+    monkeypatch: pytest.MonkeyPatch, bind: str, threads: int | None
+) -> None:
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", bind)
+    assert _row(vllm.config())["device"].get("threads") == threads
+
+
+def _on_gpu(monkeypatch: pytest.MonkeyPatch, platform: object) -> dict[str, Any]:
+    platforms = ModuleType("vllm.platforms")
+    platforms.current_platform = platform  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
+    config = vllm.config()
+    config.device_config.device_type = "cuda"
+    device: dict[str, Any] = _row(config)["device"]
+    return device
+
+
+class NonNvmlCudaPlatform:
+    def get_device_name(self) -> str:
+        raise AssertionError("asking takes memory of the GPU")
+
+
+def test_a_gpu_is_named_by_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = SimpleNamespace(get_device_name=lambda: "NVIDIA H100 80GB HBM3")
+    assert _on_gpu(monkeypatch, named) == {"type": "cuda", "name": "NVIDIA H100 80GB HBM3"}
+    assert _on_gpu(monkeypatch, SimpleNamespace()) == {"type": "cuda"}
+    assert _on_gpu(monkeypatch, NonNvmlCudaPlatform()) == {"type": "cuda"}
+
+
+def test_settings_of_any_type_are_told_as_json_has_them() -> None:
+    config = vllm.config()
+    config.parallel_config.distributed_executor_backend = object
+    config.compilation_config = SimpleNamespace(
+        cudagraph_mode=enum.Enum("Mode", "FULL PIECEWISE").FULL  # type: ignore[attr-defined]
+    )
+    config.model_config.served_model_name = ["a", "b"]
+    config.cache_config.block_size = float("inf")
+    told = _row(config)["config"]
+    assert told["cudagraph_mode"] == "FULL"
+    assert told["served_model_name"] == ["a", "b"]
+    assert told["block_size_tokens"] == "inf"
+
+
+@pytest.mark.parametrize("config", [None, object(), SimpleNamespace(model_config=None)])
+def test_a_server_that_tells_nothing_has_a_row_too(config: Any) -> None:
+    row = _row(config)
+    assert row["config"] == {}
+    assert row["device"]["type"] == "unknown"

@@ -1,0 +1,285 @@
+"""What the logger wrote comes back: every step and request, with what it met."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslat.errors import TraceError
+from bayeslat.serving.engine_logger import EngineLogger
+from bayeslat.serving.settings import Settings
+from bayeslat.traces.importers.importer import Tally
+from bayeslat.traces.importers.vllm_logger import IMPORTER
+from tests.serving import vllm_stats as vllm
+from tests.traces.importers.engine import Request, Truth, draw, run
+
+STEP_S = 0.0125
+BUDGET = 64
+
+
+def _write(folder: Path, requests: list[Request], truth: Truth) -> Path:
+    """Let the logger write what an engine did; step j ends at STEP_S (j + 1)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = vllm.config()
+    config.scheduler_config.max_num_batched_tokens = BUDGET
+    logger = EngineLogger(Settings(folder), config, 0)
+    finished: dict[int, list[Request]] = {}
+    for request in requests:
+        finished.setdefault(request.finished, []).append(request)
+    for row in truth.rows:
+        step, at_s = row["step"], 1000.0 + STEP_S * (row["step"] + 1)
+        decode = row["decode_requests"]
+        logger.record(
+            *vllm.iteration(
+                step,
+                at_s,
+                prefill=(row["prefill_requests"], row["prefill_tokens"]),
+                decode=(decode, decode),
+                elapsed_ms=10.0 + decode,
+                running=step % 7,
+                waiting=step % 3,
+                kv_usage=step % 10 / 10,
+                finished=[_told(each) for each in finished.get(step, [])],
+            )
+        )
+    logger.close()
+    (path,) = folder.glob("*.jsonl")
+    return path
+
+
+def _told(request: Request) -> vllm.FinishedRequestStats:
+    """Return a request as vLLM tells it: it was queued two steps before it was scheduled."""
+    first = request.finished - request.outputs + 1
+    return vllm.FinishedRequestStats(
+        "length",
+        f"r{id(request)}",
+        e2e_latency=STEP_S * (request.finished - request.scheduled + 3.5),
+        num_prompt_tokens=request.prompt,
+        num_generation_tokens=request.outputs,
+        num_cached_tokens=request.cached,
+        queued_time=2 * STEP_S,
+        prefill_time=STEP_S * (first - request.scheduled + 1),
+        decode_time=STEP_S * (request.finished - first),
+        inference_time=STEP_S * (request.finished - request.scheduled + 1),
+    )
+
+
+def _read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, Tally]:
+    tally = Tally()
+    steps, requests = IMPORTER.read(path, tally)
+    return pd.DataFrame(dict(steps.columns)), pd.DataFrame(dict(requests.columns)), tally
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Request], Truth]:
+    requests = draw(7, 120)
+    truth, _, _ = run(requests, BUDGET, 8)
+    return _write(tmp_path_factory.mktemp("logs"), requests, truth), requests, truth
+
+
+def test_every_step_comes_back_with_its_batch(written: Any) -> None:
+    path, _, truth = written
+    steps, _, tally = _read(path)
+    assert len(steps) == len(truth.rows)
+    for name in ("prefill_requests", "prefill_tokens", "decode_requests"):
+        assert (steps[name] == truth.column(name)).all()
+    assert (steps["t_step_ms"] == 10.0 + truth.column("decode_requests")).all()
+    assert (steps["decode_context_tokens"] == truth.column("decode_context")).all()
+    assert (steps["prefill_attended_tokens"] == truth.column("attended")).all()
+    reads = truth.column("decode_context") + truth.column("past")
+    assert (steps["kv_read_tokens"] == reads).all()
+    assert set(steps["contexts"]) == {"exact"}
+    assert not tally.refused
+    assert not tally.notes
+
+
+def test_a_step_meets_what_the_one_before_left(written: Any) -> None:
+    steps, _, _ = _read(written[0])
+    left = np.arange(len(steps) - 1)
+    assert steps["running"].tolist() == [0, *(left % 7)]
+    assert steps["waiting"].tolist() == [0, *(left % 3)]
+    assert steps["kv_usage"].tolist() == [0.0, *(left % 10 / 10)]
+
+
+def test_every_request_comes_back_with_its_times(written: Any) -> None:
+    path, requests, _ = written
+    _, frame, _ = _read(path)
+    by_id = {f"r{id(request)}": request for request in requests}
+    assert sorted(frame["request_id"]) == sorted(by_id)
+    for row in frame.to_dict("records"):
+        request = by_id[row["request_id"]]
+        assert row["prompt_tokens"] == request.prompt
+        assert row["cached_tokens"] == request.cached
+        assert row["output_tokens"] == request.outputs
+        assert row["t_queueing_ms"] == pytest.approx(2e3 * STEP_S)
+        total = row["t_queueing_ms"] + row["t_prefill_ms"] + row["t_decode_ms"] + row["intake_ms"]
+        assert row["t_e2e_ms"] == pytest.approx(total, abs=0.01)
+
+
+def test_a_request_meets_the_last_step_before_its_queueing(written: Any) -> None:
+    path, requests, truth = written
+    _, frame, _ = _read(path)
+    by_id = {f"r{id(request)}": request for request in requests}
+    for row in frame.to_dict("records"):
+        # Scheduled in step s, which begins when s - 1 ends, and queued two steps before.
+        met = by_id[row["request_id"]].scheduled - 3
+        if met < 0:
+            assert row["running"] == 0
+            continue
+        assert row["running"] == met % 7
+        assert row["kv_usage"] == met % 10 / 10
+        assert row["decode_requests"] == truth.rows[met]["decode_requests"]
+        assert row["decode_context_tokens"] == truth.rows[met]["decode_context"]
+
+
+def test_the_queue_counts_those_of_a_burst_that_came_before(tmp_path: Path) -> None:
+    # Five requests come one after another between two steps; the engine takes two at once.
+    requests = [Request(10, 0, 4, 0) for _ in range(5)]
+    truth, _, _ = run(requests, BUDGET, 2)
+    path = _write(tmp_path, requests, truth)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    order = {f"r{id(request)}": place for place, request in enumerate(requests)}
+    for row in rows:
+        if row["kind"] == "request":
+            scheduled_s = row["queued_at_s"] + row["queueing_ms"] / 1e3
+            row["queued_at_s"] = 999.99 + 1e-5 * order[row["id"]]
+            row["queueing_ms"] = 1e3 * (scheduled_s - row["queued_at_s"])
+            row["met_waiting"] = 0
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, frame, _ = _read(path)
+    frame = frame.sort_values("request_id", key=lambda names: names.map(order))
+    assert frame["waiting"].tolist() == [0, 1, 2, 3, 4]
+    assert frame["waiting_prompt_tokens"].tolist() == [0, 10, 20, 30, 40]
+
+
+def test_the_server_stands_beside_every_row(written: Any) -> None:
+    steps, requests, tally = _read(written[0])
+    for frame in (steps, requests):
+        assert set(frame["max_num_seqs"]) == {8}
+        assert set(frame["max_num_batched_tokens"]) == {BUDGET}
+        assert set(frame["tensor_parallel"]) == {1}
+        assert set(frame["prefix_caching"]) == {0}
+        assert set(frame["chunked_prefill"]) == {1}
+        assert set(frame["kv_blocks"]) == {24}
+        assert set(frame["dtype_bytes"]) == {4}
+        assert set(frame["hidden"]) == {256}
+        assert set(frame["experts"]) == {0}
+        assert set(frame["model"]) == {"tiny"}
+    assert "python" in tally.software
+    assert tally.collected_at is not None
+
+
+def _edited(path: Path, target: Path, edit: Any) -> Path:
+    """Write a file's rows anew; what `edit` returns None for is left out."""
+    rows = [edit(json.loads(line)) for line in path.read_text().splitlines()]
+    target.write_text("".join(json.dumps(row) + "\n" for row in rows if row is not None))
+    return target
+
+
+def test_where_requests_are_missing_contexts_are_estimated(written: Any, tmp_path: Path) -> None:
+    requests = iter(range(1000))
+
+    def without_some(row: dict[str, Any]) -> dict[str, Any] | None:
+        return None if row["kind"] == "request" and next(requests) % 20 == 0 else row
+
+    path = _edited(written[0], tmp_path / "vllm-x.jsonl", without_some)
+    steps, _, tally = _read(path)
+    truth = written[2].column("decode_context")
+    exact = steps["contexts"] == "exact"
+    assert 0.3 < exact.mean() < 1.0
+    assert (steps["decode_context_tokens"] == truth)[exact].all()
+    estimated = steps[~exact & (steps["decode_requests"] > 0)]
+    assert (estimated["decode_context_tokens"] >= estimated["decode_requests"]).all()
+    assert len(tally.notes) == 1
+    assert "estimated" in next(iter(tally.notes))
+
+
+def test_an_estimate_counts_the_blocks_in_use(tmp_path: Path, written: Any) -> None:
+    # 12 of 24 blocks of 128 tokens, four requests: 1536 tokens less half a block for each.
+    def alone(row: dict[str, Any]) -> dict[str, Any] | None:
+        if row["kind"] == "step":
+            return row | {"kv_usage": 0.5, "running": 4, "decode_requests": 4, "prefill_tokens": 0}
+        return row if row["kind"] == "server" else None
+
+    steps, _, _ = _read(_edited(written[0], tmp_path / "vllm-x.jsonl", alone))
+    assert set(steps["contexts"]) == {"estimated"}
+    assert set(steps["decode_context_tokens"][1:]) == {1536 - 4 * 64}
+
+
+def test_a_file_that_was_cut_short_gives_what_it_holds(written: Any, tmp_path: Path) -> None:
+    text = written[0].read_bytes()
+    path = tmp_path / "vllm-x.jsonl"
+    path.write_bytes(text[: int(0.7 * len(text))])
+    steps, _, tally = _read(path)
+    assert 100 < len(steps) < len(written[2].rows)
+    assert sum(tally.refused.values()) == 1
+    assert "cut short" in next(iter(tally.refused))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"dummy": True}, "keeps the other engines company"),
+        ({"elapsed_ms": None}, "--enable-logging-iteration-details"),
+    ],
+)
+def test_steps_that_cannot_be_used_are_counted(
+    written: Any, tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    def odd(row: dict[str, Any]) -> dict[str, Any]:
+        changed = row | change if row.get("iteration") == 5 and row["kind"] == "step" else row
+        return {name: value for name, value in changed.items() if value is not None}
+
+    steps, _, tally = _read(_edited(written[0], tmp_path / "vllm-x.jsonl", odd))
+    assert 5 not in set(steps["step_id"])
+    assert [reason in text for text in tally.refused] == [True]
+
+
+def test_rows_that_the_logger_lost_are_told(written: Any, tmp_path: Path) -> None:
+    path = tmp_path / "vllm-x.jsonl"
+    lost = {"kind": "lost", "rows": 12, "reason": "the queue was full"}
+    path.write_text(written[0].read_text() + json.dumps(lost) + "\n")
+    _, _, tally = _read(path)
+    assert tally.refused == {"the logger lost it: the queue was full": 12}
+
+
+def test_a_server_that_does_not_wait_is_told_of(written: Any, tmp_path: Path) -> None:
+    def asynchronous(row: dict[str, Any]) -> dict[str, Any]:
+        return (
+            row | {"config": row["config"] | {"async_scheduling": True}} if "config" in row else row
+        )
+
+    _, _, tally = _read(_edited(written[0], tmp_path / "vllm-x.jsonl", asynchronous))
+    assert "step_interval_ms" in next(iter(tally.notes))
+
+
+@pytest.mark.parametrize("text", ["", "{}\n", '{"kind": "step"}\n', "no JSON\n"])
+def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "vllm-x.jsonl"
+    path.write_text(text)
+    with pytest.raises(TraceError, match="does not say which server"):
+        _read(path)
+
+
+def test_another_version_is_refused(written: Any, tmp_path: Path) -> None:
+    def later(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"schema": 2} if row["kind"] == "server" else row
+
+    with pytest.raises(TraceError, match="version 2"):
+        _read(_edited(written[0], tmp_path / "vllm-x.jsonl", later))
+
+
+def test_a_log_without_requests_or_steps_is_read(written: Any, tmp_path: Path) -> None:
+    for kinds in ({"server"}, {"server", "step"}, {"server", "request"}):
+        path = _edited(
+            written[0],
+            tmp_path / "vllm-x.jsonl",
+            lambda row, kinds=kinds: row if row["kind"] in kinds else None,
+        )
+        steps, requests, _ = _read(path)
+        assert (len(steps) > 0, len(requests) > 0) == ("step" in kinds, "request" in kinds)
