@@ -7,7 +7,7 @@ for are in `profile_export_aiperf.json` beside the file, if that is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,39 @@ def _settings_beside(path: Path, tally: Tally) -> dict[str, str | float | int]:
         return {}
     if isinstance(summary.get("aiperf_version"), str):
         tally.software["aiperf"] = summary["aiperf_version"]
-    return {}
+    if tally.collected_at is None and isinstance(summary.get("start_time"), str):
+        tally.collected_at = summary["start_time"]
+    settings = summary.get("input_config")
+    if not isinstance(settings, dict):
+        return {}
+    return _model(settings) | _load(settings)
+
+
+def _model(settings: Mapping[str, Any]) -> dict[str, str | float | int]:
+    """Return the model, if all requests went to one."""
+    models = settings.get("models")
+    items = models.get("items") if isinstance(models, dict) else None
+    names = [item.get("name") for item in items or () if isinstance(item, dict)]
+    return {"model": names[0]} if len(names) == 1 and isinstance(names[0], str) else {}
+
+
+def _load(settings: Mapping[str, Any]) -> dict[str, str | float | int]:
+    """Return the load that was asked for, if it was one all the time."""
+    phases = settings.get("phases")
+    measured = [
+        phase
+        for phase in (phases if isinstance(phases, list) else ())
+        if isinstance(phase, dict) and phase.get("kind") == "profiling"
+    ]
+    if len(measured) != 1:
+        return {}
+    found: dict[str, str | float | int] = {}
+    most, rate = measured[0].get("concurrency"), measured[0].get("rate")
+    if isinstance(most, int):
+        found["concurrency"] = most
+    if isinstance(rate, int | float):
+        found["request_rate_per_s"] = float(rate)
+    return found
 
 
 IMPORTER = Importer(

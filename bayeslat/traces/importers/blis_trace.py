@@ -134,7 +134,7 @@ def _batch(table: pa.Table, constants: Mapping[str, str | int], first: int, warm
     sent, begin, last = (
         numbers(table, f"{name}_time_us") for name in ("send", "first_chunk", "last_chunk")
     )
-    streamed = np.array([cell != "false" for cell in texts(table, "streaming")])
+    streamed = np.array([cell != "false" for cell in texts(table, "streaming")], dtype=bool)
     begun = np.where(streamed & (begin > 0), begin, np.nan)
     ended = np.where(last > 0, last, np.nan)
     output = numbers(table, "output_tokens")

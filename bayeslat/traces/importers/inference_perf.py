@@ -66,16 +66,17 @@ class _Request(msgspec.Struct):
 
 
 def _read(path: Path, tally: Tally) -> Iterator[Batch]:
-    first = 0
+    first, found = 0, False
     with open_json(path) as stream:
         if stream.peek() == "{":
             raise refuse(path, f"holds aggregates only, not a list of requests; {_AGAIN}")
         for text in stream.batches():
+            found = True
             rows = decode_rows(text, tally, _Request)
             if rows:
                 yield _batch(rows, first)
             first += len(rows)
-    if not first:
+    if not found:
         raise refuse(path, f"holds no request; {_AGAIN}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+from pydantic_core import from_json
 
 from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.importer import Tally
@@ -71,12 +72,24 @@ def decode_rows[T](text: bytes, tally: Tally, kind: type[T]) -> list[T]:
     except ValueError:
         pass
     rows = []
-    for element in decode(text, list[msgspec.Raw]):
+    for element in _elements(text):
         try:
-            rows.append(decode(bytes(element), kind))
+            rows.append(decode(element, kind))
         except ValueError as error:
             tally.refuse(_reason(error))
     return rows
+
+
+def _elements(text: bytes) -> list[bytes]:
+    """Return the elements of an array as JSON text."""
+    try:
+        return [bytes(element) for element in msgspec.json.decode(text, type=list[msgspec.Raw])]
+    except msgspec.DecodeError:
+        pass
+    try:
+        return [msgspec.json.encode(element) for element in from_json(text)]
+    except ValueError:
+        return [text]  # counted as one that is no JSON
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

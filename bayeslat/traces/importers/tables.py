@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def read_table(path: Path, tally: Tally, needed: tuple[str, ...] = ()) -> Iterat
     path : Path
         Parquet if its name ends so; otherwise CSV, whose cells are all text.
     tally : Tally
-        Counts the lines of CSV that have more or fewer cells than the header.
+        Counts the rows of CSV that have more or fewer cells than the header, and one cut short.
     needed : tuple of str
         Columns without which it is no table of the format.
 
@@ -90,31 +91,56 @@ def _parquet(path: Path) -> Iterator[pa.Table]:
 
 def _csv(path: Path, tally: Tally) -> Iterator[pa.Table]:
     def note(row: pa_csv.InvalidRow) -> str:
-        tally.refuse("row with another number of cells than the header, or cut short")
+        tally.refuse("row with another number of cells than the header")
         return "skip"
 
-    parse = pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note)
+    finished = _check_text(path)
     names = _header(path)
     reader = pa_csv.open_csv(
         path,
         read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
-        parse_options=parse,
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
         convert_options=pa_csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True
         ),
     )
+    held = None
     for batch in reader:
-        yield pa.Table.from_batches([batch])
+        if held is not None:
+            yield held
+        held = pa.Table.from_batches([batch])
+    if held is not None and not finished:
+        # Its last number may lack digits, which nothing would tell.
+        tally.refuse("last row without an end of line, which may be cut short")
+        held = held.slice(0, held.num_rows - 1)
+    if held is not None:
+        yield held
+
+
+def _check_text(path: Path) -> bool:
+    """Refuse what is no text, and tell whether the last line ends."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    quotes, last = 0, b"\n"
+    with path.open("rb") as file:
+        try:
+            while piece := file.read(_BLOCK_BYTES):
+                decoder.decode(piece)
+                quotes += piece.count(b'"')
+                last = piece[-1:]
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            raise refuse(path, "is no text; name a CSV file in UTF-8") from error
+    if quotes % 2:
+        message = 'a quote is not closed, or the file is cut short; inside a cell write " as ""'
+        raise refuse(path, message)
+    return last == b"\n"
 
 
 def _header(path: Path) -> list[str]:
     """Return the column names of a CSV file, checked."""
     with path.open("rb") as file:
         first = file.readline(1 << 16)
-    try:
-        text = first.decode("utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise refuse(path, "is no text; name a CSV file in UTF-8") from error
+    text = first.decode("utf-8-sig", errors="replace").strip()
     if not text:
         raise refuse(path, "the file is empty; a CSV file starts with a header row")
     names = [name.strip().strip('"') for name in text.split(",")]

@@ -1,4 +1,4 @@
-"""What the contract suite needs to know of each format: its file, its columns, and how it breaks."""
+"""What the contract suite needs to know of each format: its file, columns, and how it breaks."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ CASES: dict[str, Case] = {
         has_load=True,
         cut_leaves_rows=True,
         wrong_unit=Broken(
-            on_lines(_in_seconds), error=r"time in the unit 'minutes', which nobody knows here: 39"
+            on_lines(_in_seconds), error=r"time in the unit 'minutes', which nobody knows here: 40"
         ),
         other_version=Broken(
             on_lines(lambda line: line.update(record_metrics=line.pop("metrics"))),

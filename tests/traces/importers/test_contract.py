@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bayeslat.errors import BayeslatError, InputError, TraceError
-from bayeslat.traces import provenances, read_traces
+from bayeslat.traces import provenances, read_traces, stage_columns
 from bayeslat.traces.importers import json_rows, json_stream, tables
 from bayeslat.traces.importers.convert import Imported, Settings, import_traces
 from bayeslat.traces.importers.registry import FORMATS, find_importer
@@ -59,7 +59,7 @@ def test_rows_are_what_was_measured(name: str, tmp_path: Path) -> None:
 @every_format
 def test_each_latency_says_what_it_is(name: str, tmp_path: Path) -> None:
     imported, frame = run(name, write_case(name, tmp_path, workload()), out=tmp_path / "o.parquet")
-    latencies = [column for column in frame if column.startswith("t_")]
+    latencies = [*stage_columns(frame)]
     assert latencies == list(imported.latencies_ms)
     assert all(imported.importer.definitions[column] for column in latencies)
     (stated,) = provenances(frame)
@@ -87,18 +87,19 @@ def test_the_load_is_counted_from_the_times(name: str, tmp_path: Path) -> None:
     if not CASES[name].has_load:
         assert "in_flight" not in frame
         return
-    lasting = [each for each in requests if not each.failed]
-    expected = [
-        sum(other.sent_s < each.sent_s < other.sent_s + other.e2e_s for other in lasting)
-        for each in lasting
+    kept = [each for each in requests if not each.failed]
+    # Of a failed request's end tools differ: it was in flight, or nobody knows.
+    possible = [
+        [
+            sum(other.sent_s < each.sent_s < other.sent_s + other.e2e_s for other in of)
+            for each in kept
+        ]
+        for of in (kept, requests)
     ]
-    assert max(expected) >= 4
-    # A failed request may have been in flight or not: tools differ in what they say of its end.
-    difference = frame["in_flight"].to_numpy() - np.array(expected)
-    assert set(difference) <= {0, 1}
-    assert np.sum(difference) <= 10
+    assert max(possible[0]) >= 4
+    assert frame["in_flight"].tolist() in possible
     np.testing.assert_allclose(
-        frame["arrived_s"], [each.sent_s - requests[0].sent_s for each in lasting], atol=1e-5
+        frame["arrived_s"], [each.sent_s - requests[0].sent_s for each in kept], atol=1e-5
     )
 
 
@@ -257,9 +258,10 @@ def _import_bytes(name: str, content: bytes) -> tuple[Imported, pd.DataFrame] | 
         try:
             return run(name, path, out=out)
         except BayeslatError as error:
-            assert path.stem in str(error)
-            assert not out.exists()
-            return None
+            message = str(error)
+        assert path.stem in message
+        assert not out.exists()
+        return None
 
 
 @every_format
@@ -276,14 +278,14 @@ def test_a_file_that_is_cut_short_gives_rows_before_the_cut_or_an_error(
         return
     imported, frame = found
     assert CASES[name].cut_leaves_rows
-    latencies = [column for column in frame if column.startswith("t_")]
-    # What a cut number still says of the last row is not known to be wrong in a table of text.
-    kept = len(frame) - (name in ("aiconfigurator",))
+    latencies = [*stage_columns(frame)]
+    there = frame[latencies]
+    # A journey's end may be in the part that is gone.
     pd.testing.assert_frame_equal(
-        frame[latencies][:kept], expected[latencies][:kept], check_dtype=False
+        there, expected[latencies][: len(frame)].where(there.notna()), check_dtype=False
     )
     on_boundary = content[:length].endswith(b"\n") or content[length : length + 1] == b"\n"
-    assert on_boundary or sum(imported.refused.values()) or kept < len(frame)
+    assert on_boundary or imported.refused
 
 
 @every_format

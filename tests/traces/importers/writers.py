@@ -273,7 +273,8 @@ def blis_trace(requests: Iterable[Request]) -> Iterator[str]:
         )
         yield (
             f"{row.number},c1,t1,standard,,0,,0,true,{row.prompt_tokens - 4},{row.output_tokens},"
-            f"{row.prompt_tokens - 4},0,0,0,0,{row.model},0,{row.prompt_tokens},{sent},{sent},{end}\n"
+            f"{row.prompt_tokens - 4},0,0,0,0,{row.model},0,{row.prompt_tokens},{sent},{sent},"
+            f"{end}\n"
         )
 
 
