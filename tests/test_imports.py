@@ -31,11 +31,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 # What users call from Python, and the parts of the command line.
 ALLOWED["posterior"] = ALLOWED["report"]
 ALLOWED["cli"] |= {"collect", "export", "posterior"}
-<<<<<<< HEAD
-ALLOWED["cli"] |= {"cli_collect", "cli_decide", "cli_report", "cli_transfer"}
-=======
-ALLOWED["cli"] |= {"cli_collect", "cli_decide", "cli_import", "cli_transfer"}
->>>>>>> logger
+ALLOWED["cli"] |= {"cli_collect", "cli_decide", "cli_import", "cli_report", "cli_transfer"}
 ALLOWED["cli"] |= {"cli_input", "cli_options", "cli_run"}
 ALLOWED |= dict.fromkeys(("cli_options", "cli_run"), frozenset())
 ALLOWED["cli_input"] = ALLOWED["evaluation"] | {"cli_run"}
