@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from bayeslat.errors import TraceError
 from bayeslat.traces.formats.content import refuse
@@ -16,6 +17,8 @@ from bayeslat.traces.importers.importer import Batch
 from bayeslat.traces.importers.vocabulary import Column
 
 __all__ = ["END", "REFUSED", "START", "Cleaner", "arrow_type"]
+
+type BoolArray = NDArray[np.bool_]
 
 REFUSED, START, END = "_refused", "_start_s", "_end_s"
 _NO_LATENCY = "no latency that is finite and above 0 ms"
@@ -53,7 +56,8 @@ class Cleaner:
         unknown = set(batch.columns) - {column.name for column in self.columns}
         if unknown:
             raise ValueError(f"an importer filled columns that it does not declare: {unknown}")
-        cells = {column.name: self._cells(batch, column) for column in self.columns}
+        usable = np.array([reason is None for reason in batch.refused or [None] * batch.n_rows])
+        cells = {column.name: self._cells(batch, column, usable) for column in self.columns}
         cells[REFUSED] = self._refused(batch, cells)
         for name, times in ((START, batch.start_s), (END, batch.end_s)):
             cells[name] = pa.nulls(batch.n_rows, pa.float64()) if times is None else pa.array(times)
@@ -72,7 +76,7 @@ class Cleaner:
             if 2 * odd > seen:
                 raise self._wrong_unit(file, column)
 
-    def _cells(self, batch: Batch, column: Column) -> pa.Array:
+    def _cells(self, batch: Batch, column: Column, usable: BoolArray) -> pa.Array:
         """Return a column of a batch in its type."""
         given = batch.columns.get(column.name)
         kind = arrow_type(column)
@@ -83,13 +87,14 @@ class Cleaner:
         if column.kind == "count":
             return _counts(given)
         cells = pa.array(given, kind, from_pandas=True)
-        return self._latencies(column, cells) if column.is_latency else cells
+        return self._latencies(column, cells, usable) if column.is_latency else cells
 
-    def _latencies(self, column: Column, cells: pa.Array) -> pa.Array:
-        """Leave cells empty that are no latency, and count those of an odd size."""
+    def _latencies(self, column: Column, cells: pa.Array, usable: BoolArray) -> pa.Array:
+        """Leave cells empty that are no latency, and count those, and those of an odd size."""
         values = cells.to_numpy(zero_copy_only=False)
+        stated = ~cells.is_null().to_numpy(zero_copy_only=False)
         good = np.isfinite(values) & (values > 0)
-        self.emptied[column.name] += len(cells) - cells.null_count - int(good.sum())
+        self.emptied[column.name] += int(np.sum(stated & usable & ~good))
         low, high = column.usual or (0.0, np.inf)
         odd = good & ((values < low) | (values > high))
         self._seen[column.name] += int(good.sum())

@@ -109,7 +109,7 @@ def import_traces(
             "its key or alias of the hardware table"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    tally, emptied, seen = Tally(), Counter[str](), _Seen()
+    tally, emptied, seen = Tally(given=settings.constants), Counter[str](), _Seen()
     with tempfile.TemporaryDirectory(prefix=f".{target.stem}.", dir=target.parent) as folder:
         stage = Stage(Path(folder) / "rows.arrow", importer.columns)
         with stage.writing() as write:

@@ -53,6 +53,8 @@ class Tally:
         How often each reason was met.
     notes : dict of str to None
         What the user should know of the files, each told once, in order.
+    given : mapping of str to int, float or str
+        Columns that the user set for all rows: a reconstruction may need the server's limits.
     software : dict of str to str
         Versions that the files name.
     collected_at : str or None
@@ -61,6 +63,7 @@ class Tally:
 
     refused: Counter[str] = field(default_factory=Counter)
     notes: dict[str, None] = field(default_factory=dict)
+    given: Mapping[str, int | float | str] = field(default_factory=dict)
     software: dict[str, str] = field(default_factory=dict)
     collected_at: str | None = None
 

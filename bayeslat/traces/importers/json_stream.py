@@ -19,6 +19,7 @@ from bayeslat.traces.importers.json_structure import find_structure
 __all__ = ["JsonStream", "decode", "open_json"]
 
 _CHUNK_BYTES = 1 << 22
+_FIRST_LOOK_BYTES = 1 << 10
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
 _KEY = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:\s*(?=\S)')
@@ -177,9 +178,9 @@ class JsonStream:
             match = self._match(_SCALAR)
             yield memoryview(match[0])
             return
-        depth, in_string = 0, False
+        depth, in_string, width = 0, False, _FIRST_LOOK_BYTES
         while True:
-            piece = memoryview(self._data)[self._at :]
+            piece = self._ahead(width)
             found = find_structure(piece, in_string)
             if first == '"':
                 closes = found.quotes[0 if in_string else 1 :]
@@ -193,9 +194,17 @@ class JsonStream:
             yield piece
             in_string = found.in_string
             depth += int(found.depth[-1]) if len(found.depth) else 0
-            self._at = len(self._data)
-            if not self._extend():
+            self._at += len(piece)
+            width *= 8  # most values are short
+            if self._at == len(self._data) and not self._extend():
                 raise self._cut_short()
+
+    def _ahead(self, width: int) -> memoryview:
+        """Return what comes next in memory, some bytes of it, not ending in a backslash."""
+        end = min(self._at + width, len(self._data))
+        while self._data[end - 1 : end] == b"\\" and end < len(self._data):
+            end += 1
+        return memoryview(self._data)[self._at : end]
 
     def _last_boundary(self) -> tuple[int, bool]:
         """Return where the last whole element in memory ends, and whether the array ends there."""

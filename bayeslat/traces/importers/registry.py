@@ -12,7 +12,19 @@ __all__ = ["FORMATS", "all_importers", "find_importer"]
 
 #: Each format's module holds its `IMPORTER`. Modules load when they are used: asking for help
 #: needs the names alone.
-FORMATS: tuple[str, ...] = ("vllm_bench", "vllm_logger")
+FORMATS: tuple[str, ...] = (
+    "vllm_logger",
+    "vllm_bench",
+    "guidellm",
+    "aiperf",
+    "vllm_otel",
+    "blis_journey",
+    "inference_perf",
+    "blis_trace",
+    "optimum_benchmark",
+    "llmd_predictor",
+    "aiconfigurator",
+)
 
 
 def find_importer(name: str) -> Importer:

@@ -1,0 +1,197 @@
+"""BLIS TraceV2: a header in YAML and the requests in CSV (`blis observe`).
+
+Read in inference-sim (`sim/workload/tracev2.go`). Times are µs of the client. Columns are
+conditional, so cells are found by the header row. Traces that BLIS simulated (mode `generated` or
+`replayed`) are no measurements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import yaml
+
+from bayeslat.traces.formats.content import refuse
+from bayeslat.traces.importers.importer import Batch, Importer, Tally
+from bayeslat.traces.importers.tables import numbers, read_table, texts
+from bayeslat.traces.importers.vocabulary import columns_named
+
+__all__ = ["IMPORTER"]
+
+_VERSIONS = (2, 3)
+_MICROSECONDS = ("us", "µs", "microseconds", "microsecond")
+_HEADER_BYTES = 1 << 20
+_NEEDED = ("request_id", "send_time_us", "first_chunk_time_us", "last_chunk_time_us", "status")
+
+
+def _read(path: Path, tally: Tally) -> Iterator[Batch]:
+    header_path, data_path = _pair(path)
+    header = _read_header(header_path)
+    constants = _constants(header)
+    network = header.get("network")
+    if isinstance(network, dict) and network.get("measured_rtt_ms"):
+        tally.note(
+            f"{header_path.name}: times include the network, {network['measured_rtt_ms']} ms there "
+            "and back"
+        )
+    if tally.collected_at is None and header.get("created_at"):
+        tally.collected_at = str(header["created_at"])
+    warm_up = header.get("warm_up_requests")
+    first = 0
+    for table in read_table(data_path, tally, _NEEDED):
+        yield _batch(table, constants, first, warm_up if isinstance(warm_up, int) else 0)
+        first += table.num_rows
+
+
+def _pair(path: Path) -> tuple[Path, Path]:
+    """Return the header and the data, of which one was named."""
+    if path.suffix.lower() in (".yaml", ".yml"):
+        others, wanted = _siblings(path, (".csv",)), "data in CSV"
+    else:
+        others, wanted = _siblings(path, (".yaml", ".yml")), "header in YAML"
+    if len(others) != 1:
+        found = f"{len(others)} could be it" if others else "there is none"
+        raise refuse(
+            path,
+            f"its {wanted} must stand beside it under the same name ({found}); name the two "
+            "trace.yaml and trace.csv",
+        )
+    return (path, others[0]) if wanted.startswith("data") else (others[0], path)
+
+
+def _siblings(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the files beside that could belong to one: of its name, or the only ones there."""
+    there = sorted(
+        other
+        for other in path.parent.iterdir()
+        if other.suffix.lower() in suffixes and other.is_file()
+    )
+    same = [other for other in there if _bare(other) == _bare(path)]
+    return same or there
+
+
+def _bare(path: Path) -> str:
+    """Return a name without what tells header and data apart."""
+    stem = path.stem.lower()
+    for word in ("header", "data"):
+        stem = stem.removesuffix(word).removesuffix("_").removesuffix("-").removesuffix(".")
+    return stem
+
+
+def _read_header(path: Path) -> Mapping[str, Any]:
+    """Return the header, checked."""
+    try:
+        with path.open("rb") as file:
+            header = yaml.safe_load(file.read(_HEADER_BYTES))
+    except OSError as error:
+        raise refuse(path, f"cannot be opened ({error.strerror}); check it") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise refuse(path, f"is no YAML ({error}); name the header of the trace") from error
+    if not isinstance(header, dict) or "trace_version" not in header:
+        raise refuse(path, "has no 'trace_version', as headers of BLIS traces have; check the file")
+    if header["trace_version"] not in _VERSIONS:
+        raise refuse(
+            path,
+            f"is of trace_version {header['trace_version']}, and 2 and 3 can be read; write it "
+            "with another version of BLIS",
+        )
+    if str(header.get("time_unit", "us")).lower() not in _MICROSECONDS:
+        raise refuse(
+            path,
+            f"time_unit is {header['time_unit']!r}, and the columns are named _us; correct it",
+        )
+    if header.get("mode") not in (None, "", "real"):
+        raise refuse(
+            path,
+            f"mode is {header['mode']!r}: BLIS simulated these times, nobody measured them; import "
+            "a trace of `blis observe`, whose mode is 'real'",
+        )
+    return header
+
+
+def _constants(header: Mapping[str, Any]) -> dict[str, str | int]:
+    """Return what holds for all requests."""
+    found: dict[str, str | int] = {"observed_by": "client"}
+    server = header.get("server")
+    if not isinstance(server, dict):
+        return found
+    for name in ("tensor_parallel", "max_num_seqs"):
+        value = server.get(name)
+        if isinstance(value, int) and value > 0:
+            found[name] = value
+    model = server.get("model")
+    if isinstance(model, str) and model:
+        found["model"] = model
+    return found
+
+
+def _batch(table: pa.Table, constants: Mapping[str, str | int], first: int, warm_up: int) -> Batch:
+    """Return requests as rows."""
+    sent, begin, last = (
+        numbers(table, f"{name}_time_us") for name in ("send", "first_chunk", "last_chunk")
+    )
+    streamed = np.array([cell != "false" for cell in texts(table, "streaming")])
+    begun = np.where(streamed & (begin > 0), begin, np.nan)
+    ended = np.where(last > 0, last, np.nan)
+    output = numbers(table, "output_tokens")
+    server, client = numbers(table, "server_input_tokens"), numbers(table, "input_tokens")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        per_token = np.where(output > 1, 1e-3 * (ended - begun) / (output - 1), np.nan)
+    columns: dict[str, Any] = {
+        **constants,
+        "request_id": texts(table, "request_id"),
+        "t_ttft_ms": 1e-3 * (begun - sent),
+        "t_tpot_ms": per_token,
+        "t_e2e_ms": 1e-3 * (ended - sent),
+        "prompt_tokens": np.where(server > 0, server, client),
+        "image_tokens": numbers(table, "image_tokens"),
+        "output_tokens": output,
+    }
+    models = texts(table, "model")
+    if any(models):
+        columns["model"] = [model or constants.get("model") for model in models]
+    return Batch(
+        n_rows=table.num_rows,
+        columns=columns,
+        start_s=1e-6 * sent,
+        end_s=1e-6 * ended,
+        refused=[
+            "warm-up request" if first + number < warm_up else _refusal(status)
+            for number, status in enumerate(texts(table, "status"))
+        ],
+    )
+
+
+def _refusal(status: str | None) -> str | None:
+    """Return why a request is no measurement."""
+    return None if status == "ok" else f"request ended as {status or 'nobody knows'}"
+
+
+IMPORTER = Importer(
+    name="blis_trace",
+    title="BLIS TraceV2 of blis observe (name the YAML header or the CSV)",
+    patterns=("*.yaml", "*.yml"),
+    columns=columns_named(
+        "model",
+        "request_id",
+        "observed_by",
+        "t_ttft_ms",
+        "t_tpot_ms",
+        "t_e2e_ms",
+        "prompt_tokens",
+        "image_tokens",
+        "output_tokens",
+        "tensor_parallel",
+        "max_num_seqs",
+    ),
+    definitions={
+        "t_ttft_ms": "client: from sending the request to its first chunk (streamed ones only)",
+        "t_tpot_ms": "client: from the first chunk to the last, by output tokens - 1",
+        "t_e2e_ms": "client: from sending the request to its last chunk",
+    },
+    read=_read,
+)
