@@ -13,6 +13,7 @@ __all__ = ["FORMATS", "all_importers", "find_importer"]
 #: Each format's module holds its `IMPORTER`. Modules load when they are used: asking for help
 #: needs the names alone.
 FORMATS: tuple[str, ...] = (
+    "vllm_logger",
     "vllm_bench",
     "vllm_logger",
     "guidellm",

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import json
+import math
+from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.errors import TraceError
 from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.importer import Tally
 
 __all__ = ["Log", "Rows", "read_log"]
 
 _SCHEMA = 1
+_WHOLE = 2**53  # up to here float64 holds every whole number
+_BATCH = (
+    *("iteration", "elapsed_ms", "prefill_requests", "prefill_tokens"),
+    *("decode_requests", "decode_tokens", "encoder_inputs", "encoder_tokens"),
+)
+_STATE = ("running", "waiting", "kv_usage")
+_STEP = (*_BATCH, *_STATE, "gap_ms")
+_REQUEST = (
+    *("at_s", "arrived_at_s", "queued_at_s", "iteration"),
+    *("queueing_ms", "prefill_ms", "decode_ms", "e2e_ms"),
+    *("prompt_tokens", "cached_tokens", "output_tokens", "preemptions"),
+    *(f"met_{name}" for name in (*_BATCH, *_STATE)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +40,24 @@ class Rows:
 
     Attributes
     ----------
-    cells : sequence of dict, shape (row,)
-        What is known of each.
+    columns : mapping of str to ndarray of float, shape (row,)
+        NaN where nothing is told.
+    ids : sequence of str or None, shape (row,)
     """
 
-    cells: Sequence[Mapping[str, Any]]
+    columns: Mapping[str, NDArray[np.float64]]
+    ids: Sequence[str | None]
 
     def __len__(self) -> int:
-        return len(self.cells)
+        return len(self.ids)
 
-    def numbers(self, name: str, missing: float = np.nan) -> NDArray[np.float64]:
+    def numbers(self, name: str) -> NDArray[np.float64]:
         """Return a column, shape (row,)."""
-        return np.array([row.get(name, missing) for row in self.cells], dtype=np.float64)
+        return self.columns[name]
 
     def counts(self, name: str) -> NDArray[np.int64]:
         """Return a column of whole numbers, 0 where nothing is told, shape (row,)."""
-        return np.array([row.get(name, 0) for row in self.cells], dtype=np.int64)
-
-    def texts(self, name: str) -> list[str | None]:
-        """Return a column of text, shape (row,)."""
-        return [row.get(name) for row in self.cells]
+        return np.nan_to_num(self.columns[name]).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,47 @@ class Log:
     server: Mapping[str, Any]
     steps: Rows
     requests: Rows
+
+    def told(self, part: str) -> Mapping[str, Any]:
+        """Return a part of what the server is, such as `config`; empty if it is not told."""
+        found = self.server.get(part)
+        return found if isinstance(found, dict) else {}
+
+
+@dataclass(slots=True)
+class _Growing:
+    """Rows while they are read: 8 bytes a number."""
+
+    names: tuple[str, ...]
+    columns: list[array[float]] = field(default_factory=list)
+    ids: list[str | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.columns = [array("d") for _ in self.names]
+
+    def add(self, row: Mapping[str, Any]) -> bool:
+        """Take a row; tells whether its cells are what they should be."""
+        cells = [row.get(name, math.nan) for name in self.names]
+        if not all(map(_is_cell, self.names, cells)):
+            return False
+        for column, cell in zip(self.columns, cells, strict=True):
+            column.append(cell)
+        name = row.get("id")
+        self.ids.append(name if isinstance(name, str) else None)
+        return True
+
+    def finished(self) -> Rows:
+        columns = [np.array(column, dtype=np.float64) for column in self.columns]
+        return Rows(dict(zip(self.names, columns, strict=True)), self.ids)
+
+
+def _is_cell(name: str, cell: object) -> bool:
+    """Tell whether a cell is a number that the logger could have written."""
+    if isinstance(cell, bool) or not isinstance(cell, int | float):
+        return False
+    if math.isnan(cell):  # not told
+        return True
+    return abs(cell) < _WHOLE and (cell >= 0 or name.endswith(("_ms", "_s")))
 
 
 def read_log(path: Path, tally: Tally) -> Log:
@@ -86,60 +139,74 @@ def read_log(path: Path, tally: Tally) -> Log:
         The file cannot be opened, does not begin with the row of a server, or is of another
         version.
     """
-    kinds: dict[str, list[Mapping[str, Any]]] = {"server": [], "step": [], "request": []}
+    steps, requests = _Growing(_STEP), _Growing(_REQUEST)
     try:
         with path.open("rb") as file:
+            server = _server(path, file.readline())
             for line in file:
                 row = _row(line)
-                if row is None:
+                kind = row.get("kind")
+                if kind == "lost":
+                    _count_lost(row, tally)
+                elif kind == "step" and _is_idle(row, tally):
+                    continue
+                elif kind not in {"step", "request", "server", "end"} or (
+                    (kind == "step" and not steps.add(row))
+                    or (kind == "request" and not requests.add(row))
+                ):
                     tally.refuse("line is no row of the logger: cut short by a kill or a full disk")
-                elif row["kind"] == "lost":
-                    tally.refuse(
-                        "the logger lost it: " + str(row.get("reason")), row.get("rows", 0)
-                    )
-                else:
-                    kinds.setdefault(row["kind"], []).append(row)
     except OSError as error:
         raise refuse(path, f"cannot be opened ({error.strerror}); check it") from error
-    _check(path, kinds["server"])
-    return Log(kinds["server"][0], _timed(kinds["step"], tally), Rows(kinds["request"]))
+    return Log(server, _by_number(steps.finished()), requests.finished())
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
+def _row(line: bytes) -> dict[str, Any]:
+    """Return what a line says; nothing if it is no object."""
     try:
         row = json.loads(line)
     except ValueError:
-        return None
-    return row if isinstance(row, dict) and isinstance(row.get("kind"), str) else None
+        return {}
+    return row if isinstance(row, dict) else {}
 
 
-def _check(path: Path, servers: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse what another tool, or another version of the logger, has written."""
-    error: TraceError | None = None
-    if not servers:
-        error = refuse(
+def _server(path: Path, line: bytes) -> Mapping[str, Any]:
+    """Return the first row; refuse what another tool or version has written."""
+    row = _row(line)
+    if row.get("kind") != "server":
+        raise refuse(
             path,
             "does not say which server it is of, so the vLLM logger has not written it, or it was "
             "cut at its beginning; name a file as the logger wrote it",
         )
-    elif servers[0].get("schema") != _SCHEMA:
-        error = refuse(
+    if row.get("schema") != _SCHEMA:
+        raise refuse(
             path,
-            f"is of version {servers[0].get('schema')!r} of the logger's files, and this bayeslat "
-            f"reads version {_SCHEMA}; use the bayeslat that wrote it, or a later one",
+            f"is of version {row.get('schema')!r} of the logger's files, and this bayeslat reads "
+            f"version {_SCHEMA}; use the bayeslat that wrote it, or a later one",
         )
-    if error is not None:
-        raise error
+    return row
 
 
-def _timed(steps: Sequence[Mapping[str, Any]], tally: Tally) -> Rows:
-    """Return the steps that were timed and computed something, by number."""
-    by_number: dict[int, Mapping[str, Any]] = {}
-    for step in steps:
-        if step.get("dummy"):
-            tally.refuse("step without requests, that only keeps the other engines company")
-        elif "iteration" not in step or "elapsed_ms" not in step:
-            tally.refuse("step without a time: idle, or without --enable-logging-iteration-details")
-        else:
-            by_number[step["iteration"]] = step
-    return Rows([by_number[number] for number in sorted(by_number)])
+def _count_lost(row: Mapping[str, Any], tally: Tally) -> None:
+    rows = row.get("rows")
+    tally.refuse(f"the logger lost it: {row.get('reason')}", rows if isinstance(rows, int) else 1)
+
+
+def _is_idle(step: Mapping[str, Any], tally: Tally) -> bool:
+    """Tell whether a step computed nothing, or nobody timed it."""
+    if step.get("dummy"):
+        tally.refuse("step without requests, that only keeps the other engines company")
+        return True
+    if "iteration" not in step or "elapsed_ms" not in step:
+        tally.refuse("step without a time: idle, or without --enable-logging-iteration-details")
+        return True
+    return False
+
+
+def _by_number(steps: Rows) -> Rows:
+    """Return steps in the order of their numbers, the last of each number."""
+    numbers = steps.numbers("iteration")[::-1]
+    _, last = np.unique(numbers, return_index=True)
+    rows = len(numbers) - 1 - last
+    columns = {name: column[rows] for name, column in steps.columns.items()}
+    return Rows(columns, [None] * len(rows))

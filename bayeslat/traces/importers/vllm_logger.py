@@ -5,11 +5,12 @@ Beside the batch of a step, and beside a request, stands the state that it met: 
 it left, or the last step before the engine took the request into its queue.
 
 The engine takes requests in between two steps, and only then their queueing begins: the wait for
-the running step, and the way through the server's front end, is `intake_ms`.
+the running step, and the way through the server's front end, is `t_admission_ms`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,7 +54,6 @@ _ARCHITECTURE = {
 _DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "half": 2}
 _OWN = (
     Column("step_interval_ms", "number", "from the end of the step before to the end of this one"),
-    Column("intake_ms", "number", "from the request's arrival to the engine's queue"),
     Column("waiting_prompt_tokens", "count", "tokens of the prompts in the queue before it"),
     Column("arrivals_per_s", "number", "requests that arrived in the 10 s before, by second"),
     Column("encoder_inputs", "count", "images and the like that the step encoded"),
@@ -74,19 +74,16 @@ _BATCH = (
     *("encoder_inputs", "encoder_tokens"),
 )
 _ARRIVAL_WINDOW_S = 10.0
+_YEAR_3000_S = 32_503_680_000.0
+_WHOLE = 2**53
 
 
 def _read(path: Path, tally: Tally) -> Iterator[Batch]:
     """Read one file of the logger."""
     log = read_log(path, tally)
-    server = log.server
-    tally.software.update(server.get("software", {}))
-    if tally.collected_at is None and "written_at_s" in server:
-        written = datetime.fromtimestamp(server["written_at_s"], UTC)
-        tally.collected_at = f"{written:%Y-%m-%dT%H:%M:%SZ}"
-    _note_clock(server, tally)
-    constants = _constants(server)
-    section = f"engine {server.get('engine', 0)}"
+    _tell(log, tally)
+    constants = _constants(log)
+    section = f"engine {log.server.get('engine', 0)}"
     contexts = find_contexts(_steps_of(log), _finished_of(log))
     if not contexts.is_exact.all():
         tally.note(
@@ -105,9 +102,14 @@ def _read(path: Path, tally: Tally) -> Iterator[Batch]:
     )
 
 
-def _note_clock(server: Mapping[str, Any], tally: Tally) -> None:
-    """Tell where the engine's own time of a step is not that of its work."""
-    config = server.get("config", {})
+def _tell(log: Log, tally: Tally) -> None:
+    """Tell of the software, and where the engine's own time of a step is not that of its work."""
+    software = log.told("software").items()
+    tally.software.update({name: each for name, each in software if isinstance(each, str)})
+    written_s = log.server.get("written_at_s")
+    if tally.collected_at is None and isinstance(written_s, float) and 0 < written_s < _YEAR_3000_S:
+        tally.collected_at = f"{datetime.fromtimestamp(written_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    config = log.told("config")
     if config.get("async_scheduling") or config.get("executor") == "uni":
         tally.note(
             "this server does not wait for the model where it times its steps (asynchronous "
@@ -116,27 +118,35 @@ def _note_clock(server: Mapping[str, Any], tally: Tally) -> None:
         )
 
 
-def _constants(server: Mapping[str, Any]) -> dict[str, Any]:
+def _constants(log: Log) -> dict[str, Any]:
     """Return the columns that hold for all rows."""
-    config, software = server.get("config", {}), server.get("software", {})
+    config = log.told("config")
     found: dict[str, Any] = {
-        column: int(config[name]) for column, name in _CONFIG.items() if name in config
+        column: int(config[name])
+        for column, name in _CONFIG.items()
+        if isinstance(config.get(name), int) and abs(config[name]) < _WHOLE
     }
-    if config.get("dtype") in _DTYPE_BYTES:
-        found["dtype_bytes"] = _DTYPE_BYTES[config["dtype"]]
-    if server.get("architecture"):
-        found |= _architecture(server["architecture"])
-    if "vllm" in software:
-        found["stack"] = f"vllm_{software['vllm']}"
-    if "model" in config:
-        found["model"] = Path(str(config["model"])).name
+    dtype = str(config.get("dtype"))
+    if dtype in _DTYPE_BYTES:
+        found["dtype_bytes"] = _DTYPE_BYTES[dtype]
+    if log.told("architecture"):
+        found |= _architecture(log.told("architecture"))
+    if isinstance(log.told("software").get("vllm"), str):
+        found["stack"] = f"vllm_{log.told('software')['vllm']}"
+    if isinstance(config.get("model"), str):
+        found["model"] = _model(config["model"])
     return found
+
+
+def _model(name: str) -> str:
+    """Return a model's name: `owner/name` as it is, of a folder the last part of its path."""
+    return name if re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name) else Path(name).name
 
 
 def _architecture(told: Mapping[str, Any]) -> dict[str, int]:
     """Return the sizes of a model under names that are the same for all."""
     found = {
-        column: next((int(told[name]) for name in names if told.get(name)), 0)
+        column: next((told[name] for name in names if isinstance(told.get(name), int)), 0)
         for column, names in _ARCHITECTURE.items()
     }
     if not found["head_dim"] and found["heads"]:
@@ -147,7 +157,7 @@ def _architecture(told: Mapping[str, Any]) -> dict[str, int]:
 def _steps_of(log: Log) -> Steps:
     steps = log.steps
     prefill_tokens = steps.counts("prefill_tokens")
-    budget = log.server.get("config", {}).get("max_num_batched_tokens", 0)
+    budget = _constants(log).get("max_num_batched_tokens", 0)
     return Steps(
         step_id=steps.counts("iteration"),
         prefill_requests=steps.counts("prefill_requests"),
@@ -167,7 +177,7 @@ def _finished_of(log: Log) -> Finished:
         np.isfinite(requests.numbers("iteration"))
         & (requests.counts("preemptions") == 0)
         & (requests.counts("output_tokens") > 0)
-        & (not log.server.get("config", {}).get("speculative_tokens"))
+        & (not log.told("config").get("speculative_tokens"))
     )
     scheduled_s = requests.numbers("queued_at_s") + 1e-3 * requests.numbers("queueing_ms")
     return Finished(
@@ -202,10 +212,12 @@ def _context_columns(log: Log, contexts: Contexts) -> dict[str, Any]:
     The usage counts whole blocks, of which the last of a request is half full, and what it counts
     in excess of the requests in decode belongs to those in prefill, whose past it is.
     """
-    steps, config = log.steps, log.server.get("config", {})
-    block_tokens = config.get("block_size_tokens", 0)
-    held = _before(steps.numbers("kv_usage", 0.0)) * config.get("kv_blocks", 0) * block_tokens
-    held -= 0.5 * block_tokens * _before(steps.numbers("running", 0.0))
+    steps, server = log.steps, _constants(log)
+    block_tokens = server.get("kv_block_tokens", 0)
+    usage, running = (
+        np.nan_to_num(_before(steps.numbers(name))) for name in ("kv_usage", "running")
+    )
+    held = usage * server.get("kv_blocks", 0) * block_tokens - 0.5 * block_tokens * running
     decode, prefill = steps.counts("decode_requests"), steps.counts("prefill_tokens")
     estimate = np.where(decode > 0, np.maximum(np.round(held), decode), 0).astype(np.int64)
     requests = np.maximum(steps.counts("prefill_requests"), 1)
@@ -232,11 +244,11 @@ def _request_columns(log: Log) -> dict[str, Any]:
         queued_s, queued_s + 1e-3 * columns["t_queueing_ms"], columns["prompt_tokens"]
     )
     return columns | {
-        "request_id": requests.texts("id"),
+        "request_id": requests.ids,
         "observed_by": "server",
         "waiting": np.fmax(columns["waiting"], ahead),
         "waiting_prompt_tokens": tokens,
-        "intake_ms": 1e3 * (queued_s - arrived_s),
+        "t_admission_ms": 1e3 * (queued_s - arrived_s),
         "arrivals_per_s": _arrivals_per_s(arrived_s),
     }
 
@@ -286,7 +298,14 @@ IMPORTER = Importer(
     columns=(
         *columns_named(
             *("stack", "model", "request_id", "step_id", "observed_by"),
-            *("t_queueing_ms", "t_prefill_ms", "t_decode_ms", "t_e2e_ms", "t_step_ms"),
+            *(
+                "t_admission_ms",
+                "t_queueing_ms",
+                "t_prefill_ms",
+                "t_decode_ms",
+                "t_e2e_ms",
+                "t_step_ms",
+            ),
             *("prompt_tokens", "cached_tokens", "output_tokens", "preemptions"),
             *_STATE,
             *("prefill_requests", "prefill_tokens", "decode_requests", "decode_tokens"),
@@ -296,6 +315,8 @@ IMPORTER = Importer(
         *_OWN,
     ),
     definitions={
+        "t_admission_ms": "from when the request arrived at the server, parsed, to when the engine "
+        "took it into its queue, between two steps; server's clock and engine's",
         "t_queueing_ms": "from when the engine took the request into its queue, between two steps, "
         "to when it was first scheduled; engine's clock",
         "t_prefill_ms": "from when the request was first scheduled to its first token; engine's "

@@ -159,6 +159,12 @@ def _rename_latencies(line: Any) -> None:
         attribute["key"] = attribute["key"].replace("gen_ai.latency", "llm.latency")
 
 
+def _scale_logged(line: Any) -> None:
+    for name in ("queueing_ms", "prefill_ms", "decode_ms", "e2e_ms"):
+        if name in line:
+            line[name] *= 1e9
+
+
 def _scale_monotonic(line: Any) -> None:
     for event in _spans(line)[0]["events"]:
         for attribute in event["attributes"]:
@@ -186,6 +192,22 @@ SUMMARY = '{"load_summary": {"count": 40}, "successes": {"count": 40, "latency":
 SPAN_METRICS = '{"resourceMetrics": [{"scopeMetrics": []}]}\n'
 
 CASES: dict[str, Case] = {
+    "vllm_logger": Case(
+        file="vllm-20261125T120000Z-0f1e2d3c-e0.0000.jsonl",
+        columns=STAGES | TOKENS | {"t_e2e_ms": TIMES["t_e2e_ms"]},
+        failed="",  # it is never told
+        names_model=True,
+        has_load=True,
+        cut_leaves_rows=True,
+        wrong_unit=Broken(
+            on_lines(_scale_logged), error=r"its times are not in the unit of this format"
+        ),
+        other_version=Broken(
+            lambda text: text.replace('"schema": 1', '"schema": 7', 1),
+            error=r"is of version 7 of the logger's files",
+        ),
+        aggregates=Broken(instead(PROMETHEUS), error=r"does not say which server it is of"),
+    ),
     "vllm_bench": Case(
         file="openai-8.0qps-dense.json",
         columns=TIMES | TOKENS,

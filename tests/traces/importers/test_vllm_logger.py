@@ -117,7 +117,9 @@ def test_every_request_comes_back_with_its_times(written: Any) -> None:
         assert row["cached_tokens"] == request.cached
         assert row["output_tokens"] == request.outputs
         assert row["t_queueing_ms"] == pytest.approx(2e3 * STEP_S)
-        total = row["t_queueing_ms"] + row["t_prefill_ms"] + row["t_decode_ms"] + row["intake_ms"]
+        total = (
+            row["t_queueing_ms"] + row["t_prefill_ms"] + row["t_decode_ms"] + row["t_admission_ms"]
+        )
         assert row["t_e2e_ms"] == pytest.approx(total, abs=0.01)
 
 
@@ -169,7 +171,7 @@ def test_the_server_stands_beside_every_row(written: Any) -> None:
         assert set(frame["dtype_bytes"]) == {4}
         assert set(frame["hidden"]) == {256}
         assert set(frame["experts"]) == {0}
-        assert set(frame["model"]) == {"tiny"}
+        assert set(frame["model"]) == {"models/tiny"}
     assert "python" in tally.software
     assert tally.collected_at is not None
 
@@ -283,3 +285,25 @@ def test_a_log_without_requests_or_steps_is_read(written: Any, tmp_path: Path) -
         )
         steps, requests, _ = _read(path)
         assert (len(steps) > 0, len(requests) > 0) == ("step" in kinds, "request" in kinds)
+
+
+@pytest.mark.parametrize(
+    ("named", "model"),
+    [
+        ("Qwen/Qwen3-8B", "Qwen/Qwen3-8B"),
+        ("gpt2", "gpt2"),
+        ("/srv/models/dense", "dense"),
+        ("./dense", "dense"),
+        ("a/b/dense/", "dense"),
+    ],
+)
+def test_a_model_in_a_folder_is_called_by_its_last_part(
+    written: Any, tmp_path: Path, named: str, model: str
+) -> None:
+    def renamed(row: dict[str, Any]) -> dict[str, Any]:
+        if row["kind"] == "server":
+            row["config"]["model"] = named
+        return row
+
+    steps, _, _ = _read(_edited(written[0], tmp_path / "vllm-x.jsonl", renamed))
+    assert set(steps["model"]) == {model}

@@ -130,6 +130,34 @@ def aiperf(requests: Iterable[Request]) -> Iterator[str]:
         yield json.dumps(line) + "\n"
 
 
+def vllm_logger(requests: Iterable[Request]) -> Iterator[str]:
+    rows = list(requests)
+    server = {
+        "kind": "server",
+        "schema": 1,
+        "software": {"vllm": "0.32.0"},
+        "config": {"model": rows[0].model},
+    }
+    yield json.dumps(server) + "\n"
+    for row in rows:
+        if row.failed:  # vLLM does not tell its loggers
+            continue
+        told = {
+            "kind": "request",
+            "id": str(row.number),
+            "at_s": _UNIX_S + row.sent_s + row.e2e_s,
+            "arrived_at_s": _UNIX_S + row.sent_s,
+            "queued_at_s": _UNIX_S + row.sent_s,
+            "queueing_ms": 1e3 * row.queueing_s,
+            "prefill_ms": 1e3 * row.prefill_s,
+            "decode_ms": 1e3 * row.decode_s,
+            "e2e_ms": 1e3 * row.e2e_s,
+            "prompt_tokens": row.prompt_tokens,
+            "output_tokens": row.output_tokens,
+        }
+        yield json.dumps(told) + "\n"
+
+
 def vllm_otel(requests: Iterable[Request]) -> Iterator[str]:
     for row in requests:
         start = round(1e9 * (_UNIX_S + row.sent_s))
@@ -336,6 +364,7 @@ def aiconfigurator(requests: Iterable[Request]) -> Iterator[str]:
 WRITERS: dict[str, Callable[[Iterable[Request]], Iterator[str]]] = {
     writer.__name__: writer
     for writer in (
+        vllm_logger,
         vllm_bench,
         guidellm,
         aiperf,
