@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bayeslat import cli_collect, cli_decide, cli_import, cli_report, cli_transfer
+from bayeslat import cli_collect, cli_decide, cli_export, cli_import, cli_report, cli_transfer
 from bayeslat import cli_options as opt
 from bayeslat.cli_input import (
     check_budget,
@@ -45,6 +45,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(cli_collect.app, name="collect")
+app.add_typer(cli_export.app, name="export")
 
 
 def main() -> None:

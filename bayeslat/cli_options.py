@@ -400,6 +400,11 @@ FalseAccepts = Annotated[
 ]
 Confidence = Annotated[float, typer.Option(help="Of that limit.", metavar="SHARE")]
 
+# Of export.
+Reader = Annotated[
+    bool, typer.Option("--reader/--no-reader", help="Write guard_reader.py beside the bundle.")
+]
+
 # Of report.
 ReportTraces = Annotated[
     list[str],

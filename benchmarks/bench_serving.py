@@ -70,10 +70,7 @@ def main() -> None:
         "test_configs": TEST_CONFIGS,
         "left_out": left_out,
         "fit_s": fit_s,
-        "summary": [
-            {**dict(zip(table.index.names, key, strict=True)), **values}
-            for key, values in table.to_dict("index").items()
-        ],
+        "summary": table.reset_index().to_dict("records"),
         "floor_trees": floors,
         "floor_versions": pairs,
         "scores": rows,

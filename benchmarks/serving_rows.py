@@ -83,7 +83,7 @@ def _gpus(rows: pd.DataFrame) -> pd.Series:
     """
     layout = (rows["moe_tp"] * rows["moe_ep"]).where(rows["n_experts"] > 0, 1)
     guessed = rows["n_gpus"].where(rows["dp"] > 0, np.maximum(rows["n_gpus"], layout))
-    return np.maximum(guessed, rows["tp"])
+    return guessed.clip(lower=rows["tp"])
 
 
 def same_but_version(raw: pd.DataFrame) -> dict[str, dict[str, float]]:

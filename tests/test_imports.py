@@ -31,7 +31,9 @@ ALLOWED: dict[str, frozenset[str]] = {
 # What users call from Python, and the parts of the command line.
 ALLOWED["posterior"] = ALLOWED["report"]
 ALLOWED["cli"] |= {"collect", "export", "posterior"}
-ALLOWED["cli"] |= {"cli_collect", "cli_decide", "cli_import", "cli_report", "cli_transfer"}
+ALLOWED["cli"] |= {"cli_collect", "cli_decide", "cli_export", "cli_import", "cli_report"}
+ALLOWED["cli"] |= {"cli_transfer"}
+ALLOWED["report"] |= {"export"}
 ALLOWED["cli"] |= {"cli_input", "cli_options", "cli_run"}
 ALLOWED |= dict.fromkeys(("cli_options", "cli_run"), frozenset())
 ALLOWED["cli_input"] = ALLOWED["evaluation"] | {"cli_run"}
@@ -42,6 +44,7 @@ ALLOWED["cli_import"] = frozenset(
 ALLOWED["cli_transfer"] = ALLOWED["report"] | {"report", "posterior"}
 ALLOWED["cli_transfer"] |= {"cli_input", "cli_options", "cli_run"}
 ALLOWED["cli_decide"] = ALLOWED["cli_report"] = ALLOWED["cli_transfer"]
+ALLOWED["cli_export"] = ALLOWED["cli_transfer"] | {"export"}
 ALLOWED |= dict.fromkeys(TOP, frozenset(ALLOWED) | TOP)
 
 # Which units alone may import a heavy library, even inside a function.

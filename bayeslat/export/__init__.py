@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from bayeslat.export.bundle import READER_NAME, Bundle, make_bundle, write_bundle
+
+__all__ = ["READER_NAME", "Bundle", "make_bundle", "write_bundle"]

@@ -6,6 +6,7 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ def workload() -> list[Request]:
     return requests
 
 
-def run(name: str, *paths: Path, out: Path, **given: str) -> tuple[Imported, pd.DataFrame]:
+def run(name: str, *paths: Path, out: Path, **given: Any) -> tuple[Imported, pd.DataFrame]:
     """Import files, and read the trace with every rule checked."""
     importer = find_importer(name)
     chosen = Settings(gpu=None if importer.names_gpu else "h100_sxm", **given)
