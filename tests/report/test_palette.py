@@ -37,7 +37,7 @@ def test_all_colours_but_the_ink_show_on_white_and_on_black() -> None:
 def test_the_users_settings_change_nothing() -> None:
     @styled
     def draw() -> float:
-        return float(make_figure(2, 2).subplots().xaxis.label.get_size())
+        return float(make_figure(2, 2).subplots().xaxis.label.get_fontsize())
 
     with rc_context({"axes.labelsize": 30}):
         assert draw() == 9.0
