@@ -18,9 +18,7 @@ def _group() -> None:
     """Keep `bundle` a subcommand while it is the only one."""
 
 
-@app.command(
-    epilog="Example: bayeslat export bundle calibrated.nc --gpu l40s -o l40s/guard.bundle"
-)
+@app.command(epilog="Example: bayeslat export bundle calibrated.nc --gpu l40s -o l40s/guard.bundle")
 @ends_well
 def bundle(
     posterior: opt.PosteriorFile,

@@ -294,8 +294,11 @@ def test_importing_the_package_is_light() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "fit", "check", "predict", "suggest", "simulate", "import", "collect", "collect vlm"],
-)
+    [
+        "", "fit", "check", "predict", "suggest", "guard", "report", "simulate", "import",
+        "collect", "collect vlm",
+    ],
+)  # fmt: skip
 def test_asking_for_help_is_light(command: str) -> None:
     words = [PACKAGE, *command.split(), "--help"]
     code = (

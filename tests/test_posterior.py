@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import bayeslat as bl
-from tests.posteriors import make_frame, small_spec
+from bayeslat.posterior import Posterior, load_posterior
+from tests.posteriors import make_data, make_frame, small_spec
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,17 @@ def test_arguments_of_another_kind_are_told(changed: dict[str, Any], told: str) 
     given = {"spec": small_spec(), "traces": make_frame(), **changed}
     with pytest.raises(bl.BayeslatError, match=told):
         bl.fit(**given)
+
+
+@pytest.mark.xdist_group("small posterior")
+def test_commands_are_noted_in_order_and_stay_in_the_file(tmp_path: Path) -> None:
+    posterior = Posterior(make_data())
+    first = posterior.with_history("bayeslat fit 'my traces' -o a.nc")
+    second = first.with_history("bayeslat calibrate a.nc")
+    assert "history" not in posterior.data.attrs  # nothing is changed in place
+    assert first.data.attrs["history"] == ["bayeslat fit 'my traces' -o a.nc"]
+    second.save(tmp_path / "a.nc")
+    loaded = load_posterior(tmp_path / "a.nc").data.attrs["history"]
+    assert loaded == ["bayeslat fit 'my traces' -o a.nc", "bayeslat calibrate a.nc"]
+    rows = make_frame(5, ("l40s",), rows=3)
+    assert second.calibrate(rows, "l40s").data.attrs["history"] == loaded

@@ -16,7 +16,6 @@ from bayeslat.features.expression_nodes import Apply, Category, Constant, Name, 
 from bayeslat.features.expressions import Expression
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.spec import Spec
-from bayeslat.features.spec_fields import TASK
 
 __all__ = ["Graph", "Step", "Value"]
 

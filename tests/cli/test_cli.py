@@ -15,6 +15,7 @@ COMMANDS = (
     "guard",
     "suggest",
     "predict",
+    "report",
     "simulate",
     "import",
     "collect vlm",

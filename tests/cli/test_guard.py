@@ -9,11 +9,15 @@ import pandas as pd
 import pytest
 from typer.testing import Result
 
+from bayeslat.evaluation.guardrail.held_out import control_guard
 from bayeslat.posterior import load_posterior
+from bayeslat.traces import read_traces
 from tests.cli.conftest import Workshop
-from tests.posteriors import make_configs
+from tests.posteriors import make_configs, make_frame
 
 pytestmark = pytest.mark.xdist_group("small posterior")
+
+TARGET = "l40s"
 
 
 def guard(run: Callable[..., Result], workshop: Workshop, *words: str) -> Result:
@@ -58,6 +62,9 @@ def test_the_table_tells_why_to_measure(workshop: Workshop, run: Callable[..., R
         (["--budget-ms", "10", "--max-risk", "1"], "max_risk is 1"),
         (["--stage-budget", "decode"], "write it as in llm_prefill=300"),
         (["--stage-budget", "encode=10"], "no stage 'encode'"),
+        (["--budget-ms", "10", "--false-accepts", "0"], "false_accepts is 0"),
+        (["--budget-ms", "10", "--confidence", "2"], "confidence is 2"),
+        (["--budget-ms", "10", "--held-out", "nowhere.csv"], "nowhere.csv"),
     ],
 )
 def test_bad_options(
@@ -66,4 +73,54 @@ def test_bad_options(
     done = guard(run, workshop, *words)
     assert done.exit_code == 1
     assert told in done.stderr
+    assert not workshop.out.exists()
+
+
+def held_out(workshop: Workshop, rows: int = 60) -> str:
+    return workshop.trace(make_frame(5, (TARGET,), rows=rows), "held out.parquet")
+
+
+def test_held_out_rows_bound_the_false_accepts(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    trace = held_out(workshop)
+    known = workshop.folder / "known.nc"
+    run("calibrate", workshop.posterior, trace, "--gpu", TARGET, "-n", "20", "-o", known)
+    words = ("guard", known, workshop.configs(), "--gpu", TARGET, "--budget-ms", "300")
+    limits = ("--held-out", trace, "--false-accepts", "0.1", "--confidence", "0.9")
+    done = run(*words, *limits, "-o", workshop.out, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)["risk_control"]
+    rule = load_posterior(known).guard(TARGET, 300.0)
+    control = control_guard(rule, read_traces(trace), false_accepts=0.1, confidence=0.9)
+    assert (found["configs"], found["limit"], found["confidence"]) == (40, 0.1, 0.9)
+    assert found["largest_max_risk"] == control.largest
+    assert found["bound"] == control.at(0.05)["bound"]
+    assert len(found["levels"]) == len(control.table)
+    shown = run(*words, *limits, "-o", workshop.out).stdout
+    assert f"False accepts: at most {found['bound']:.2%} of all with 90% confidence" in shown
+    assert "by 40 held-out configs" in shown
+    assert f"Risk control: {control}" in shown
+    without = run(*words, "-o", workshop.out)
+    assert "Risk control" not in without.stdout
+
+
+def test_a_donors_held_out_rows_are_told_as_such(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    done = guard(run, workshop, "--budget-ms", "300", "--held-out", workshop.trace())
+    assert done.exit_code == 0, done.output
+    assert "if the fit did not see them: the GPU is a donor" in done.stdout
+
+
+def test_rows_that_calibrated_hold_nothing_out(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    trace = held_out(workshop, rows=10)
+    known = workshop.folder / "known.nc"
+    run("calibrate", workshop.posterior, trace, "--gpu", TARGET, "-o", known)
+    words = (workshop.configs(), "--gpu", TARGET, "--budget-ms", "300", "--held-out", trace)
+    done = run("guard", known, *words, "-o", workshop.out)
+    assert done.exit_code == 1
+    assert "was calibrated with every config of the trace" in done.stderr
     assert not workshop.out.exists()
