@@ -114,8 +114,7 @@ def _add_core(found: _Gathered, span: Span, path: Path) -> None:
     if not journey.is_whole:
         found.partial[name] = events
         return
-    intervals = journey.intervals()
-    found.intervals.add(intervals)
+    found.intervals.add(journey)
     position = found.requests.add(_request_row(journey))
     found.names.append(name)
     last = journey.in_order()[-1]

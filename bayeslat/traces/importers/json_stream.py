@@ -20,6 +20,7 @@ __all__ = ["JsonStream", "decode", "open_json"]
 
 _CHUNK_BYTES = 1 << 22
 _FIRST_LOOK_BYTES = 1 << 10
+_LONGEST_NAME_BYTES = 1 << 16
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
 _KEY = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:\s*(?=\S)')
@@ -163,7 +164,7 @@ class JsonStream:
     def _match(self, pattern: re.Pattern[bytes]) -> re.Match[bytes]:
         """Step over what a pattern describes, which is short."""
         while (match := pattern.match(self._data, self._at)) is None:
-            if len(self._data) - self._at > _CHUNK_BYTES:
+            if len(self._data) - self._at > _LONGEST_NAME_BYTES:
                 raise self._no_json()
             if not self._extend():
                 raise self._cut_short()

@@ -7,13 +7,13 @@ that is computed in one step is exact, whatever the budget.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.traces.importers.journey import Interval, Journey
+from bayeslat.traces.importers.journey import Journey
 
 __all__ = ["Batches", "IntervalLog", "reconstruct_steps"]
 
@@ -51,16 +51,17 @@ class IntervalLog:
     _rows: list[tuple[int, ...]] = field(default_factory=list)
     _packed: list[Counts] = field(default_factory=list)
 
-    def add(self, intervals: Sequence[Interval]) -> None:
-        """Keep the intervals of one request."""
-        scheduled = intervals[0].first if intervals else 0
-        for interval in intervals:
+    def add(self, journey: Journey) -> None:
+        """Keep the intervals of one request, whose journey is whole."""
+        first = min(event.at_s for event in journey.events if event.name == "SCHEDULED")
+        scheduled = round(1e9 * first)
+        for interval in journey.intervals():
             self._rows.append((scheduled, *(int(getattr(interval, name)) for name in _FIELDS)))
         if len(self._rows) >= 1 << 16:
             self._pack()
 
     def table(self) -> Counts:
-        """Return the intervals: when the request was first scheduled, and the fields of Interval.
+        """Return the intervals: when the request was first scheduled, ns, and those of Interval.
 
         Returns
         -------
@@ -98,7 +99,7 @@ def reconstruct_steps(
         log = IntervalLog()
         for journey in journeys:
             if journey.is_whole:
-                log.add(journey.intervals())
+                log.add(journey)
     scheduled, first, last, decode, tokens, prompt = log.table()
     if not len(first):
         nothing = np.empty(0, dtype=np.int64)
@@ -133,7 +134,7 @@ def _prefill(prompts: Counts, decoding: Counts, budget: int | None) -> tuple[Cou
     Parameters
     ----------
     prompts : ndarray of int, shape (4, interval)
-        When each request was first scheduled, the first and last step, and the tokens.
+        When each request was first scheduled, ns, the first and last step, and the tokens.
     decoding : ndarray of int, shape (step,)
     budget : int or None
 

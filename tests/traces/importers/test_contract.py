@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bayeslat import atomic
 from bayeslat.errors import BayeslatError, InputError, TraceError
 from bayeslat.traces import provenances, read_traces, stage_columns
 from bayeslat.traces.importers import json_rows, json_stream, tables
@@ -23,6 +24,16 @@ from tests.traces.importers.cases import CASES, Broken, write_case
 from tests.traces.importers.workload import MODEL, OTHER_MODEL, Request, make_requests
 
 COUNT = 40
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _fast_disk() -> Iterator[None]:
+    """Do not wait for the disk: what survives a loss of power is tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic, "_reach_disk", lambda path: None)
+        yield
+
+
 every_format = pytest.mark.parametrize("name", FORMATS)
 
 
@@ -33,10 +44,12 @@ def workload() -> list[Request]:
     return requests
 
 
-def run(name: str, *paths: Path, out: Path, **given: Any) -> tuple[Imported, pd.DataFrame]:
+def run(
+    name: str, *paths: Path, out: Path, model: str | None = None
+) -> tuple[Imported, pd.DataFrame]:
     """Import files, and read the trace with every rule checked."""
     importer = find_importer(name)
-    chosen = Settings(gpu=None if importer.names_gpu else "h100_sxm", **given)
+    chosen = Settings(gpu=None if importer.names_gpu else "h100_sxm", model=model)
     imported = import_traces(importer, paths, out, chosen)
     return imported, read_traces(out)
 
@@ -266,7 +279,7 @@ def _import_bytes(name: str, content: bytes) -> tuple[Imported, pd.DataFrame] | 
 
 
 @every_format
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(part=st.floats(0, 1))
 def test_a_file_that_is_cut_short_gives_rows_before_the_cut_or_an_error(
     name: str, whole: dict[str, tuple[Path, pd.DataFrame]], part: float
@@ -290,7 +303,7 @@ def test_a_file_that_is_cut_short_gives_rows_before_the_cut_or_an_error(
 
 
 @every_format
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.floats(0, 1), change=st.binary(min_size=1, max_size=3))
 def test_damage_is_never_another_error(
     name: str, whole: dict[str, tuple[Path, pd.DataFrame]], position: float, change: bytes
@@ -303,7 +316,7 @@ def test_damage_is_never_another_error(
 
 @every_format
 @given(content=st.binary(max_size=80))
-@settings(max_examples=30)
+@settings(max_examples=10)
 def test_any_bytes_are_refused(name: str, content: bytes) -> None:
     assert _import_bytes(name, content) is None
 
@@ -346,6 +359,6 @@ _JSON = st.recursive(
 
 @every_format
 @given(value=_JSON)
-@settings(max_examples=60)
+@settings(max_examples=20)
 def test_any_json_is_refused(name: str, value: object) -> None:
     assert _import_bytes(name, json.dumps(value).encode()) is None
