@@ -212,6 +212,7 @@ def _stage(part: StagePart, places: Any) -> dict[str, Any]:
         "name": part.name,
         "times": place(part.times),
         "terms": {name: place(each) for name, each in part.terms.items()},
+        "parts": [place(each) for each in part.parts],
         "features": len(basis.features),
         "coordinates": [
             {

@@ -39,8 +39,9 @@ _Array = np.ndarray[Any, Any]
 _Function = Callable[[Sequence[Any]], Any]
 
 _ANSWERS = np.array([ACCEPT, REJECT, MEASURE])
-_DTYPES = {"<f4": np.dtype("<f4"), "<f8": np.dtype("<f8")}
-_ROWS = 4096  # configurations at a time: what is computed of them stays in a CPU's cache
+_DTYPES: dict[str, Any] = {"<f4": np.dtype("<f4"), "<f8": np.dtype("<f8")}
+_ROWS = 8192  # configurations at a time: what is computed of them stays in a CPU's cache
+_FEW = 0.3  # of the configurations of a block
 _NEAR_ROWS = 128  # of those whose draws are looked at
 _CENTRAL = 0.05  # of the draws, on either side of what the posterior holds possible
 _INSIDE = 1.0 + 1e-9  # of a coordinate, on [-1, 1] over its training range
@@ -49,15 +50,13 @@ _MOST_LOG_MS = 50.0
 _TINY = 1e-30
 # As the run noise of bayeslat has them: see its decisions/run_noise.py.
 _BODY_SLOPE, _MOST_BEND, _BEND_REACH = 1.5, 0.1, 4.0
-# The draws of a configuration are looked at if its budget is within so many standard deviations,
-_NEAR = 3.2
-# unless nearly all of these are noise; or if about 5 % or 95 % of the draws may be over it.
-_QUIET = 0.2
+_QUIET = 0.15  # part of a run's sd that is unsure: below, nearly all of it is noise
 _EDGE, _EDGE_WIDTH = 1.6449, 0.5
 _BENT = 0.02  # second order of a sum over its standard deviation: beyond, it is summed draw by draw
-_CURVED, _STEEP = 0.02, 2e-3  # second orders of draws and of noise that are too small to matter
+_CURVED = 0.02  # of the draws' second order: below, it is too small to matter
 _REACH, _CELLS, _TAILS = 16.0, 2048, 1024  # of the tables of Student-t
 _PER_SCALE = _CELLS / (2.0 * _REACH)
+_MIDDLE, _LIMIT = np.float32(_CELLS // 2), np.float32(_CELLS - 1)
 
 
 class BundleError(Exception):
@@ -321,6 +320,8 @@ class _Model:
             points = [stage.inside(_NUMBERS, values, checks, task) for stage in self.stages]
         if not all(point.valid for point in points):
             return None
+        if any(min(p.design[: len(s.parts)]) < -_ROUNDING for s, p in zip(self.stages, points)):
+            return None
         return self._decide_points(points, self.bounds["total", outside], budget_ms, max_risk)
 
     def _numbers(self, knobs: Mapping[str, Any]) -> list[Any] | None:
@@ -367,13 +368,12 @@ class _Model:
         over, unsure = edge < -_EDGE, edge < _EDGE
         if found.is_near(edge, self.reach):
             shares, bent = np.array([found.shares], dtype=np.float32), bool(found.is_bent)
-            away = bound.sums(design[None], shares, found.curve, bent=bent, scratch=scratch)
-            np.subtract(found.gap if bent else found.gap - found.lift, away, out=away)
-            own = found.own, found.shift / found.scale, found.bend * found.scale, quantile
+            orders = found.gap, found.lift, found.curve
+            away = bound.away(design[None], shares, orders, bent=bent, scratch=scratch)
             pairs = np.array([found.pairs], dtype=np.float32)
-            mean, within = bound.look(away, pairs, own, student, scratch)
+            mean, standard = bound.look(away, pairs, found.own, student, scratch)
             p_exceed = mean.item()
-            over, unsure = bound.central(within.item())
+            over, unsure = bound.central(np.count_nonzero(standard >= _place(quantile)))
         return _answer(p_exceed, over, unsure, max_risk, beyond), p_exceed
 
     # Many configurations: arrays, in blocks.
@@ -518,7 +518,7 @@ class _Point(NamedTuple):
 class _Stage:
     """One stage: where its expressions are among the steps, and its draws.
 
-    Its features are the shares of its terms, the columns of its correction and its tasks; beyond
+    Its features are the shares of its parts, the columns of its correction and its tasks; beyond
     the range of the fit also how far the shares have moved from its edge, the distance along each
     coordinate, and whether the task is new.
     """
@@ -534,6 +534,7 @@ class _Stage:
         self.name = str(entry["name"])
         self.times = tuple(entry["times"])
         self.terms = {str(name): tuple(value) for name, value in entry["terms"].items()}
+        self.parts = [tuple(value) for value in entry["parts"]]  # terms, joined where they can be
         self.coordinates = [_Coordinate(each) for each in entry["coordinates"]]
         self.features = self.coordinates[: entry["features"]]
         self.columns = [tuple(each) for each in entry["columns"]]
@@ -548,8 +549,8 @@ class _Stage:
         self.linear, self.cubic = float(noise["linear"]), float(noise["cubic"])
         self.slope = self.linear + 3.0 * self.cubic
         self.body = self.linear + _BODY_SLOPE * self.cubic
-        self.size = len(self.terms) + len(self.columns) + len(self.tasks)
-        more = len(self.terms) + len(self.coordinates) + bool(self.tasks)
+        self.size = len(self.parts) + len(self.columns) + len(self.tasks)
+        more = len(self.parts) + len(self.coordinates) + bool(self.tasks)
         self.rows = slice(first, first + self.size + more)
         self.means, self.deviations = arrays["means"][self.rows], arrays["deviations"][self.rows]
         self.noise_sd = arrays["noise_sd"][at]  # over the root mean square of all draws
@@ -593,14 +594,11 @@ class _Stage:
 
     def physics(self, ops: _Ops, values: list[Any]) -> tuple[Any, list[Any], Any]:
         """Log of the additive physics, the share of each term, and whether they are possible."""
-        parts = [_affine(value, values) for value in self.terms.values()]
+        parts = [_affine(value, values) for value in self.parts]
         total = _add(parts)
         inverse = 1.0 / total
         shares = [part * inverse for part in parts]
-        valid = (total > 0.0) & (total < math.inf)
-        for share in shares:
-            valid = valid & (share >= -_ROUNDING)
-        return ops.log(ops.narrow(total)), shares, valid
+        return ops.log(ops.narrow(total)), shares, (total > 0.0) & (total < math.inf)
 
     def correction(self, ops: _Ops, scaled: list[Any], task: Any) -> list[Any]:
         """Columns of the smooth correction, then of the tasks."""
@@ -668,12 +666,13 @@ class _Coordinate:
 class _Weighed(NamedTuple):
     """A sum of stages beside its budget: numbers, or arrays of shape (config,).
 
-    `gap`: log of the budget over the sum at the draws' mean; `shares`: of the stages; `pairs`:
-    weights of the products of two stages' noise in the square of the sum's, in scales of its t;
-    `size`, `variance`: sd of the log of a run, and its unsure part; `stretch`: variance of the
-    noise's size over the draws, over its square; `own`, `all`: cell of the Student-t of the noise,
-    and of a run; `scale`, `shift`, `bend`: of the noise; `lift`, `curve`: second order of the sum's
-    log in the draws, as a constant and per square; `standard`: the gap in scales of a run's t.
+    `gap`: log of the budget over the sum at the draws' mean, less what is not of the draws;
+    `shares`: of the stages; `pairs`: weights of the products of two stages' noise in the square of
+    the sum's, in scales of its t; `size`, `variance`: sd of the log of a run, and its unsure part;
+    `own`, `all`: cell of the Student-t of the noise, and of a run; `scale`: of the noise; `lift`,
+    `curve`: second order of the sum's log in the draws, as a constant and per square; `standard`:
+    the budget in scales of a run's t; `exceeded`: shift and bend of the noise, variance of its size
+    over the draws, and the gap as it is.
     """
 
     gap: Any
@@ -681,30 +680,42 @@ class _Weighed(NamedTuple):
     pairs: list[Any]
     size: Any
     variance: Any
-    stretch: Any
     own: Any
     all: Any
     scale: Any
-    shift: Any
-    bend: Any
     lift: Any
     curve: Any
     standard: Any
+    exceeded: tuple[Any, Any, Any, Any]
 
     def edge(self, ops: _Ops, quantile: Any) -> Any:
         """Sds from the draws' mean to where a draw exceeds the budget too often."""
+        shift, bend, stretch, gap = self.exceeded
         noise = self.scale * quantile
-        noise = noise + self.bend * ops.minimum(abs(noise), _BEND_REACH * self.scale) ** 2
-        noise = noise + self.shift
-        unsure = self.variance + noise * noise * self.stretch
-        return (self.gap - self.lift - noise) / ops.sqrt(unsure)
+        noise = noise + bend * ops.minimum(abs(noise), _BEND_REACH * self.scale) ** 2 + shift
+        unsure = self.variance + noise * noise * stretch
+        return (gap - self.lift - noise) / ops.sqrt(unsure)
 
     def is_near(self, edge: Any, reach: float) -> Any:
-        """Whether the draws have to be looked at; none lies beyond `reach` of their sds."""
-        away = abs(self.gap - self.shift - self.lift)
-        close = (away < _NEAR * self.size) & (self.variance > _QUIET**2 * self.size**2)
-        single = (away - self.scale) ** 2 < reach**2 * self.variance
-        return close | single | (abs(abs(edge) - _EDGE) < _EDGE_WIDTH)
+        """Whether the draws have to be looked at.
+
+        Mean and variance do where nearly all draws (they lie within `reach` sds) are on one side of
+        the budget by the noise's scale; where nearly all that is unsure is noise; and for the
+        decision, where clearly more or less than 5 % and 95 % of the draws are over.
+        """
+        away = abs(self.gap - self.lift) - self.scale
+        close = away * abs(away) < reach**2 * self.variance
+        loud = self.variance > _QUIET**2 * self.size**2
+        return close & loud | (abs(abs(edge) - _EDGE) < _EDGE_WIDTH)
+
+    def packed(self, quantile: _Array, edge: _Array, scratch: _Scratch) -> _Array:
+        """Return what looking at the draws needs. Shape (field, config)."""
+        fields = [*self.shares, *self.pairs, self.gap, self.lift, self.curve, self.own]
+        fields += [quantile, edge]
+        table = scratch.take("packed", (len(fields), len(edge)))
+        for row, values in zip(table, fields):
+            row[...] = values
+        return table
 
     @property
     def is_bent(self) -> Any:
@@ -727,6 +738,7 @@ class _Bound:
         pairs = list(zip(self.stages, ends))
         self.means = [stage.means[:end].tolist() for stage, end in pairs]
         self.deviations = np.concatenate([stage.deviations[:end] for stage, end in pairs])
+        self.and_ones = np.vstack([self.deviations, np.ones_like(self.deviations[:1])])
         self.sizes = [len(each) for each in self.means]
         self.starts = np.cumsum([0, *self.sizes]).tolist()
         self.spans = [slice(a, b) for a, b in zip(self.starts, self.starts[1:])]
@@ -817,23 +829,24 @@ class _Bound:
         part = steady / whole  # of a run's departure that its noise makes
         gap = ops.log(budget * inverse)
         away = gap - shift - lift - bend * part * variance
-        near = ops.minimum(abs(away), _BEND_REACH * size) * part
+        near = ops.maximum(ops.minimum(away * part, _BEND_REACH * scale), -_BEND_REACH * scale)
         standard = (away - bend * near * near) / (size * student.take(student.inverse_slope, every))
+        # Beside the draws, the bend is the straight line that touches it there.
+        steep = 1.0 - 2.0 * bend * near
+        narrow = narrow / steep
         return _Weighed(
-            gap=gap,
+            gap=gap - shift + bend * near * near / steep,
             shares=shares,
             pairs=[each * (narrow * narrow) for each in products],
             size=size,
             variance=variance,
-            stretch=0.25 * unsteady / (own * own),
             own=cell,
             all=every,
             scale=scale,
-            shift=shift,
-            bend=bend,
             lift=lift,
             curve=curve,
             standard=standard,
+            exceeded=(shift, bend, 0.25 * unsteady / (own * own), gap),
         )
 
     def _unsure(self, shares: list[Any], variances: list[Any]) -> tuple[Any, Any, Any]:
@@ -843,32 +856,40 @@ class _Bound:
         along = _add([w * p * p for w, p in zip(shares, parts)]) / variance
         return variance, 0.5 * (_add(parts) - along), 0.5 * (along / variance - 1.0)
 
-    def sums(
-        self, design: _Array, shares: _Array, curve: Any, *, bent: bool, scratch: _Scratch
+    def away(
+        self,
+        design: _Array,
+        shares: _Array,
+        orders: tuple[Any, Any, Any],
+        *,
+        bent: bool,
+        scratch: _Scratch,
     ) -> _Array:
-        """Log of the sum in each draw, less that at the draws' mean. Shape (config, draw).
+        """Log of the budget over the sum, in each draw. Shape (config, draw).
 
         Parameters
         ----------
         design : ndarray, shape (config, feature)
         shares : ndarray, shape (config, stage)
-        curve : number or ndarray, shape (config, 1)
-            Of the second order, which is used unless `bent`.
+        orders : tuple of numbers, or of ndarray of shape (config, 1)
+            Gap, lift and curve, as in `_Weighed`.
         bent : bool
-            Whether to add the stages up draw by draw.
+            Whether to add the stages up draw by draw, not to second order.
         scratch : _Scratch
         """
+        gap, lift, curve = orders
         shape = (len(design), self.deviations.shape[1])
+        total, part = scratch.take("total", shape), scratch.take("part", shape)
         if not bent:
-            weights = np.repeat(shares, self.sizes, axis=1)
-            away = np.matmul(design * weights, self.deviations, out=scratch.take("sums", shape))
+            weighted = np.empty((len(design), len(self.deviations) + 1), dtype=np.float32)
+            np.multiply(design, np.repeat(-shares, self.sizes, axis=1), out=weighted[:, :-1])
+            weighted[:, -1:] = gap - lift
+            np.matmul(weighted, self.and_ones, out=total)
             if np.any(abs(curve) > _CURVED):
-                square = np.multiply(away, away, out=scratch.take("square", shape))
-                away += np.multiply(square, curve, out=square)
-            return away
-        total = scratch.take("sums", shape)
+                np.subtract(gap - lift, total, out=part)
+                total -= np.multiply(np.multiply(part, part, out=part), curve, out=part)
+            return total
         total[:] = 0.0
-        part = scratch.take("square", shape)
         for at, span in enumerate(self.spans):
             np.matmul(design[:, span], self.deviations[span], out=part)
             if self.outside:
@@ -876,15 +897,11 @@ class _Bound:
             np.exp(part, out=part)
             part *= shares[:, at : at + 1]
             total += part
-        return np.log(total, out=total)
+        left: _Array = np.subtract(gap, np.log(total, out=total), out=total)
+        return left
 
     def look(
-        self,
-        away: _Array,
-        pairs: _Array,
-        noise: tuple[Any, Any, Any, Any],
-        student: _Student,
-        scratch: _Scratch,
+        self, away: _Array, pairs: _Array, cell: Any, student: _Student, scratch: _Scratch
     ) -> tuple[_Array, _Array]:
         """Look at every draw.
 
@@ -894,29 +911,23 @@ class _Bound:
             Log of the budget over the sum; overwritten.
         pairs : ndarray, shape (config, pair)
             As in `_Weighed`.
-        noise : tuple of numbers, or of ndarray of shape (config, 1)
-            Of its Student-t: cell; shift and bend in scales; and the value that is exceeded with
-            the largest risk.
+        cell : int, or ndarray of shape (config, 1)
+            Of the noise's Student-t.
         student : _Student
         scratch : _Scratch
 
         Returns
         -------
-        p_exceed, within : ndarray, shape (config,)
-            Mean of the draws' own p_exceed, and how many keep the budget often enough.
+        p_exceed : ndarray, shape (config,)
+            Mean of the draws' own.
+        standard : ndarray, shape (config, draw)
+            Place of each draw's budget in the table of its noise.
         """
-        cell, shift, steep, quantile = noise
-        size = np.matmul(pairs, self.products, out=scratch.take("square", away.shape))
-        away /= np.sqrt(size, out=size)  # in cells of the table, of each draw's own Student-t
-        if np.any(abs(steep) > _STEEP):
-            np.minimum(np.abs(away, out=size), np.float32(_BEND_REACH * _PER_SCALE), out=size)
-            size *= size
-            size *= np.float32(1.0 / _PER_SCALE) * steep
-            away -= size
-        away += np.float32(_REACH * _PER_SCALE) - np.float32(_PER_SCALE) * shift
-        level = np.float32(_PER_SCALE) * (quantile + np.float32(_REACH))
-        within = np.count_nonzero(away >= level, axis=1)
-        return student.above_each(cell, away, scratch) @ self.ones, within
+        part = np.matmul(pairs, self.products, out=scratch.take("part", away.shape))
+        away /= np.sqrt(part, out=part)
+        away += _MIDDLE  # positive, so that whole cells are cut off the same way on either side
+        np.clip(away, 0.0, _LIMIT, out=away)
+        return student.above_each(cell, away, scratch) @ self.ones, away
 
 
 class _Block:
@@ -936,16 +947,23 @@ class _Block:
         self.inside = inside
 
     def parts(self) -> list[_Part]:
-        """Split the configurations into those inside the range of the fit and the others."""
-        if self.inside.all():
+        """Split the configurations into those inside the range of the fit and the others.
+
+        Where few are outside, all are evaluated as if they were inside; the others come after, and
+        have the last word.
+        """
+        outside = np.flatnonzero(~self.inside)
+        if not len(outside):
             return [_Part(self, outside=False)]
-        parts = []
-        for outside in (False, True):
-            rows = np.flatnonzero(self.inside != outside)
-            if len(rows):
-                given = [each[rows] for each in self.given]
-                parts.append(_Part(_Block(self.model, given, self.rows[rows]), outside=outside))
+        parts = [_Part(self._some(outside), outside=True)]
+        if len(outside) < _FEW * len(self.rows):
+            parts.insert(0, _Part(self, outside=False))
+        elif len(outside) < len(self.rows):
+            parts.insert(0, _Part(self._some(np.flatnonzero(self.inside)), outside=False))
         return parts
+
+    def _some(self, rows: _Array) -> _Block:
+        return _Block(self.model, [each[rows] for each in self.given], self.rows[rows])
 
 
 class _Part:
@@ -964,8 +982,10 @@ class _Part:
         else:
             narrow = [value.astype(np.float32) for value in block.checks]
             self.points = [stage.inside(_ARRAYS, values, narrow, task) for stage in stages]
-        if not np.logical_and.reduce([point.valid for point in self.points]).all():
-            self._refuse(block)
+        self.block = block
+        possible = np.logical_and.reduce([point.valid for point in self.points])
+        if not (possible | (block.inside == outside)).all():
+            self._refuse()
         beyond = [np.broadcast_to(point.beyond, task.shape) for point in self.points]
         self.beyond = np.logical_or.reduce(beyond)
 
@@ -979,6 +999,8 @@ class _Part:
             rows = self.design[bound.spans[at]]
             for row, value in zip(rows, point.design):
                 row[...] = value
+            if not rows[: len(stage.parts)].min() >= -_ROUNDING:
+                self._refuse()
             mean = np.array(bound.means[at], dtype=np.float32)
             self.typical_ms.append(np.exp(point.log_ms + mean @ rows))
             spread = np.matmul(bound.roots[at], rows, out=asked.scratch.take("spread", rows.shape))
@@ -1000,61 +1022,55 @@ class _Part:
         variances = [self.variances[at] for at in bound.places]
         noise = [self.noise[at] for at in bound.places]
         weighed = bound.weigh(_ARRAYS, student, amounts, variances, noise, _ARRAYS.narrow(budget))
-        quantile = asked.quantiles.take(weighed.own)
+        quantile = asked.quantiles.take(weighed.own, mode="clip")
         edge = weighed.edge(_ARRAYS, quantile)
         p_exceed = student.above(weighed.all, weighed.standard).astype(np.float64)
         found = _Found(p_exceed, edge < -_EDGE, edge < _EDGE)
         near, bent = weighed.is_near(edge, self.model.reach), weighed.is_bent
         if asked.typical:
             near, bent = np.ones_like(near), np.ones_like(near)
+        packed = weighed.packed(quantile, edge, asked.scratch)
         for rows, is_bent in ((near & ~bent, False), (near & bent, True)):
             places = np.flatnonzero(rows)
             for start in range(0, len(places), _NEAR_ROWS):
                 some = places[start : start + _NEAR_ROWS]
-                self._look(bound, some, weighed, quantile, found, asked, is_bent)
+                self._look(bound, some, packed, found, asked, is_bent)
         return found
 
     def _look(
         self,
         bound: _Bound,
         rows: _Array,
-        weighed: _Weighed,
-        quantile: _Array,
+        packed: _Array,
         found: _Found,
         asked: _Asked,
         bent: bool,
     ) -> None:
         """Decide about some configurations by every draw."""
-
-        def column(values: Any) -> Any:
-            return np.asarray(values).take(rows)[:, None]
-
-        scratch = asked.scratch
+        scratch, stages = asked.scratch, len(bound.places)
         design = self.design.take(rows, axis=1)
-        if len(bound.places) < len(self.model.stages):
+        if stages < len(self.model.stages):
             spans = self.model.bound("total", self.is_outside).spans
             design = np.concatenate([design[spans[at]] for at in bound.places])
-        shares = np.concatenate([column(each) for each in weighed.shares], axis=1)
-        curve = column(weighed.curve)
-        away = bound.sums(design.T, shares, curve, bent=bent, scratch=scratch)
-        gap = column(weighed.gap if bent else weighed.gap - weighed.lift)
-        np.subtract(gap, away, out=away)
+        table = packed.take(rows, axis=1).T
+        shares, pairs = table[:, :stages], table[:, stages : stages + len(bound.pairs)]
+        gap, lift, curve, cell, quantile, edge = (
+            table[:, at - 6 : at - 5 or None] for at in range(6)
+        )
+        orders = gap, lift, curve
+        away = bound.away(design.T, shares, orders, bent=bent, scratch=scratch)
         if asked.typical:
-            p_exceed, within = (away < 0).mean(axis=1), np.count_nonzero(away >= 0, axis=1)
+            found.p_exceed[rows], close = (away < 0).mean(axis=1), np.arange(len(rows))
+            within = np.count_nonzero(away >= 0, axis=1)
         else:
-            pairs = np.concatenate([column(each) for each in weighed.pairs], axis=1)
-            scale = column(weighed.scale)
-            noise = (
-                column(weighed.own),
-                column(weighed.shift) / scale,
-                column(weighed.bend) * scale,
-                column(quantile),
-            )
-            p_exceed, within = bound.look(away, pairs, noise, self.model.student, scratch)
-        found.p_exceed[rows] = p_exceed
-        found.over[rows], found.unsure[rows] = bound.central(within)
+            student = self.model.student
+            mean, away = bound.look(away, pairs, cell.astype(np.int32), student, scratch)
+            found.p_exceed[rows] = mean
+            close = np.flatnonzero(np.abs(np.abs(edge[:, 0]) - _EDGE) < _EDGE_WIDTH)
+            within = np.count_nonzero(away[close] >= _place(quantile[close]), axis=1)
+        found.over[rows[close]], found.unsure[rows[close]] = bound.central(within)
 
-    def _refuse(self, block: _Block) -> None:
+    def _refuse(self) -> None:
         """Raise an error with every value that no latency can have.
 
         Raises
@@ -1062,9 +1078,10 @@ class _Part:
         ValueError
             If there is one.
         """
-        problems = []
+        problems, block = [], self.block
         for stage in self.model.stages:
             for what, bad in stage.problems(block.values, len(self.rows)).items():
+                bad = bad & (block.inside != self.is_outside)
                 if bad.any():
                     at = int(np.argmax(bad))
                     pairs = zip(self.model.knobs, block.given)
@@ -1099,11 +1116,11 @@ class _Student:
         """Return the cell of noise whose tails have some weight."""
         if isinstance(tails, float):
             return min(max(int(tails * self.per_tail), 0), _TAILS - 1)
-        return np.clip(np.nan_to_num(tails * self.per_tail), 0, _TAILS - 1).astype(np.intp)
+        return (tails * self.per_tail).astype(np.int32)
 
     def take(self, table: _Array, cell: Any) -> Any:
         """Look a cell up."""
-        return table.item(cell) if isinstance(cell, int) else table.take(cell)
+        return table.item(cell) if isinstance(cell, int) else table.take(cell, mode="clip")
 
     def quantiles(self, max_risk: float) -> _Array:
         """Value that the Student-t of each cell exceeds with probability max_risk."""
@@ -1115,21 +1132,20 @@ class _Student:
     def above(self, cell: Any, value: Any) -> Any:
         """P(Student-t > value)."""
         if isinstance(cell, int):
-            at = min(max(int((value + _REACH) * _PER_SCALE), 0), _CELLS - 1)
+            at = min(max(int(_place(value)), 0), _CELLS - 1)
             return self.flat.item(self.offset.item(cell) + at)
-        at = np.clip((value + _REACH) * _PER_SCALE, 0, _CELLS - 1).astype(np.int32)
-        return self.flat.take(self.offset.take(cell) + at)
+        at = np.maximum(_place(value), 0.0)
+        at = np.minimum(at, _CELLS - 1.0).astype(np.int32)
+        return self.flat.take(self.offset.take(cell, mode="clip") + at, mode="clip")
 
-    def above_each(self, cell: Any, values: _Array, scratch: _Scratch) -> _Array:
-        """P(Student-t > value) of each draw. Shape (config, draw).
-
-        Values are in cells of the table, from its beginning; they are overwritten.
-        """
-        np.clip(values, 0, _CELLS - 1, out=values)
-        at = scratch.take("cells", values.shape, np.dtype(np.int32))
-        np.copyto(at, values, casting="unsafe")
-        at += self.offset.take(cell)
-        return self.flat.take(at, out=values, mode="clip")
+    def above_each(self, cell: Any, standard: _Array, scratch: _Scratch) -> _Array:
+        """P(Student-t > value) of each draw, of places in the table."""
+        places = scratch.take("places", standard.shape, np.dtype(np.int32))
+        np.copyto(places, standard, casting="unsafe")
+        places += self.offset.take(cell, mode="clip")
+        part = scratch.take("part", standard.shape)
+        above: _Array = self.flat.take(places, out=part, mode="clip")
+        return above
 
 
 def _normal_scores(value: _Array, dof: _Array) -> _Array:
@@ -1290,6 +1306,11 @@ def _affine(value: tuple[float, float, int], values: Sequence[Any]) -> Any:
     if not factor:
         return offset
     return offset + factor * values[step] if offset else factor * values[step]
+
+
+def _place(value: Any) -> Any:
+    """Place of a value in the tables of Student-t."""
+    return (value + _REACH) * _PER_SCALE
 
 
 def _root(covariance: _Array) -> _Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.tasks import NO_TASK
 from bayeslat.inference.posterior import PosteriorData
 
-__all__ = ["StagePart", "make_part"]
+__all__ = ["StagePart", "join_parts", "make_part"]
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,15 @@ class StagePart:
     times : Value
     terms : mapping of str to Value
         Physics in ms, at the GPU's linearisation point.
+    parts : tuple of Value
+        The same in fewer parts: those of one step, and the constants, joined.
     coordinates : tuple of Value
         Of the basis.
     basis : ResidualBasis
     effects : ndarray, shape (feature, draw)
-        Of the shares and the columns; then, for configurations beyond the range of the fit, of what
-        the shares have moved from its edge, of the root of d + d^2 for the distance d along each
-        coordinate, and, where tasks were fitted, of a new one.
+        Of the parts' shares and the columns; then, for configurations beyond the range of the
+        fit, of what the shares have moved from its edge, of the root of d + d^2 for the distance d
+        along each coordinate, and, where tasks were fitted, of a new one.
     noise_sd : ndarray, shape (draw,)
     noise : mapping
         Cubic of its normal scores, and how its log depends on the scaled features.
@@ -51,6 +54,7 @@ class StagePart:
     name: str
     times: Value
     terms: dict[str, Value]
+    parts: tuple[Value, ...]
     coordinates: tuple[Value, ...]
     basis: ResidualBasis
     effects: NDArray[np.float64]
@@ -87,24 +91,68 @@ def make_part(
     walk = walk_steps(part.basis.moved, correction_size(data, stage, gpu, view), rng)
     offsets, correction = view.effects[:, : part.terms], view.effects[:, part.terms :]
     projected = view.point.projection @ correction.T
-    effects = [(offsets - view.departure).T - projected, correction.T, projected, walk.T]
+    terms = {
+        name: graph.value(term.expression).scaled(float(factor))
+        for (name, term), factor in zip(
+            spec.physics.items(), np.exp(view.point.log_efficiency), strict=True
+        )
+    }
+    parts, joined = join_parts(list(terms.values()))
+    effects = [
+        joined @ ((offsets - view.departure).T - projected),
+        correction.T,
+        joined @ projected,
+        walk.T,
+    ]
     if part.basis.tasks:
         effects.append(task_effects(part, np.array([NO_TASK], dtype=object), stream))
-    slowdown = np.exp(view.point.log_efficiency)
     names = (*part.basis.features, *part.basis.watched)
     return StagePart(
         name=stage,
         times=graph.value(spec.times),
-        terms={
-            name: graph.value(term.expression).scaled(float(factor))
-            for (name, term), factor in zip(spec.physics.items(), slowdown, strict=True)
-        },
+        terms=terms,
+        parts=parts,
         coordinates=tuple(graph.value(Expression(name)) for name in names),
         basis=part.basis,
         effects=np.concatenate(effects),
         noise_sd=view.noise_sd,
         noise=_noise(data, stage, view),
     )
+
+
+def join_parts(terms: Sequence[Value]) -> tuple[tuple[Value, ...], NDArray[np.float64]]:
+    """Join terms of one step, and constants, so that less is computed for each config.
+
+    Parameters
+    ----------
+    terms : sequence of Value
+
+    Returns
+    -------
+    parts : tuple of Value
+        With the same sum. A term with a negative offset or factor is a part of its own.
+    weights : ndarray, shape (part, term)
+        An effect of the terms' shares is one of the parts', multiplied by these.
+    """
+    joined: dict[int | str | None, dict[int, float]] = {}
+    for at, term in enumerate(terms):
+        if term.offset < 0 or term.factor < 0:
+            joined[f"term {at}"] = {at: 1.0}
+            continue
+        if term.offset or term.step is None:
+            joined.setdefault(None, {})[at] = term.offset
+        if term.step is not None:
+            joined.setdefault(term.step, {})[at] = term.factor
+    parts, weights = [], np.zeros((len(joined), len(terms)))
+    for row, (step, amounts) in enumerate(joined.items()):
+        total = sum(amounts.values())
+        if isinstance(step, str):
+            parts.append(terms[next(iter(amounts))])
+        else:
+            parts.append(Value(total) if step is None else Value(0.0, total, step))
+        for at, amount in amounts.items():
+            weights[row, at] = amount / total if total else 0.0
+    return tuple(parts), weights
 
 
 def _noise(data: PosteriorData, stage: str, view: GroupView) -> dict[str, Any]:

@@ -14,6 +14,7 @@ COMMANDS = (
     "crossval",
     "guard",
     "suggest",
+    "export bundle",
     "predict",
     "report",
     "simulate",

@@ -1,0 +1,164 @@
+"""The guard bundle decides as the posterior does, alone, and refuses what was tampered with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslat.errors import InputError
+from bayeslat.export import READER_NAME, Bundle, guard_reader, make_bundle, write_bundle
+from bayeslat.features.hardware import load_hardware
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.posterior import Posterior
+from tests.posteriors import make_configs, make_data, make_frame
+
+pytestmark = pytest.mark.xdist_group("small posterior")
+
+FITTED, CALIBRATED = "h100_sxm", "l40s"
+AGREES = 0.005
+
+
+@lru_cache(maxsize=1)
+def posterior() -> Posterior:
+    return Posterior(make_data()).calibrate(make_frame(5, (CALIBRATED,), rows=10), CALIBRATED)
+
+
+def bundle_of(gpu: str, data: PosteriorData | None = None) -> Bundle:
+    return make_bundle(data or posterior().data, load_hardware().resolve(gpu))
+
+
+def read(bundle: Bundle, folder: Path) -> guard_reader.GuardBundle:
+    path = folder / "guard.bundle"
+    path.write_bytes(bundle.to_bytes())
+    return guard_reader.load(path)
+
+
+def columns(configs: pd.DataFrame) -> dict[str, Any]:
+    return {str(name): configs[name].to_numpy() for name in configs}
+
+
+def budgets(gpu: str) -> list[float]:
+    points = posterior().predict(make_configs(200), gpu).frame["total_point_ms"]
+    return [float(points.quantile(share)) for share in (0.2, 0.5, 0.8)]
+
+
+@pytest.mark.parametrize("gpu", [FITTED, CALIBRATED, "a40"])
+def test_it_decides_as_the_posterior_does(gpu: str, tmp_path: Path) -> None:
+    configs, reader = make_configs(300, 3), read(bundle_of(gpu), tmp_path)
+    for budget in budgets(gpu):
+        expected = posterior().guard(gpu, budget).decide(configs)
+        decisions, p_exceed = reader.decide(columns(configs), budget)
+        # Of a GPU that was not measured, whose draws are far apart, one in hundreds is off by more.
+        differences = np.abs(p_exceed - expected["p_exceed"])
+        assert np.quantile(differences, 0.98) < AGREES
+        assert differences.max() < (2 * AGREES if gpu == "a40" else AGREES)
+        assert (decisions == expected["decision"]).mean() > 0.98
+
+
+def test_stage_budgets_and_the_typical_run(tmp_path: Path) -> None:
+    configs, reader = make_configs(200, 4), read(bundle_of(CALIBRATED), tmp_path)
+    wanted = {"decode": 9.0, "prefill+decode": 900.0}
+    for of in ("run", "typical"):
+        guard = posterior().guard(CALIBRATED, 500.0, stage_budgets_ms=wanted, of=of)
+        expected = guard.decide(configs)
+        decisions, p_exceed = reader.decide(columns(configs), 500.0, stage_budgets_ms=wanted, of=of)
+        assert np.quantile(np.abs(p_exceed - expected["p_exceed"]), 0.98) < AGREES
+        assert (decisions == expected["decision"]).mean() > 0.97
+
+
+def test_one_configuration_is_decided_as_among_many(tmp_path: Path) -> None:
+    configs, reader = make_configs(40, 5), read(bundle_of(CALIBRATED), tmp_path)
+    budget = budgets(CALIBRATED)[1]
+    decisions, p_exceed = reader.decide(columns(configs), budget)
+    for row, (decision, chance) in enumerate(zip(decisions, p_exceed, strict=True)):
+        knobs = {str(name): float(value) for name, value in configs.iloc[row].items()}
+        one, risk = reader.decide_one(knobs, budget)
+        assert one == decision
+        assert abs(risk - chance) < AGREES
+
+
+def test_what_leaves_the_range_and_what_was_not_measured_is_never_accepted(tmp_path: Path) -> None:
+    far = make_configs(20).assign(context=10**6)
+    assert "accept" not in set(read(bundle_of(FITTED), tmp_path).decide(columns(far), 1e9)[0])
+    near = make_configs(20)
+    assert set(read(bundle_of("a40"), tmp_path).decide(columns(near), 1e9)[0]) == {"measure"}
+
+
+def test_a_bundle_of_another_gpu_does_not_agree(tmp_path: Path) -> None:
+    configs, budget = make_configs(300, 3), budgets(FITTED)[1]
+    expected = posterior().guard(FITTED, budget).decide(configs)["p_exceed"]
+    found = read(bundle_of("a100_sxm"), tmp_path).decide(columns(configs), budget)[1]
+    assert np.abs(found - expected).max() > 20 * AGREES
+
+
+def test_the_reader_runs_alone(tmp_path: Path) -> None:
+    path = tmp_path / "guard.bundle"
+    write_bundle(posterior().data, load_hardware().resolve(CALIBRATED), path)
+    script = (
+        "import sys, json\n"
+        "class Closed:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name.split('.')[0] in ('bayeslat', 'scipy', 'pandas', 'xarray'):\n"
+        "            raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Closed())\n"
+        "import guard_reader\n"
+        "bundle = guard_reader.load('guard.bundle')\n"
+        "knobs = {'batch_size': 4, 'context': 1000, 'output_tokens': 50}\n"
+        "print(json.dumps(bundle.decide_one(knobs, 500.0)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    config = pd.DataFrame({"batch_size": [4], "context": [1000], "output_tokens": [50]})
+    expected = posterior().guard(CALIBRATED, 500.0).decide(config).iloc[0]
+    decision, p_exceed = json.loads(done.stdout)
+    assert decision == expected["decision"]
+    assert abs(p_exceed - expected["p_exceed"]) < AGREES
+
+
+def test_the_same_posterior_makes_the_same_file(tmp_path: Path) -> None:
+    assert bundle_of(FITTED).to_bytes() == bundle_of(FITTED).to_bytes()
+    gpu = load_hardware().resolve(FITTED)
+    write_bundle(posterior().data, gpu, tmp_path / "a" / "g.bundle", reader=False)
+    assert not (tmp_path / "a" / READER_NAME).exists()
+    with pytest.raises(InputError, match="is the name of the reader"):
+        write_bundle(posterior().data, gpu, tmp_path / READER_NAME)
+
+
+@pytest.mark.parametrize("change", ["cut", "flipped", "empty", "other", "version"])
+def test_a_file_that_is_not_whole_is_refused(change: str, tmp_path: Path) -> None:
+    content = bundle_of(FITTED).to_bytes()
+    middle = len(content) // 2
+    changed = {
+        "cut": content[:middle],
+        "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+        "empty": b"",
+        "other": b"PK" + content,
+        "version": content.replace(b"guard bundle\n1 ", b"guard bundle\n9 ", 1),
+    }[change]
+    path = tmp_path / "guard.bundle"
+    path.write_bytes(changed)
+    with pytest.raises(guard_reader.BundleError, match=r"guard\.bundle"):
+        guard_reader.load(path)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "told"),
+    [
+        ({"batch_size": 4, "context": 10}, "output_tokens"),
+        ({"batch_size": 4, "context": float("nan"), "output_tokens": 1}, "context"),
+        ({"batch_size": "many", "context": 10, "output_tokens": 1}, "batch_size"),
+    ],
+)
+def test_bad_knobs_are_named(knobs: Mapping[str, Any], told: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=told):
+        read(bundle_of(FITTED), tmp_path).decide_one(knobs, 100.0)
