@@ -32,7 +32,7 @@ def prepare(raw: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     Returns
     -------
     trace : DataFrame
-        With `task` = model family, software and precision.
+        With `task` = model family and software.
     left_out : dict of reason to number of rows
     """
     left_out = {
@@ -43,7 +43,6 @@ def prepare(raw: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     has_experts = rows["n_experts"] > 0
     expert_layers = (rows["num_layers"] - rows["n_dense_layers"]).where(has_experts, 0)
     experts = rows["n_experts"] * 3 * rows["hidden"] * rows["moe_inter"] * expert_layers
-    tasks = [rows["model_family"].str.split("/").str[-1], rows["backend"], rows["precision"]]
     trace = rows.assign(
         t_ttft_ms=rows["ttft_ms"],
         t_tpot_ms=rows["tpot_ms"],
@@ -54,7 +53,7 @@ def prepare(raw: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         activation_bytes=_product_bytes(rows),
         trtllm=(rows["backend"] == "trtllm").astype(float),
         sglang=(rows["backend"] == "sglang").astype(float),
-        task=tasks[0] + " " + tasks[1] + " " + tasks[2],
+        task=rows["model_family"].str.split("/").str[-1] + " " + rows["backend"],
     )
     spec = bl.load_spec(root("models/serving.toml"))
     kept = ["gpu", "task", *spec.knobs]
