@@ -45,9 +45,11 @@ def main() -> None:
         results["thread"] = thread_us(watch)
         results["switched"] = throughput_ratio(watch["ends"])
         write_json(options.output, results)
-        results["killed"] = killed(python, folder, options.model, options.kills)
-        results["side_by_side"] = side_by_side(python, folder, options.model, options.pairs)
-    for title in ("complete", "record_us", "thread", "switched", "killed", "side_by_side"):
+        if options.kills:
+            results["killed"] = killed(python, folder, options.model, options.kills)
+        if options.pairs:
+            results["side_by_side"] = side_by_side(python, folder, options.model, options.pairs)
+    for title in [name for name in results if name != "machine"]:
         print_table(title, pd.DataFrame([results[title]]).T)
     write_json(options.output, results)
 
@@ -122,22 +124,31 @@ def thread_us(watch: Mapping[str, Any]) -> dict[str, float]:
 def throughput_ratio(ends: Sequence[tuple[float, bool, int]]) -> dict[str, float]:
     """Return the throughput with the logger over that without, in neighbouring stretches.
 
+    Beside it the same of the median time between iterations: on a machine that others use too, the
+    throughput of a stretch is decided by its longest interruptions.
+
     Parameters
     ----------
     ends : sequence of (s, on, output tokens), dim (iteration,)
     """
     at_s, on, tokens = (np.asarray(part) for part in zip(*ends, strict=True))
     edges = [0, *(np.flatnonzero(np.diff(on.astype(int))) + 1), on.size]
-    rates = [
-        (bool(on[first]), tokens[first + 1 : last].sum() / (at_s[last - 1] - at_s[first]))
-        for first, last in itertools.pairwise(edges[1:-1])  # without those that are cut off
-    ]
-    with_logger = np.array([rate for is_on, rate in rates if is_on])
-    without = np.array([rate for is_on, rate in rates if not is_on])
-    return _ratio(with_logger, without)
+    rates: dict[bool, list[float]] = {True: [], False: []}
+    medians_s: dict[bool, list[float]] = {True: [], False: []}
+    for first, last in itertools.pairwise(edges[1:-1]):  # without those that are cut off
+        stretch = slice(first + 1, last)
+        rates[bool(on[first])].append(tokens[stretch].sum() / (at_s[last - 1] - at_s[first]))
+        medians_s[bool(on[first])].append(float(np.median(np.diff(at_s[first:last]))))
+    medians = _ratio(np.array(medians_s[False]), np.array(medians_s[True]))
+    return {
+        **_ratio(np.array(rates[True]), np.array(rates[False])),
+        "ratio by median iteration": medians["ratio"],
+        "its standard error": medians["standard error"],
+    }
 
 
 def _ratio(with_logger: NDArray[np.float64], without: NDArray[np.float64]) -> dict[str, float]:
+    """Return the mean ratio of pairs, and how sure it is."""
     pairs = min(with_logger.size, without.size)
     logs = np.log(with_logger[:pairs] / without[:pairs])
     return {

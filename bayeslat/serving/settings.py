@@ -36,7 +36,7 @@ class Settings:
     folder: Path
     max_file_bytes: int = 64 * _MIB
     max_files: int = 16
-    flush_s: float = 0.25
+    flush_s: float = 0.5
     queue_length: int = 10_000
 
 
