@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayeslat.errors import TraceError
@@ -22,7 +22,9 @@ SCALAR = (
     st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.floats(allow_nan=False) | TEXT
 )
 VALUE = st.recursive(
-    SCALAR, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4)
+    SCALAR,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=10,
 )
 
 
@@ -48,6 +50,7 @@ def walk(stream: JsonStream) -> Any:
 
 
 @pytest.mark.parametrize("indent", [None, 2])
+@settings(max_examples=50)
 @given(value=st.lists(VALUE, max_size=4) | st.dictionaries(TEXT, VALUE, max_size=4))
 def test_walking_gives_the_document(indent: int | None, value: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
