@@ -84,7 +84,7 @@ def _elements(text: bytes) -> list[bytes]:
     """Return the elements of an array as JSON text."""
     try:
         return [bytes(element) for element in msgspec.json.decode(text, type=list[msgspec.Raw])]
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         pass
     try:
         return [msgspec.json.encode(element) for element in from_json(text)]

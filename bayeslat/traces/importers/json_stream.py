@@ -55,7 +55,7 @@ def decode[T](text: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(text, type=kind)
     except msgspec.ValidationError:
         raise
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         # Python writes NaN and Infinity, which are no JSON.
         return msgspec.convert(from_json(text), type=kind)
 
@@ -158,7 +158,7 @@ class JsonStream:
         match = self._match(_KEY)
         try:
             return msgspec.json.decode(match[1], type=str)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._no_json() from error
 
     def _match(self, pattern: re.Pattern[bytes]) -> re.Match[bytes]:
