@@ -46,8 +46,11 @@ def import_files(
 ) -> None:
     """Convert files of other tools into a trace.
 
-    Formats: vllm_bench. Rows that cannot be used are left out and counted by reason. Files of any
-    size are read piece by piece. Nothing is random here: --seed changes nothing.
+    Formats: vllm_logger, vllm_bench, guidellm, aiperf, vllm_otel, blis_journey, inference_perf,
+    blis_trace, optimum_benchmark, llmd_predictor, aiconfigurator (--list tells of each).
+
+    Rows that cannot be used are left out and counted by reason. Files of any size are read piece by
+    piece. Nothing is random here: --seed changes nothing.
     """
     from bayeslat.cli_input import check_stack
     from bayeslat.features.hardware import load_hardware
