@@ -30,7 +30,7 @@ def test_a_file_becomes_a_trace(run: Callable[..., Result], bench: Path, tmp_pat
     assert len(frame) == 19
     assert set(frame["gpu"]) == {"h100_sxm"}
     for text in (
-        "19 rows from 1 file of vllm_bench: h100_sxm, Qwen/Qwen3-8B",
+        "19 rows from 1 file of vllm_bench: h100_sxm; Qwen/Qwen3-8B",
         "t_ttft_ms: client: from sending the HTTP request to its first streamed chunk",
         "request failed",
         f"Saved in {out}",
