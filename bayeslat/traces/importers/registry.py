@@ -15,7 +15,6 @@ __all__ = ["FORMATS", "all_importers", "find_importer"]
 FORMATS: tuple[str, ...] = (
     "vllm_logger",
     "vllm_bench",
-    "vllm_logger",
     "guidellm",
     "aiperf",
     "vllm_otel",
