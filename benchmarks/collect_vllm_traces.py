@@ -1,7 +1,7 @@
 """Collects logs of real vLLM servers on this CPU, from idle to saturated.
 
     BAYESLAT_VLLM_PYTHON=.venv-vllm/bin/python \
-        python -m benchmarks.collect_vllm_traces --threads 1 --dtype float32 --model dense -o logs/
+        python -m benchmarks.collect_vllm_traces --threads 1 --dtype float32 --model deep_dense -o logs/
 
 The traces in `traces/vllm/` were made so. Nothing else should run on the machine.
 """
@@ -12,7 +12,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.vllm_server import Load, send, serving, vllm_python
+from benchmarks.vllm_server import MODELS, Load, send, serving, vllm_python
 
 # Few blocks, so that the KV cache fills under load and requests wait for it.
 OPTIONS = (
@@ -21,7 +21,7 @@ OPTIONS = (
 )
 PROMPTS, OUTPUTS = (8, 1000), (4, 120)
 # Requests a second, from a server that idles between them to one that cannot keep up.
-RATES = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
+RATES = (0.25, 0.5, 1.0, 1.5, 2.5, 4.0)
 BURSTS = (4, 8, 16, 32)  # streams that send the next request as one ends
 
 
@@ -62,10 +62,10 @@ def _loads(seconds: float) -> list[Load]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", choices=("dense", "moe"), required=True)
+    parser.add_argument("--model", choices=MODELS, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--seconds", type=float, default=12.0, help="for each of the loads")
+    parser.add_argument("--seconds", type=float, default=15.0, help="for each of the loads")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the logs")
     return parser.parse_args()
 

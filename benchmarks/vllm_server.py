@@ -59,13 +59,19 @@ _EXPERTS = {
     "decoder_sparse_step": 1,
     "mlp_only_layers": [],
 }
-MODELS: Mapping[str, Mapping[str, object]] = {
+MODELS: dict[str, Mapping[str, object]] = {
     "dense": {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", **_COMMON},
     "moe": {
         **{"architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe"},
         **_COMMON,
         **_EXPERTS,
     },
+}
+# Of deep ones, whose steps take several times longer than the way there and back between processes.
+_DEEP = {"num_hidden_layers": 24}
+MODELS |= {
+    "deep_dense": {**MODELS["dense"], **_DEEP},
+    "deep_moe": {**MODELS["moe"], **_DEEP},
 }
 # A tokenizer of words, saved by the transformers of vLLM's environment.
 _TOKENIZER = f"""
@@ -135,7 +141,8 @@ def serving(
     ----------
     python : str
         Of vLLM's environment.
-    kind : {"dense", "moe"}
+    kind : str
+        One of `MODELS`.
     folder : Path
         For the model and the server's output.
     threads : int

@@ -31,6 +31,8 @@ class GroupView:
         Scale of the noise of one run, in log latency.
     population : Population or None
         What the effects were drawn from, where no row of the group says more.
+    hurdle_effects : ndarray, shape (draw, hurdle_feature + 1), or None
+        On the logit of whether the stage takes any time; None where it always does.
     """
 
     point: Linearisation
@@ -38,6 +40,7 @@ class GroupView:
     effects: NDArray[np.float64]
     noise_sd: NDArray[np.float64]
     population: Population | None = None
+    hurdle_effects: NDArray[np.float64] | None = None
 
     @cached_property
     def covariance(self) -> NDArray[np.float64]:
@@ -79,13 +82,21 @@ def view_group(
     population = population_of(data, stage, gpu, stack, rng)
     reference = stage_inputs(data.spec, stage, data.reference, gpu)
     point = linearise(part.shared_efficiency + population.departure, reference, part.basis)
-    return GroupView(point, population.departure, *population.draw(rng), population)
+    drawn = population.draw(rng)
+    hurdle = part.hurdle.draw_group(rng) if part.hurdle else None
+    return GroupView(point, population.departure, *drawn, population, hurdle)
 
 
 def _calibrated(part: StagePosterior, target: TargetStage) -> GroupView:
     """Return a GPU as its calibration left it."""
     point = target.point(part.shared_efficiency)
-    return GroupView(point, target.departure, target.effects, target.noise_sd)
+    return GroupView(
+        point,
+        target.departure,
+        target.effects,
+        target.noise_sd,
+        hurdle_effects=target.hurdle_effects,
+    )
 
 
 def _fitted(data: PosteriorData, part: StagePosterior, gpu: str, group: int) -> GroupView:
@@ -94,4 +105,7 @@ def _fitted(data: PosteriorData, part: StagePosterior, gpu: str, group: int) -> 
     departure = part.departure[at]
     point = Linearisation(part.shared_efficiency + departure, part.projection[at])
     node = part.problem.tree.node_of(group)
-    return GroupView(point, departure, part.effects[:, node], part.noise_sd(group))
+    hurdle = part.hurdle.effects[:, group] if part.hurdle else None
+    return GroupView(
+        point, departure, part.effects[:, node], part.noise_sd(group), hurdle_effects=hurdle
+    )

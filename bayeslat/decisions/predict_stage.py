@@ -11,10 +11,12 @@ from scipy.special import stdtrit
 
 from bayeslat.decisions.extrapolation import correction_rms, hold_knobs, widening
 from bayeslat.decisions.group_view import GroupView, view_group
+from bayeslat.decisions.hurdle_prediction import HurdlePrediction
 from bayeslat.decisions.prediction import StagePrediction
 from bayeslat.decisions.unseen_task import is_unseen, task_effects
 from bayeslat.features.design import StageInputs, stage_inputs
 from bayeslat.features.hardware import Gpu
+from bayeslat.features.hurdle_inputs import hurdle_inputs
 from bayeslat.features.tasks import task_names
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.strata import stratified_uniform
@@ -92,7 +94,26 @@ def predict_stage(
         excess=np.column_stack([excess, unseen]),
         coordinates=(*part.basis.features, *part.basis.watched, "task"),
         noise_dof=part.noise_dof,
+        hurdle=_hurdle(data, stage, configs, gpu, view, stream),
     )
+
+
+def _hurdle(
+    data: PosteriorData,
+    stage: str,
+    configs: pd.DataFrame,
+    gpu: Gpu,
+    view: GroupView,
+    stream: list[int],
+) -> HurdlePrediction | None:
+    """Draw whether the stage takes any time."""
+    hurdle = data.stages[stage].hurdle
+    if hurdle is None or view.hurdle_effects is None:
+        return None
+    table = hurdle_inputs(data.spec, stage, configs, gpu)
+    rank = stratified_uniform((len(view.noise_sd),), np.random.default_rng([*stream, 5]))
+    chance = hurdle.chance(table, view.hurdle_effects)
+    return HurdlePrediction(chance, rank, hurdle.below_log_ms, hurdle.below_log_sd)
 
 
 def held_design(

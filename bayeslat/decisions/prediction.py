@@ -12,7 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.decisions.evidence import Evidence
-from bayeslat.decisions.run_noise import combine_noise, noise_size
+from bayeslat.decisions.hurdle_prediction import HurdlePrediction
+from bayeslat.decisions.run_exceeds import exceed_given
+from bayeslat.decisions.stage_prediction import StagePrediction
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
 
@@ -21,61 +23,6 @@ __all__ = ["P_EXCEED", "TOTAL", "Prediction", "StagePrediction"]
 TOTAL = "total"
 P_EXCEED = "p_exceed"
 _BLOCK = 256  # configs
-
-
-@dataclass(frozen=True)
-class StagePrediction:
-    """Draws of one stage's latency.
-
-    Attributes
-    ----------
-    typical_ms : ndarray, shape (config, draw)
-        Run-to-run median of one run of the stage.
-    log_noise : ndarray, shape (config or 1, draw)
-        Log of a run over the median; zeros for a typical run.
-    noise_sd : ndarray, shape (config or 1, draw)
-        Scale of that noise, which all runs of a draw share.
-    times : ndarray, shape (config,)
-        How often the stage runs in one request.
-    excess : ndarray, shape (config, coordinate)
-        How far beyond the training range, as in `ResidualBasis.excess`; 1 for a task that was
-        not fitted.
-    coordinates : tuple of str
-    noise_dof : float
-        Degrees of freedom of the noise's Student-t; infinite for Gaussian noise.
-    """
-
-    typical_ms: NDArray[np.float64]
-    log_noise: NDArray[np.float64]
-    noise_sd: NDArray[np.float64]
-    times: NDArray[np.float64]
-    excess: NDArray[np.float64]
-    coordinates: tuple[str, ...]
-    noise_dof: float = np.inf
-
-    @cached_property
-    def noise(self) -> NDArray[np.float64]:
-        """A run over the median. Shape (config or 1, draw)."""
-        factor: NDArray[np.float64] = np.exp(self.log_noise)
-        return factor
-
-    @cached_property
-    def run_ms(self) -> NDArray[np.float64]:
-        """Draws of one run. Shape (config, draw)."""
-        return self.typical_ms * self.noise
-
-    def rows(self, rows: slice) -> StagePrediction:
-        """Return the prediction of some of the configs."""
-        noise = slice(None) if len(self.log_noise) == 1 else rows
-        return StagePrediction(
-            typical_ms=self.typical_ms[rows],
-            log_noise=self.log_noise[noise],
-            noise_sd=self.noise_sd[noise],
-            times=self.times[rows],
-            excess=self.excess[rows],
-            coordinates=self.coordinates,
-            noise_dof=self.noise_dof,
-        )
 
 
 @dataclass(frozen=True)
@@ -117,9 +64,9 @@ class Prediction:
     def typical(self, stage: str = TOTAL) -> NDArray[np.float64]:
         """Draws without the noise of a run, in ms. Shape (config, draw)."""
         if stage == TOTAL:
-            return self._total({name: part.typical_ms for name, part in self.stages.items()})
+            return self._total({name: part.median_ms for name, part in self.stages.items()})
         self._known(stage)
-        return self.stages[stage].typical_ms
+        return self.stages[stage].median_ms
 
     def p_exceed(self, budget_ms: float, stage: str = TOTAL) -> NDArray[np.float64]:
         """P(latency > budget) of each config. Shape (config,).
@@ -162,28 +109,14 @@ class Prediction:
             raise InputError(f"budget_ms is {budget_ms}; it must be a positive number of ms")
         if stage != TOTAL:
             self._known(stage)
-        return np.concatenate([part._given(budget_ms, stage) for part in self._blocks()])
-
-    def _given(self, budget_ms: float, stage: str) -> NDArray[np.float64]:
-        typical = self.typical(stage)
         names = list(self.stages) if stage == TOTAL else [stage]
-        parts = [self.stages[name] for name in names]
-        if not any(part.log_noise.any() for part in parts):
-            return (typical > budget_ms).astype(float)
-        weights = [part.times[:, None] if stage == TOTAL else 1.0 for part in parts]
-        pairs = zip(weights, parts, strict=True)
-        shares = np.stack([weight * part.typical_ms / typical for weight, part in pairs])
-        noise_sd = np.stack([np.broadcast_to(part.noise_sd, typical.shape) for part in parts])
-        dof = np.array([part.noise_dof for part in parts])
-        correlation = None
-        if self.noise_correlation is not None:
-            correlation = self.noise_correlation.loc[names, names].to_numpy()
-        # One distribution a config, of the draws' mean shares; each draw stretches it.
-        middle = shares.mean(axis=2), np.sqrt(np.mean(noise_sd**2, axis=2))
-        noise = combine_noise(*middle, dof, correlation)
-        stretch = noise_size(shares * noise_sd, dof, correlation)
-        stretch /= noise_size(middle[0] * middle[1], dof, correlation)[:, None]
-        return noise.p_above(np.log(budget_ms / typical) / stretch)
+        correlation = self.noise_correlation
+        if correlation is not None:
+            correlation = correlation.loc[names, names]
+        blocks = [[part.stages[name] for name in names] for part in self._blocks()]
+        return np.concatenate(
+            [exceed_given(parts, budget_ms, correlation, add=stage == TOTAL) for parts in blocks]
+        )
 
     def variance_ms2(self, stage: str = TOTAL) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Split the predictive variance by the law of total variance, in ms^2.
@@ -210,6 +143,11 @@ class Prediction:
             centre = part.noise.mean(axis=1, keepdims=True)
             left = part.noise - centre
             weight = part.times if stage == TOTAL else np.ones(len(self.configs))
+            if part.hurdle is not None:
+                centres, variances = part.moments_ms()
+                mean = mean + weight[:, None] * centres
+                aleatoric += weight**2 * variances.mean(axis=1)
+                continue
             typical = weight[:, None] * part.typical_ms
             mean = mean + typical * centre
             aleatoric += (typical**2).mean(axis=1) * (left**2).mean(axis=1)
@@ -293,6 +231,7 @@ class Prediction:
                 excess=join([one.excess for one in each]),
                 coordinates=first.coordinates,
                 noise_dof=first.noise_dof,
+                hurdle=HurdlePrediction.interleave([one.hurdle for one in each], order),
             )
         zero_shot = np.concatenate([part.zero_shot for part in parts])[order]
         evidence = tuple(dict.fromkeys(each for part in parts for each in part.evidence))

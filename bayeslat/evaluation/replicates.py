@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,5 +51,10 @@ def simulate_tables(
         standard = np.broadcast_to(part.log_noise / part.noise_sd, part.typical_ms.shape)[rows]
         noise = noise_sd * np.take_along_axis(standard, order, axis=1)
         times = part.times[rows, None] if stage == TOTAL else 1.0
-        latency = latency + times * typical * np.exp(noise)
+        runs = typical * np.exp(noise)
+        if part.hurdle is not None:
+            hurdle = part.hurdle.rows(np.flatnonzero(rows))
+            rank = np.broadcast_to(hurdle.rank, typical.shape)
+            runs = replace(hurdle, rank=np.take_along_axis(rank, order, axis=1)).runs(runs)
+        latency = latency + times * runs
     return latency

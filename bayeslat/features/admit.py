@@ -34,13 +34,14 @@ def admit(frame: pd.DataFrame, spec: Spec, hardware: HardwareTable) -> pd.DataFr
     Returns
     -------
     DataFrame
-        A copy with canonical keys in `gpu`.
+        A copy with canonical keys in `gpu`, completed as by `Spec.complete`.
 
     Raises
     ------
     TraceError
         With every violation at once.
     """
+    frame = spec.complete(frame)
     _refuse(find_violations(frame, spec, hardware))
     return resolve_gpus(frame, hardware)
 
@@ -69,7 +70,7 @@ def admit_valid(
     return drop_invalid(frame, find_violations(frame, spec, hardware))
 
 
-def admit_configs(frame: pd.DataFrame, spec: Spec, gpus: Sequence[Gpu]) -> None:
+def admit_configs(frame: pd.DataFrame, spec: Spec, gpus: Sequence[Gpu]) -> pd.DataFrame:
     """Check configurations that are to be predicted or simulated.
 
     Parameters
@@ -78,6 +79,11 @@ def admit_configs(frame: pd.DataFrame, spec: Spec, gpus: Sequence[Gpu]) -> None:
     spec : Spec
     gpus : sequence of Gpu
         Those that every row is meant for, whatever a column `gpu` says.
+
+    Returns
+    -------
+    DataFrame
+        The frame, completed as by `Spec.complete`.
 
     Raises
     ------
@@ -89,12 +95,14 @@ def admit_configs(frame: pd.DataFrame, spec: Spec, gpus: Sequence[Gpu]) -> None:
     for gpu in gpus:
         if missing := missing_fields(gpu, spec.hardware_fields):
             raise HardwareError(explain_missing(gpu, missing))
+    frame = spec.complete(frame)
     found = check_frame(frame, need_stages=False, need_gpu=False, knobs=spec.knobs)
     if _readable(frame):
         every = np.ones(len(frame), dtype=bool)
         rows = [(gpu.fields(), every) for gpu in gpus]
         found += config_violations(frame, read_knobs(frame, spec), rows)
     _refuse(found)
+    return frame
 
 
 def resolve_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> pd.DataFrame:
@@ -125,6 +133,7 @@ def find_violations(
         Those of the trace table itself first.
     """
     columns = [stage.column for stage in spec.stages.values()]
+    frame = spec.complete(frame)
     if _readable(frame) and GPU in frame:
         frame = resolve_gpus(frame, hardware)  # one GPU under two names is one GPU
     found = check_frame(frame, latencies=columns, knobs=spec.knobs)

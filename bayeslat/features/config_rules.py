@@ -13,6 +13,7 @@ from bayeslat.features.expressions import Expression
 from bayeslat.features.knob_values import KnobValues
 from bayeslat.features.spec import Spec
 from bayeslat.features.spec_fields import TASK
+from bayeslat.features.stage import Hurdle, Residual
 from bayeslat.traces import Violation, locate, violations_at
 from bayeslat.traces.cells import blank
 from bayeslat.traces.violations import violations_everywhere
@@ -113,11 +114,16 @@ def _value_rules(spec: Spec) -> Iterator[_ValueRule]:
             what = f"physics {term!r} of stage {name}"
             yield _ValueRule(what, "finite and not negative", (expression,))
         yield _ValueRule(f"the physics of stage {name}", "finite and above 0", tuple(terms))
-        for feature in stage.residual.features if stage.residual else ():
-            owners.setdefault(feature.text, []).append(name)
+        features = (*_features(stage.residual), *_features(stage.hurdle))
+        for feature in dict.fromkeys(feature.text for feature in features):
+            owners.setdefault(feature, []).append(name)
     for text, stages in owners.items():
         what = f"feature {text!r} of stage {', '.join(stages)}"
         yield _ValueRule(what, "finite", (Expression(text),))
+
+
+def _features(part: Residual | Hurdle | None) -> tuple[Expression, ...]:
+    return part.features if part is not None else ()
 
 
 def _bad_values(

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy.typing as npt
+import pandas as pd
 from pydantic import Field, model_validator
 
 from bayeslat.errors import SpecError
+from bayeslat.features.complete import complete_rows
 from bayeslat.features.expressions import Expression, FloatArray
 from bayeslat.features.namespace import Namespace
 from bayeslat.features.spec_fields import TASK, SpecFields
@@ -20,10 +22,10 @@ from bayeslat.features.spec_file import parse_toml, read_fields
 from bayeslat.features.spec_problems import overlaps, spec_error
 from bayeslat.features.spec_rules import find_problems
 from bayeslat.features.spec_tables import meaning, tables
-from bayeslat.features.stage import Residual, Stage, Term
+from bayeslat.features.stage import Hurdle, Residual, Stage, Term
 from bayeslat.features.terms import HARDWARE_FIELDS
 
-__all__ = ["Residual", "Spec", "Stage", "Term", "load_spec"]
+__all__ = ["Hurdle", "Residual", "Spec", "Stage", "Term", "load_spec"]
 
 _FORMAT = "bayeslat-spec-1"
 # Where names are defined one by one, and where a fault leaves all names of the place unknown.
@@ -86,6 +88,23 @@ class Spec(SpecFields):
         """
         content = json.dumps(meaning(self), sort_keys=True, allow_nan=False)
         return hashlib.sha256(content.encode("ascii")).hexdigest()
+
+    def complete(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Fill in knobs that rows leave out, and name stacks by all that makes one.
+
+        Parameters
+        ----------
+        frame : DataFrame, one row a measurement or config
+            Any; what is wrong with it is told where it is checked.
+
+        Returns
+        -------
+        DataFrame
+            A copy, with the spec's `defaults` where a knob has no value, and `stack` followed by
+            the values of `stack_columns`, as in `vllm_0.32.0/qwen3`. The frame itself where the
+            spec has neither.
+        """
+        return complete_rows(frame, self.defaults, self.stack_columns)
 
     def namespace(
         self, columns: Mapping[str, npt.ArrayLike], hardware: Mapping[str, npt.ArrayLike]
@@ -208,7 +227,10 @@ def load_spec(path: str | Path) -> Spec:
     ``[stages.NAME]`` with ``column`` (default ``t_NAME_ms``), ``times`` (default ``"1"``), a table
     ``physics`` of terms (an expression in ms, or ``{ ms = "...", kind = "flops" }``; without a kind
     it is inferred from the data-sheet peak) and a table ``residual`` with ``features`` and
-    ``degree`` (optional); and ``[priors.KIND]`` with the fields of `KindPrior` to change.
+    ``degree`` (optional), and a table ``hurdle`` with ``above_ms`` and ``features`` (optional);
+    ``[defaults]``, values of knobs by name, for rows that leave them out (optional);
+    ``stack_columns``, further columns that tell stacks apart (optional); and ``[priors.KIND]``
+    with the fields of `KindPrior` to change.
 
     Parameters
     ----------

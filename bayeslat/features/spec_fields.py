@@ -35,6 +35,10 @@ class SpecFields(BaseModel):
         One or two sentences for readers.
     knobs : tuple of str
         Columns of the trace that set a configuration.
+    defaults : Mapping of str to float
+        What a knob is where a row says nothing of it.
+    stack_columns : tuple of str
+        Columns, such as the model, whose values make a stack of their own with the software's.
     architecture : Mapping of str to float
         Constants of the model, usable by name.
     quantities : Mapping of str to Expression
@@ -50,6 +54,8 @@ class SpecFields(BaseModel):
     name: str
     description: str = ""
     knobs: tuple[str, ...]
+    defaults: Annotated[Mapping[str, float], FREEZE, THAW] = FrozenMap({})
+    stack_columns: tuple[str, ...] = ()
     architecture: Annotated[Mapping[str, float], FREEZE, THAW] = FrozenMap({})
     quantities: Annotated[Mapping[str, ExpressionField], FREEZE, THAW] = FrozenMap({})
     stages: Annotated[Mapping[str, Stage], FREEZE, THAW]
@@ -86,6 +92,7 @@ class SpecFields(BaseModel):
             yield stage.times
             yield from (term.expression for term in stage.physics.values())
             yield from stage.residual.features if stage.residual else ()
+            yield from stage.hurdle.features if stage.hurdle else ()
 
 
 def reachable(names: Iterable[str], links: Mapping[str, frozenset[str]]) -> frozenset[str]:

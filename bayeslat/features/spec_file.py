@@ -14,9 +14,16 @@ from bayeslat.features.architecture import read_architecture
 from bayeslat.features.expressions import FUNCTIONS, Expression
 from bayeslat.features.names import did_you_mean
 from bayeslat.features.spec_fields import RESERVED_NAMES, SpecFields, reachable
-from bayeslat.features.spec_form import FileResidual, FileSpec, FileStage, FileTerm, read_form
+from bayeslat.features.spec_form import (
+    FileHurdle,
+    FileResidual,
+    FileSpec,
+    FileStage,
+    FileTerm,
+    read_form,
+)
 from bayeslat.features.spec_problems import Location, Problem, overlaps
-from bayeslat.features.stage import Residual, Stage, Term
+from bayeslat.features.stage import Hurdle, Residual, Stage, Term
 from bayeslat.features.terms import DEFAULT_PRIORS, HARDWARE_FIELDS, KindPrior, TermKind, infer_kind
 
 __all__ = ["parse_toml", "read_fields"]
@@ -73,6 +80,8 @@ def read_fields(table: Mapping[str, Any], base: Path | None) -> tuple[SpecFields
         name=form.name,
         description=form.description,
         knobs=tuple(form.knobs),
+        defaults=reader.defaults(form),
+        stack_columns=tuple(form.stack_columns),
         architecture=reader.architecture(form),
         quantities=quantities,
         stages={name: reader.stage(name, stage, links) for name, stage in form.stages.items()},
@@ -117,6 +126,13 @@ class _Reader:
                 self.problems.append(Problem(("architecture", key), rule))
         return constants
 
+    def defaults(self, form: FileSpec) -> dict[str, float]:
+        """Collect what knobs are where rows leave them out."""
+        for key, value in form.defaults.items():
+            if not math.isfinite(value):
+                self.problems.append(Problem(("defaults", key), "must be a finite number"))
+        return {key: value for key, value in form.defaults.items() if math.isfinite(value)}
+
     def priors(self, form: FileSpec) -> dict[TermKind, KindPrior]:
         """Lay the priors of the file over the defaults."""
         kinds = [str(kind) for kind in TermKind]
@@ -144,6 +160,7 @@ class _Reader:
             times=self.expression((*at, "times"), form.times),
             physics=terms,
             residual=self._residual((*at, "residual"), form.residual),
+            hurdle=self._hurdle((*at, "hurdle"), form.hurdle),
         )
 
     def _term(self, at: Location, name: str, form: FileTerm, links: Links) -> Term:
@@ -164,11 +181,23 @@ class _Reader:
             self._missing((*at, "features"), 'features = ["..."]')
         if form.degree is None:
             self._missing((*at, "degree"), "degree = 0 to 4")
-        features = [
+        return Residual(features=self._features(at, form.features), degree=form.degree or 0)
+
+    def _hurdle(self, at: Location, form: FileHurdle | None) -> Hurdle | None:
+        if form is None:
+            return None
+        if form.above_ms is None:
+            self._missing((*at, "above_ms"), "above_ms = 1.0")
+        if form.features is None:
+            self._missing((*at, "features"), 'features = ["..."]')
+        features = self._features(at, form.features)
+        return Hurdle(above_ms=form.above_ms or 1.0, features=features)
+
+    def _features(self, at: Location, texts: list[str] | None) -> tuple[Expression, ...]:
+        return tuple(
             self.expression((*at, "features", index), text)
-            for index, text in enumerate(form.features or ())
-        ]
-        return Residual(features=tuple(features), degree=form.degree or 0)
+            for index, text in enumerate(texts or ())
+        )
 
     def _missing(self, at: Location, lines: str) -> None:
         """Note a missing key, unless it is missing because its value was left out."""

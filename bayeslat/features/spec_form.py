@@ -12,7 +12,7 @@ from bayeslat.features.names import did_you_mean
 from bayeslat.features.spec_problems import Location, Problem
 from bayeslat.features.terms import TermKind
 
-__all__ = ["FileResidual", "FileSpec", "FileStage", "FileTerm", "read_form"]
+__all__ = ["FileHurdle", "FileResidual", "FileSpec", "FileStage", "FileTerm", "read_form"]
 
 
 def _number_as_text(value: object) -> object:
@@ -47,6 +47,14 @@ class FileResidual(BaseModel):
     degree: int | None = Field(default=None, ge=0, le=4)
 
 
+class FileHurdle(BaseModel):
+    """A table `[stages.NAME.hurdle]`."""
+
+    model_config = _STRICT
+    above_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    features: list[ExpressionText] | None = None
+
+
 class FileStage(BaseModel):
     """A table `[stages.NAME]`."""
 
@@ -55,6 +63,7 @@ class FileStage(BaseModel):
     times: ExpressionText = "1"
     physics: dict[str, FileTerm] = {}
     residual: FileResidual | None = None
+    hurdle: FileHurdle | None = None
 
 
 class FilePrior(BaseModel):
@@ -75,6 +84,8 @@ class FileSpec(BaseModel):
     name: str = ""
     description: str = ""
     knobs: list[str] = []
+    defaults: dict[str, float] = {}
+    stack_columns: list[str] = []
     architecture: dict[str, Any] = {}
     quantities: dict[str, ExpressionText] = {}
     stages: dict[str, FileStage] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bayeslat.features.expressions import FUNCTIONS, Expression
 from bayeslat.features.names import did_you_mean, is_plain_name
@@ -31,6 +31,7 @@ def find_problems(fields: SpecFields) -> list[Problem]:
     """
     return [
         *_top_level(fields),
+        *_defaults(fields),
         *_names(fields),
         *_quantities(fields),
         *(problem for stage in fields.stages.values() for problem in _stage(stage, fields)),
@@ -48,6 +49,18 @@ def _top_level(fields: SpecFields) -> Iterator[Problem]:
         )  # fmt: skip
     if not fields.stages:
         yield Problem(("stages",), "there is no stage; add a table [stages.NAME.physics]")
+
+
+def _defaults(fields: SpecFields) -> Iterator[Problem]:
+    for name in fields.defaults:
+        if name not in fields.knobs:
+            hint = did_you_mean(name, fields.knobs) or "; list it among the knobs, or drop it"
+            yield Problem(("defaults", name), f"{name!r} is no knob{hint}")
+    taken = {"gpu", "stack", TASK}
+    for index, name in enumerate(fields.stack_columns):
+        if name in taken or name in fields.knobs:
+            rule = f"{name!r} has a meaning already; name a further column of the trace"
+            yield Problem(("stack_columns", index), rule)
 
 
 def _names(fields: SpecFields) -> Iterator[Problem]:
@@ -99,6 +112,8 @@ def _stage(stage: Stage, fields: SpecFields) -> Iterator[Problem]:
             yield Problem(where, f"{term.name!r} {_PLAIN}; rename the term")
         yield from _expression(where, term.expression, known, fields)
     yield from _residual(stage, fields, known)
+    if stage.hurdle is not None:
+        yield from _features((*at, "hurdle", "features"), stage.hurdle.features, fields, known)
 
 
 def _times(stage: Stage, fields: SpecFields, known: frozenset[str]) -> Iterator[Problem]:
@@ -123,8 +138,14 @@ def _residual(stage: Stage, fields: SpecFields, known: frozenset[str]) -> Iterat
     at: Location = ("stages", stage.name, "residual", "features")
     if residual.degree > 0 and not residual.features:
         yield Problem(at, "lists no feature; add one, set degree = 0 or drop the table")
+    yield from _features(at, residual.features, fields, known)
+
+
+def _features(
+    at: Location, features: Sequence[Expression], fields: SpecFields, known: frozenset[str]
+) -> Iterator[Problem]:
     seen: set[str] = set()
-    for index, feature in enumerate(residual.features):
+    for index, feature in enumerate(features):
         yield from _expression((*at, index), feature, known, fields)
         if feature.canonical in seen:
             yield Problem((*at, index), f"{feature.text!r} is listed twice; drop one")

@@ -25,7 +25,7 @@ def tables(spec: SpecFields, spell: Spelling = attrgetter("text")) -> dict[str, 
     spell : callable
         Gives the text of an expression.
     """
-    return {
+    content = {
         "name": spec.name,
         "description": spec.description,
         "knobs": list(spec.knobs),
@@ -34,6 +34,11 @@ def tables(spec: SpecFields, spell: Spelling = attrgetter("text")) -> dict[str, 
         "stages": {name: _stage_table(stage, spell) for name, stage in spec.stages.items()},
         "priors": {str(kind): prior.model_dump() for kind, prior in spec.priors.items()},
     }
+    if spec.defaults:
+        content["defaults"] = dict(spec.defaults)
+    if spec.stack_columns:
+        content["stack_columns"] = list(spec.stack_columns)
+    return content
 
 
 def _stage_table(stage: Stage, spell: Spelling) -> dict[str, Any]:
@@ -49,6 +54,11 @@ def _stage_table(stage: Stage, spell: Spelling) -> dict[str, Any]:
         table["residual"] = {
             "features": [spell(feature) for feature in stage.residual.features],
             "degree": stage.residual.degree,
+        }
+    if stage.hurdle is not None:
+        table["hurdle"] = {
+            "above_ms": stage.hurdle.above_ms,
+            "features": [spell(feature) for feature in stage.hurdle.features],
         }
     return table
 

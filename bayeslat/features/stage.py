@@ -12,7 +12,7 @@ from bayeslat.features.expressions import Expression
 from bayeslat.features.frozen_map import FREEZE, THAW
 from bayeslat.features.terms import TermKind
 
-__all__ = ["ExpressionField", "Residual", "Stage", "Term"]
+__all__ = ["ExpressionField", "Hurdle", "Residual", "Stage", "Term"]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -74,6 +74,25 @@ class Residual(BaseModel):
     degree: int = Field(ge=0, le=4)
 
 
+class Hurdle(BaseModel):
+    """Where a stage often takes no time, as a queue that nobody waits in.
+
+    A latency above the hurdle follows the physics; whether it is above is a logistic regression.
+
+    Attributes
+    ----------
+    above_ms : float
+        Up to this latency, in ms, nothing happened.
+    features : tuple of Expression
+        What it depends on; the regression has a constant besides.
+    """
+
+    model_config = _FROZEN
+
+    above_ms: float = Field(gt=0, allow_inf_nan=False)
+    features: tuple[ExpressionField, ...]
+
+
 class Stage(BaseModel):
     """A part of the pipeline with a latency of its own.
 
@@ -89,6 +108,8 @@ class Stage(BaseModel):
         Additive terms by name, in the order of the file.
     residual : Residual or None
         None for physics only.
+    hurdle : Hurdle or None
+        None where a stage always takes time.
     """
 
     model_config = _FROZEN
@@ -98,3 +119,4 @@ class Stage(BaseModel):
     times: ExpressionField = Expression("1")
     physics: Annotated[Mapping[str, Term], FREEZE, THAW]
     residual: Residual | None = None
+    hurdle: Hurdle | None = None

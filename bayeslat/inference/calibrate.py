@@ -17,6 +17,7 @@ from bayeslat.features.hardware import HardwareTable, explain_missing, missing_f
 from bayeslat.features.tasks import task_names
 from bayeslat.inference.condition import Rows, condition, find_mode, mean_given
 from bayeslat.inference.even_rows import even_rows
+from bayeslat.inference.hurdle import condition_hurdle, hurdle_rows
 from bayeslat.inference.pilot import Pilot
 from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
@@ -187,16 +188,18 @@ def _calibrate_stage(
     """
     part = data.stages[stage]
     rng = np.random.default_rng([seed, list(data.stages).index(stage), 1])
+    hurdle = _calibrate_hurdle(data, stage, frame, gpu, stack, seed)
     population = population_of(data, stage, gpu, stack, rng)
     reference = stage_inputs(data.spec, stage, data.reference, gpu)
     columns = part.basis.columns(reference.raw, reference.task)
     departure = population.departure
     point = linearise(part.shared_efficiency + departure, reference, part.basis, columns)
-    column = data.spec.stages[stage].column
-    if frame[column].isna().all():
-        effects, noise_sd = population.draw(rng)
-        return TargetStage(departure, point.projection, effects, noise_sd, 0, float(len(effects)))
+    measured = int(frame[data.spec.stages[stage].column].notna().sum())
     rows = held_rows(data.spec, stage, frame, gpu, labels)
+    if not len(rows):
+        effects, noise_sd = population.draw(rng)
+        count = float(len(effects))
+        return TargetStage(departure, point.projection, effects, noise_sd, measured, count, hurdle)
     regression = _Regression(part, population, rows)
     start = None
     for step in range(_RELINEARISATIONS + 1):
@@ -210,9 +213,23 @@ def _calibrate_stage(
         projection=point.projection,
         effects=drawn.effects,
         noise_sd=drawn.noise_sd,
-        measured=len(rows),
+        measured=measured,
         effective_draws=drawn.effective_draws,
+        hurdle_effects=hurdle,
     )
+
+
+def _calibrate_hurdle(
+    data: PosteriorData, stage: str, frame: pd.DataFrame, gpu: Gpu, stack: str, seed: int
+) -> NDArray[np.float64] | None:
+    """Draw the effects on whether the stage takes any time. Shape (draw, column)."""
+    hurdle = data.stages[stage].hurdle
+    if hurdle is None:
+        return None
+    rng = np.random.default_rng([seed, list(data.stages).index(stage), 4])
+    group = (gpu.key, stack)
+    own = hurdle.effects[:, data.groups.index(group)] if group in data.groups else None
+    return condition_hurdle(hurdle, own, hurdle_rows(data.spec, stage, frame, gpu), rng)
 
 
 @dataclass(frozen=True)

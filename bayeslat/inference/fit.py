@@ -18,6 +18,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics
 from bayeslat.inference.draw_stage import NutsOptions, draw_stage
 from bayeslat.inference.draws import StageDraws
+from bayeslat.inference.hurdle import HurdlePosterior, fit_hurdle
 from bayeslat.inference.noise_correlation import correlate_noise
 from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
@@ -90,13 +91,17 @@ def fit_posterior(
                 stage, prepared[stage].problem, seed + 1000 * number, nuts, report
             )
     first = next(iter(drawn.values()))
+    count = first.scales.shape[0] * first.scales.shape[1]
     return PosteriorData(
         spec=spec,
         hardware=dict(plan.hardware),
         groups=plan.groups,
         families={gpu: plan.hardware[gpu].family for gpu in plan.gpus},
         reference=plan.reference,
-        stages={stage: _join(prepared[stage], drawn[stage]) for stage in spec.stages},
+        stages={
+            stage: _join(prepared[stage], drawn[stage], fit_hurdle(plan, stage, count, seed))
+            for stage in spec.stages
+        },
         chains=first.scales.shape[0],
         statistics={stage: dict(drawn[stage].statistics) for stage in spec.stages},
         diagnostics=Diagnostics(tuple(verdicts.values())),
@@ -132,7 +137,9 @@ def _stage_progress(
     return lambda done, total: tell(stage, done, total)
 
 
-def _join(prepared: PreparedStage, drawn: StageDraws) -> StagePosterior:
+def _join(
+    prepared: PreparedStage, drawn: StageDraws, hurdle: HurdlePosterior | None
+) -> StagePosterior:
     """Put the draws of all chains beside what the stage was linearised round."""
     return StagePosterior(
         problem=prepared.problem,
@@ -145,6 +152,7 @@ def _join(prepared: PreparedStage, drawn: StageDraws) -> StagePosterior:
         measured=prepared.measured,
         scales=_flat(drawn.scales),
         effects=_flat(drawn.effects),
+        hurdle=hurdle,
     )
 
 

@@ -15,6 +15,7 @@ from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics
+from bayeslat.inference.hurdle import HurdlePosterior
 from bayeslat.inference.target import Target
 from bayeslat.model.problem import StageProblem
 
@@ -45,6 +46,8 @@ class StagePosterior:
     scales : ndarray, shape (draw, scale)
     effects : ndarray, shape (draw, node + 1, feature)
         Of each node of the group tree; the last is the shared effect.
+    hurdle : HurdlePosterior or None
+        What decides whether the stage takes any time; None where it always does.
     """
 
     problem: StageProblem
@@ -57,6 +60,7 @@ class StagePosterior:
     measured: tuple[int, ...]
     scales: NDArray[np.float64]
     effects: NDArray[np.float64]
+    hurdle: HurdlePosterior | None = None
 
     @property
     def terms(self) -> int:

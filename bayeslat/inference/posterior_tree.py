@@ -1,10 +1,10 @@
 """A posterior as a tree of labelled arrays: what the posterior file holds, and ArviZ takes.
 
 Groups: `posterior` (draws by name), `unconstrained` (scales as they were sampled), `sample_stats`,
-`stages/<stage>` (statistics and linearisation points), `reference` (the knob grid) and
-`targets/<number>` (GPUs that were calibrated, with their rows), and `noise` where stages of a run
-are noisy together. The tree of GPUs, the features and
-the priors follow from the specification and are built anew.
+`stages/<stage>` (statistics and linearisation points, with its `hurdle`, if it has one),
+`reference` (the knob grid) and `targets/<number>` (GPUs that were calibrated, with their rows),
+and `noise` where stages of a run are noisy together. The tree of GPUs, the features and the priors
+follow from the specification and are built anew.
 
 Stages are sampled one by one, so `sample_stats` has the dimension stage: what ArviZ draws of a
 single sampler, such as its energy, takes `tree.sel(stage=...)`.
@@ -25,6 +25,7 @@ from bayeslat.inference.diagnostics import Diagnostics, StageDiagnostics
 from bayeslat.inference.labelled import label, read_table, table_group
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.tree_draws import draw_groups, read_draws, read_statistics
+from bayeslat.inference.tree_hurdle import hurdle_group
 from bayeslat.inference.tree_stage import read_stage, stage_group
 from bayeslat.inference.tree_targets import read_targets, target_groups
 from bayeslat.model.groups import grow_tree
@@ -51,6 +52,9 @@ def to_tree(data: PosteriorData) -> xr.DataTree:
     groups["reference"] = table_group(data.reference, "config")
     for stage, part in data.stages.items():
         groups[f"stages/{stage}"] = stage_group(part, data.gpus)
+        if part.hurdle is not None:
+            labels = part.problem.layout.groups
+            groups[f"stages/{stage}/hurdle"] = hurdle_group(part.hurdle, data.spec, stage, labels)
     groups |= target_groups(data)
     if data.noise_correlation is not None:
         pair = (("stage", "other_stage"), data.noise_correlation)
@@ -88,7 +92,7 @@ def from_tree(tree: xr.DataTree) -> PosteriorData:
         reference=read_table(tree["reference"].dataset, [*spec.knobs, "task"]),
         stages={
             stage: read_stage(
-                tree[f"stages/{stage}"].dataset, spec, stage, groups, group_tree, drawn[stage]
+                tree["stages"].children[stage], spec, stage, groups, group_tree, drawn[stage]
             )
             for stage in spec.stages
         },

@@ -15,12 +15,14 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.repeats import number_configs
 
-__all__ = ["StageRows", "held_rows", "stage_rows"]
+__all__ = ["StageRows", "held_rows", "latency_of", "least_ms", "stage_rows"]
 
 
 @dataclass(frozen=True)
 class StageRows:
     """The rows of one group (a GPU, or a stack on a GPU) that hold a latency of the stage.
+
+    Of a stage with a hurdle, those above it.
 
     Attributes
     ----------
@@ -58,15 +60,42 @@ def stage_rows(plan: FitPlan, stage: str) -> tuple[StageRows, ...]:
     Raises
     ------
     InputError
-        If no row has a latency of this stage.
+        If no row has a latency of this stage, or none is above its hurdle.
     """
     rows = tuple(_group_rows(plan, stage, group) for group in range(len(plan.groups)))
     if not any(map(len, rows)):
         raise InputError(
             f"stage {stage!r}: column {plan.spec.stages[stage].column!r} holds no latency of the "
-            "chosen GPUs. Measure the stage, or take it out of the spec."
+            f"chosen GPUs{_above(plan.spec, stage)}. Measure the stage, or take it out of the spec."
         )
     return rows
+
+
+def _above(spec: Spec, stage: str) -> str:
+    least = least_ms(spec, stage)
+    return f" above the hurdle of {least:g} ms" if least else ""
+
+
+def latency_of(spec: Spec, stage: str, frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Read a stage's latency in ms, NaN where it was not measured. Shape (row,).
+
+    Parameters
+    ----------
+    spec : Spec
+    stage : str
+    frame : DataFrame, one row a measurement
+    """
+    column = spec.stages[stage].column
+    if column not in frame:
+        return np.full(len(frame), np.nan)
+    latency: NDArray[np.float64] = frame[column].to_numpy(dtype=float, na_value=np.nan)
+    return latency
+
+
+def least_ms(spec: Spec, stage: str) -> float:
+    """Return the latency that a row must be above to be one of the stage's regression."""
+    hurdle = spec.stages[stage].hurdle
+    return hurdle.above_ms if hurdle else 0.0
 
 
 def _group_rows(plan: FitPlan, stage: str, group: int) -> StageRows:
@@ -94,13 +123,8 @@ def held_rows(
     -------
     StageRows
     """
-    column = spec.stages[stage].column
-    latency = (
-        frame[column].to_numpy(dtype=float, na_value=np.nan)
-        if column in frame
-        else np.full(len(frame), np.nan)
-    )
-    held = ~np.isnan(latency)
+    latency = latency_of(spec, stage, frame)
+    held = latency > least_ms(spec, stage)
     inputs = stage_inputs(spec, stage, frame[held], gpu)
     config = np.unique(labels[held], return_inverse=True)[1]
     return StageRows(gpu.key, inputs, latency[held], config, np.flatnonzero(held))

@@ -37,7 +37,10 @@ def thin_draws(data: PosteriorData, most: int) -> PosteriorData:
 def _thin_stage(part: StagePosterior, most: int) -> StagePosterior:
     """Keep at most so many draws of one stage."""
     kept = evenly(len(part.scales), most)
-    return replace(part, scales=part.scales[kept], effects=part.effects[kept])
+    hurdle = part.hurdle
+    if hurdle is not None:
+        hurdle = replace(hurdle, spread=hurdle.spread[kept], effects=hurdle.effects[kept])
+    return replace(part, scales=part.scales[kept], effects=part.effects[kept], hurdle=hurdle)
 
 
 def _thin_target(target: Target, most: int) -> Target:
@@ -45,5 +48,11 @@ def _thin_target(target: Target, most: int) -> Target:
     stages = {}
     for stage, part in target.stages.items():
         kept = evenly(len(part.noise_sd), most)
-        stages[stage] = replace(part, effects=part.effects[kept], noise_sd=part.noise_sd[kept])
+        hurdle = part.hurdle_effects
+        stages[stage] = replace(
+            part,
+            effects=part.effects[kept],
+            noise_sd=part.noise_sd[kept],
+            hurdle_effects=None if hurdle is None else hurdle[kept],
+        )
     return replace(target, stages=stages)

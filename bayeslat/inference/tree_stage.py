@@ -15,6 +15,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference.labelled import Variables, label
 from bayeslat.inference.posterior import StagePosterior
 from bayeslat.inference.tree_draws import Drawn
+from bayeslat.inference.tree_hurdle import read_hurdle
 from bayeslat.model.groups import GroupTree
 from bayeslat.model.priors import stage_features, stage_scales
 from bayeslat.model.problem import StageProblem
@@ -87,7 +88,7 @@ def stage_group(part: StagePosterior, gpus: Sequence[str]) -> xr.Dataset:
 
 
 def read_stage(
-    stored: xr.Dataset,
+    node: xr.DataTree,
     spec: Spec,
     stage: str,
     groups: Sequence[tuple[str, str]],
@@ -98,8 +99,8 @@ def read_stage(
 
     Parameters
     ----------
-    stored : Dataset
-        What `stage_group` made.
+    node : DataTree
+        Holds what `stage_group` made, and the hurdle below it.
     spec : Spec
     stage : str
     groups : sequence of (gpu, stack)
@@ -115,6 +116,7 @@ def read_stage(
     KeyError, ValueError
         If something is missing or does not fit.
     """
+    stored = node.dataset
     basis = _read_basis(stored)
     problem = StageProblem(
         statistics=Statistics(
@@ -138,6 +140,7 @@ def read_stage(
         measured=tuple(stored["measured"].to_numpy().tolist()),
         scales=drawn.scales,
         effects=drawn.effects,
+        hurdle=read_hurdle(node["hurdle"].dataset) if "hurdle" in node.children else None,
     )
 
 

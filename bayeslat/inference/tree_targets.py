@@ -19,6 +19,7 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "noise_sd": "scale of the Student-t noise of one run in log latency",
     "departure": "log slowdown less the shared one, where the physics was linearised",
     "projection": "what makes the residual columns orthogonal to the shares",
+    "hurdle_effect": "effect on the logit of P(latency above the hurdle), constant first",
 }
 
 
@@ -84,6 +85,8 @@ def _stage_group(part: TargetStage, features: tuple[str, ...]) -> xr.Dataset:
         "departure": (("term",), part.departure),
         "projection": (("term", "column"), part.projection),
     }
+    if part.hurdle_effects is not None:
+        variables["hurdle_effect"] = (("sample", "hurdle_column"), part.hurdle_effects)
     terms = len(part.departure)
     labels = {"feature": features, "term": features[:terms], "column": features[terms:]}
     attrs = {"measured": part.measured, "effective_draws": part.effective_draws}
@@ -103,4 +106,5 @@ def _read_stage(stored: xr.Dataset) -> TargetStage:
         noise_sd=stored["noise_sd"].to_numpy(),
         measured=int(stored.attrs["measured"]),
         effective_draws=float(stored.attrs["effective_draws"]),
+        hurdle_effects=stored["hurdle_effect"].to_numpy() if "hurdle_effect" in stored else None,
     )

@@ -80,7 +80,7 @@ def plan_simulation(
         raise InputError("; ".join(problems))
     table = hardware or load_hardware()
     found = {gpu.key: gpu for gpu in (table.resolve(name) for name in gpus)}
-    admit_configs(configs, spec, list(found.values()))
+    configs = admit_configs(configs, spec, list(found.values()))
     return SimulationPlan(
         spec=spec,
         configs=configs.reset_index(drop=True),

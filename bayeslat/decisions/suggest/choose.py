@@ -70,9 +70,9 @@ def suggest(
     """
     options = options or SuggestOptions()
     check_request(candidates, count, stack, options)
-    admit_configs(candidates, data.spec, [gpu])
+    candidates = admit_configs(candidates, data.spec, [gpu])
     if exclude is not None:
-        admit_configs(exclude, data.spec, [gpu])
+        exclude = admit_configs(exclude, data.spec, [gpu])
     group = _group(data, candidates, gpu, stack)
     pool = make_pool(data, candidates, group, exclude)
     if count > pool.size:

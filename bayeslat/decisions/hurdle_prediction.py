@@ -1,0 +1,127 @@
+"""Whether a stage takes any time at some configurations, and how long where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri, stdtrit
+
+__all__ = ["HurdlePrediction"]
+
+_MOST_DOF = 1e6  # normal to six digits
+
+
+@dataclass(frozen=True)
+class HurdlePrediction:
+    """The hurdle of one stage, draw by draw.
+
+    Attributes
+    ----------
+    chance : ndarray, shape (config, draw)
+        P(latency above the hurdle).
+    rank : ndarray, shape (draw,) or (config, draw)
+        Where each draw's run stands among runs like it, 0 to 1: below `chance`, it takes time.
+    below_log_ms, below_log_sd : float
+        Log of the latency of a run that takes none, and its sd.
+    """
+
+    chance: NDArray[np.float64]
+    rank: NDArray[np.float64]
+    below_log_ms: float
+    below_log_sd: float
+
+    @property
+    def below_ms(self) -> float:
+        """Median latency of a run that takes no time."""
+        return float(np.exp(self.below_log_ms))
+
+    @property
+    def below_moments(self) -> tuple[float, float]:
+        """Mean in ms and mean square in ms^2 of a run that takes no time."""
+        variance = self.below_log_sd**2
+        mean = np.exp(self.below_log_ms + 0.5 * variance)
+        return float(mean), float(np.exp(2.0 * (self.below_log_ms + variance)))
+
+    def p_below_exceeds(self, budget_ms: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        """P(a run that takes no time is over the budget). Shape as the budget's.
+
+        Parameters
+        ----------
+        budget_ms : ndarray or float
+            Of any sign.
+        """
+        budget = np.maximum(np.asarray(budget_ms, dtype=float), 1e-300)
+        chance: NDArray[np.float64] = ndtr((self.below_log_ms - np.log(budget)) / self.below_log_sd)
+        return chance
+
+    def runs(self, above_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Draw runs.
+
+        Parameters
+        ----------
+        above_ms : ndarray, shape (config, draw)
+            Draws of runs that take time.
+
+        Returns
+        -------
+        ndarray, shape (config, draw)
+        """
+        rank = np.broadcast_to(self.rank, self.chance.shape)
+        left = (rank - self.chance) / np.maximum(1.0 - self.chance, 1e-300)
+        below = np.exp(self.below_log_ms + self.below_log_sd * ndtri(np.clip(left, 1e-6, 1 - 1e-6)))
+        return np.where(rank < self.chance, above_ms, below)
+
+    def medians(
+        self, above_ms: NDArray[np.float64], noise_sd: NDArray[np.float64], dof: float
+    ) -> NDArray[np.float64]:
+        """Return the run-to-run median of each draw.
+
+        Where more than half of the runs take time, a low quantile of those.
+
+        Parameters
+        ----------
+        above_ms : ndarray, shape (config, draw)
+            Median of the runs that take time.
+        noise_sd : ndarray, shape (config or 1, draw)
+            Scale of their Student-t noise, in log latency.
+        dof : float
+
+        Returns
+        -------
+        ndarray, shape (config, draw)
+        """
+        level = np.clip(1.0 - 0.5 / np.maximum(self.chance, 1e-9), 1e-9, 0.5)
+        above = above_ms * np.exp(noise_sd * stdtrit(min(dof, _MOST_DOF), level))
+        return np.where(self.chance > 0.5, above, self.below_ms)
+
+    def rows(self, rows: slice | NDArray[np.int64]) -> HurdlePrediction:
+        """Return the hurdle at some of the configs."""
+        rank = self.rank if self.rank.ndim == 1 else self.rank[rows]
+        return replace(self, chance=self.chance[rows], rank=rank)
+
+    @classmethod
+    def interleave(
+        cls, parts: Sequence[HurdlePrediction | None], order: NDArray[np.int64]
+    ) -> HurdlePrediction | None:
+        """Put the hurdles of some of the configs each into the order of all.
+
+        Parameters
+        ----------
+        parts : sequence of HurdlePrediction, or of None
+        order : ndarray of int, shape (config,)
+
+        Returns
+        -------
+        HurdlePrediction or None
+            None where the stage has none.
+        """
+        held = [part for part in parts if part is not None]
+        if not held:
+            return None
+        chance = np.concatenate([part.chance for part in held])[order]
+        ranks = [np.broadcast_to(part.rank, part.chance.shape) for part in held]
+        rank = np.concatenate(ranks)[order]
+        return cls(chance, rank, held[0].below_log_ms, held[0].below_log_sd)

@@ -1,0 +1,114 @@
+"""P(latency > budget) of one run of several stages, given each draw of a posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.decisions.run_noise import combine_noise, noise_size
+from bayeslat.decisions.stage_prediction import StagePrediction
+
+__all__ = ["exceed_given"]
+
+_NOTHING_LEFT = 1e-300  # ms
+
+
+def exceed_given(
+    stages: Sequence[StagePrediction],
+    budget_ms: float,
+    noise_correlation: pd.DataFrame | None = None,
+    *,
+    add: bool = True,
+) -> NDArray[np.float64]:
+    """Return P(latency > budget) given each draw, over the noise of a run alone.
+
+    A stage with a hurdle takes time or it does not: the probability is the mean over both.
+
+    Parameters
+    ----------
+    stages : sequence of StagePrediction
+        Of the same configs.
+    budget_ms : float
+    noise_correlation : DataFrame, stage by stage, optional
+        Of the stages' noise, as a Gaussian copula; independent without one.
+    add : bool
+        Whether the budget is for the sum of `times` x latency, or for one run of a single stage.
+
+    Returns
+    -------
+    ndarray, shape (config, draw)
+        Zeros and ones for a typical run, which has no noise.
+    """
+    times = [part.times[:, None] if add else np.ones((len(part.times), 1)) for part in stages]
+    if not any(part.log_noise.any() for part in stages):
+        amounts = (each * part.median_ms for each, part in zip(times, stages, strict=True))
+        return (sum(amounts, np.zeros(1)) > budget_ms).astype(float)
+    correlation = None if noise_correlation is None else noise_correlation.to_numpy()
+    run = _Run(stages, times, correlation)
+    everything = list(range(len(stages)))
+    return run.exceeds(np.full((len(times[0]), 1), budget_ms), everything, everything)
+
+
+class _Run:
+    """The stages of one run."""
+
+    def __init__(
+        self,
+        stages: Sequence[StagePrediction],
+        times: Sequence[NDArray[np.float64]],
+        correlation: NDArray[np.float64] | None,
+    ) -> None:
+        self.stages, self.times, self.correlation = stages, times, correlation
+
+    def exceeds(
+        self, budget_ms: NDArray[np.float64], taking: list[int], undecided: list[int]
+    ) -> NDArray[np.float64]:
+        """P(over the budget). Shape (config, draw).
+
+        Parameters
+        ----------
+        budget_ms : ndarray, shape (config, 1)
+            What the stages that take no time leave.
+        taking : list of int
+            The stages that may take time.
+        undecided : list of int
+            Those of them that may have a hurdle which is still to be looked at.
+        """
+        if not undecided:
+            return self._exceed_together(budget_ms, taking)
+        at, *rest = undecided
+        hurdle = self.stages[at].hurdle
+        above = self.exceeds(budget_ms, taking, rest)
+        if hurdle is None:
+            return above
+        others = [each for each in taking if each != at]
+        if others:
+            left = budget_ms - self.times[at] * hurdle.below_ms
+            below = self.exceeds(left, others, rest)
+        else:
+            below = hurdle.p_below_exceeds(budget_ms / np.maximum(self.times[at], _NOTHING_LEFT))
+        return hurdle.chance * above + (1.0 - hurdle.chance) * below
+
+    def _exceed_together(
+        self, budget_ms: NDArray[np.float64], taking: list[int]
+    ) -> NDArray[np.float64]:
+        """P(stages that take time are over the budget together), over their noise."""
+        parts = [self.stages[at] for at in taking]
+        amounts = [self.times[at] * self.stages[at].typical_ms for at in taking]
+        typical = sum(amounts, np.zeros(1))
+        shares = np.stack([amount / typical for amount in amounts])
+        noise_sd = np.stack([np.broadcast_to(part.noise_sd, typical.shape) for part in parts])
+        dof = np.array([part.noise_dof for part in parts])
+        correlation = self.correlation
+        if correlation is not None:
+            correlation = correlation[np.ix_(taking, taking)]
+        # One distribution a config, of the draws' mean shares; each draw stretches it.
+        middle = shares.mean(axis=2), np.sqrt(np.mean(noise_sd**2, axis=2))
+        noise = combine_noise(*middle, dof, correlation)
+        stretch = noise_size(shares * noise_sd, dof, correlation)
+        stretch /= noise_size(middle[0] * middle[1], dof, correlation)[:, None]
+        budget = np.maximum(budget_ms, _NOTHING_LEFT)
+        return noise.p_above(np.log(budget / typical) / stretch)

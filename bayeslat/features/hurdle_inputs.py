@@ -1,0 +1,40 @@
+"""What decides whether a stage takes any time, at given configurations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.features.hardware import Gpu
+from bayeslat.features.spec import Spec
+
+__all__ = ["hurdle_inputs"]
+
+
+def hurdle_inputs(spec: Spec, stage: str, configs: pd.DataFrame, gpu: Gpu) -> NDArray[np.float64]:
+    """Evaluate the features of a stage's hurdle.
+
+    Parameters
+    ----------
+    spec : Spec
+    stage : str
+        One with a hurdle.
+    configs : DataFrame, one row a config
+        Checked.
+    gpu : Gpu
+
+    Returns
+    -------
+    ndarray, shape (config, hurdle_feature)
+    """
+    hurdle = spec.stages[stage].hurdle
+    features = hurdle.features if hurdle else ()
+    columns = {name: configs[name].to_numpy() for name in spec.knobs if name in configs}
+    if "task" in configs:
+        columns["task"] = configs["task"].to_numpy()
+    names = spec.namespace(columns, gpu.fields())
+    table = np.empty((len(configs), len(features)))
+    for column, feature in enumerate(features):
+        table[:, column] = names.evaluate(feature)
+    return table

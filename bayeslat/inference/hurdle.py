@@ -1,0 +1,252 @@
+"""Whether a stage takes any time: a logistic regression that groups share partially."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from bayeslat.features.hardware import Gpu
+from bayeslat.features.hurdle_inputs import hurdle_inputs
+from bayeslat.features.spec import Spec
+from bayeslat.features.thinning import evenly
+from bayeslat.inference.logistic import logistic_modes
+from bayeslat.inference.plan import FitPlan
+from bayeslat.inference.stage_rows import latency_of, least_ms
+from bayeslat.inference.strata import stratified_normal, stratified_uniform
+
+__all__ = ["HurdlePosterior", "HurdleRows", "condition_hurdle", "fit_hurdle", "hurdle_rows"]
+
+_SHARED_SD = 2.5  # of a logit per half range of a feature (Gelman et al. 2008, section 2)
+_SPREAD_SCALE = 1.0  # HalfNormal scale of the sd between groups
+_SPREADS = np.geomspace(0.05, 4.0, 12)  # where the sd between groups is looked at
+_ROWS = 4000  # of a group: enough for a handful of coefficients
+_LEAST_SD = 0.05  # of the log latency below the hurdle
+
+
+@dataclass(frozen=True)
+class HurdlePosterior:
+    """What decides whether a stage's latency is above its hurdle.
+
+    logit P(above) = effects' (1, features on [-1, 1]).
+
+    Attributes
+    ----------
+    low, high : ndarray, shape (hurdle_feature,)
+        Range of the features over the rows that were fitted; beyond it they count as at its edge.
+    spread : ndarray, shape (draw,)
+        Sd between groups of each effect.
+    effects : ndarray, shape (draw, group + 1, hurdle_feature + 1)
+        Of each group; the last is what they share.
+    below_log_ms, below_log_sd : float
+        Log of the latency where nothing happened, and its sd.
+    """
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    effects: NDArray[np.float64]
+    below_log_ms: float
+    below_log_sd: float
+
+    def columns(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scale features and put a constant before them. Shape (config, hurdle_feature + 1).
+
+        Parameters
+        ----------
+        table : ndarray, shape (config, hurdle_feature)
+        """
+        half = np.where(self.high > self.low, 0.5 * (self.high - self.low), 1.0)
+        scaled = (np.clip(table, self.low, self.high) - 0.5 * (self.low + self.high)) / half
+        return np.column_stack([np.ones(len(table)), scaled])
+
+    def chance(
+        self, table: NDArray[np.float64], effects: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """P(above the hurdle). Shape (config, draw).
+
+        Parameters
+        ----------
+        table : ndarray, shape (config, hurdle_feature)
+        effects : ndarray, shape (draw, hurdle_feature + 1)
+            Of the group.
+        """
+        chance: NDArray[np.float64] = expit(self.columns(table) @ effects.T)
+        return chance
+
+    def draw_group(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draw the effects of a group without rows. Shape (draw, hurdle_feature + 1)."""
+        shared = self.effects[:, -1]
+        return shared + self.spread[:, None] * stratified_normal(shared.shape, rng)
+
+
+@dataclass(frozen=True)
+class HurdleRows:
+    """A group's rows, as far as they tell whether anything happened.
+
+    Attributes
+    ----------
+    table : ndarray, shape (row, hurdle_feature)
+    above : ndarray of bool, shape (row,)
+    latency_ms : ndarray, shape (row,)
+    """
+
+    table: NDArray[np.float64]
+    above: NDArray[np.bool_]
+    latency_ms: NDArray[np.float64]
+
+
+def hurdle_rows(spec: Spec, stage: str, frame: pd.DataFrame, gpu: Gpu) -> HurdleRows:
+    """Take the rows of a GPU that hold a latency of a stage with a hurdle.
+
+    Parameters
+    ----------
+    spec : Spec
+    stage : str
+    frame : DataFrame, one row a measurement
+    gpu : Gpu
+
+    Returns
+    -------
+    HurdleRows
+    """
+    latency = latency_of(spec, stage, frame)
+    held = ~np.isnan(latency)
+    above = latency[held] > least_ms(spec, stage)
+    return HurdleRows(hurdle_inputs(spec, stage, frame[held], gpu), above, latency[held])
+
+
+def fit_hurdle(plan: FitPlan, stage: str, draws: int, seed: int) -> HurdlePosterior | None:
+    """Fit a stage's hurdle to every group.
+
+    Group g has effects c_g ~ Normal(m, spread^2) with m ~ Normal(0, 2.5^2) per half range and
+    spread ~ HalfNormal(1). The spread is integrated over a grid, the effects by Laplace's
+    approximation at each of its points (Rue, Martino and Chopin 2009, section 3).
+
+    Parameters
+    ----------
+    plan : FitPlan
+    stage : str
+    draws : int
+    seed : int
+
+    Returns
+    -------
+    HurdlePosterior or None
+        None where the stage has no hurdle.
+    """
+    if plan.spec.stages[stage].hurdle is None:
+        return None
+    rows = [
+        hurdle_rows(plan.spec, stage, plan.frame.iloc[members], plan.hardware[gpu])
+        for (gpu, _), members in zip(plan.groups, plan.members, strict=True)
+    ]
+    table = np.concatenate([part.table for part in rows])
+    least = least_ms(plan.spec, stage)
+    below = np.log(np.concatenate([part.latency_ms[~part.above] for part in rows]))
+    flat = HurdlePosterior(
+        low=table.min(axis=0),
+        high=table.max(axis=0),
+        spread=np.empty(0),
+        effects=np.empty((0, 0, 0)),
+        below_log_ms=float(np.median(below) if below.size else np.log(0.1 * least)),
+        below_log_sd=max(_robust_sd(below), _LEAST_SD),
+    )
+    rng = np.random.default_rng([seed, list(plan.spec.stages).index(stage), 3])
+    spread, effects = _draw(flat, rows, draws, rng)
+    return replace(flat, spread=spread, effects=effects)
+
+
+def condition_hurdle(
+    hurdle: HurdlePosterior,
+    prior: NDArray[np.float64] | None,
+    rows: HurdleRows,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Draw the effects of a group given its rows.
+
+    Each draw of what groups share, and of their spread, is a prior of its own; Laplace's
+    approximation gives the posterior under each and its weight.
+
+    Parameters
+    ----------
+    hurdle : HurdlePosterior
+    prior : ndarray, shape (draw, column), or None
+        Draws of the group's own effects, where it was fitted: its rows are new ones.
+    rows : HurdleRows
+    rng : Generator
+
+    Returns
+    -------
+    ndarray, shape (draw, column)
+    """
+    if not len(rows.above):
+        return hurdle.draw_group(rng) if prior is None else prior
+    columns = hurdle.columns(rows.table)
+    count, size = len(hurdle.spread), columns.shape[1]
+    if prior is None:
+        mean = hurdle.effects[:, -1]
+        precision = np.eye(size) / hurdle.spread[:, None, None] ** 2
+    else:
+        mean = prior.mean(axis=0, keepdims=True)
+        precision = np.linalg.inv(np.atleast_2d(np.cov(prior.T)) + 1e-9 * np.eye(size))[None]
+    modes = logistic_modes(columns, rows.above.astype(float), mean, precision)
+    chosen = _resample(modes.log_evidence, count, rng)
+    return modes.draw(chosen, stratified_normal((count, size), rng))
+
+
+def _draw(
+    flat: HurdlePosterior, rows: Sequence[HurdleRows], draws: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw the spread and the effects of groups and of what they share, which comes last."""
+    parts = []
+    for part in rows:
+        kept = evenly(len(part.above), _ROWS)
+        parts.append((flat.columns(part.table[kept]), part.above[kept].astype(float)))
+    groups, size = len(parts), flat.columns(rows[0].table).shape[1]
+    design = np.zeros((sum(len(outcome) for _, outcome in parts), (groups + 1) * size))
+    start = 0
+    for group, (columns, _) in enumerate(parts):
+        design[start : start + len(columns), group * size : (group + 1) * size] = columns
+        start += len(columns)
+    precision = np.stack([_precision(spread, groups, size) for spread in _SPREADS])
+    outcome = np.concatenate([outcome for _, outcome in parts])
+    modes = logistic_modes(design, outcome, np.zeros(precision.shape[:2]), precision)
+    # HalfNormal density over a grid that is even in the log.
+    prior = -0.5 * (_SPREADS / _SPREAD_SCALE) ** 2 + np.log(_SPREADS)
+    chosen = _resample(modes.log_evidence + prior, draws, rng)
+    effects = modes.draw(chosen, stratified_normal((draws, precision.shape[1]), rng))
+    return _SPREADS[chosen], effects.reshape(draws, groups + 1, size)
+
+
+def _precision(spread: float, groups: int, size: int) -> NDArray[np.float64]:
+    """Prior precision of the groups' effects and, last, the shared ones."""
+    arrow = np.zeros((groups + 1, groups + 1))
+    at = np.arange(groups)
+    arrow[at, at] = spread**-2
+    arrow[at, groups] = arrow[groups, at] = -(spread**-2)
+    arrow[groups, groups] = groups * spread**-2 + _SHARED_SD**-2
+    precision: NDArray[np.float64] = np.kron(arrow, np.eye(size)).astype(np.float64)
+    return precision
+
+
+def _resample(
+    log_weight: NDArray[np.float64], draws: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Choose by weight, in random order. Shape (draw,)."""
+    weight = np.exp(log_weight - log_weight.max())
+    ends = np.cumsum(weight / weight.sum())
+    at = np.searchsorted(ends, stratified_uniform((draws,), rng))
+    return at.clip(0, len(ends) - 1)
+
+
+def _robust_sd(values: NDArray[np.float64]) -> float:
+    """Sd of the middle half, as of a normal distribution."""
+    if values.size < 2:
+        return 0.0
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float(high - low) / 1.349

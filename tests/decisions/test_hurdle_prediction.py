@@ -1,0 +1,135 @@
+"""Predictions of a stage that often takes no time."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import kstest
+
+from bayeslat.decisions.hurdle_prediction import HurdlePrediction
+from bayeslat.decisions.prediction import Prediction
+from bayeslat.decisions.run_exceeds import exceed_given
+from bayeslat.decisions.stage_prediction import StagePrediction
+from bayeslat.evaluation.metrics import pit
+from bayeslat.posterior import Posterior, fit
+from tests.hurdles import BELOW_MS, SPEC, effects_of, make_trace
+
+GPU = "h100_sxm"
+CONFIGS = pd.DataFrame({"waiting": [0.0, 5.0, 10.0, 20.0], "usage": [0.0, 0.5, 0.5, 1.0]})
+
+
+@lru_cache(maxsize=1)
+def posterior() -> Posterior:
+    return fit(SPEC, make_trace(400, effects_of(0, 0.5)), engine="laplace")
+
+
+@lru_cache(maxsize=2)
+def prediction(of: str = "run") -> Prediction:
+    return posterior().predict(CONFIGS, GPU, of=of)  # type: ignore[arg-type]
+
+
+def stage(chance: float, draws: int = 2000, **changes: object) -> StagePrediction:
+    """A stage of 10 ms, with noise of 10 %, that takes time with a given chance."""
+    rng = np.random.default_rng(0)
+    rank = (rng.permutation(draws) + 0.5) / draws
+    fields = {
+        "typical_ms": np.full((1, draws), 10.0),
+        "log_noise": 0.1 * rng.standard_normal((1, draws)),
+        "noise_sd": np.full((1, draws), 0.1),
+        "times": np.ones(1),
+        "excess": np.zeros((1, 1)),
+        "coordinates": ("waiting",),
+        "hurdle": HurdlePrediction(np.full((1, draws), chance), rank, np.log(0.03), 0.2),
+    }
+    return StagePrediction(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def test_as_many_draws_take_time_as_the_chance_says() -> None:
+    for chance in (0.0, 0.3, 1.0):
+        assert (stage(chance).run_ms > 1.0).mean() == pytest.approx(chance, abs=1e-3)
+
+
+def test_the_median_run_takes_time_if_most_do() -> None:
+    quiet = {"log_noise": np.zeros((1, 2000))}
+    assert stage(0.4, **quiet).run_ms[0, 0] == pytest.approx(0.03)
+    # Of runs of which 80 % take time, the median is their 37.5 % quantile.
+    low = 10.0 * np.exp(0.1 * -0.3186)
+    assert stage(0.8, **quiet).median_ms[0, 0] == pytest.approx(low, rel=1e-3)
+    assert stage(0.8, **quiet).run_ms[0, 0] == pytest.approx(low, rel=1e-3)
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("budget_ms", [0.03, 0.5, 9.0, 10.0, 12.0])
+def test_p_exceed_is_the_share_of_runs_over_the_budget(chance: float, budget_ms: float) -> None:
+    part = stage(chance, draws=40_000)
+    found = exceed_given([part], budget_ms, add=False).mean()
+    expected = (part.run_ms > budget_ms).mean()
+    assert found == pytest.approx(expected, abs=0.002 + 4 * np.sqrt(0.25 / 40_000))
+
+
+@pytest.mark.parametrize("budget_ms", [4.0, 11.0, 15.0, 25.0])
+def test_p_exceed_of_a_sum_is_over_both_ways_of_each_hurdle(budget_ms: float) -> None:
+    draws = 40_000
+    rng = np.random.default_rng(3)
+    first = stage(0.3, draws=draws)
+    second = stage(0.6, draws=draws)
+    assert second.hurdle is not None
+    other = HurdlePrediction(
+        second.hurdle.chance, rng.permutation(second.hurdle.rank), np.log(0.03), 0.2
+    )
+    second = stage(0.6, draws=draws, hurdle=other, log_noise=0.1 * rng.standard_normal((1, draws)))
+    always = stage(1.0, draws=draws, hurdle=None, typical_ms=np.full((1, draws), 4.0),
+                   log_noise=0.1 * rng.standard_normal((1, draws)))  # fmt: skip
+    parts = [first, second, always]
+    runs = sum(part.run_ms for part in parts)
+    found = exceed_given(parts, budget_ms).mean()
+    assert found == pytest.approx((runs > budget_ms).mean(), abs=0.004 + 4 * np.sqrt(0.25 / draws))
+
+
+def test_the_moments_are_those_of_the_runs() -> None:
+    part = stage(0.3, draws=40_000)
+    mean, variance = part.moments_ms()
+    runs = part.run_ms
+    assert mean.mean() == pytest.approx(runs.mean(), abs=4 * runs.std() / 200)
+    assert variance.mean() == pytest.approx(runs.var(), rel=0.05)
+
+
+def test_a_queue_that_grows_is_waited_in_more_often() -> None:
+    hurdle = prediction().stages["queueing"].hurdle
+    assert hurdle is not None
+    chance = hurdle.chance.mean(axis=1)
+    assert (np.diff(chance) > 0).all() and chance[0] < 0.15 and chance[-1] > 0.9
+
+
+def test_an_empty_queue_is_predicted_to_take_no_time() -> None:
+    frame = prediction("typical").frame
+    assert frame["queueing_q50_ms"][0] == pytest.approx(BELOW_MS, rel=0.1)
+    assert 20 < frame["queueing_q50_ms"][3] < 60
+
+
+def test_configs_of_several_stacks_keep_their_hurdles() -> None:
+    configs = CONFIGS.assign(stack=["", "new", "", "new"])
+    both = posterior().predict(configs, GPU)
+    alone = posterior().predict(CONFIGS.iloc[[1, 3]].assign(stack="new"), GPU)
+    one, other = both.stages["queueing"].hurdle, alone.stages["queueing"].hurdle
+    assert one is not None and other is not None
+    np.testing.assert_array_equal(one.chance[[1, 3]], other.chance)
+
+
+def test_the_predictive_distribution_is_that_of_the_runs() -> None:
+    trace = make_trace(1500, effects_of(0, 0.5), seed=77)
+    rows = trace[trace["gpu"] == GPU].reset_index(drop=True)
+    draws = posterior().predict(rows, GPU).draws("queueing")
+    ranks = pit(draws, rows["t_queueing_ms"].to_numpy())
+    assert kstest(ranks, "uniform").pvalue > 1e-3
+
+
+def test_a_distribution_that_takes_every_run_for_a_wait_fails() -> None:
+    trace = make_trace(1500, effects_of(0, 0.5), seed=77)
+    rows = trace[trace["gpu"] == GPU].reset_index(drop=True)
+    part = posterior().predict(rows, GPU).stages["queueing"]
+    ranks = pit(part.typical_ms * part.noise, rows["t_queueing_ms"].to_numpy())
+    assert kstest(ranks, "uniform").pvalue < 1e-6

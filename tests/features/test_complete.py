@@ -1,0 +1,89 @@
+"""Knobs that rows leave out, and what makes a stack."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslat.errors import SpecError
+from bayeslat.features.complete import complete_rows
+from bayeslat.features.spec import Spec
+
+SPEC = """
+name = "small"
+stack_columns = ["model"]
+knobs = ["tokens", "waiting"]
+[defaults]
+waiting = 2
+[stages.step.physics]
+launch = "0.1 + waiting"
+compute = "tokens / bf16_tflops"
+"""
+
+
+def rows(**columns: object) -> pd.DataFrame:
+    return pd.DataFrame({"tokens": [1.0, 2.0, 3.0], **columns})
+
+
+def test_a_knob_without_a_column_gets_its_default() -> None:
+    assert Spec.from_text(SPEC).complete(rows())["waiting"].tolist() == [2.0, 2.0, 2.0]
+
+
+def test_a_knob_without_a_value_gets_its_default_and_others_stay() -> None:
+    found = complete_rows(rows(waiting=[0.0, np.nan, 7.0]), {"waiting": 2.0}, ())
+    assert found["waiting"].tolist() == [0.0, 2.0, 7.0]
+
+
+def test_a_knob_without_a_default_is_left_as_it_is() -> None:
+    frame = rows(tokens=[1.0, np.nan, 3.0])
+    assert complete_rows(frame, {"waiting": 2.0}, ())["tokens"].isna().tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("stack", "model", "expected"),
+    [
+        ("vllm_1", "qwen", "vllm_1/qwen"),
+        (None, "qwen", "/qwen"),
+        ("vllm_1", None, "vllm_1"),
+        (None, None, None),
+    ],
+)
+def test_a_stack_is_the_software_and_the_further_columns(
+    stack: str | None, model: str | None, expected: str | None
+) -> None:
+    frame = rows(stack=[stack] * 3, model=[model] * 3)
+    found = complete_rows(frame, {}, ["model"])["stack"].astype(object)
+    assert found.where(found.notna(), None).tolist() == [expected] * 3
+
+
+def test_completing_twice_is_completing_once() -> None:
+    spec = Spec.from_text(SPEC)
+    once = spec.complete(rows(stack="vllm_1", model=["a", "b", None]))
+    pd.testing.assert_frame_equal(spec.complete(once), once)
+
+
+def test_the_rows_given_stay_as_they_are() -> None:
+    frame = rows(stack="vllm_1", model="a")
+    Spec.from_text(SPEC).complete(frame)
+    assert list(frame) == ["tokens", "stack", "model"] and frame["stack"][0] == "vllm_1"
+
+
+def test_a_spec_without_either_gives_the_rows_back() -> None:
+    frame = rows()
+    assert complete_rows(frame, {}, ()) is frame
+
+
+def test_defaults_and_stack_columns_are_stored_and_tell_specs_apart() -> None:
+    spec = Spec.from_text(SPEC)
+    assert Spec.loads(spec.dumps()) == spec
+    others = [SPEC.replace("waiting = 2", "waiting = 3"), SPEC.replace('["model"]', "[]")]
+    assert len({spec.hash, *(Spec.from_text(text).hash for text in others)}) == 3
+
+
+def test_every_wrong_default_is_told() -> None:
+    text = SPEC.replace("waiting = 2", "wating = 2\ntokens = inf").replace('"model"', '"gpu"')
+    with pytest.raises(SpecError) as caught:
+        Spec.from_text(text)
+    for part in ("'wating' is no knob; did you mean 'waiting'", "defaults.tokens", "'gpu' has a"):
+        assert part in str(caught.value)
