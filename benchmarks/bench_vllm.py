@@ -1,8 +1,8 @@
 """Step time and queueing delay of a vLLM server from few of its rows, on `traces/vllm/`.
 
 Each group (GPU, model) is held out in turn; the others are the donors, among them the other model
-on the same GPU. Some of the group's own rows calibrate, the last part of them in time is never
-seen by anyone and tests. Boosted trees learn from 2 000 of the group's own steps, ten times as many.
+on the same GPU. Some of the group's own rows calibrate; rows that nobody has seen test. Boosted
+trees learn from 2 000 of the group's own steps, ten times as many.
 
 - step: MAPE of the point, and what of the test rows the 90 % intervals hold;
 - queueing: the probability integral transform of the test requests, below saturation (somewhere to
@@ -124,7 +124,9 @@ def score(
                 "coverage_50": float(((ranks[part] > 0.25) & (ranks[part] < 0.75)).mean()),
             }
         )
-    step_rows.append({**named, "method": "boosted_trees", "rows": len(known), **_trees(known, test)})
+    step_rows.append(
+        {**named, "method": "boosted_trees", "rows": len(known), **_trees(known, test)}
+    )
     return step_rows, queue_rows
 
 

@@ -1,7 +1,8 @@
 """Collects logs of real vLLM servers on this CPU, from idle to saturated.
 
     BAYESLAT_VLLM_PYTHON=.venv-vllm/bin/python \
-        python -m benchmarks.collect_vllm_traces --threads 1 --dtype float32 --model deep_dense -o logs/
+        python -m benchmarks.collect_vllm_traces --threads 1 --dtype float32 \
+            --model deep_dense -o logs/
 
 The traces in `traces/vllm/` were made so. Nothing else should run on the machine.
 """

@@ -53,7 +53,7 @@ def make_trace(rows: int, seed: int = 0) -> pd.DataFrame:
     """Draw steps, and requests of which some wait, on each GPU."""
     spec: Spec = load_spec(SPEC_FILE)
     table = load_hardware()
-    parts = []
+    parts: list[pd.DataFrame] = []
     for number, gpu in enumerate(GPUS):
         rng = np.random.default_rng([seed, number])
         steps = spec.complete(make_batches(rows, seed=100 * seed + number))
@@ -70,7 +70,8 @@ def make_trace(rows: int, seed: int = 0) -> pd.DataFrame:
         long = 20.0 * (1 + requests["waiting"]) * np.exp(0.2 * rng.standard_normal(rows))
         none = 0.03 * np.exp(0.2 * rng.standard_normal(rows))
         parts.append(requests.assign(t_queueing_ms=np.where(waits, long, none)))
-    return pd.concat(parts, ignore_index=True).assign(stack="vllm_1", model="qwen3")
+    trace = pd.concat(parts, ignore_index=True).assign(stack="vllm_1", model="qwen3")
+    return trace.assign(repeat=range(len(trace)))  # a small batch comes again
 
 
 @lru_cache(maxsize=1)

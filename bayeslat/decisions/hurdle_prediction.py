@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import stdtrit
 
 __all__ = ["HurdlePrediction"]
 
@@ -24,26 +24,28 @@ class HurdlePrediction:
         P(latency above the hurdle).
     rank : ndarray, shape (draw,) or (config, draw)
         Where each draw's run stands among runs like it, 0 to 1: below `chance`, it takes time.
-    below_log_ms, below_log_sd : float
-        Log of the latency of a run that takes none, and its sd.
+    quantiles_ms : ndarray, shape (quantile,)
+        Of the latency of a run that takes none, at the middles of equally likely parts.
     """
 
     chance: NDArray[np.float64]
     rank: NDArray[np.float64]
-    below_log_ms: float
-    below_log_sd: float
+    quantiles_ms: NDArray[np.float64]
 
     @property
     def below_ms(self) -> float:
         """Median latency of a run that takes no time."""
-        return float(np.exp(self.below_log_ms))
+        return float(np.median(self.quantiles_ms))
 
     @property
     def below_moments(self) -> tuple[float, float]:
         """Mean in ms and mean square in ms^2 of a run that takes no time."""
-        variance = self.below_log_sd**2
-        mean = np.exp(self.below_log_ms + 0.5 * variance)
-        return float(mean), float(np.exp(2.0 * (self.below_log_ms + variance)))
+        return float(self.quantiles_ms.mean()), float(np.mean(self.quantiles_ms**2))
+
+    @property
+    def _levels(self) -> NDArray[np.float64]:
+        count = len(self.quantiles_ms)
+        return (np.arange(count) + 0.5) / count
 
     def p_below_exceeds(self, budget_ms: NDArray[np.float64] | float) -> NDArray[np.float64]:
         """P(a run that takes no time is over the budget). Shape as the budget's.
@@ -53,9 +55,8 @@ class HurdlePrediction:
         budget_ms : ndarray or float
             Of any sign.
         """
-        budget = np.maximum(np.asarray(budget_ms, dtype=float), 1e-300)
-        chance: NDArray[np.float64] = ndtr((self.below_log_ms - np.log(budget)) / self.below_log_sd)
-        return chance
+        within = np.interp(budget_ms, self.quantiles_ms, self._levels, left=0.0, right=1.0)
+        return np.asarray(1.0 - within)
 
     def runs(self, above_ms: NDArray[np.float64]) -> NDArray[np.float64]:
         """Draw runs.
@@ -71,7 +72,7 @@ class HurdlePrediction:
         """
         rank = np.broadcast_to(self.rank, self.chance.shape)
         left = (rank - self.chance) / np.maximum(1.0 - self.chance, 1e-300)
-        below = np.exp(self.below_log_ms + self.below_log_sd * ndtri(np.clip(left, 1e-6, 1 - 1e-6)))
+        below = np.interp(left, self._levels, self.quantiles_ms)
         return np.where(rank < self.chance, above_ms, below)
 
     def medians(
@@ -124,4 +125,4 @@ class HurdlePrediction:
         chance = np.concatenate([part.chance for part in held])[order]
         ranks = [np.broadcast_to(part.rank, part.chance.shape) for part in held]
         rank = np.concatenate(ranks)[order]
-        return cls(chance, rank, held[0].below_log_ms, held[0].below_log_sd)
+        return cls(chance, rank, held[0].quantiles_ms)

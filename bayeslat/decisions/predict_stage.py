@@ -113,7 +113,7 @@ def _hurdle(
     table = hurdle_inputs(data.spec, stage, configs, gpu)
     rank = stratified_uniform((len(view.noise_sd),), np.random.default_rng([*stream, 5]))
     chance = hurdle.chance(table, view.hurdle_effects)
-    return HurdlePrediction(chance, rank, hurdle.below_log_ms, hurdle.below_log_sd)
+    return HurdlePrediction(chance, rank, hurdle.below_ms)
 
 
 def held_design(

@@ -221,7 +221,7 @@ def _empty_queue_us(data: PosteriorData) -> float:
     """Time through an empty queue, of the first stage with a hurdle."""
     for part in data.stages.values():
         if part.hurdle is not None:
-            return 1000.0 * float(np.exp(part.hurdle.below_log_ms))
+            return 1000.0 * float(np.median(part.hurdle.below_ms))
     return 0.0
 
 

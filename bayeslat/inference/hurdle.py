@@ -25,7 +25,7 @@ _SHARED_SD = 2.5  # of a logit per half range of a feature (Gelman et al. 2008, 
 _SPREAD_SCALE = 1.0  # HalfNormal scale of the sd between groups
 _SPREADS = np.geomspace(0.05, 4.0, 12)  # where the sd between groups is looked at
 _ROWS = 4000  # of a group: enough for a handful of coefficients
-_LEAST_SD = 0.05  # of the log latency below the hurdle
+_QUANTILES = 64  # of the latency below the hurdle
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,15 @@ class HurdlePosterior:
         Sd between groups of each effect.
     effects : ndarray, shape (draw, group + 1, hurdle_feature + 1)
         Of each group; the last is what they share.
-    below_log_ms, below_log_sd : float
-        Log of the latency where nothing happened, and its sd.
+    below_ms : ndarray, shape (quantile,)
+        Latency where nothing happened: quantiles at the middles of equally likely parts.
     """
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     spread: NDArray[np.float64]
     effects: NDArray[np.float64]
-    below_log_ms: float
-    below_log_sd: float
+    below_ms: NDArray[np.float64]
 
     def columns(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scale features and put a constant before them. Shape (config, hurdle_feature + 1).
@@ -147,14 +146,13 @@ def fit_hurdle(plan: FitPlan, stage: str, draws: int, seed: int) -> HurdlePoster
     ]
     table = np.concatenate([part.table for part in rows])
     least = least_ms(plan.spec, stage)
-    below = np.log(np.concatenate([part.latency_ms[~part.above] for part in rows]))
+    below = np.concatenate([part.latency_ms[~part.above] for part in rows])
     flat = HurdlePosterior(
         low=table.min(axis=0),
         high=table.max(axis=0),
         spread=np.empty(0),
         effects=np.empty((0, 0, 0)),
-        below_log_ms=float(np.median(below) if below.size else np.log(0.1 * least)),
-        below_log_sd=max(_robust_sd(below), _LEAST_SD),
+        below_ms=_quantiles(below if below.size else np.array([0.1 * least])),
     )
     rng = np.random.default_rng([seed, list(plan.spec.stages).index(stage), 3])
     spread, effects = _draw(flat, rows, draws, rng)
@@ -244,9 +242,8 @@ def _resample(
     return at.clip(0, len(ends) - 1)
 
 
-def _robust_sd(values: NDArray[np.float64]) -> float:
-    """Sd of the middle half, as of a normal distribution."""
-    if values.size < 2:
-        return 0.0
-    low, high = np.quantile(values, [0.25, 0.75])
-    return float(high - low) / 1.349
+def _quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return as many quantiles, at the middles of equally likely parts."""
+    levels = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+    quantiles: NDArray[np.float64] = np.quantile(values, levels)
+    return quantiles

@@ -16,6 +16,7 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "low": "lower end of the training range",
     "high": "upper end of the training range",
     "spread": "sd between groups of each effect",
+    "below_ms": "quantiles of the latency of runs that take no time, equally likely parts",
     "effect": "effect on the logit of P(latency above the hurdle), features on [-1, 1]",
 }
 _SHARED = "shared"
@@ -42,20 +43,21 @@ def hurdle_group(
     part = spec.stages[stage].hurdle
     features = [feature.text for feature in part.features] if part else []
     variables: Variables = {
-        "low": (("feature",), hurdle.low),
-        "high": (("feature",), hurdle.high),
+        "low": (("hurdle_feature",), hurdle.low),
+        "high": (("hurdle_feature",), hurdle.high),
         "spread": (("sample",), hurdle.spread),
-        "effect": (("sample", "group", "column"), hurdle.effects),
+        "effect": (("sample", "hurdle_group", "hurdle_column"), hurdle.effects),
+        "below_ms": (("quantile",), hurdle.below_ms),
     }
+    # Dimensions of its own: a group of a tree shares those of its parent, the stage.
     labels = {
-        "feature": features,
-        "group": [*groups, _SHARED],
-        "column": [_CONSTANT, *features],
+        "hurdle_feature": features,
+        "hurdle_group": [*groups, _SHARED],
+        "hurdle_column": [_CONSTANT, *features],
     }
     # NetCDF has no arrays without elements.
     held = {name: pair for name, pair in variables.items() if pair[1].size}
-    attrs = {"below_log_ms": hurdle.below_log_ms, "below_log_sd": hurdle.below_log_sd}
-    return label(held, labels, _DESCRIPTIONS).assign_attrs(attrs)
+    return label(held, labels, _DESCRIPTIONS)
 
 
 def read_hurdle(stored: xr.Dataset) -> HurdlePosterior:
@@ -82,6 +84,5 @@ def read_hurdle(stored: xr.Dataset) -> HurdlePosterior:
         high=edges[1],
         spread=spread,
         effects=effects,
-        below_log_ms=float(stored.attrs["below_log_ms"]),
-        below_log_sd=float(stored.attrs["below_log_sd"]),
+        below_ms=stored["below_ms"].to_numpy(),
     )

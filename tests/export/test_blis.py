@@ -78,7 +78,9 @@ def test_the_exported_step_time_is_the_posterior_mean_within_one_percent(folder:
     posterior = fitted_server()
     predicted = posterior.predict(batches, "h100_sxm", stack=f"vllm_1/{MODEL}", of="typical")
     mean_us = 1000.0 * predicted.typical("step").mean(axis=1)
-    np.testing.assert_allclose(formula_us(beta, batches), mean_us, rtol=0.01)
+    inside = ~predicted.stages["step"].excess.any(axis=1)  # beyond, predictions are widened
+    assert inside.mean() > 0.95
+    np.testing.assert_allclose(formula_us(beta, batches)[inside], mean_us[inside], rtol=0.01)
     assert exported().largest_departure < 0.01
 
 
@@ -142,7 +144,11 @@ def test_the_model_is_written_as_hugging_face_does(folder: Path) -> None:
 def test_go_computes_the_same_numbers(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "go"
     shutil.copytree(folder / "go", copy)
-    environ = {"PATH": "/usr/bin:/bin:/usr/local/bin", "HOME": str(tmp_path), "GOFLAGS": "-mod=mod"}
+    environ = {
+        "PATH": "/usr/bin:/bin:/usr/local/bin",
+        "HOME": str(tmp_path / "home"),
+        "GOFLAGS": "-mod=mod",
+    }
     words = ["go", "test", "./..."]
     done = subprocess.run(words, cwd=copy, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -216,7 +222,7 @@ def test_a_gpu_without_the_peak_is_told() -> None:
 def test_a_spec_of_another_kind_is_told(tmp_path: Path) -> None:
     from tests.posteriors import make_data
 
-    with pytest.raises(InputError, match="no group|no stage"):
+    with pytest.raises(InputError, match=r"no group|no stage"):
         make_blis(make_data(), GPU, MODEL)
 
 
