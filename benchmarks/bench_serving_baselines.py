@@ -78,11 +78,10 @@ def _errors(found: Any, stage: str) -> pd.DataFrame:
     """Mean MAPE over the repetitions, and its range; methods by rows of the stage."""
     table = {}
     for curve in transfer_curves(found, stage):
-        rows = curve.table.set_index("rows")
         table[curve.method] = {
-            str(count // 2): f"{100 * row['mape']:.1f} ({100 * row['mape_low']:.1f}-"
+            str(int(row["rows"]) // 2): f"{100 * row['mape']:.1f} ({100 * row['mape_low']:.1f}-"
             f"{100 * row['mape_high']:.1f})"
-            for count, row in rows.iterrows()
+            for _, row in curve.table.iterrows()
         }
     return pd.DataFrame.from_dict(table, orient="index").fillna("-")
 

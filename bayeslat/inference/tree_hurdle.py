@@ -42,15 +42,16 @@ def hurdle_group(
     part = spec.stages[stage].hurdle
     features = [feature.text for feature in part.features] if part else []
     variables: Variables = {
-        "low": (("feature",), hurdle.low),
-        "high": (("feature",), hurdle.high),
+        "low": (("hurdle_feature",), hurdle.low),
+        "high": (("hurdle_feature",), hurdle.high),
         "spread": (("sample",), hurdle.spread),
-        "effect": (("sample", "group", "column"), hurdle.effects),
+        "effect": (("sample", "hurdle_group", "hurdle_column"), hurdle.effects),
     }
+    # Dimensions of its own: a group of a tree shares those of its parent, the stage.
     labels = {
-        "feature": features,
-        "group": [*groups, _SHARED],
-        "column": [_CONSTANT, *features],
+        "hurdle_feature": features,
+        "hurdle_group": [*groups, _SHARED],
+        "hurdle_column": [_CONSTANT, *features],
     }
     # NetCDF has no arrays without elements.
     held = {name: pair for name, pair in variables.items() if pair[1].size}

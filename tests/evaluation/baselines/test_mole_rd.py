@@ -49,7 +49,7 @@ def fit_by_hand(stage: str, regime: str, rows: pd.DataFrame) -> tuple[RidgeCV, t
 
 def test_the_first_rule_that_holds_decides_about_a_request() -> None:
     base = make_configs(1).assign(waiting=5, kv_usage=0.5)
-    cases = {
+    cases: dict[str, dict[str, float]] = {
         "low": {"waiting": 2, "kv_usage": 0.99},  # even if the cache is full
         "high": {"waiting": 3, "kv_usage": 0.851},
         "normal": {"waiting": 3, "kv_usage": 0.85},
@@ -64,7 +64,7 @@ def test_the_first_rule_that_holds_decides_about_a_request() -> None:
 
 def test_the_first_rule_that_holds_decides_about_a_step() -> None:
     base = make_configs(1).assign(kv_usage=0.95)
-    cases = {
+    cases: dict[str, dict[str, float]] = {
         "prefill": {"prefill_tokens": 71, "decode_requests": 29},
         "decode": {"prefill_tokens": 29, "decode_requests": 71},
         "saturation": {"prefill_tokens": 50, "decode_requests": 50},
