@@ -85,8 +85,8 @@ def test_stages_are_judged_by_themselves(workshop: Workshop, run: Callable[..., 
     assert carried.set_index("rows")["mape"].max() < 0.5
     skipped = {told.split(" ")[0].strip(":"): told for told in results["skipped"]}
     assert set(skipped) == {"B", "ridge"}
-    assert "B with 4, 40 rows: B: of 4 rows of l40s, all stages are in 0" in skipped["B"]
-    assert "ridge with 4 rows: ridge: of 4 rows" in skipped["ridge"]
+    assert "B with 4, 40 rows: of 4 rows of l40s, all stages are in 0" in skipped["B"]
+    assert "ridge with 4 rows: of 4 rows" in skipped["ridge"]
     assert {each["verdict"] for each in results["findings"]} == {"not measured"}
     assert "no measured total" in results["findings"][0]["answer"]
     assert results["questions"] == []

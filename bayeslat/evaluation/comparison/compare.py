@@ -159,7 +159,8 @@ def _tell_skipped(skipped: list[dict[str, Any]]) -> tuple[str, ...]:
         of_method = [each for each in skipped if each["method"] == method]
         counts = sorted({each["rows"] for each in of_method if each["rows"] is not None})
         rows = f" with {', '.join(map(str, counts))} rows" if counts else ""
-        told.append(f"{method}{rows}: {of_method[0]['why']}")
+        why = of_method[0]["why"].removeprefix(f"{method}: ")
+        told.append(f"{method}{rows}: {why}")
     return tuple(told)
 
 
