@@ -1,11 +1,12 @@
 """PICF, MoLE-RD, HFD-TL and ARD beside this project's model, on the vLLM traces of `traces/vllm`.
 
 One device is held out, the others are donors. In each repetition 300 steps and 300 requests of it
-are tested, and N steps and N requests calibrate, of those that are left; a donor's row of a tested
-configuration is not used. Errors of queueing are those of the requests that waited for more than
+are tested, and N steps and N requests calibrate, of those that are left (more steps where there are
+fewer requests: the tables have the rows of their stage); a donor's row of a tested configuration is
+not used. Errors of queueing are those of the requests that waited for more than
 1 ms, given that they do: every method learns from such requests, and is asked about them.
 
-    python -m benchmarks.bench_serving_baselines [--target milan_2t_fp32] [--repetitions 3]
+    python -m benchmarks.bench_serving_baselines [--target genoa_2t_fp32] [--repetitions 5]
         [--counts 0,25,200,1000] [--tested 300] [--jobs 1] [-o FILE.json]
 """
 
@@ -52,7 +53,8 @@ def main() -> None:
     )
     began = time.perf_counter()
     found = compare(spec, frame, chosen, hardware=table, jobs=options.jobs)
-    errors = {stage: _errors(found, stage) for stage in STAGES}
+    rows = _rows(spec, frame, chosen)
+    errors = {stage: _errors(found, stage, rows["calibrating"]) for stage in STAGES}
     for stage, of_stage in errors.items():
         print_table(f"{stage}: MAPE % on {options.target} by rows of the stage", of_stage)
     content = {
@@ -65,7 +67,7 @@ def main() -> None:
         "donors": donors,
         "source": chosen.source,
         "traces": [path.name for path in files],
-        "rows": _rows(spec, frame, chosen),
+        "rows": rows,
         "mape_percent": {stage: of_stage.to_dict("index") for stage, of_stage in errors.items()},
         "coverage_90": {stage: _coverage(found, stage) for stage in STAGES},
         "skipped": found.skipped,
@@ -74,13 +76,13 @@ def main() -> None:
     write_json(options.output, content)
 
 
-def _errors(found: Any, stage: str) -> pd.DataFrame:
+def _errors(found: Any, stage: str, held: dict[str, dict[str, int]]) -> pd.DataFrame:
     """Mean MAPE over the repetitions, and its range; methods by rows of the stage."""
     table = {}
     for curve in transfer_curves(found, stage):
         table[curve.method] = {
-            str(int(row["rows"]) // 2): f"{100 * row['mape']:.1f} ({100 * row['mape_low']:.1f}-"
-            f"{100 * row['mape_high']:.1f})"
+            str(held[str(int(row["rows"]))][stage]): f"{100 * row['mape']:.1f} "
+            f"({100 * row['mape_low']:.1f}-{100 * row['mape_high']:.1f})"
             for _, row in curve.table.iterrows()
         }
     return pd.DataFrame.from_dict(table, orient="index").fillna("-")
@@ -90,8 +92,7 @@ def _coverage(found: Any, stage: str) -> dict[str, dict[str, float]]:
     """How often 90 % intervals hold, of methods that have them."""
     return {
         curve.method: {
-            str(int(row["rows"]) // 2): round(row["coverage_90"], 3)
-            for _, row in curve.table.iterrows()
+            str(int(row["rows"])): round(row["coverage_90"], 3) for _, row in curve.table.iterrows()
         }
         for curve in transfer_curves(found, stage)
         if curve.table["coverage_90"].notna().any()
@@ -108,7 +109,7 @@ def _rows(spec: Spec, frame: pd.DataFrame, options: CompareOptions) -> dict[str,
     return {
         "tested": {stage: int((judged.run_ms[stage] > 0).sum()) for stage in STAGES},
         "calibrating": {
-            str(count // 2): {
+            str(count): {
                 **{s: int(held.pool[:count][column[s]].notna().sum()) for s in STAGES},
                 "queueing above 1 ms": int((held.pool[:count][column["queueing"]] > 1.0).sum()),
             }
@@ -120,10 +121,10 @@ def _rows(spec: Spec, frame: pd.DataFrame, options: CompareOptions) -> dict[str,
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--target", default="milan_2t_fp32")
-    parser.add_argument("--source", default="milan_1t_fp32")
+    parser.add_argument("--target", default="genoa_2t_fp32")
+    parser.add_argument("--source", default="genoa_1t_fp32")
     parser.add_argument("--counts", default="0,25,200,1000")
-    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--tested", type=int, default=300)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--traces", type=Path, default=root("traces/vllm"))

@@ -35,7 +35,6 @@ _SHOWN = (
     "boosted_trees",
     "hfd_tl_ridge",
     "picf",
-    "mole_rd",
 )
 """Methods of the figure; the tables hold all."""
 
