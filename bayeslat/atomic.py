@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Writing a file, or a folder, whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path"]
+from bayeslat.errors import InputError
+
+__all__ = ["atomic_folder", "atomic_path"]
 
 
 @contextmanager
@@ -41,6 +43,42 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         _reach_disk(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path, mark: str) -> Iterator[Path]:
+    """Give a temporary folder that replaces `path` when the block ends without an error.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder to write. Missing parent folders are made.
+    mark : str
+        A file that tells a folder of the same kind, which may be replaced.
+
+    Yields
+    ------
+    Path
+        An empty folder beside it. After an error it is removed and `path` is left as it was.
+
+    Raises
+    ------
+    InputError
+        If `path` is a file, or holds something and not the mark.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target}: is a file; name a folder")
+    if target.is_dir() and any(target.iterdir()) and not (target / mark).is_file():
+        raise InputError(f"{target}: holds other files; name a new folder, or empty it")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as beside:
+        fresh, old = Path(beside) / "new", Path(beside) / "old"
+        fresh.mkdir()
+        yield fresh
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
 
 
 def _reach_disk(path: Path) -> None:

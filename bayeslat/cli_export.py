@@ -5,17 +5,12 @@ from __future__ import annotations
 import typer
 
 from bayeslat import cli_options as opt
-from bayeslat.cli_input import check_stack, hardware_with
+from bayeslat.cli_input import check_stack, hardware_with, read_alpha
 from bayeslat.cli_run import ends_well, ensure_writable, note_unconverged, print_result, writing
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Write files for other programs.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `bundle` a subcommand while it is the only one."""
 
 
 @app.command(epilog="Example: bayeslat export bundle calibrated.nc --gpu l40s -o l40s/guard.bundle")
@@ -48,4 +43,52 @@ def bundle(
         made = write_bundle(fitted.data, entry, output, stack=stack, seed=seed, reader=reader)
     record = bundle_record(made, output, reader)
     print_result(record, as_json, lambda: show_bundle(record))
+    note_unconverged(posterior, fitted.diagnostics.converged)
+
+
+@app.command(
+    epilog="Example: bayeslat export blis servers.nc --gpu h100_sxm --model qwen3 --tp 2 "
+    "--draws 20 -o blis/"
+)
+@ends_well
+def blis(
+    posterior: opt.PosteriorFile,
+    gpu: opt.Gpu,
+    output: opt.OutputFolder,
+    model: opt.BlisModel,
+    tp: opt.TensorParallel = 1,
+    draws: opt.BlisDraws = 0,
+    blis_version: opt.BlisVersion = "",
+    alpha: opt.BlisAlpha = None,
+    hardware: opt.Hardware = None,
+    seed: opt.Seed = 0,
+    as_json: opt.Json = False,
+) -> None:
+    """Write the coefficients of a server's step time for the simulator BLIS.
+
+    The posterior is one of models/vllm.toml. The folder holds what BLIS loads, the command line to
+    run it, a file of coefficients a draw, the posterior's spread, and the same dot product in Go.
+    """
+    from bayeslat.export.blis import make_blis, write_blis
+    from bayeslat.posterior import load_posterior
+    from bayeslat.report.blis_tables import blis_record, show_blis
+
+    fitted = load_posterior(posterior)
+    table = hardware_with(fitted.data, hardware)
+    entry = table.resolve(gpu)
+    entry = fitted.data.hardware.get(entry.key, entry)
+    made = make_blis(
+        fitted.data,
+        entry,
+        model,
+        tensor_parallel=tp,
+        draws=draws,
+        blis_version=blis_version,
+        alpha_us=read_alpha(alpha),
+        seed=seed,
+    )
+    with writing(output):
+        write_blis(made, output)
+    record = blis_record(made, output)
+    print_result(record, as_json, lambda: show_blis(record))
     note_unconverged(posterior, fitted.diagnostics.converged)

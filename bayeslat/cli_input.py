@@ -28,6 +28,7 @@ __all__ = [
     "draw_configs",
     "hardware_with",
     "measured_gpus",
+    "read_alpha",
     "read_parameters",
     "read_valid",
     "split_budgets",
@@ -361,3 +362,22 @@ def read_parameters(path: Path) -> SimulationParameters:
         ) from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def read_alpha(text: str | None) -> tuple[float, float, float] | None:
+    """Read three numbers, with commas between them; None without any.
+
+    Raises
+    ------
+    InputError
+        If they are not three numbers.
+    """
+    if text is None:
+        return None
+    try:
+        first, second, third = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"alpha is {text!r}; give three numbers of us, as in --alpha 15000,800,50"
+        ) from None
+    return first, second, third

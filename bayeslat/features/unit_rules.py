@@ -52,7 +52,8 @@ def _odd_stage(
     latency = to_numbers(frame[stage.column])[0][rows]
     with np.errstate(all="ignore"):  # what is not finite and above 0 is told by other rules
         ratio = latency / peak_ms
-    held = known & np.isfinite(ratio) & (ratio > 0)
+    least = stage.hurdle.above_ms if stage.hurdle else 0.0  # below it, nothing is computed
+    held = known & np.isfinite(ratio) & (ratio > 0) & (latency > least)
     if not held.any():
         return
     for off, what, cure in (

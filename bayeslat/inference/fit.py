@@ -20,7 +20,7 @@ from bayeslat.inference.draw_stage import NutsOptions, draw_stage
 from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.hurdle import HurdlePosterior, fit_hurdle
 from bayeslat.inference.noise_correlation import correlate_noise
-from bayeslat.inference.plan import plan_fit
+from bayeslat.inference.plan import FitPlan, plan_fit
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
 from bayeslat.traces import row_sources
@@ -111,6 +111,7 @@ def fit_posterior(
             "rows": len(plan.frame),
             "fingerprint": _fingerprint(plan.frame, spec),
             "sources": list(row_sources(plan.frame)),
+            "constants": _constants(plan),
             "versions": {library: version(library) for library in _LIBRARIES},
         },
         noise_correlation=correlate_noise(prepared, drawn, len(plan.frame)),
@@ -159,6 +160,16 @@ def _join(
 def _flat(draws: NDArray[np.float64]) -> NDArray[np.float64]:
     """One chain after the other. Shape (chain x draw, ...)."""
     return draws.reshape(-1, *draws.shape[2:])
+
+
+def _constants(plan: FitPlan) -> list[dict[str, float]]:
+    """Knobs that never move within a group, such as the sizes of its model; a mapping a group."""
+    found = []
+    for members in plan.members:
+        rows = plan.frame.iloc[members][list(plan.spec.knobs)]
+        kept = rows.columns[rows.nunique() == 1]
+        found.append({str(knob): float(rows[knob].iloc[0]) for knob in kept})
+    return found
 
 
 def _fingerprint(frame: pd.DataFrame, spec: Spec) -> str:

@@ -15,6 +15,7 @@ COMMANDS = (
     "guard",
     "suggest",
     "export bundle",
+    "export blis",
     "predict",
     "report",
     "simulate",
@@ -40,7 +41,7 @@ def test_the_summaries_of_the_commands_fit_a_line(run: Callable[..., Result]) ->
     output = run("--help").stdout
     assert all(f"  {command.split()[0]} " in output for command in COMMANDS)
     summaries = output.partition("Commands:")[2].splitlines()
-    assert len([line for line in summaries if line]) == len(COMMANDS)
+    assert len([line for line in summaries if line]) == len({c.split()[0] for c in COMMANDS})
     assert "..." not in "".join(summaries)
 
 

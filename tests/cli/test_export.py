@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from typer.testing import Result
 
 from bayeslat.export import guard_reader
 from tests.cli.conftest import Workshop
+from tests.servers import fitted_server
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -35,3 +37,47 @@ def test_an_unknown_gpu_writes_nothing(workshop: Workshop, run: Callable[..., Re
     assert done.exit_code == 1
     assert "h1000" in done.stderr
     assert not path.exists()
+
+
+@pytest.fixture(scope="module")
+def server_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("servers") / "servers.nc"
+    fitted_server().save(path)
+    return path
+
+
+def test_blis_gets_a_folder(server_file: Path, run: Callable[..., Result], tmp_path: Path) -> None:
+    words = ("export", "blis", server_file, "--gpu", "h100_sxm", "--model", "qwen3", "--tp", "2")
+    done = run(*words, "--draws", "4", "--alpha", "15000,800,50", "-o", tmp_path / "b", "--json")
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    assert record["tensor_parallel"] == 2
+    assert record["departure_largest"] < 0.05
+    assert [row["basis"] for row in record["beta"]][:2] == ["prefill_compute", "decode_compute"]
+    assert len(list((tmp_path / "b" / "draws").iterdir())) == 4
+    told = json.loads((tmp_path / "b" / "posterior.json").read_text())
+    assert told["alpha_us"] == [15000.0, 800.0, 50.0]
+    shown = run(*words, "-o", tmp_path / "b")
+    assert "run it with command.txt" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--model", "llama"), "is in no group"),
+        (("--model", "qwen3", "--alpha", "1,2"), "three numbers of us"),
+        (("--model", "qwen3", "--blis-version", "new"), "write it as v0.7.11"),
+    ],
+)
+def test_what_blis_cannot_take_writes_nothing(
+    words: tuple[str, ...],
+    message: str,
+    server_file: Path,
+    run: Callable[..., Result],
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "b"
+    done = run("export", "blis", server_file, "--gpu", "h100_sxm", *words, "-o", out)
+    assert done.exit_code == 1
+    assert message in done.stderr
+    assert not out.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,11 +32,11 @@ def prediction(of: str = "run") -> Prediction:
     return posterior().predict(CONFIGS, GPU, of=of)  # type: ignore[arg-type]
 
 
-def stage(chance: float, draws: int = 2000, **changes: object) -> StagePrediction:
+def stage(chance: float, draws: int = 2000, **changes: Any) -> StagePrediction:
     """A stage of 10 ms, with noise of 10 %, that takes time with a given chance."""
     rng = np.random.default_rng(0)
     rank = (rng.permutation(draws) + 0.5) / draws
-    fields = {
+    fields: dict[str, Any] = {
         "typical_ms": np.full((1, draws), 10.0),
         "log_noise": 0.1 * rng.standard_normal((1, draws)),
         "noise_sd": np.full((1, draws), 0.1),
@@ -44,7 +45,7 @@ def stage(chance: float, draws: int = 2000, **changes: object) -> StagePredictio
         "coordinates": ("waiting",),
         "hurdle": HurdlePrediction(np.full((1, draws), chance), rank, np.log(0.03), 0.2),
     }
-    return StagePrediction(**{**fields, **changes})  # type: ignore[arg-type]
+    return StagePrediction(**{**fields, **changes})
 
 
 def test_as_many_draws_take_time_as_the_chance_says() -> None:
@@ -53,12 +54,11 @@ def test_as_many_draws_take_time_as_the_chance_says() -> None:
 
 
 def test_the_median_run_takes_time_if_most_do() -> None:
-    quiet = {"log_noise": np.zeros((1, 2000))}
-    assert stage(0.4, **quiet).run_ms[0, 0] == pytest.approx(0.03)
+    assert stage(0.4, log_noise=np.zeros((1, 2000))).run_ms[0, 0] == pytest.approx(0.03)
     # Of runs of which 80 % take time, the median is their 37.5 % quantile.
     low = 10.0 * np.exp(0.1 * -0.3186)
-    assert stage(0.8, **quiet).median_ms[0, 0] == pytest.approx(low, rel=1e-3)
-    assert stage(0.8, **quiet).run_ms[0, 0] == pytest.approx(low, rel=1e-3)
+    assert stage(0.8, log_noise=np.zeros((1, 2000))).median_ms[0, 0] == pytest.approx(low, rel=1e-3)
+    assert stage(0.8, log_noise=np.zeros((1, 2000))).run_ms[0, 0] == pytest.approx(low, rel=1e-3)
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.3, 0.9])
@@ -84,7 +84,7 @@ def test_p_exceed_of_a_sum_is_over_both_ways_of_each_hurdle(budget_ms: float) ->
     always = stage(1.0, draws=draws, hurdle=None, typical_ms=np.full((1, draws), 4.0),
                    log_noise=0.1 * rng.standard_normal((1, draws)))  # fmt: skip
     parts = [first, second, always]
-    runs = sum(part.run_ms for part in parts)
+    runs = np.sum([part.run_ms for part in parts], axis=0)
     found = exceed_given(parts, budget_ms).mean()
     assert found == pytest.approx((runs > budget_ms).mean(), abs=0.004 + 4 * np.sqrt(0.25 / draws))
 
@@ -101,7 +101,9 @@ def test_a_queue_that_grows_is_waited_in_more_often() -> None:
     hurdle = prediction().stages["queueing"].hurdle
     assert hurdle is not None
     chance = hurdle.chance.mean(axis=1)
-    assert (np.diff(chance) > 0).all() and chance[0] < 0.15 and chance[-1] > 0.9
+    assert (np.diff(chance) > 0).all()
+    assert chance[0] < 0.15
+    assert chance[-1] > 0.9
 
 
 def test_an_empty_queue_is_predicted_to_take_no_time() -> None:
@@ -115,7 +117,8 @@ def test_configs_of_several_stacks_keep_their_hurdles() -> None:
     both = posterior().predict(configs, GPU)
     alone = posterior().predict(CONFIGS.iloc[[1, 3]].assign(stack="new"), GPU)
     one, other = both.stages["queueing"].hurdle, alone.stages["queueing"].hurdle
-    assert one is not None and other is not None
+    assert one is not None
+    assert other is not None
     np.testing.assert_array_equal(one.chance[[1, 3]], other.chance)
 
 

@@ -66,7 +66,8 @@ def test_completing_twice_is_completing_once() -> None:
 def test_the_rows_given_stay_as_they_are() -> None:
     frame = rows(stack="vllm_1", model="a")
     Spec.from_text(SPEC).complete(frame)
-    assert list(frame) == ["tokens", "stack", "model"] and frame["stack"][0] == "vllm_1"
+    assert list(frame) == ["tokens", "stack", "model"]
+    assert frame["stack"][0] == "vllm_1"
 
 
 def test_a_spec_without_either_gives_the_rows_back() -> None:

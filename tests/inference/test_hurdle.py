@@ -52,7 +52,8 @@ def test_the_groups_effects_are_recovered() -> None:
     order = [sorted(GPUS).index(gpu) for gpu in GPUS]
     own = found.effects[:, order]
     z = (own.mean(axis=0) - truth) / own.std(axis=0)
-    assert (np.abs(z) < 4).all() and np.sqrt(np.mean(z**2)) < 1.6
+    assert (np.abs(z) < 4).all()
+    assert np.sqrt(np.mean(z**2)) < 1.6
 
 
 def test_what_groups_share_is_as_wide_as_they_differ() -> None:
@@ -148,13 +149,14 @@ def test_the_file_holds_the_hurdle(tmp_path: object) -> None:
     write_posterior(data, path)
     again = read_posterior(path)
     first, second = data.stages["queueing"].hurdle, again.stages["queueing"].hurdle
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     for name in ("low", "high", "spread", "effects", "below_log_ms", "below_log_sd"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
-    held = [
-        each.targets["b200_sxm", ""].stages["queueing"].hurdle_effects for each in (data, again)
-    ]
-    np.testing.assert_array_equal(*held)
+    one, other = (each.targets["b200_sxm", ""].stages["queueing"] for each in (data, again))
+    assert one.hurdle_effects is not None
+    assert other.hurdle_effects is not None
+    np.testing.assert_array_equal(one.hurdle_effects, other.hurdle_effects)
     assert again.stages["step"].hurdle is None
 
 
@@ -175,5 +177,6 @@ def test_a_large_group_counts_by_a_part_of_its_rows(monkeypatch: pytest.MonkeyPa
     whole = fit_hurdle(plan, "queueing", DRAWS, 0)
     monkeypatch.setattr(hurdle_module, "_ROWS", 200)
     part = fit_hurdle(plan, "queueing", DRAWS, 0)
-    assert whole is not None and part is not None
+    assert whole is not None
+    assert part is not None
     assert (part.effects.std(axis=0) > whole.effects.std(axis=0))[:-1].mean() > 0.8

@@ -16,6 +16,7 @@ from bayeslat.decisions.suggest.problem import StageDesign
 from bayeslat.decisions.unseen_task import is_unseen, task_sd
 from bayeslat.features.design import StageInputs, stage_inputs
 from bayeslat.features.gpu import Gpu
+from bayeslat.features.hurdle_inputs import hurdle_inputs
 from bayeslat.features.tasks import task_names
 from bayeslat.inference.posterior import PosteriorData
 
@@ -71,7 +72,9 @@ def pose(
         times = data.spec.evaluate(data.spec.stages[stage].times, columns, gpu.fields())
         times = np.broadcast_to(np.asarray(times, dtype=float), len(candidates))
         with np.errstate(divide="ignore"):
-            log_ms.append(centre + design @ mean + np.log(times))
+            log_ms.append(
+                centre + design @ mean + np.log(times * _chance(data, stage, candidates, gpu, view))
+            )
         parts.append((stage, view, inputs, design, mean))
     log_total = np.logaddexp.reduce(log_ms, axis=0)
     stages = [
@@ -82,6 +85,18 @@ def pose(
     if correlation is None:
         correlation = np.eye(len(stages))
     return Posed(tuple(stages), correlation, log_total)
+
+
+def _chance(
+    data: PosteriorData, stage: str, candidates: pd.DataFrame, gpu: Gpu, view: GroupView
+) -> NDArray[np.float64] | float:
+    """P(the stage takes any time) at each candidate; 1 where it always does."""
+    hurdle = data.stages[stage].hurdle
+    if hurdle is None or view.hurdle_effects is None:
+        return 1.0
+    table = hurdle_inputs(data.spec, stage, candidates, gpu)
+    chance: NDArray[np.float64] = hurdle.chance(table, view.hurdle_effects).mean(axis=1)
+    return chance
 
 
 def _stage(

@@ -1,0 +1,3 @@
+module steptime
+
+go 1.19

@@ -1,0 +1,152 @@
+"""Step time and queueing delay of a vLLM server from few of its rows, on `traces/vllm/`.
+
+Each group (GPU, model) is held out in turn; the others are the donors, among them the other model
+on the same GPU. Some of the group's own rows calibrate, the last part of them in time is never
+seen by anyone and tests. Boosted trees learn from 2 000 of the group's own steps, ten times as many.
+
+- step: MAPE of the point, and what of the test rows the 90 % intervals hold;
+- queueing: the probability integral transform of the test requests, below saturation (somewhere to
+  go at once) and above: Kolmogorov's distance, and what the 90 % intervals hold.
+
+    python -m benchmarks.bench_vllm [--splits 5] [-o FILE.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xgboost
+from numpy.typing import NDArray
+from scipy.stats import kstest
+
+import bayeslat as bl
+from bayeslat.evaluation.metrics import coverage, mape, pit
+from benchmarks.common import RESULTS, machine, print_table, root, write_json
+
+ASKED = {"step MAPE %": 8.0, "rows": 200, "coverage of 90 % intervals": [0.85, 0.95]}
+COUNTS = (0, 25, 200)
+REQUESTS = 60
+OWN_ROWS = 2000
+TREE_COLUMNS = [
+    *("prefill_requests", "prefill_tokens", "prefill_attended_tokens", "decode_requests"),
+    *("decode_context_tokens", "running", "waiting", "kv_usage"),
+]
+TREES: dict[str, Any] = {
+    **{"max_depth": 5, "eta": 0.04, "subsample": 0.8, "objective": "reg:absoluteerror"},
+    **{"nthread": 1, "verbosity": 0, "seed": 0},
+}
+ROUNDS = 300
+
+
+def main() -> None:
+    options = _options()
+    spec = bl.load_spec(root("models/vllm.toml"))
+    trace = spec.complete(bl.read_traces(str(options.traces / "*.parquet")))
+    steps, queues = [], []
+    for gpu, stack in sorted(set(zip(trace["gpu"], trace["stack"], strict=True))):
+        own = (trace["gpu"] == gpu) & (trace["stack"] == stack)
+        donors = bl.fit(spec, trace[~own], engine="laplace")
+        for split in range(options.splits):
+            found = score(donors, trace[own].reset_index(drop=True), gpu, stack, split)
+            steps += found[0]
+            queues += found[1]
+    step_table, queue_table = pd.DataFrame(steps), pd.DataFrame(queues)
+    by_rows = step_table.pivot_table(
+        ["mape", "coverage_90"], ["gpu", "model"], ["method", "rows"], aggfunc="mean"
+    )
+    print_table("Step time, mean over splits", by_rows.round(3))
+    by_region = queue_table.groupby(["gpu", "model", "region"]).mean(numeric_only=True)
+    print_table("Queueing delay, mean over splits", by_region.round(3))
+    ours = step_table[(step_table["method"] == "hierarchical")]
+    print_table(
+        "Step time over all groups",
+        step_table.groupby(["method", "rows"])[["mape", "coverage_90"]].mean().round(3),
+    )
+    write_json(
+        options.output,
+        {
+            "command": f"python -m benchmarks.bench_vllm --splits {options.splits}",
+            "machine": machine(),
+            "asked": ASKED,
+            "groups_within_8_percent": int(
+                (ours[ours["rows"] == 200].groupby(["gpu", "model"])["mape"].mean() <= 0.08).sum()
+            ),
+            "step": step_table.round(5).to_dict("records"),
+            "queueing": queue_table.round(5).to_dict("records"),
+        },
+    )
+
+
+def score(
+    donors: bl.Posterior, own: pd.DataFrame, gpu: str, stack: str, split: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Calibrate a held-out group, and score steps and requests."""
+    rng = np.random.default_rng([split, 7])
+    named = {"gpu": gpu, "model": stack.split("/")[-1], "split": split}
+    steps = own[own["t_step_ms"].notna()].sample(frac=1, random_state=rng)
+    requests = own[own["t_queueing_ms"].notna()].sample(frac=1, random_state=rng)
+    known, test = steps.iloc[:OWN_ROWS], steps.iloc[OWN_ROWS:]
+    asked = requests.iloc[REQUESTS:]
+    step_rows, queue_rows = [], []
+    for count in COUNTS:
+        rows = pd.concat([known.iloc[:count], requests.iloc[: REQUESTS if count else 0]])
+        posterior = donors.calibrate(rows, gpu=gpu, stack=stack) if count else donors
+        frame = posterior.predict(test, gpu, stack=stack).frame
+        latency = test["t_step_ms"].to_numpy()
+        step_rows.append(
+            {
+                **named,
+                "method": "hierarchical",
+                "rows": count,
+                "mape": mape(frame["step_point_ms"].to_numpy(), latency),
+                "coverage_90": coverage(
+                    frame["step_q05_ms"].to_numpy(), frame["step_q95_ms"].to_numpy(), latency
+                ),
+            }
+        )
+    prediction = posterior.predict(asked, gpu, stack=stack)
+    ranks = pit(prediction.draws("queueing"), asked["t_queueing_ms"].to_numpy())
+    full = (asked["running"] + asked["waiting"] >= asked["max_num_seqs"]).to_numpy()
+    for region, part in (("below", ~full), ("above", full)):
+        queue_rows.append(
+            {
+                **named,
+                "region": region,
+                "requests": int(part.sum()),
+                "waited": float((asked["t_queueing_ms"].to_numpy()[part] > 1.0).mean()),
+                "ks": float(kstest(ranks[part], "uniform").statistic),
+                "ks_p": float(kstest(ranks[part], "uniform").pvalue),
+                "coverage_90": float(((ranks[part] > 0.05) & (ranks[part] < 0.95)).mean()),
+                "coverage_50": float(((ranks[part] > 0.25) & (ranks[part] < 0.75)).mean()),
+            }
+        )
+    step_rows.append({**named, "method": "boosted_trees", "rows": len(known), **_trees(known, test)})
+    return step_rows, queue_rows
+
+
+def _trees(known: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
+    """Train on the group's own steps."""
+
+    def columns(rows: pd.DataFrame) -> NDArray[np.float64]:
+        return rows[TREE_COLUMNS].to_numpy(dtype=float)
+
+    table = xgboost.DMatrix(columns(known), np.log(known["t_step_ms"].to_numpy()))
+    booster = xgboost.train(TREES, table, ROUNDS)
+    predicted = np.exp(booster.predict(xgboost.DMatrix(columns(test))))
+    return {"mape": mape(predicted, test["t_step_ms"].to_numpy())}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--traces", type=Path, default=root("traces/vllm"))
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS / "vllm.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""Files for BLIS: the coefficients stand for the posterior, and the files are what BLIS loads."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from bayeslat.errors import HardwareError, InputError
+from bayeslat.export.blis import BlisExport, make_blis, write_blis
+from bayeslat.export.blis_basis import BASES, BlisModel, step_bases_us
+from bayeslat.features.hardware import load_hardware
+from bayeslat.posterior import Posterior
+from tests.servers import MODEL_KNOBS, fitted_server, make_batches
+
+GPU = load_hardware().resolve("h100_sxm")
+MODEL = "qwen3"
+
+
+@lru_cache(maxsize=4)
+def exported(draws: int = 3, version: str = "", model: str = MODEL) -> BlisExport:
+    return make_blis(fitted_server().data, GPU, model, draws=draws, blis_version=version)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("blis") / "out"
+    write_blis(exported(), path)
+    return path
+
+
+def formula_us(beta: list[float], batches: pd.DataFrame) -> np.ndarray:
+    """The step time as BLIS's own notes write it, term by term, in us; of a dense model."""
+    knobs = MODEL_KNOBS
+    layers, d, heads = knobs["layers"], knobs["hidden"], knobs["heads"]
+    d_head = d / heads
+    d_kv, d_ff = knobs["kv_heads"] * d_head, knobs["intermediate"]
+    peak, width = 989.5 * 1e6, 3.35 * 1e6
+    assert GPU.bf16_tflops == pytest.approx(989.5, rel=0.01)
+    peak = (GPU.bf16_tflops or 0) * 1e6
+    width = GPU.mem_bw_GBps * 1e3
+    tokens, context = batches["prefill_tokens"], batches["decode_context_tokens"]
+    decode, attended = batches["decode_requests"], batches["prefill_attended_tokens"]
+
+    def compute(t: pd.Series, attention: pd.Series) -> pd.Series:
+        linear = 2 * layers * t * d * (2 * d + 2 * d_kv) + 6 * layers * t * d * d_ff
+        return (linear + layers * 4 * heads * attention * d_head) / peak
+
+    weights = 2 * layers * (d * (2 * d + 2 * d_kv) + 3 * d * d_ff) / width
+    parts = {
+        0: compute(tokens, attended),
+        1: compute(decode, context),
+        2: weights,
+        4: layers,
+        5: batches["prefill_requests"] + decode,
+        6: 1.0,
+        8: 4 * layers * d_kv * tokens / width,
+        9: 4 * layers * d_kv * (context + decode) / width,
+    }
+    total = np.zeros(len(batches))
+    for place, basis in parts.items():
+        total = total + beta[place] * np.asarray(basis)
+    return total
+
+
+def test_the_exported_step_time_is_the_posterior_mean_within_one_percent(folder: Path) -> None:
+    """A thousand random batches, by the formula that BLIS states."""
+    content = yaml.safe_load((folder / "coefficients.yaml").read_text())
+    beta = content["trained_physics_coefficients"]["beta_coeffs"]
+    batches = make_batches(1000, seed=11)
+    posterior = fitted_server()
+    predicted = posterior.predict(batches, "h100_sxm", stack=f"vllm_1/{MODEL}", of="typical")
+    mean_us = 1000.0 * predicted.typical("step").mean(axis=1)
+    np.testing.assert_allclose(formula_us(beta, batches), mean_us, rtol=0.01)
+    assert exported().largest_departure < 0.01
+
+
+def test_the_bases_are_those_of_the_notes() -> None:
+    batches = make_batches(50, seed=3)
+    bases = step_bases_us(exported().model, batches)
+    ones = formula_us([1.0] * len(BASES), batches)
+    np.testing.assert_allclose(bases.sum(axis=1), ones, rtol=1e-12)
+
+
+def test_each_draw_has_a_file_that_blis_reads_like_the_mean(folder: Path) -> None:
+    files = sorted((folder / "draws").glob("*.yaml"))
+    assert len(files) == 3
+    for path in (*files, folder / "coefficients.yaml"):
+        content = yaml.safe_load(path.read_text())
+        # Any further key is fatal to BLIS.
+        assert set(content) == {"version", "defaults", "trained_physics_coefficients"}
+        assert set(content["defaults"]) == {MODEL}
+        assert set(content["defaults"][MODEL]) == {"GPU", "tensor_parallelism", "hf_repo"}
+        coefficients = content["trained_physics_coefficients"]
+        assert set(coefficients) == {"alpha_coeffs", "beta_coeffs"}
+        assert len(coefficients["alpha_coeffs"]) == 3
+        assert len(coefficients["beta_coeffs"]) == 11
+        values = np.array([*coefficients["alpha_coeffs"], *coefficients["beta_coeffs"]])
+        assert np.isfinite(values).all()
+        assert (values >= 0).all()
+
+
+def test_the_draws_scatter_as_the_sidecar_says(folder: Path) -> None:
+    told = json.loads((folder / "posterior.json").read_text())
+    spread = told["beta_posterior"]["weights"]
+    draws = exported().coefficients.draws[:, BASES.index("weights")]
+    assert spread["sd"] == pytest.approx(draws.std(ddof=1))
+    assert spread["q05"] < spread["q50"] < spread["q95"]
+
+
+def test_the_hardware_is_the_data_sheet_in_units_of_blis(folder: Path) -> None:
+    told = json.loads((folder / "hardware.json").read_text())["h100_sxm"]
+    assert told["TFlopsPeak"] == GPU.bf16_tflops
+    assert told["BwPeakTBs"] == pytest.approx(GPU.mem_bw_GBps / 1000)
+    assert told["TFlopsFP8"] == GPU.fp8_tflops
+    assert 0 < told["mfuPrefill"] <= 1
+    assert 0 < told["mfuDecode"] <= 1
+
+
+def test_the_command_names_the_files(folder: Path) -> None:
+    command = (folder / "command.txt").read_text()
+    for word in ("--hardware h100_sxm", "--tp 1", "coefficients.yaml", "hardware.json", MODEL):
+        assert word in command
+
+
+def test_the_model_is_written_as_hugging_face_does(folder: Path) -> None:
+    config = json.loads((folder / "model" / "config.json").read_text())
+    assert config["hidden_size"] == MODEL_KNOBS["hidden"]
+    assert config["num_hidden_layers"] == MODEL_KNOBS["layers"]
+    assert config["torch_dtype"] == "bfloat16"
+    assert "num_local_experts" not in config
+
+
+@pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed")
+def test_go_computes_the_same_numbers(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "go"
+    shutil.copytree(folder / "go", copy)
+    environ = {"PATH": "/usr/bin:/bin:/usr/local/bin", "HOME": str(tmp_path), "GOFLAGS": "-mod=mod"}
+    words = ["go", "test", "./..."]
+    done = subprocess.run(words, cwd=copy, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    path = copy / "vectors.json"
+    path.write_text(path.read_text().replace('"step_us": ', '"step_us": 1', 1))
+    done = subprocess.run(words, cwd=copy, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+
+
+def test_old_versions_get_the_blackbox_model(tmp_path: Path) -> None:
+    write_blis(exported(version="v0.7.10"), tmp_path / "old")
+    content = yaml.safe_load((tmp_path / "old" / "coefficients.yaml").read_text())
+    (model,) = content["models"]
+    assert set(model) == {
+        *("id", "GPU", "tensor_parallelism", "vllm_version"),
+        *("alpha_coeffs", "beta_coeffs", "best_loss"),
+    }
+    assert len(model["beta_coeffs"]) == 3
+    assert "blackbox" in (tmp_path / "old" / "command.txt").read_text()
+    assert not (tmp_path / "old" / "draws").exists()
+
+
+def test_an_earlier_export_is_replaced_and_other_folders_are_not(tmp_path: Path) -> None:
+    write_blis(exported(), tmp_path / "out")
+    write_blis(exported(draws=1), tmp_path / "out")
+    assert len(list((tmp_path / "out" / "draws").iterdir())) == 1
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds other files"):
+        write_blis(exported(), tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"
+
+
+def test_tensor_parallelism_divides_the_work() -> None:
+    one = exported().model
+    two = BlisModel(**{**one.__dict__, "tensor_parallel": 2})
+    batches = make_batches(20, seed=5)
+    alone, shared = step_bases_us(one, batches), step_bases_us(two, batches)
+    halved = [BASES.index(name) for name in ("prefill_compute", "weights", "decode_kv")]
+    np.testing.assert_allclose(shared[:, halved], alone[:, halved] / 2)
+    link = BASES.index("tensor_parallel")
+    assert (alone[:, link] == 0).all()
+    assert (shared[:, link] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "llama"}, "model 'llama' is in no group of the posterior; it has qwen3"),
+        ({"tensor_parallel": 3}, "does not divide heads"),
+        ({"tensor_parallel": 0}, "tp is 0"),
+        ({"draws": -1}, "draws is -1"),
+        ({"draws": 10**9}, "ask for fewer"),
+        ({"alpha_us": (1.0, -2.0, 0.0)}, "alpha is"),
+        ({"blis_version": "seven"}, "blis version is 'seven'"),
+    ],
+)
+def test_what_blis_cannot_take_is_told(changes: dict[str, object], message: str) -> None:
+    options = {"model": MODEL, **changes}
+    model = str(options.pop("model"))
+    with pytest.raises(InputError, match=message):
+        make_blis(fitted_server().data, GPU, model, **options)  # type: ignore[arg-type]
+
+
+def test_a_gpu_without_the_peak_is_told() -> None:
+    bare = GPU.model_copy(update={"bf16_tflops": None})
+    with pytest.raises(HardwareError, match="bf16_tflops"):
+        make_blis(fitted_server().data, bare, MODEL)
+
+
+def test_a_spec_of_another_kind_is_told(tmp_path: Path) -> None:
+    from tests.posteriors import make_data
+
+    with pytest.raises(InputError, match="no group|no stage"):
+        make_blis(make_data(), GPU, MODEL)
+
+
+def test_a_gpu_that_ran_another_model_only_is_exported_from_its_data_sheet() -> None:
+    posterior: Posterior = fitted_server()
+    other = load_hardware().resolve("b200_sxm")
+    found = make_blis(posterior.data, other, MODEL)
+    assert found.model.tflops == other.bf16_tflops
+    assert found.largest_departure < 0.03
