@@ -362,7 +362,8 @@ Source = Annotated[
     ),
 ]
 Methods = Annotated[
-    str | None, typer.Option(help="Methods to run; all by default.", metavar="A,B,...")
+    str | None,
+    typer.Option(help="Methods to run; all that suit the spec by default.", metavar="A,B,..."),
 ]
 Counts = Annotated[str, typer.Option(help="Numbers of calibration rows.", metavar="N,N,...")]
 Repetitions = Annotated[

@@ -124,7 +124,7 @@ def compare(
         target=key,
         donors=chosen,
         source=table.resolve(source).key if source else next(iter(chosen), ""),
-        methods=tuple(split_names(methods, "--methods")) or method_names(),
+        methods=tuple(split_names(methods, "--methods")) or method_names(spec),
         counts=split_counts(counts, "--counts"),
         repetitions=repetitions,
         test_configs=test_configs,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from bayeslat.errors import InputError
 from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.evaluation.row_kinds import row_kinds, take_turns
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.spec import Spec
 from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.stage_rows import least_ms
 
-__all__ = ["Holdout", "hold_out", "without_configs"]
+__all__ = ["Holdout", "above_hurdles", "hold_out", "without_configs"]
 
 _LEAST_TEST = 10  # configurations, below which an error says nothing
 
@@ -28,9 +30,10 @@ class Holdout:
     ----------
     gpu : Gpu
     pool : DataFrame, one row a measurement
-        A single row of each configuration, in random order: the first n calibrate.
+        A single row of each configuration, in random order: the first n calibrate. Where rows are
+        of several kinds (a server's steps, and its requests), these take turns.
     test : DataFrame, one row a config
-        Configurations that calibrate nothing.
+        Configurations that calibrate nothing, as many of each kind.
     typical_ms : mapping of stage (and `total`) to ndarray, shape (config,)
         Median over the repeats of each test configuration.
     run_ms : mapping of stage (and `total`) to ndarray, shape (config,)
@@ -48,7 +51,12 @@ class Holdout:
 
 
 def hold_out(
-    spec: Spec, rows: pd.DataFrame, gpu: Gpu, test_configs: int, seed: int | list[int]
+    spec: Spec,
+    rows: pd.DataFrame,
+    gpu: Gpu,
+    test_configs: int,
+    seed: int | list[int],
+    keep: Sequence[str] = (),
 ) -> Holdout:
     """Split a target's rows uniformly at random, the repeats of a configuration together.
 
@@ -61,6 +69,8 @@ def hold_out(
     test_configs : int
         At most half of the configurations.
     seed : int or list of int
+    keep : sequence of str
+        Columns that test configurations have beside the knobs and the task, if the rows do.
 
     Returns
     -------
@@ -79,19 +89,37 @@ def hold_out(
             f"{gpu.key} has {count} configurations; at least {2 * _LEAST_TEST} are needed to hold "
             "some of them out. Add traces of it"
         )
-    order = np.random.default_rng(seed).permutation(count)
-    tested = min(test_configs, count // 2)
     first = np.unique(label, return_index=True)[1]  # the first row of each configuration
+    order = np.random.default_rng(seed).permutation(count)
+    order = take_turns(order, row_kinds(spec, rows)[first])
+    tested = min(test_configs, count // 2)
     test, pool = first[order[:tested]], first[order[tested:]]
     measured = measured_latencies(spec, rows, gpu)
     return Holdout(
         gpu=gpu,
         pool=rows.iloc[pool].reset_index(drop=True),
-        test=rows.iloc[test][knobs].reset_index(drop=True),
+        test=rows.iloc[test][[*knobs, *(name for name in keep if name in rows)]].reset_index(
+            drop=True
+        ),
         typical_ms={name: _medians(label, ms)[order[:tested]] for name, ms in measured.items()},
         run_ms={name: ms[test] for name, ms in measured.items()},
         pool_ms=measured["total"][pool],
     )
+
+
+def above_hurdles(spec: Spec, held: Holdout) -> Holdout:
+    """Judge a stage with a hurdle by the configurations that are above it; the others are NaN.
+
+    How wrong a prediction is, relative to a latency that is none, says nothing.
+    """
+    least = {name: least_ms(spec, name) for name in spec.stages}
+
+    def kept(latencies: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+        return {
+            name: np.where(ms > least.get(name, 0.0), ms, np.nan) for name, ms in latencies.items()
+        }
+
+    return replace(held, typical_ms=kept(held.typical_ms), run_ms=kept(held.run_ms))
 
 
 def without_configs(rows: pd.DataFrame, configs: pd.DataFrame) -> pd.DataFrame:

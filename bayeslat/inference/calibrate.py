@@ -26,7 +26,7 @@ from bayeslat.inference.stage_rows import StageRows, held_rows
 from bayeslat.inference.target import Target, TargetStage
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 
-__all__ = ["calibrate", "calibrate_group", "rows_of"]
+__all__ = ["calibrate", "calibrate_group", "calibrate_stacks", "rows_of"]
 
 _RELINEARISATIONS = 2
 _PROPOSALS = 256  # of scales, weighted; the draws are resampled from them
@@ -58,6 +58,29 @@ def calibrate(
         raise HardwareError(explain_missing(gpu, missing))
     known = data.known_stacks(gpu.key)
     unnamed = stack if stack is not None else known[0] if len(known) == 1 else ""
+    return calibrate_stacks(data, rows, gpu, unnamed, seed=seed)
+
+
+def calibrate_stacks(
+    data: PosteriorData, rows: pd.DataFrame, gpu: Gpu, unnamed: str = "", *, seed: int = 0
+) -> PosteriorData:
+    """Add a GPU, or update it, stack by stack.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    rows : DataFrame, one row a measurement
+        Checked; of this GPU alone.
+    gpu : Gpu
+    unnamed : str
+        The stack of rows that name none.
+    seed : int
+
+    Returns
+    -------
+    PosteriorData
+        A new one; the donors are as they were.
+    """
     names = pd.Series(unnamed, rows.index, dtype=object)
     if "stack" in rows:
         names = rows["stack"].astype(object).where(rows["stack"].notna(), unnamed)

@@ -34,6 +34,7 @@ _SHOWN = (
     "gaussian_process",
     "boosted_trees",
     "hfd_tl_ridge",
+    "picf",
 )
 """Methods of the figure; the tables hold all."""
 
@@ -48,8 +49,9 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
     Returns
     -------
     dict
-        For JSON: `options`, `summary` (by method and stage, rows of means over repetitions),
-        `questions`, `findings` and `skipped`.
+        For JSON: `options`, `headline` (`total`, or the stages where it was not measured),
+        `summary` (by method and stage, rows of means over repetitions), `questions`, `findings`
+        and `skipped`.
     """
     stages = list(dict.fromkeys(comparison.scores["stage"]))
     summary: dict[str, dict[str, Any]] = {}
@@ -58,6 +60,7 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
             summary.setdefault(curve.method, {})[stage] = _records(curve.table)
     return {
         "options": asdict(comparison.options),
+        "headline": list(comparison.headline),
         "summary": summary,
         "questions": [asdict(each) for each in answer_questions(comparison)],
         "findings": [asdict(each) for each in check_findings(comparison)],
@@ -84,7 +87,11 @@ def write_comparison(comparison: Comparison, folder: Path) -> dict[str, Path]:
         "results": folder / "e3_calibration_results.json",
         "curves": folder / "e3_transfer_curves.json",
         "page": folder / "index.html",
-        "error_vs_samples": figures / "e3_prediction_error_vs_samples.png",
+        **{
+            _of_stage("error_vs_samples", stage, "/"): figures
+            / f"{_of_stage('e3_prediction_error_vs_samples', stage, '_')}.png"
+            for stage in comparison.headline
+        },
         "transfer_curve": figures / "e3_transfer_curve.png",
         "predicted_vs_actual": figures / "e3_predicted_vs_actual.png",
     }
@@ -99,31 +106,44 @@ def write_comparison(comparison: Comparison, folder: Path) -> dict[str, Path]:
     return {name: path for name, path in paths.items() if path.exists()}
 
 
+def _of_stage(name: str, stage: str, separator: str) -> str:
+    """Name what shows a stage; the total's is called as the document has it."""
+    return name if stage == TOTAL else f"{name}{separator}{stage}"
+
+
 def _curves(comparison: Comparison) -> dict[str, Any]:
-    """The total's error against the number of rows, by method."""
-    return {
+    """Error against the number of rows, by method: of the total, or of each stage without one."""
+    about = {
         "target": comparison.options.target,
         "donors": list(comparison.options.donors),
         "source": comparison.options.source,
-        "stage": "total",
-        "methods": {
-            curve.method: {
-                name: [None if pd.isna(value) else value for value in curve.table[name]]
-                for name in ("rows", "mape", "mape_low", "mape_high", "mae_ms", "p95_ms", "cost_s")
-            }
-            for curve in transfer_curves(comparison)
-        },
+    }
+    if comparison.headline == (TOTAL,):
+        return {**about, "stage": TOTAL, "methods": _curves_of(comparison, TOTAL)}
+    return {**about, "stages": {name: _curves_of(comparison, name) for name in comparison.headline}}
+
+
+def _curves_of(comparison: Comparison, stage: str) -> dict[str, Any]:
+    return {
+        curve.method: {
+            name: [None if pd.isna(value) else value for value in curve.table[name]]
+            for name in ("rows", "mape", "mape_low", "mape_high", "mae_ms", "p95_ms", "cost_s")
+        }
+        for curve in transfer_curves(comparison, stage)
     }
 
 
 def _draw(comparison: Comparison, paths: Mapping[str, Path]) -> None:
     """Draw what there is to draw."""
     options = comparison.options
-    curves = {curve.method: curve.table for curve in transfer_curves(comparison)}
-    shown = {name: curves[name] for name in _SHOWN if name in curves} or curves
-    title = f"Total latency on {options.target}, donors {', '.join(options.donors)}"
-    save_figure(error_against_rows(shown, title), [paths["error_vs_samples"]])
-    first = next(iter(shown))
+    for stage in comparison.headline:
+        curves = {curve.method: curve.table for curve in transfer_curves(comparison, stage)}
+        shown = {name: curves[name] for name in _SHOWN if name in curves} or curves
+        name = stage.replace("_", " ").capitalize()
+        title = f"{name} latency on {options.target}, donors {', '.join(options.donors)}"
+        path = paths[_of_stage("error_vs_samples", stage, "/")]
+        save_figure(error_against_rows(shown, title), [path])
+    first = next(name for name in (*_SHOWN, *curves) if name in curves)
     title = f"{first}: error by stage on {options.target}"
     stages = _by_stage(comparison, first)
     save_figure(error_against_rows(stages, title), [paths["transfer_curve"]])

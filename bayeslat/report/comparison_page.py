@@ -13,8 +13,7 @@ from bayeslat.report.page import html_figure, html_page, html_table
 __all__ = ["comparison_page"]
 
 _FIGURES = {
-    "error_vs_samples": "Error of the total against calibration rows; the band is the range over "
-    "repetitions.",
+    "error_vs_samples": "Error against calibration rows; the band is the range over repetitions.",
     "transfer_curve": "Error by stage against calibration rows.",
     "predicted_vs_actual": "Measured against predicted latency of held-out configurations.",
 }
@@ -57,7 +56,9 @@ def comparison_page(record: Mapping[str, Any], figures: Mapping[str, Path]) -> s
         f"test configurations; at most {options['test_configs']} configurations are held out; seed "
         f"{options['seed']}, engine {options['engine']}."
     )
-    parts = [f"<p>{escape(lead)}</p>", "<h2>Key questions</h2>"]
+    parts = [f"<p>{escape(lead)}</p>"]
+    if record["questions"]:
+        parts.append("<h2>Key questions</h2>")
     parts += [
         f"<h3>{escape(each['question'])}</h3><p>{escape(each['answer'])}</p>"
         for each in record["questions"]
@@ -68,9 +69,10 @@ def comparison_page(record: Mapping[str, Any], figures: Mapping[str, Path]) -> s
         for each in record["findings"]
     ]
     parts.append(html_table(["finding", "verdict", "measured"], rows, numbers=False))
-    parts += [_figure(path, _FIGURES[name]) for name, path in figures.items() if path.exists()]
-    parts.append("<h2>All methods, total latency</h2>")
-    parts += [_methods_table(record["summary"], *each) for each in _TABLES]
+    parts += [_figure(path, _caption(name)) for name, path in figures.items() if path.exists()]
+    for stage in record["headline"]:
+        parts.append(f"<h2>All methods, {escape(stage)} latency</h2>")
+        parts += [_methods_table(record["summary"], stage, *each) for each in _TABLES]
     if record["skipped"]:
         items = "".join(f"<li>{escape(each)}</li>" for each in record["skipped"])
         parts.append(f"<h2>Not run</h2><ul>{items}</ul>")
@@ -78,12 +80,14 @@ def comparison_page(record: Mapping[str, Any], figures: Mapping[str, Path]) -> s
     return html_page(title, "\n".join(parts))
 
 
-def _methods_table(summary: Mapping[str, Any], score: str, scale: float, title: str) -> str:
-    """One score of the total, methods by numbers of rows."""
-    counts = sorted({row["rows"] for method in summary.values() for row in method.get("total", ())})
+def _methods_table(
+    summary: Mapping[str, Any], stage: str, score: str, scale: float, title: str
+) -> str:
+    """One score of a stage, or of the total, methods by numbers of rows."""
+    counts = sorted({row["rows"] for method in summary.values() for row in method.get(stage, ())})
     rows: list[Sequence[str]] = []
     for method, stages in summary.items():
-        held = {row["rows"]: row.get(score) for row in stages.get("total", ())}
+        held = {row["rows"]: row.get(score) for row in stages.get(stage, ())}
         if all(held.get(count) is None for count in counts):
             continue
         cells = [
@@ -94,6 +98,12 @@ def _methods_table(summary: Mapping[str, Any], score: str, scale: float, title: 
     if not rows:
         return ""
     return f"<h3>{escape(title)}</h3>" + html_table(["method", *map(str, counts)], rows)
+
+
+def _caption(name: str) -> str:
+    """Caption of a figure, or of one of a stage (`figure/stage`)."""
+    figure, _, stage = name.partition("/")
+    return f"{stage}: {_FIGURES[figure]}" if stage else _FIGURES[figure]
 
 
 def _figure(path: Path, caption: str) -> str:

@@ -62,3 +62,15 @@ def test_a_spec_without_its_knobs_is_not_judged() -> None:
     frame = pd.DataFrame({"lat": [1e-9]})
     rows = np.array([True])
     assert list(unit_violations(frame, read_knobs(frame, SPEC), GPU, rows)) == []
+
+
+def test_rows_below_a_hurdle_do_not_count() -> None:
+    """A queue that is mostly empty is not one in seconds."""
+    hurdle = Spec.from_text(SPEC.text + "[stages.only.hurdle]\nabove_ms = 1.0\nfeatures = []\n")
+    frame = pd.DataFrame({"size": [9, 19, 29, 39], "lat": [0.01, 0.02, 0.01, 40.0]})
+    every = np.ones(len(frame), dtype=bool)
+    assert len(list(unit_violations(frame, read_knobs(frame, SPEC), GPU, every))) == 1
+    assert list(unit_violations(frame, read_knobs(frame, hurdle), GPU, every)) == []
+    slow = frame.assign(lat=[0.01, 1e6, 1e6, 40.0])
+    (violation,) = unit_violations(slow, read_knobs(slow, hurdle), GPU, every)
+    assert "in 67% of its rows" in violation.message

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import load_hardware
+from bayeslat.features.spec import Spec
 from bayeslat.inference import hurdle as hurdle_module
 from bayeslat.inference.hurdle import (
     HurdlePosterior,
@@ -155,6 +157,17 @@ def test_the_file_holds_the_hurdle(tmp_path: object) -> None:
     assert other.hurdle_effects is not None
     np.testing.assert_array_equal(one.hurdle_effects, other.hurdle_effects)
     assert again.stages["step"].hurdle is None
+
+
+def test_a_stage_may_have_other_numbers_of_features_and_of_hurdle_features(tmp_path: Path) -> None:
+    text = SPEC.text.replace('work = "5 * waiting / bf16_tflops"', "")
+    spec = Spec.from_text(text)
+    data = fit(spec, make_trace(40, effects_of(0, 0.5)), engine="laplace").data
+    write_posterior(data, tmp_path / "posterior.nc")
+    again = read_posterior(tmp_path / "posterior.nc").stages["queueing"].hurdle
+    assert again is not None
+    assert data.stages["queueing"].hurdle is not None
+    np.testing.assert_array_equal(again.effects, data.stages["queueing"].hurdle.effects)
 
 
 def test_a_large_group_counts_by_a_part_of_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,12 @@ from __future__ import annotations
 
 from bayeslat.evaluation.baselines.donors import Donors
 from bayeslat.evaluation.baselines.estimate import LEVELS, Estimate
-from bayeslat.evaluation.baselines.interface import Baseline, Estimator, TrainedBaseline
+from bayeslat.evaluation.baselines.interface import (
+    Baseline,
+    Estimator,
+    TrainedBaseline,
+    what_it_lacks,
+)
 from bayeslat.evaluation.baselines.registry import BASELINES, find_baseline
 
 __all__ = [
@@ -23,4 +28,5 @@ __all__ = [
     "Estimator",
     "TrainedBaseline",
     "find_baseline",
+    "what_it_lacks",
 ]

@@ -23,7 +23,7 @@ class Curve(Protocol):
     """A fitted regression."""
 
     def __call__(self, features: Values) -> Values:
-        """Predict log latency. Shapes (config, feature) to (config,)."""
+        """Predict what was fitted, mostly log latency. Shapes (config, feature) to (config,)."""
         ...
 
 

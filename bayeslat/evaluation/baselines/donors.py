@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -24,10 +24,17 @@ from bayeslat.features.admit import resolve_gpus
 from bayeslat.features.hardware import Gpu, HardwareTable
 from bayeslat.features.spec import Spec
 
-__all__ = ["LEAST_SOURCE_ROWS", "Donors"]
+__all__ = ["LEAST_OWN_ROWS", "LEAST_SOURCE_ROWS", "Donors"]
 
 LEAST_SOURCE_ROWS = 10
 """Rows that each stage of the source needs: a quarter of them validates."""
+
+LEAST_OWN_ROWS = 100
+"""Rows of a stage from which a method that carries nothing over trusts the target's own alone.
+
+Ten for each of some ten coefficients, the rule of thumb of regression (Harrell 2015, section 4.4).
+The notes ask for 2000 to 10 000, with which nobody would need a transfer.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +93,33 @@ class Donors:
             name: knob_features(self.rows, knobs_of(self.spec, name))
             for name in (*self.spec.stages, TOTAL)
         }
+
+    def of_stage(self, stage: str, method: str) -> Sequence[tuple[Gpu, Observations]]:
+        """Return the rows of each donor that hold a stage.
+
+        Parameters
+        ----------
+        stage : str
+        method : str
+            For the message.
+
+        Raises
+        ------
+        InputError
+            If all donors together have too few.
+        """
+        found = []
+        for key, rows in self.rows.groupby("gpu", sort=False):
+            gpu = self.hardware.resolve(str(key))
+            each = observe(self.spec, rows, gpu, [stage], least=0, method=method)[stage]
+            found.append((gpu, each))
+        count = sum(len(each.ms) for _, each in found)
+        if count < LEAST_SOURCE_ROWS:
+            raise InputError(
+                f"{method}: stage {stage!r} is in {count} rows of the donors, and needs at least "
+                f"{LEAST_SOURCE_ROWS}; add traces that hold it"
+            )
+        return found
 
     def source_model(self, name: str | None = None) -> SourceModel:
         """Fit a source model, once.

@@ -1,39 +1,62 @@
-"""Method `hfd_tl_ridge`: donors' base and configuration features; the target fits [1, x^2].
+"""Methods `hfd_tl_ridge`, `hfd_tl_ard`: donors' base and config features; the target fits [1, x^2].
 
 Hierarchical feature decomposition with transfer learning: the coefficients of the base features
-(physics normalised by the hardware) and of the configuration features are those of a ridge on
-all donors, frozen; the target fits the residual in ms.
+(physics normalised by the hardware) and of the configuration features are those of a regression on
+all donors, frozen; the target fits the residual in ms. By ridge, as published, or with automatic
+relevance determination, as the notes' summary recommends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.errors import InputError
-from bayeslat.evaluation.baselines.donors import LEAST_SOURCE_ROWS, Donors
+from bayeslat.evaluation.baselines.curves import Curve
+from bayeslat.evaluation.baselines.donors import Donors
 from bayeslat.evaluation.baselines.knob_features import KnobFeatures
 from bayeslat.evaluation.baselines.observations import Observations, observe
 from bayeslat.evaluation.baselines.point_estimator import PointEstimator
-from bayeslat.evaluation.baselines.ridge_fit import RidgeFit, fit_ridge
+from bayeslat.evaluation.baselines.ridge_fit import fit_ridge
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
 
-__all__ = ["HierarchicalRidge"]
+__all__ = ["HierarchicalTransfer", "Regression", "RidgeChoice"]
 
 type Values = NDArray[np.float64]
 
-_DONOR_ALPHAS = (0.01, 0.1, 1.0, 10.0)
-_TARGET_ALPHAS = (0.1, 1.0, 10.0, 100.0)
+
+class Regression(Protocol):
+    """A way of linear regression, in ms."""
+
+    def fit(self, columns: Values, target: Values, weights: Values) -> Curve:
+        """Fit with weights of squared errors. Shapes (row, column), (row,) and (row,)."""
+        ...
 
 
 @dataclass(frozen=True)
-class StageRidge:
+class RidgeChoice:
+    """Ridge, its penalty chosen by leaving each row out.
+
+    Attributes
+    ----------
+    alphas : tuple of float
+    """
+
+    alphas: tuple[float, ...]
+
+    def fit(self, columns: Values, target: Values, weights: Values) -> Curve:
+        """Fit with weights of squared errors. Shapes (row, column), (row,) and (row,)."""
+        return fit_ridge(columns, target, self.alphas, weights)
+
+
+@dataclass(frozen=True)
+class StageBase:
     """Frozen coefficients of one stage.
 
     Attributes
@@ -46,7 +69,8 @@ class StageRidge:
         What the base features, the physics terms at data-sheet peaks, are divided by.
     largest_ms : float
         Largest physics of the donors: what the load x is relative to.
-    base : RidgeFit
+    base : Curve
+        In ms.
     floor_ms : float
     """
 
@@ -55,7 +79,7 @@ class StageRidge:
     features: KnobFeatures
     scale_ms: Values
     largest_ms: float
-    base: RidgeFit
+    base: Curve
     floor_ms: float
 
     def base_ms(self, configs: pd.DataFrame, gpu: Gpu) -> Values:
@@ -72,22 +96,22 @@ class StageRidge:
 
 
 @dataclass(frozen=True)
-class TargetRidge:
+class TargetStage:
     """A stage of the target.
 
     Attributes
     ----------
-    stage : StageRidge
+    stage : StageBase
     gpu : Gpu
-    residual : RidgeFit or None
+    residual : Curve or None
         None without measurements.
     floor_ms : float
         Predictions below it are raised to it.
     """
 
-    stage: StageRidge
+    stage: StageBase
     gpu: Gpu
-    residual: RidgeFit | None
+    residual: Curve | None
     floor_ms: float
 
     def ms(self, configs: pd.DataFrame) -> Values:
@@ -99,12 +123,12 @@ class TargetRidge:
 
 
 @dataclass(frozen=True)
-class TrainedHierarchicalRidge:
-    """See `HierarchicalRidge`."""
+class TrainedHierarchicalTransfer:
+    """See `HierarchicalTransfer`."""
 
-    method: HierarchicalRidge
+    method: HierarchicalTransfer
     spec: Spec
-    stages: Mapping[str, StageRidge]
+    stages: Mapping[str, StageBase]
     note: str
 
     def calibrate(self, rows: pd.DataFrame, gpu: Gpu) -> PointEstimator:
@@ -113,13 +137,16 @@ class TrainedHierarchicalRidge:
         observed = observe(
             self.spec, rows, gpu, self.stages, least=method.least_rows, method=method.name
         )
-        models = {name: _calibrate(self.stages[name], each, gpu) for name, each in observed.items()}
+        models = {
+            name: _calibrate(self.stages[name], each, gpu, method.residual)
+            for name, each in observed.items()
+        }
         return PointEstimator(self.spec, gpu, models)
 
 
 @dataclass(frozen=True)
-class HierarchicalRidge:
-    """Ridge in ms, with penalties as published, and relative errors.
+class HierarchicalTransfer:
+    """Regression in ms, with ridge's penalties as published, and relative errors.
 
     Base features are the spec's physics terms at the GPU's data-sheet peaks, configuration
     features the stage's knobs. Squares of relative errors are added up: those in ms, as
@@ -128,51 +155,50 @@ class HierarchicalRidge:
     Attributes
     ----------
     name : str
+    base, residual : Regression
+        Of the donors, and of the target.
     least_rows : int
     """
 
     name: str
+    base: Regression = RidgeChoice((0.01, 0.1, 1.0, 10.0))
+    residual: Regression = RidgeChoice((0.1, 1.0, 10.0, 100.0))
     least_rows: int = 0
 
-    def train(self, donors: Donors) -> TrainedHierarchicalRidge:
+    def train(self, donors: Donors) -> TrainedHierarchicalTransfer:
         """Fit base and configuration coefficients to all donors."""
         stages = {name: self._fit(name, donors) for name in donors.spec.stages}
         gpus = list(dict.fromkeys(donors.rows["gpu"]))
-        return TrainedHierarchicalRidge(
+        return TrainedHierarchicalTransfer(
             self, donors.spec, stages, f"coefficients of {', '.join(gpus)}"
         )
 
-    def _fit(self, stage: str, donors: Donors) -> StageRidge:
+    def _fit(self, stage: str, donors: Donors) -> StageBase:
         spec, features = donors.spec, donors.features[stage]
         terms, configs, ms = [], [], []
-        for key, rows in donors.rows.groupby("gpu", sort=False):
-            gpu = donors.hardware.resolve(str(key))
-            each = observe(spec, rows, gpu, [stage], least=0, method=self.name)[stage]
+        for gpu, each in donors.of_stage(stage, self.name):
             terms.append(stage_inputs(spec, stage, each.configs, gpu).terms_ms)
             configs.append(features.columns(each.configs))
             ms.append(each.ms)
         physics, target = np.concatenate(terms), np.concatenate(ms)
-        if len(target) < LEAST_SOURCE_ROWS:
-            raise InputError(
-                f"{self.name}: stage {stage!r} is in {len(target)} rows of the donors, and needs "
-                f"at least {LEAST_SOURCE_ROWS}; add traces that hold it"
-            )
         sd = physics.std(axis=0)
         scale = np.where(sd > 1e-12 * physics.max(), sd, 1.0)
         columns = np.concatenate([physics / scale, np.concatenate(configs)], axis=1)
-        base = fit_ridge(columns, target, _DONOR_ALPHAS, 1.0 / target**2)
+        base = self.base.fit(columns, target, 1.0 / target**2)
         largest = float(physics.sum(axis=1).max())
-        return StageRidge(spec, stage, features, scale, largest, base, 0.5 * float(target.min()))
+        return StageBase(spec, stage, features, scale, largest, base, 0.5 * float(target.min()))
 
 
-def _calibrate(stage: StageRidge, observed: Observations, gpu: Gpu) -> TargetRidge:
+def _calibrate(
+    stage: StageBase, observed: Observations, gpu: Gpu, regression: Regression
+) -> TargetStage:
     """Fit the residual to the target's rows, if there are any."""
     if len(observed.ms) == 0:
-        return TargetRidge(stage, gpu, None, stage.floor_ms)
+        return TargetStage(stage, gpu, None, stage.floor_ms)
     missed = observed.ms - stage.base_ms(observed.configs, gpu)
     columns = stage.residual_features(observed.configs, gpu)
-    residual = fit_ridge(columns, missed, _TARGET_ALPHAS, 1.0 / observed.ms**2)
-    return TargetRidge(stage, gpu, residual, observed.floor_ms)
+    residual = regression.fit(columns, missed, 1.0 / observed.ms**2)
+    return TargetStage(stage, gpu, residual, observed.floor_ms)
 
 
 def _columns(base: Values, features: KnobFeatures, configs: pd.DataFrame) -> Values:

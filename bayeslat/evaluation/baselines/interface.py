@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
 from bayeslat.evaluation.baselines.donors import Donors
 from bayeslat.evaluation.baselines.estimate import Estimate
 from bayeslat.features.hardware import Gpu
+from bayeslat.features.spec import Spec
 
-__all__ = ["Baseline", "Estimator", "TrainedBaseline"]
+__all__ = ["Baseline", "Estimator", "Selective", "TrainedBaseline", "what_it_lacks"]
 
 
 class Estimator(Protocol):
@@ -75,3 +76,17 @@ class Baseline(Protocol):
             If the donors lack rows, or a library of the extra `baselines` is not installed.
         """
         ...
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """A baseline that not every spec suits."""
+
+    def lacks(self, spec: Spec) -> str:
+        """What a spec has to have and does not, in words; empty if the method can predict it."""
+        ...
+
+
+def what_it_lacks(method: Baseline, spec: Spec) -> str:
+    """Say why a method cannot predict what a spec describes; empty if it can."""
+    return method.lacks(spec) if isinstance(method, Selective) else ""

@@ -14,13 +14,14 @@ from bayeslat.errors import InputError
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
+from bayeslat.inference.stage_rows import least_ms
 
 __all__ = ["Observations", "observe"]
 
 
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """The rows that hold one stage, or the total.
+    """The rows that hold one stage, or the total; of a stage with a hurdle, those above it.
 
     Attributes
     ----------
@@ -48,6 +49,9 @@ def observe(
 ) -> Mapping[str, Observations]:
     """Split measurements by what they hold.
 
+    Of a stage with a hurdle, rows that took no time are left out: all methods are told, and asked,
+    how long it takes if it takes time.
+
     Parameters
     ----------
     spec : Spec
@@ -67,8 +71,12 @@ def observe(
         With every stage that has too few.
     """
     latencies = measured_latencies(spec, rows, gpu)
-    found = {name: _held(rows, latencies[name]) for name in names}
-    few = [f"{_label(name)} {len(each.ms)}" for name, each in found.items() if len(each.ms) < least]
+    found = {name: _held(rows, latencies[name], _above_ms(spec, name)) for name in names}
+    few = [
+        f"{_label(spec, name)} {len(each.ms)}"
+        for name, each in found.items()
+        if len(each.ms) < least
+    ]
     if few:
         raise InputError(
             f"{method}: of {len(rows)} rows of {gpu.key}, {', '.join(few)}; each needs at least "
@@ -77,10 +85,17 @@ def observe(
     return found
 
 
-def _held(rows: pd.DataFrame, ms: NDArray[np.float64]) -> Observations:
-    held = np.isfinite(ms) & (ms > 0.0)
+def _held(rows: pd.DataFrame, ms: NDArray[np.float64], above_ms: float) -> Observations:
+    held = np.isfinite(ms) & (ms > above_ms)
     return Observations(rows[held], ms[held])
 
 
-def _label(name: str) -> str:
-    return "all stages are in" if name == TOTAL else f"stage {name!r} is in"
+def _above_ms(spec: Spec, name: str) -> float:
+    return 0.0 if name == TOTAL else least_ms(spec, name)
+
+
+def _label(spec: Spec, name: str) -> str:
+    if name == TOTAL:
+        return "all stages are in"
+    above_ms = _above_ms(spec, name)
+    return f"stage {name!r} is {f'above {above_ms:g} ms ' if above_ms else ''}in"

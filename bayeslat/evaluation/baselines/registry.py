@@ -8,13 +8,16 @@ from types import MappingProxyType
 
 from bayeslat.errors import InputError
 from bayeslat.evaluation.baselines.affine import StageAffine
+from bayeslat.evaluation.baselines.ard import Ard
 from bayeslat.evaluation.baselines.boosted_trees import BoostedTrees
 from bayeslat.evaluation.baselines.bootstrap import Bootstrap
 from bayeslat.evaluation.baselines.direct import Direct
 from bayeslat.evaluation.baselines.fine_tuned import FineTuned
 from bayeslat.evaluation.baselines.gaussian_process import GaussianProcess
-from bayeslat.evaluation.baselines.hfd_tl import HierarchicalRidge
+from bayeslat.evaluation.baselines.hfd_tl import HierarchicalTransfer
 from bayeslat.evaluation.baselines.interface import Baseline
+from bayeslat.evaluation.baselines.mole_rd import MoleRd
+from bayeslat.evaluation.baselines.picf import Picf
 from bayeslat.evaluation.baselines.residual_ridge import ResidualRidge
 from bayeslat.evaluation.baselines.ridge import Ridge
 from bayeslat.evaluation.baselines.source_models import BY_STAGE, TOTAL_ONLY
@@ -43,7 +46,13 @@ _METHODS: tuple[Baseline, ...] = (
     BoostedTrees("boosted_trees"),
     Bootstrap("bootstrap"),
     # all donors
-    HierarchicalRidge("hfd_tl_ridge"),
+    HierarchicalTransfer("hfd_tl_ridge"),
+    HierarchicalTransfer("hfd_tl_ard", base=Ard(), residual=Ard()),
+    # of a server alone
+    Picf("picf"),
+    Picf("picf_relative", relative=True),
+    MoleRd("mole_rd"),
+    MoleRd("mole_rd_relative", relative=True),
 )
 
 BASELINES: Mapping[str, Baseline] = MappingProxyType({each.name: each for each in _METHODS})

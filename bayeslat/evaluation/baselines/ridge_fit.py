@@ -36,9 +36,9 @@ class RidgeFit:
     residuals: Values
     leverage: Values
 
-    def __call__(self, columns: Values) -> Values:
+    def __call__(self, features: Values) -> Values:
         """Predict. Shapes (config, column) to (config,)."""
-        predicted: Values = columns @ self.coefficients + self.intercept
+        predicted: Values = features @ self.coefficients + self.intercept
         return predicted
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ type Verdict = Literal["confirmed", "not confirmed", "not measured"]
 _CLOSE = 1.25  # times the error at the most rows: as good as enough
 _GOOD_MAPE = 0.10
 _FEW_ROWS = (25, 50)  # the document's "small calibration"
+_NO_TOTAL = "No row holds all stages, so there is no measured total."
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def answer_questions(comparison: Comparison) -> tuple[Answer, ...]:
     Returns
     -------
     tuple of Answer
+        Empty where the total was not measured, or this project's method not run.
     """
     curves = {curve.method: curve.table for curve in transfer_curves(comparison)}
     own = curves.get(HIERARCHICAL)
@@ -163,12 +165,13 @@ def check_findings(comparison: Comparison) -> tuple[Answer, ...]:
     tuple of Answer
     """
     curves = {curve.method: curve.table.set_index("rows") for curve in transfer_curves(comparison)}
-    return (
+    found = (
         _stages_help(curves),
         _few_rows_suffice(curves),
         _affine_works(curves),
         _guard_works(curves),
     )
+    return found if curves else tuple(replace(each, answer=_NO_TOTAL) for each in found)
 
 
 def _stages_help(curves: dict[str, pd.DataFrame]) -> Answer:

@@ -14,16 +14,19 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from bayeslat.atomic import atomic_path
+from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError
 from bayeslat.evaluation.baselines import Donors
 from bayeslat.evaluation.comparison.hierarchical import HIERARCHICAL, check_methods, find_method
 from bayeslat.evaluation.comparison.scoring import scatter_estimate, score_estimate
-from bayeslat.evaluation.holdout import Holdout, hold_out, without_configs
+from bayeslat.evaluation.holdout import Holdout, above_hurdles, hold_out, without_configs
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 
 __all__ = ["CompareOptions", "Comparison", "compare"]
+
+_STACK = "stack"
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,19 @@ class Comparison:
         Of the hierarchical model in the first repetition, with the number of rows nearest to 25:
         `stage`, `rows`, `point_ms`, `q05_ms`, `q95_ms` and `measured_ms`.
     skipped : tuple of str
-        What could not be run, and why.
+        What could not be run, in some repetition at least, and why.
     """
 
     options: CompareOptions
     scores: pd.DataFrame
     scatter: pd.DataFrame
     skipped: tuple[str, ...]
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """What methods are judged by: the total, or each stage where the total is not measured."""
+        stages = tuple(dict.fromkeys(self.scores["stage"]))
+        return (TOTAL,) if TOTAL in stages else stages
 
 
 def compare(
@@ -125,7 +134,7 @@ def compare(
     table = hardware or load_hardware()
     frame = admit(traces, spec, table)
     _check(options, frame)
-    check_methods(options.methods)
+    check_methods(options.methods, spec)
     parts = folder / _fingerprint(spec, frame, options) if folder else None
     run = Parallel(n_jobs=jobs, return_as="generator")
     repetitions = run(
@@ -140,9 +149,19 @@ def compare(
     scores, scatter, skipped = (
         [row for part in found for row in part[name]] for name in ("scores", "scatter", "skipped")
     )
-    return Comparison(
-        options, pd.DataFrame(scores), pd.DataFrame(scatter), tuple(dict.fromkeys(skipped))
-    )
+    return Comparison(options, pd.DataFrame(scores), pd.DataFrame(scatter), _tell_skipped(skipped))
+
+
+def _tell_skipped(skipped: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Tell what was not run of each method, with the first reason."""
+    told = []
+    for method in dict.fromkeys(each["method"] for each in skipped):
+        of_method = [each for each in skipped if each["method"] == method]
+        counts = sorted({each["rows"] for each in of_method if each["rows"] is not None})
+        rows = f" with {', '.join(map(str, counts))} rows" if counts else ""
+        why = of_method[0]["why"].removeprefix(f"{method}: ")
+        told.append(f"{method}{rows}: {why}")
+    return tuple(told)
 
 
 def _check(options: CompareOptions, frame: pd.DataFrame) -> None:
@@ -172,15 +191,16 @@ def _check(options: CompareOptions, frame: pd.DataFrame) -> None:
 def _fingerprint(spec: Spec, frame: pd.DataFrame, options: CompareOptions) -> str:
     """Name what a part depends on, but for its method and the number of repetitions."""
     columns = [stage.column for stage in spec.stages.values()]
-    used = [name for name in ("gpu", "task", *spec.knobs, *columns) if name in frame]
-    hashed = pd.util.hash_pandas_object(frame[used].astype({"gpu": str}), index=False)
+    used = [name for name in ("gpu", _STACK, "task", *spec.knobs, *columns) if name in frame]
+    text = {name: str for name in ("gpu", _STACK) if name in used}
+    hashed = pd.util.hash_pandas_object(frame[used].astype(text), index=False)
     chosen = {
         key: value
         for key, value in asdict(options).items()
         if key not in ("methods", "repetitions")
     }
-    text = json.dumps([spec.hash, chosen, version("bayeslat")], sort_keys=True)
-    return hashlib.sha256(hashed.to_numpy().tobytes() + text.encode()).hexdigest()[:16]
+    about = json.dumps([spec.hash, chosen, version("bayeslat")], sort_keys=True)
+    return hashlib.sha256(hashed.to_numpy().tobytes() + about.encode()).hexdigest()[:16]
 
 
 def _run_repetition(
@@ -196,8 +216,10 @@ def _run_repetition(
     All are trained on the same donors, which keep the source models that several carry over.
     """
     gpu, own = table.resolve(options.target), frame[frame["gpu"] == options.target]
-    held = hold_out(spec, own, gpu, options.test_configs, [options.seed, repetition])
-    rows = without_configs(frame[frame["gpu"].isin(options.donors)], held.test)
+    seed = [options.seed, repetition]
+    held = above_hurdles(spec, hold_out(spec, own, gpu, options.test_configs, seed, keep=[_STACK]))
+    tested = held.test.drop(columns=_STACK, errors="ignore")  # donors may not know it of any stack
+    rows = without_configs(frame[frame["gpu"].isin(options.donors)], tested)
     donors = Donors(spec, rows, options.source, table, options.seed + repetition)
     found = []
     for method in options.methods:
@@ -222,13 +244,17 @@ def _run(
     try:
         trained = chosen.train(donors)
     except InputError as error:
-        part["skipped"].append(f"{method}: {error}")
+        part["skipped"].append({"method": method, "rows": None, "why": str(error)})
         return part
     shown = min(options.counts, key=lambda count: abs(count - 25))
     for count in options.counts:
         if count < chosen.least_rows or count > len(held.pool):
             continue
-        estimate = trained.calibrate(held.pool[:count], held.gpu).predict(held.test)
+        try:
+            estimate = trained.calibrate(held.pool[:count], held.gpu).predict(held.test)
+        except InputError as error:  # a stage is in too few of the rows
+            part["skipped"].append({"method": method, "rows": count, "why": str(error)})
+            continue
         about = {
             "method": method,
             "rows": count,

@@ -12,9 +12,17 @@ from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
-from bayeslat.evaluation.baselines import BASELINES, Baseline, Donors, Estimate, find_baseline
+from bayeslat.evaluation.baselines import (
+    BASELINES,
+    Baseline,
+    Donors,
+    Estimate,
+    find_baseline,
+    what_it_lacks,
+)
 from bayeslat.features.gpu import Gpu
-from bayeslat.inference.calibrate import calibrate_group
+from bayeslat.features.spec import Spec
+from bayeslat.inference.calibrate import calibrate_stacks
 from bayeslat.inference.posterior import PosteriorData
 
 __all__ = [
@@ -63,9 +71,9 @@ class _Trained:
     note: str = ""
 
     def calibrate(self, rows: pd.DataFrame, gpu: Gpu) -> _Calibrated:
-        """Add the target."""
-        calibrated = calibrate_group(self.data, rows, gpu, "", seed=self.seed)
-        return _Calibrated(calibrated, gpu, self.seed)
+        """Add the target, if there are rows of it."""
+        data = calibrate_stacks(self.data, rows, gpu, seed=self.seed) if len(rows) else self.data
+        return _Calibrated(data, gpu, self.seed)
 
 
 @dataclass(frozen=True)
@@ -78,20 +86,35 @@ class _Calibrated:
 
     def predict(self, configs: pd.DataFrame) -> Estimate:
         """Predict configs."""
-        return as_estimate(predict(self.data, configs, self.gpu, seed=self.seed))
+        prediction = predict(self.data, configs, self.gpu, seed=self.seed)
+        return as_estimate(prediction, if_it_takes_time=True)
 
 
-def as_estimate(prediction: Prediction) -> Estimate:
-    """Return a prediction in the form in which methods are scored."""
+def as_estimate(prediction: Prediction, *, if_it_takes_time: bool = False) -> Estimate:
+    """Return a prediction in the form in which methods are scored.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    if_it_takes_time : bool
+        Whether a stage with a hurdle is predicted given that it is above it, as other methods do.
+        The total has the hurdle in any case.
+    """
     draws = {name: prediction.draws(name) for name in (*prediction.stages, TOTAL)}
+    if if_it_takes_time:
+        hurdles = {k: part for k, part in prediction.stages.items() if part.hurdle is not None}
+        draws |= {name: part.typical_ms * part.noise for name, part in hurdles.items()}
     points = {name: summarise_draws(each)["point"] for name, each in draws.items()}
     total = points.pop(TOTAL)
     return Estimate(points, total, draws=draws)
 
 
-def method_names() -> tuple[str, ...]:
-    """All methods, this project's own first."""
-    return (HIERARCHICAL, *BASELINES)
+def method_names(spec: Spec | None = None) -> tuple[str, ...]:
+    """All methods, this project's own first; with a spec, those that can predict it."""
+    suited = (
+        name for name, each in BASELINES.items() if spec is None or not what_it_lacks(each, spec)
+    )
+    return (HIERARCHICAL, *suited)
 
 
 def find_method(name: str, engine: str) -> Baseline:
@@ -105,15 +128,25 @@ def find_method(name: str, engine: str) -> Baseline:
     return Hierarchical(engine) if name == HIERARCHICAL else find_baseline(name)
 
 
-def check_methods(names: Sequence[str]) -> None:
-    """Tell every name that is no method's.
+def check_methods(names: Sequence[str], spec: Spec) -> None:
+    """Tell every name that is no method's, or of a method that the spec does not suit.
 
     Raises
     ------
     InputError
     """
+    problems = []
     unknown = [name for name in names if name not in method_names()]
     if unknown:
-        raise InputError(
+        problems.append(
             f"no method {', '.join(map(repr, unknown))}; there are {', '.join(method_names())}"
         )
+    known = [name for name in names if name in BASELINES]
+    lacking = {name: what_it_lacks(BASELINES[name], spec) for name in known}
+    problems += [
+        f"method {name!r} does not suit: {why}. Leave it out"
+        for name, why in lacking.items()
+        if why
+    ]
+    if problems:
+        raise InputError("; ".join(problems))

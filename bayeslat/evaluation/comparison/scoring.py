@@ -32,7 +32,7 @@ _MAX_RISK = 0.05
 
 
 def score_estimate(estimate: Estimate, held: Holdout) -> Iterator[dict[str, Any]]:
-    """Score every stage that the method predicts, and the total.
+    """Score every stage that the method predicts, and the total, where they are measured.
 
     Errors are of the point against the median of repeats; coverage and CRPS are of one run each.
     The CRPS of a method without a distribution is that of its point, the absolute error.
@@ -49,7 +49,7 @@ def score_estimate(estimate: Estimate, held: Holdout) -> Iterator[dict[str, Any]
         90 % interval over the point), `crps_ms`; of the total also `false_accept` and
         `false_reject`, as parts of all configurations, means over `GUARD_QUANTILES`.
     """
-    for stage, point in {**estimate.stages, TOTAL: estimate.total}.items():
+    for stage, point in _measured(estimate, held.typical_ms).items():
         typical, run = held.typical_ms[stage], held.run_ms[stage]
         row: dict[str, Any] = {
             "stage": stage,
@@ -80,7 +80,8 @@ def scatter_estimate(estimate: Estimate, run_ms: Mapping[str, NDArray[np.float64
     Returns
     -------
     DataFrame, one row a stage and config
-        `stage`, `point_ms`, `q05_ms`, `q95_ms`, `measured_ms`, and `pit` (NaN without draws).
+        `stage`, `point_ms`, `q05_ms`, `q95_ms`, `measured_ms`, and `pit` (NaN without draws), of
+        what is measured.
     """
     tables = [
         pd.DataFrame(
@@ -95,9 +96,17 @@ def scatter_estimate(estimate: Estimate, run_ms: Mapping[str, NDArray[np.float64
                 else pit(estimate.draws[stage], run_ms[stage]),
             }
         )
-        for stage, point in {**estimate.stages, TOTAL: estimate.total}.items()
+        for stage, point in _measured(estimate, run_ms).items()
     ]
     return pd.concat(tables, ignore_index=True)
+
+
+def _measured(
+    estimate: Estimate, latencies: Mapping[str, NDArray[np.float64]]
+) -> Mapping[str, NDArray[np.float64]]:
+    """Points of the stages, and of the total, of which any latency is measured."""
+    points = {**estimate.stages, TOTAL: estimate.total}
+    return {name: each for name, each in points.items() if not np.isnan(latencies[name]).all()}
 
 
 def _crps(

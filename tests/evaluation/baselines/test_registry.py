@@ -14,6 +14,7 @@ ASKED_FOR = {
     *("linear", "polynomial", "neural", "total_only"),
     *("direct", "A", "B", "C_neural", "C_ridge"),
     *("ridge", "gaussian_process", "boosted_trees", "bootstrap", "hfd_tl_ridge"),
+    *("hfd_tl_ard", "picf", "mole_rd"),
 }
 
 
@@ -33,6 +34,7 @@ def test_an_unknown_name_gets_the_nearest() -> None:
         ("boosted_trees", "xgboost", "xgboost"),
         ("gaussian_process", "sklearn", "scikit-learn"),
         ("neural", "sklearn", "scikit-learn"),
+        ("hfd_tl_ard", "sklearn", "scikit-learn"),
         ("A", "sklearn", "scikit-learn"),
     ],
 )
