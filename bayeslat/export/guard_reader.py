@@ -43,7 +43,7 @@ _Function = Callable[[Sequence[Any]], Any]
 _ANSWERS = np.array([ACCEPT, REJECT, MEASURE])
 _FLOAT = np.dtype("<f4")
 _DTYPES: dict[str, Any] = {"<f4": _FLOAT, "<f8": np.dtype("<f8")}
-_ROWS, _NEAR_ROWS = 4096, 128  # configurations at a time: what is computed stays in a CPU's cache
+_ROWS, _NEAR_ROWS = 4096, 64  # configurations at a time: what is computed stays in a CPU's cache
 _CENTRAL = 0.05  # of the draws, on either side of what the posterior holds possible
 _INSIDE = 1.0 + 1e-9  # of a coordinate, on [-1, 1] over its training range
 _ROUNDING = 1e-9  # of a stage's physics: a part of it may be so little below 0
@@ -270,6 +270,11 @@ class _Model:
         self.array_steps = [_make_step(step, _ARRAYS, len(knobs)) for step in header["steps"]]
         self.coordinates = [_Coordinate(each) for each in header["coordinates"]]
         self.stages = [_Stage(each, arrays) for each in header["stages"]]
+        # Of the loads, by whether the range of the fit is left.
+        self.width = {
+            False: 2 + max(stage.latent for stage in self.stages),
+            True: max(stage.loads.shape[1] for stage in self.stages),
+        }
         self.with_tasks = [stage for stage in self.stages if stage.tasks]
         self.student = _Student(arrays["tails"], arrays["inverse_dof"], arrays["slope"])
         self.correlation = arrays.get("correlation")
@@ -300,13 +305,11 @@ class _Model:
 
     def _join_loads(self, outside: bool) -> _Array:
         """Return the loads of all stages as one matrix, for one configuration."""
-        loads = [stage.loads_of(outside).astype(np.float64) for stage in self.stages]
-        width = max(each.shape[1] for each in loads)
-        joined = np.zeros((sum(map(len, loads)), len(loads), width))
-        first = 0
-        for at, each in enumerate(loads):
-            joined[first : first + len(each), at, : each.shape[1]] = each
-            first += len(each)
+        loads = [stage.loads_of(outside, self.width[outside]) for stage in self.stages]
+        ends = np.cumsum([len(each) for each in loads]).tolist()
+        joined = np.zeros((ends[-1], len(loads), self.width[outside]))
+        for at, (each, end) in enumerate(zip(loads, ends)):
+            joined[end - len(each) : end, at] = each
         return joined.reshape(len(joined), -1)
 
     def place(self, ops: _Ops, steps: Sequence[_Function], given: Sequence[Any]) -> _Place:
@@ -364,10 +367,9 @@ class _Model:
         p_exceed, over, unsure = found.p_exceed, found.edge < -_EDGE, found.edge < _EDGE
         if found.is_near or outside:
             table[:, 1] = [math.log(amount / budget_ms) + found.shift for amount in amounts]
-            ends = [stage.loads_of(outside).shape[1] for stage in self.stages]
-            loads = [row[1:end, None].astype(_FLOAT) for row, end in zip(table, ends)]
-            squares, limit = np.array([found.squares], dtype=_FLOAT), np.array([found.limit])
-            count, ramp = self.total.look(loads, squares, limit.astype(_FLOAT))
+            squares, limit = np.array([found.squares]), np.array([found.limit])
+            with np.errstate(all="ignore"):
+                count, ramp = self.total.look(table[:, 1:, None], squares, limit)
             over, unsure = self.total.central(count[0])
             p_exceed = min(max(p_exceed + float(ramp[0]) - found.ramp, 0.0), 1.0)
         unknown = self.zero_shot or any(point.is_beyond for point in points)
@@ -485,16 +487,18 @@ class _Model:
         for stage, point in zip(self.stages, points):
             if not np.all(point.possible):
                 self._refuse(stage, rows, here, np.broadcast_to(point.possible, rows.shape))
-        tables = [
-            stage.table(point.design, len(rows), edge is not None)
-            for stage, point in zip(self.stages, points)
-        ]
+        outside = edge is not None
+        table = np.empty((len(points), self.width[outside], len(rows)), dtype=_FLOAT)
+        for stage, point, out in zip(self.stages, points, table):
+            matrix = np.empty((len(point.design), len(rows)), dtype=_FLOAT)
+            for row, value in zip(matrix, point.design):
+                row[...] = value
+            np.matmul(stage.loads_of(outside, len(out)).T, matrix, out=out)
         p_exceed: Any = 0.0
         over = unsure = np.zeros(len(rows), dtype=bool)
         for text, budget in asked.budgets.items():
-            found = self.bound(text).judge(
-                points, tables, budget[rows], asked, look=asked.typical or edge is not None
-            )
+            bound, look = self.bound(text), asked.typical or outside
+            found = bound.judge(points, table[bound.places], budget[rows], asked, look=look)
             p_exceed = np.maximum(p_exceed, found[0])
             over, unsure = over | found[1], unsure | found[2]
         unknown = np.zeros(len(rows), dtype=bool) | self.zero_shot
@@ -567,9 +571,8 @@ class _Stage:
         self.columns = [tuple(each) for each in entry["columns"]]
         self.tasks = [str(each) for each in entry["tasks"]]
         self.size = len(self.parts) + len(self.columns) + len(self.tasks)
-        self.width = 2 + int(entry["latent"])  # of the loads, where the range is not left
-        self.loads, draws = arrays[f"{self.name} loads"], arrays[f"{self.name} draws"]
-        self.draws = np.vstack([np.ones_like(draws[:1]), draws])
+        self.latent = int(entry["latent"])  # variables, where the range of the fit is not left
+        self.loads, self.draws = arrays[f"{self.name} loads"], arrays[f"{self.name} draws"]
         self.log_noise = float(entry["log_noise"])
         self.noise = arrays[f"{self.name} noise"]  # square of each draw's scale over their mean
         self.unsteady = float(np.var(self.noise))
@@ -578,17 +581,12 @@ class _Stage:
         self.tails = cubic / self.slope
         self.body = linear + _BODY_SLOPE * cubic
 
-    def loads_of(self, outside: bool) -> _Array:
-        """Return the loads that configurations need. Shape (feature, 2 + latent)."""
-        return self.loads if outside else self.loads[: self.size, : self.width]
-
-    def table(self, design: Sequence[Any], count: int, outside: bool) -> _Array:
-        """Mean, log of the noise's scale, and latent loads. Shape (2 + latent, config)."""
-        matrix = np.empty((len(design), count), dtype=_FLOAT)
-        for row, value in zip(matrix, design):
-            row[...] = value
-        table: _Array = self.loads_of(outside).T @ matrix
-        return table
+    def loads_of(self, outside: bool, width: int) -> _Array:
+        """Return the loads that configurations need. Shape (feature, width)."""
+        loads = self.loads if outside else self.loads[: self.size, : 2 + self.latent]
+        padded = np.zeros((len(loads), width), dtype=_FLOAT)
+        padded[:, : loads.shape[1]] = loads
+        return padded
 
     def point(self, ops: _Ops, here: _Place, edge: _Place | None) -> _Point:
         """Evaluate it; `edge` is the nearest place in the range of the fit, if that is left."""
@@ -688,6 +686,11 @@ class _Bound:
             self.correlation = model.correlation[np.ix_(places, places)].tolist()
         self.noise = np.stack([stage.noise for stage in self.stages])
         draws = self.noise.shape[1]
+        # Log of the stage's mean, then the latent variables.
+        self.draws = np.zeros((len(places), model.width[True] - 1, draws), dtype=_FLOAT)
+        self.draws[:, 0] = 1.0
+        for held, stage in zip(self.draws, self.stages):
+            held[1 : 1 + len(stage.draws)] = stage.draws
         self.ones = np.full(draws, 1.0 / draws, dtype=_FLOAT)
         # Draws over the limit: from so many on, the central 90 % of the draws are; from fewer on,
         # some of the central 90 %.
@@ -787,14 +790,12 @@ class _Bound:
             ramp=0.5 * rise * sd / half,
         )
 
-    def look(
-        self, loads: Sequence[_Array], squares: _Array, limit: _Array
-    ) -> tuple[_Array, _Array]:
+    def look(self, loads: _Array, squares: _Array, limit: _Array) -> tuple[_Array, _Array]:
         """Look at every draw.
 
         Parameters
         ----------
-        loads : sequence over stage of ndarray, shape (1 + latent, config)
+        loads : ndarray, shape (stage, 1 + latent, config)
             Log of the stage's mean over the budget, plus the shift; how the latent variables count.
         squares : ndarray, shape (config, stage)
         limit : ndarray, shape (config,)
@@ -808,32 +809,30 @@ class _Bound:
             Mean of the draws' places on the ramp.
         """
         places = self.log_ratios(loads)
-        width = squares @ self.noise
+        width = np.asarray(squares, _FLOAT) @ self.noise
         places /= np.sqrt(width, out=width)
         places += 0.5
-        over = np.count_nonzero(places > limit[:, None], axis=1)
+        over = np.count_nonzero(places > np.asarray(limit, _FLOAT)[:, None], axis=1)
         np.minimum(np.maximum(places, 0.0, out=places), 1.0, out=places)
         return over, places @ self.ones
 
-    def log_ratios(self, loads: Sequence[_Array]) -> _Array:
+    def log_ratios(self, loads: _Array) -> _Array:
         """Log of the sum over its budget, in each draw. Shape (config, draw).
 
         Parameters
         ----------
-        loads : sequence over stage of ndarray, shape (1 + latent, config)
+        loads : ndarray, shape (stage, 1 + latent, config)
             Log of the stage's mean over the budget; how the latent variables count.
         """
-        total: Any = 0.0
-        for stage, each in zip(self.stages, loads):
-            part = each.T @ stage.draws[: len(each)]
-            total = np.add(total, np.exp(part, out=part), out=part)
+        logs = np.asarray(loads, _FLOAT).transpose(0, 2, 1) @ self.draws[:, : loads.shape[1]]
+        total = np.add.reduce(np.exp(logs, out=logs), axis=0)
         ratios: _Array = np.log(total, out=total)
         return ratios
 
     def judge(
         self,
         points: Sequence[_Point],
-        tables: Sequence[_Array],
+        table: _Array,
         budget: _Array,
         asked: _Asked,
         *,
@@ -841,13 +840,12 @@ class _Bound:
     ) -> tuple[_Array, _Array, _Array]:
         """Return p_exceed, and whether nearly all and some draws are over. Shapes (config,)."""
         logs, variances, noise = [], [], []
-        for at, stage in zip(self.places, self.stages):
-            point, table = points[at], tables[at]
-            log_ms = point.log_ms + np.clip(table[0], -_MOST_LOG_MS, _MOST_LOG_MS)
-            times = np.log(point.times) if self.per_request else 0.0
+        for at, stage, own in zip(self.places, self.stages, table):
+            log_ms = points[at].log_ms + np.clip(own[0], -_MOST_LOG_MS, _MOST_LOG_MS)
+            times = np.log(points[at].times) if self.per_request else 0.0
             logs.append(np.asarray(log_ms + times - np.log(budget), dtype=_FLOAT))
-            variances.append(np.einsum("ij,ij->j", table[2:], table[2:]))
-            noise.append(np.exp(stage.log_noise + table[1]))
+            variances.append(np.einsum("ij,ij->j", own[2:], own[2:]))
+            noise.append(np.exp(stage.log_noise + own[1]))
         quantiles = self.student.quantiles(asked.max_risk)
         amounts = [np.exp(each) for each in logs]
         found = self.weigh(_ARRAYS, amounts, variances, noise, _FLOAT.type(1.0), quantiles)
@@ -856,9 +854,9 @@ class _Bound:
         looked = np.flatnonzero(found.is_near | look)
         for start in range(0, len(looked), _NEAR_ROWS):
             rows = looked[start : start + _NEAR_ROWS]
-            loads = [tables[at][1:, rows] for at in self.places]
-            for each, log_ms in zip(loads, logs):
-                each[0] = log_ms[rows] + (0.0 if asked.typical else found.shift[rows])
+            loads = table[:, 1:, rows]
+            for own, log_ms in zip(loads, logs):
+                own[0] = log_ms[rows] + (0.0 if asked.typical else found.shift[rows])
             if asked.typical:
                 count = np.count_nonzero(self.log_ratios(loads) > 0.0, axis=1)
                 p_exceed[rows] = count / len(self.ones)
