@@ -25,7 +25,7 @@ import json
 import math
 import operator
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -402,7 +402,10 @@ class _Model:
             if name in columns and not np.isin(np.asarray(columns[name]), known).all():
                 told = " or ".join(map(repr, known)) or "not named"
                 problems.append(f"{name} is another than the bundle's, which is {told}")
-        given.append(np.asarray(columns.get("task", ""), dtype=object))
+        if self.names_task or self.with_tasks:
+            given.append(np.asarray(columns.get("task", ""), dtype=object))
+        else:
+            given.append(np.zeros(()))
         lengths = {len(each) for each in given if each.ndim}
         if len(lengths) > 1:
             problems.append(f"columns differ in length: {', '.join(map(str, sorted(lengths)))}")
@@ -458,35 +461,29 @@ class _Model:
         with np.errstate(all="ignore"):
             for start in range(0, count, _ROWS):
                 rows = np.arange(start, min(start + _ROWS, count))
-                for some, here, edge in self._parts(given, rows):
-                    p_exceed[some], answers[some] = self._judge(some, here, edge, asked)
+                here = self._place_rows(given, rows)
+                inside = self.is_inside(_ARRAYS, here)
+                if inside.any():  # of the others, what follows has the last word
+                    p_exceed[rows], answers[rows] = self._judge(rows, here, None, asked, ~inside)
+                if not inside.all():
+                    rows = rows[~inside]
+                    here = self._place_rows(given, rows)
+                    edge = self.edge(_ARRAYS, self.array_steps, here)
+                    p_exceed[rows], answers[rows] = self._judge(rows, here, edge, asked, False)
         return _ANSWERS[answers], p_exceed
-
-    def _parts(
-        self, given: Sequence[_Array], rows: _Array
-    ) -> Iterator[tuple[_Array, _Place, _Place | None]]:
-        """Split some rows into those inside the range of the fit and the others."""
-        here = self._place_rows(given, rows)
-        inside = self.is_inside(_ARRAYS, here)
-        if inside.all():
-            yield rows, here, None
-            return
-        if inside.any():
-            yield rows[inside], self._place_rows(given, rows[inside]), None
-        here = self._place_rows(given, rows[~inside])
-        yield rows[~inside], here, self.edge(_ARRAYS, self.array_steps, here)
 
     def _place_rows(self, given: Sequence[_Array], rows: _Array) -> _Place:
         return self.place(_ARRAYS, self.array_steps, [each[rows] for each in given])
 
     def _judge(
-        self, rows: _Array, here: _Place, edge: _Place | None, asked: _Asked
+        self, rows: _Array, here: _Place, edge: _Place | None, asked: _Asked, passed_over: Any
     ) -> tuple[_Array, _Array]:
         """Return p_exceed and the answers, by their place in `_ANSWERS`. Shapes (config,)."""
         points = [stage.point(_ARRAYS, here, edge) for stage in self.stages]
         for stage, point in zip(self.stages, points):
-            if not np.all(point.possible):
-                self._refuse(stage, rows, here, np.broadcast_to(point.possible, rows.shape))
+            possible = point.possible | passed_over
+            if not np.all(possible):
+                self._refuse(stage, rows, here, np.broadcast_to(possible, rows.shape))
         outside = edge is not None
         table = np.empty((len(points), self.width[outside], len(rows)), dtype=_FLOAT)
         for stage, point, out in zip(self.stages, points, table):
@@ -498,7 +495,8 @@ class _Model:
         over = unsure = np.zeros(len(rows), dtype=bool)
         for text, budget in asked.budgets.items():
             bound, look = self.bound(text), asked.typical or outside
-            found = bound.judge(points, table[bound.places], budget[rows], asked, look=look)
+            own = table if bound is self.total else table[bound.places]
+            found = bound.judge(points, own, budget[rows], asked, look=look)
             p_exceed = np.maximum(p_exceed, found[0])
             over, unsure = over | found[1], unsure | found[2]
         unknown = np.zeros(len(rows), dtype=bool) | self.zero_shot
