@@ -49,6 +49,7 @@ _INSIDE = 1.0 + 1e-9  # of a coordinate, on [-1, 1] over its training range
 _ROUNDING = 1e-9  # of a stage's physics: a part of it may be so little below 0
 _MOST_LOG_MS, _MOST_VARIANCE = 50.0, 1e4
 _FARTHEST = 1e6  # beyond the range, or in scales of noise
+_MOST_UNSTEADY = 0.9  # sd over the draws of the noise's variance, as a part of it
 _TINY = 1e-30
 # As the run noise of bayeslat has them: see its decisions/run_noise.py.
 _BODY_SLOPE, _MOST_BEND, _BEND_REACH = 1.5, 0.1, 4.0
@@ -371,7 +372,8 @@ class _Model:
             with np.errstate(all="ignore"):
                 count, ramp = self.total.look(table[:, 1:, None], squares, limit)
             over, unsure = self.total.central(count[0])
-            p_exceed = min(max(p_exceed + float(ramp[0]) - found.ramp, 0.0), 1.0)
+            if found.loud:
+                p_exceed = min(max(p_exceed + float(ramp[0]) - found.ramp(_NUMBERS), 0.0), 1.0)
         unknown = self.zero_shot or any(point.is_beyond for point in points)
         answer = _answer(_NUMBERS, (p_exceed, over, unsure), max_risk, unknown)
         return (ACCEPT, REJECT, MEASURE)[answer], p_exceed
@@ -657,20 +659,36 @@ class _Coordinate:
 class _Weighed(NamedTuple):
     """A sum of stages beside its budget: numbers, or arrays of shape (config,).
 
-    `p_exceed`: in closed form; `edge`: sds from the draws' mean to where a draw exceeds the budget
-    too often; `is_near`: whether the draws have to be looked at. A ramp stands for the noise of a
-    run there: `shift` its middle, in log latency, `squares` its squared width, as parts of the
-    stages, `limit` the place on it from which a draw exceeds the budget too often, and `ramp` its
-    mean over a normal with the draws' mean and variance.
+    `p_exceed`: in closed form, which does where the draws are not `loud` beside the noise; `edge`:
+    sds from the draws' mean to where a draw exceeds the budget too often; `is_near`: whether the
+    draws have to be looked at. A ramp stands for the noise of a
+    run there: `shift` its middle, in log latency, `half` half its width, `squares` the square of
+    its width as parts of the stages, `unsteady` the sd of that over the draws, as a part of it;
+    `limit` is the place on it from which a draw exceeds the budget too often. `over` and `sd` are
+    of the draws: log of the mean over the budget, from the ramp's middle, and their sd.
     """
 
     p_exceed: Any
+    loud: Any
     edge: Any
     is_near: Any
     shift: Any
+    half: Any
     squares: list[Any]
+    unsteady: Any
     limit: Any
-    ramp: Any
+    over: Any
+    sd: Any
+
+    def ramp(self, ops: _Ops) -> Any:
+        """Mean place on the ramp of a normal with the draws' mean and variance."""
+        wide = self.half * ops.sqrt(1.0 + self.unsteady)
+        narrow = self.half * ops.sqrt(1.0 - self.unsteady)
+        return 0.5 * (self._ramp(ops, wide) + self._ramp(ops, narrow))
+
+    def _ramp(self, ops: _Ops, half: Any) -> Any:
+        low, high = (self.over - half) / self.sd, (self.over + half) / self.sd
+        return 0.5 * self.sd / half * (_mean_above(ops, high) - _mean_above(ops, low))
 
 
 class _Bound:
@@ -755,9 +773,7 @@ class _Bound:
         shift, lift = 0.5 * (spread - inside), 0.5 * (mixed - variance)
         # Of a run, draws and noise together.
         whole = own + variance
-        loud = variance > _LOUD * whole
-        heavy = tails + ops.where(loud, 0.0, 0.125 * unsteady)  # if loud, the draws tell
-        every = ops.cell(heavy * self.student.per_tail / (whole * whole))
+        every = ops.cell((tails + 0.125 * unsteady) * self.student.per_tail / (whole * whole))
         part = own / whole  # of a run's departure that its noise makes
         gap = ops.log(budget * inverse)
         away = gap - shift - lift - bend * part * variance
@@ -770,22 +786,24 @@ class _Bound:
         most = most + bend * bent * bent
         unsure = variance + most * most * 0.25 * unsteady / (own * own)
         edge = (gap - lift - shift - most) / ops.sqrt(unsure)
-        # The ramp.
         sd, half = ops.sqrt(variance), _RAMP * size
-        start = (lift + shift - gap - half) / sd
-        rise = _mean_above(ops, start + 2.0 * half / sd) - _mean_above(ops, start)
-        close = abs(away) < _REACH * sd + 2.0 * half
+        loud = variance > _LOUD * whole
+        is_near = (abs(away) < _REACH * sd + 2.0 * half) & loud
         return _Weighed(
             p_exceed=_p_above(ops, standard, ops.take(self.student.dof, every)),
+            loud=loud,
             edge=edge,
-            is_near=close & loud | (abs(abs(edge) - _EDGE) < _EDGE_WIDTH),
+            is_near=is_near | (abs(abs(edge) - _EDGE) < _EDGE_WIDTH),
             shift=shift,
+            half=half,
             squares=[
                 4.0 * _RAMP**2 * ops.maximum(slope * along, 0.0)
                 for slope, along in zip(slopes, reach)
             ],
+            unsteady=ops.minimum(ops.sqrt(unsteady) / own, _MOST_UNSTEADY),
             limit=0.5 - 0.5 * most / half,
-            ramp=0.5 * rise * sd / half,
+            over=lift + shift - gap,
+            sd=sd,
         )
 
     def look(self, loads: _Array, squares: _Array, limit: _Array) -> tuple[_Array, _Array]:
@@ -850,18 +868,22 @@ class _Bound:
         p_exceed = found.p_exceed.astype(np.float64)
         over, unsure = found.edge < -_EDGE, found.edge < _EDGE
         looked = np.flatnonzero(found.is_near | look)
+        loads = table[:, 1:].take(looked, axis=2)
+        loads[:, 0] = [each[looked] for each in logs]
+        if not asked.typical:
+            loads[:, 0] += found.shift[looked]
+            squares = np.stack([each[looked] for each in found.squares], axis=1)
+            limits, normal = found.limit[looked], found.ramp(_ARRAYS)
         for start in range(0, len(looked), _NEAR_ROWS):
-            rows = looked[start : start + _NEAR_ROWS]
-            loads = table[:, 1:, rows]
-            for own, log_ms in zip(loads, logs):
-                own[0] = log_ms[rows] + (0.0 if asked.typical else found.shift[rows])
+            some = slice(start, start + _NEAR_ROWS)
+            rows = looked[some]
             if asked.typical:
-                count = np.count_nonzero(self.log_ratios(loads) > 0.0, axis=1)
+                count = np.count_nonzero(self.log_ratios(loads[:, :, some]) > 0.0, axis=1)
                 p_exceed[rows] = count / len(self.ones)
             else:
-                squares = np.stack([each[rows] for each in found.squares], axis=1)
-                count, ramp = self.look(loads, squares, found.limit[rows])
-                p_exceed[rows] = np.clip(p_exceed[rows] + ramp - found.ramp[rows], 0.0, 1.0)
+                count, ramp = self.look(loads[:, :, some], squares[some], limits[some])
+                correction = np.where(found.loud[rows], ramp - normal[rows], 0.0)
+                p_exceed[rows] = np.clip(p_exceed[rows] + correction, 0.0, 1.0)
             over[rows], unsure[rows] = self.central(count)
         return p_exceed, over, unsure
 
