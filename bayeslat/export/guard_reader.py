@@ -14,7 +14,7 @@ Nothing in it is run as code.
 The log latency of a stage is its physics plus a linear function of a few latent variables, which
 have a value in each draw of the posterior. A normal with the draws' mean and variance gives
 P(latency > budget) in closed form. Near the budget, where much is unsure beside the noise of a run,
-the draws correct it: by how many more of them exceed the budget than of that normal.
+each draw has its own.
 """
 
 from __future__ import annotations
@@ -49,15 +49,14 @@ _INSIDE = 1.0 + 1e-9  # of a coordinate, on [-1, 1] over its training range
 _ROUNDING = 1e-9  # of a stage's physics: a part of it may be so little below 0
 _MOST_LOG_MS, _MOST_VARIANCE = 50.0, 1e4
 _FARTHEST = 1e6  # beyond the range, or in scales of noise
-_MOST_UNSTEADY = 0.9  # sd over the draws of the noise's variance, as a part of it
 _TINY = 1e-30
 # As the run noise of bayeslat has them: see its decisions/run_noise.py.
 _BODY_SLOPE, _MOST_BEND, _BEND_REACH = 1.5, 0.1, 4.0
-_LOUD = 0.25  # part of a run's variance that is unsure: below, a closed form does
+_LOUD = 0.1  # part of a run's variance that is unsure: below, a closed form does
 _REACH = 4.0  # sds of the draws: farther from the budget, hardly any is on its other side
 _EDGE, _EDGE_WIDTH = 1.6449, 0.5  # sds at which 5 % of a normal's draws are beyond; and near it
-_RAMP = 1.7  # half the width of a ramp that stands for the noise of a run, in its scales
-_CELLS = 1024  # of the tables of Student-t
+_CELLS = 1024  # of the tables of Student-t by the weight of its tails
+_VALUES, _PER_UNIT = 2048, 64.0  # of those by its values
 
 
 class BundleError(Exception):
@@ -368,12 +367,12 @@ class _Model:
         p_exceed, over, unsure = found.p_exceed, found.edge < -_EDGE, found.edge < _EDGE
         if found.is_near or outside:
             table[:, 1] = [math.log(amount / budget_ms) + found.shift for amount in amounts]
-            squares, limit = np.array([found.squares]), np.array([found.limit])
+            squares = np.array(found.squares, dtype=_FLOAT)[:, None]
+            cell, quantile = np.array([found.cell]), quantiles[[found.cell]]
             with np.errstate(all="ignore"):
-                count, ramp = self.total.look(table[:, 1:, None], squares, limit)
-            over, unsure = self.total.central(count[0])
-            if found.loud:
-                p_exceed = min(max(p_exceed + float(ramp[0]) - found.ramp(_NUMBERS), 0.0), 1.0)
+                chance, count = self.total.look(table[:, 1:, None], squares, cell, quantile)
+            over, unsure = self.total.central(int(count[0]))
+            p_exceed = float(chance[0])
         unknown = self.zero_shot or any(point.is_beyond for point in points)
         answer = _answer(_NUMBERS, (p_exceed, over, unsure), max_risk, unknown)
         return (ACCEPT, REJECT, MEASURE)[answer], p_exceed
@@ -659,36 +658,18 @@ class _Coordinate:
 class _Weighed(NamedTuple):
     """A sum of stages beside its budget: numbers, or arrays of shape (config,).
 
-    `p_exceed`: in closed form, which does where the draws are not `loud` beside the noise; `edge`:
-    sds from the draws' mean to where a draw exceeds the budget too often; `is_near`: whether the
-    draws have to be looked at. A ramp stands for the noise of a
-    run there: `shift` its middle, in log latency, `half` half its width, `squares` the square of
-    its width as parts of the stages, `unsteady` the sd of that over the draws, as a part of it;
-    `limit` is the place on it from which a draw exceeds the budget too often. `over` and `sd` are
-    of the draws: log of the mean over the budget, from the ramp's middle, and their sd.
+    `p_exceed`: in closed form; `edge`: sds from the draws' mean to where a draw exceeds the budget
+    too often; `is_near`: whether the draws have to be looked at. Of the noise of a run there:
+    `shift` of its middle, in log latency, `squares` of its scale, as parts of the stages, and
+    `cell` of its Student-t.
     """
 
     p_exceed: Any
-    loud: Any
     edge: Any
     is_near: Any
     shift: Any
-    half: Any
     squares: list[Any]
-    unsteady: Any
-    limit: Any
-    over: Any
-    sd: Any
-
-    def ramp(self, ops: _Ops) -> Any:
-        """Mean place on the ramp of a normal with the draws' mean and variance."""
-        wide = self.half * ops.sqrt(1.0 + self.unsteady)
-        narrow = self.half * ops.sqrt(1.0 - self.unsteady)
-        return 0.5 * (self._ramp(ops, wide) + self._ramp(ops, narrow))
-
-    def _ramp(self, ops: _Ops, half: Any) -> Any:
-        low, high = (self.over - half) / self.sd, (self.over + half) / self.sd
-        return 0.5 * self.sd / half * (_mean_above(ops, high) - _mean_above(ops, low))
+    cell: Any
 
 
 class _Bound:
@@ -777,7 +758,7 @@ class _Bound:
         part = own / whole  # of a run's departure that its noise makes
         gap = ops.log(budget * inverse)
         away = gap - shift - lift - bend * part * variance
-        near = ops.minimum(abs(away) * part, _BEND_REACH * scale)
+        near = ops.maximum(ops.minimum(away * part, _BEND_REACH * scale), -_BEND_REACH * scale)
         standard = away - bend * near * near
         standard = standard / (ops.sqrt(whole) * ops.take(self.student.narrow, every))
         # Of a draw that exceeds the budget too often.
@@ -786,51 +767,49 @@ class _Bound:
         most = most + bend * bent * bent
         unsure = variance + most * most * 0.25 * unsteady / (own * own)
         edge = (gap - lift - shift - most) / ops.sqrt(unsure)
-        sd, half = ops.sqrt(variance), _RAMP * size
-        loud = variance > _LOUD * whole
-        is_near = (abs(away) < _REACH * sd + 2.0 * half) & loud
+        # Beside the draws, the bend is the straight line that touches it there.
+        steep = 1.0 - 2.0 * bend * near
+        narrow = scale / (size * steep)
+        close = abs(away) < _REACH * (ops.sqrt(variance) + scale)
         return _Weighed(
             p_exceed=_p_above(ops, standard, ops.take(self.student.dof, every)),
-            loud=loud,
             edge=edge,
-            is_near=is_near | (abs(abs(edge) - _EDGE) < _EDGE_WIDTH),
-            shift=shift,
-            half=half,
+            is_near=close & (variance > _LOUD * whole) | (abs(abs(edge) - _EDGE) < _EDGE_WIDTH),
+            shift=shift - bend * near * near / steep,
             squares=[
-                4.0 * _RAMP**2 * ops.maximum(slope * along, 0.0)
+                ops.maximum(slope * along, 0.0) * narrow * narrow
                 for slope, along in zip(slopes, reach)
             ],
-            unsteady=ops.minimum(ops.sqrt(unsteady) / own, _MOST_UNSTEADY),
-            limit=0.5 - 0.5 * most / half,
-            over=lift + shift - gap,
-            sd=sd,
+            cell=cell,
         )
 
-    def look(self, loads: _Array, squares: _Array, limit: _Array) -> tuple[_Array, _Array]:
+    def look(
+        self, loads: _Array, squares: _Array, cell: _Array, quantile: _Array
+    ) -> tuple[_Array, _Array]:
         """Look at every draw.
 
         Parameters
         ----------
         loads : ndarray, shape (stage, 1 + latent, config)
             Log of the stage's mean over the budget, plus the shift; how the latent variables count.
-        squares : ndarray, shape (config, stage)
-        limit : ndarray, shape (config,)
+        squares : ndarray, shape (stage, config)
+        cell : ndarray of int, shape (config,)
             As in `_Weighed`.
+        quantile : ndarray, shape (config,)
+            What the Student-t exceeds with the largest risk.
 
         Returns
         -------
+        p_exceed : ndarray, shape (config,)
+            Mean of the draws' own.
         over : ndarray of int, shape (config,)
             Draws that exceed the budget too often.
-        ramp : ndarray, shape (config,)
-            Mean of the draws' places on the ramp.
         """
-        places = self.log_ratios(loads)
-        width = np.asarray(squares, _FLOAT) @ self.noise
-        places /= np.sqrt(width, out=width)
-        places += 0.5
-        over = np.count_nonzero(places > np.asarray(limit, _FLOAT)[:, None], axis=1)
-        np.minimum(np.maximum(places, 0.0, out=places), 1.0, out=places)
-        return over, places @ self.ones
+        standard = self.log_ratios(loads)
+        scale = squares.T @ self.noise
+        standard /= np.sqrt(scale, out=scale)
+        over = np.count_nonzero(standard > -quantile[:, None], axis=1)
+        return self.student.below(standard, cell) @ self.ones, over
 
     def log_ratios(self, loads: _Array) -> _Array:
         """Log of the sum over its budget, in each draw. Shape (config, draw).
@@ -872,18 +851,19 @@ class _Bound:
         loads[:, 0] = [each[looked] for each in logs]
         if not asked.typical:
             loads[:, 0] += found.shift[looked]
-            squares = np.stack([each[looked] for each in found.squares], axis=1)
-            limits, normal = found.limit[looked], found.ramp(_ARRAYS)
+        squares = np.array([each[looked] for each in found.squares])
+        cell, quantile = found.cell[looked], quantiles.take(found.cell[looked], mode="clip")
         for start in range(0, len(looked), _NEAR_ROWS):
             some = slice(start, start + _NEAR_ROWS)
-            rows = looked[some]
             if asked.typical:
                 count = np.count_nonzero(self.log_ratios(loads[:, :, some]) > 0.0, axis=1)
-                p_exceed[rows] = count / len(self.ones)
+                chance = count / len(self.ones)
             else:
-                count, ramp = self.look(loads[:, :, some], squares[some], limits[some])
-                correction = np.where(found.loud[rows], ramp - normal[rows], 0.0)
-                p_exceed[rows] = np.clip(p_exceed[rows] + correction, 0.0, 1.0)
+                chance, count = self.look(
+                    loads[:, :, some], squares[:, some], cell[some], quantile[some]
+                )
+            rows = looked[some]
+            p_exceed[rows] = chance
             over[rows], unsure[rows] = self.central(count)
         return p_exceed, over, unsure
 
@@ -896,7 +876,22 @@ class _Student:
         middles = (np.arange(_CELLS) + 0.5) / self.per_tail
         self.dof = (1.0 / np.interp(middles, tails, inverse_dof)).astype(_FLOAT)
         self.narrow = (1.0 / np.interp(middles, tails, slope)).astype(_FLOAT)
+        # P(Student-t < value), a row for some degrees of freedom: the nearest to each cell's.
+        rows = inverse_dof[::3]
+        values = (np.arange(_VALUES) + 0.5) / _PER_UNIT - 0.5 * _VALUES / _PER_UNIT
+        self.flat = _p_above(_ARRAYS, -values, 1.0 / rows[:, None]).astype(_FLOAT).ravel()
+        nearest = np.interp(1.0 / self.dof, rows, np.arange(len(rows)))
+        self.first = np.rint(nearest).astype(np.int32) * np.int32(_VALUES)
         self.known: dict[float, _Array] = {}
+
+    def below(self, values: _Array, cell: _Array) -> _Array:
+        """P(Student-t < value) of each draw; the values are overwritten. Shape (config, draw)."""
+        values *= _PER_UNIT
+        values += 0.5 * _VALUES
+        np.minimum(np.maximum(values, 0.0, out=values), _VALUES - 1.0, out=values)
+        places = values.astype(np.int32)
+        places += self.first.take(cell, mode="clip")[:, None]
+        return self.flat.take(places, out=values, mode="clip")
 
     def quantiles(self, max_risk: float) -> _Array:
         """Value that each Student-t exceeds with probability max_risk, by bisection."""
@@ -925,11 +920,6 @@ def _p_normal(ops: _Ops, score: Any) -> Any:
     """P(normal < score), within 2e-4: the logistic of Bowling et al. (2009)."""
     score = ops.minimum(ops.maximum(score, -8.0), 8.0)
     return 1.0 / (1.0 + ops.exp(-score * (1.5976 + 0.07056 * score * score)))
-
-
-def _mean_above(ops: _Ops, score: Any) -> Any:
-    """Mean of what a normal is below a score by: the integral of its distribution function."""
-    return score * _p_normal(ops, score) + 0.39894228 * ops.exp(-0.5 * score * score)
 
 
 class _Ops(NamedTuple):
