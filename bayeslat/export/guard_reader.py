@@ -459,18 +459,18 @@ class _Model:
         """Decide about configurations that were read."""
         count = len(given[-1])
         answers, p_exceed = np.empty(count, dtype=np.intp), np.empty(count)
+        outside: list[_Array] = []
         with np.errstate(all="ignore"):
-            for start in range(0, count, _ROWS):
-                rows = np.arange(start, min(start + _ROWS, count))
+            for rows in _blocks(np.arange(count)):
                 here = self._place_rows(given, rows)
                 inside = self.is_inside(_ARRAYS, here)
                 if inside.any():  # of the others, what follows has the last word
                     p_exceed[rows], answers[rows] = self._judge(rows, here, None, asked, ~inside)
-                if not inside.all():
-                    rows = rows[~inside]
-                    here = self._place_rows(given, rows)
-                    edge = self.edge(_ARRAYS, self.array_steps, here)
-                    p_exceed[rows], answers[rows] = self._judge(rows, here, edge, asked, False)
+                outside.append(rows[~inside])
+            for rows in _blocks(np.concatenate([np.arange(0), *outside])):
+                here = self._place_rows(given, rows)
+                edge = self.edge(_ARRAYS, self.array_steps, here)
+                p_exceed[rows], answers[rows] = self._judge(rows, here, edge, asked, False)
         return _ANSWERS[answers], p_exceed
 
     def _place_rows(self, given: Sequence[_Array], rows: _Array) -> _Place:
@@ -514,6 +514,10 @@ class _Model:
             f"{stage.name} has an impossible value of physics, times or a feature in config "
             f"{rows[at]} ({told}); correct the knobs"
         )
+
+
+def _blocks(rows: _Array) -> list[_Array]:
+    return [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
 
 
 def _answer(ops: _Ops, found: tuple[Any, Any, Any], max_risk: float, unknown: Any) -> Any:
