@@ -19,6 +19,7 @@ each draw has its own.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -56,7 +57,7 @@ _LOUD = 0.1  # part of a run's variance that is unsure: below, a closed form doe
 _REACH = 4.0  # sds of the draws: farther from the budget, hardly any is on its other side
 _EDGE, _EDGE_WIDTH = 1.6449, 0.5  # sds at which 5 % of a normal's draws are beyond; and near it
 _CELLS = 1024  # of the tables of Student-t by the weight of its tails
-_VALUES, _PER_UNIT = 2048, 64.0  # of those by its values
+_VALUES, _MIDDLE, _PER_UNIT = 2048, 1024.0, 64.0  # of those by its values
 
 
 class BundleError(Exception):
@@ -369,10 +370,10 @@ class _Model:
             table[:, 1] = [math.log(amount / budget_ms) + found.shift for amount in amounts]
             squares = np.array(found.squares, dtype=_FLOAT)[:, None]
             cell, quantile = np.array([found.cell]), quantiles[[found.cell]]
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore") if outside else contextlib.nullcontext():
                 chance, count = self.total.look(table[:, 1:, None], squares, cell, quantile)
-            over, unsure = self.total.central(int(count[0]))
-            p_exceed = float(chance[0])
+            over, unsure = self.total.central(count.item())
+            p_exceed = chance.item()
         unknown = self.zero_shot or any(point.is_beyond for point in points)
         answer = _answer(_NUMBERS, (p_exceed, over, unsure), max_risk, unknown)
         return (ACCEPT, REJECT, MEASURE)[answer], p_exceed
@@ -664,8 +665,8 @@ class _Weighed(NamedTuple):
 
     `p_exceed`: in closed form; `edge`: sds from the draws' mean to where a draw exceeds the budget
     too often; `is_near`: whether the draws have to be looked at. Of the noise of a run there:
-    `shift` of its middle, in log latency, `squares` of its scale, as parts of the stages, and
-    `cell` of its Student-t.
+    `shift` of its middle, in log latency, `squares` of its scale, as parts of the stages and in
+    places of the table, and `cell` of its Student-t.
     """
 
     p_exceed: Any
@@ -692,7 +693,7 @@ class _Bound:
         self.draws[:, 0] = 1.0
         for held, stage in zip(self.draws, self.stages):
             held[1 : 1 + len(stage.draws)] = stage.draws
-        self.ones = np.full(draws, 1.0 / draws, dtype=_FLOAT)
+        self.ones = np.ones(draws, dtype=_FLOAT)
         # Draws over the limit: from so many on, the central 90 % of the draws are; from fewer on,
         # some of the central 90 %.
         self.most = draws - math.floor(_CENTRAL * (draws - 1) + 0.5)
@@ -773,7 +774,7 @@ class _Bound:
         edge = (gap - lift - shift - most) / ops.sqrt(unsure)
         # Beside the draws, the bend is the straight line that touches it there.
         steep = 1.0 - 2.0 * bend * near
-        narrow = scale / (size * steep)
+        narrow = scale / (size * steep * _PER_UNIT)
         close = abs(away) < _REACH * (ops.sqrt(variance) + scale)
         return _Weighed(
             p_exceed=_p_above(ops, standard, ops.take(self.student.dof, every)),
@@ -806,14 +807,16 @@ class _Bound:
         -------
         p_exceed : ndarray, shape (config,)
             Mean of the draws' own.
-        over : ndarray of int, shape (config,)
-            Draws that exceed the budget too often.
+        over : ndarray, shape (config,)
+            Number of draws that exceed the budget too often.
         """
-        standard = self.log_ratios(loads)
+        places = self.log_ratios(loads)
         scale = squares.T @ self.noise
-        standard /= np.sqrt(scale, out=scale)
-        over = np.count_nonzero(standard > -quantile[:, None], axis=1)
-        return self.student.below(standard, cell) @ self.ones, over
+        places /= np.sqrt(scale, out=scale)
+        places += _MIDDLE
+        flags = np.greater(places, (_MIDDLE - _PER_UNIT * quantile)[:, None], out=scale)
+        over = flags @ self.ones
+        return self.student.below(places, cell) @ self.ones / len(self.ones), over
 
     def log_ratios(self, loads: _Array) -> _Array:
         """Log of the sum over its budget, in each draw. Shape (config, draw).
@@ -882,20 +885,19 @@ class _Student:
         self.narrow = (1.0 / np.interp(middles, tails, slope)).astype(_FLOAT)
         # P(Student-t < value), a row for some degrees of freedom: the nearest to each cell's.
         rows = inverse_dof[::3]
-        values = (np.arange(_VALUES) + 0.5) / _PER_UNIT - 0.5 * _VALUES / _PER_UNIT
+        values = (np.arange(_VALUES) + 0.5 - _MIDDLE) / _PER_UNIT
         self.flat = _p_above(_ARRAYS, -values, 1.0 / rows[:, None]).astype(_FLOAT).ravel()
         nearest = np.interp(1.0 / self.dof, rows, np.arange(len(rows)))
         self.first = np.rint(nearest).astype(np.int32) * np.int32(_VALUES)
         self.known: dict[float, _Array] = {}
 
-    def below(self, values: _Array, cell: _Array) -> _Array:
-        """P(Student-t < value) of each draw; the values are overwritten. Shape (config, draw)."""
-        values *= _PER_UNIT
-        values += 0.5 * _VALUES
-        np.minimum(np.maximum(values, 0.0, out=values), _VALUES - 1.0, out=values)
-        places = values.astype(np.int32)
-        places += self.first.take(cell, mode="clip")[:, None]
-        return self.flat.take(places, out=values, mode="clip")
+    def below(self, places: _Array, cell: _Array) -> _Array:
+        """P(Student-t < value) by the place of the value in the table, which is overwritten."""
+        np.minimum(np.maximum(places, 0.0, out=places), _VALUES - 1.0, out=places)
+        whole = places.astype(np.int32)
+        whole += self.first.take(cell, mode="clip")[:, None]
+        below: _Array = self.flat.take(whole, out=places, mode="clip")
+        return below
 
     def quantiles(self, max_risk: float) -> _Array:
         """Value that each Student-t exceeds with probability max_risk, by bisection."""
