@@ -120,7 +120,7 @@ def compare(scores: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "way": way,
-                "rows": int(count),
+                "rows": count,
                 TOTAL: round(100 * float(pairs[TOTAL].mean()), 2),
                 GUARDRAIL: round(100 * float(pairs[GUARDRAIL].mean()), 2),
                 "gain": round(float(gain.mean()), 2),

@@ -15,6 +15,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def score(posterior: bl.Posterior, gpu: str, rows: pd.DataFrame, count: int) -> 
         bundle = guard_reader.load(path)
     found = compare(posterior, bundle, gpu, configs, budgets)
     many = _columns(_draw(rows[knobs], count))
-    each_s = [_seconds(lambda budget=budget: bundle.decide(many, budget), 3) for budget in budgets]
+    each_s = [_seconds(partial(bundle.decide, many, budget), 3) for budget in budgets]
     one_s = time_one_by_one(bundle, configs.head(ONE_BY_ONE), budgets)
     guard = posterior.guard(gpu, budgets[1])
     guard_s = _seconds(lambda: guard.decide(configs), 3)
@@ -139,7 +140,7 @@ def time_one_by_one(
         for config in configs.to_dict("records")
     ]
     return [
-        _seconds(lambda knobs=knobs, budget=budget: bundle.decide_one(knobs, budget), 3)
+        _seconds(partial(bundle.decide_one, knobs, budget), 3)
         for knobs in records
         for budget in budgets
     ]

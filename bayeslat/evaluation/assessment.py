@@ -173,7 +173,7 @@ def assess(
     )
     target = data.targets.get((gpu.key, chosen))
     rows = data.reference.head(0) if target is None else target.rows
-    columns = [name for name in data.reference if name in frame]
+    columns = [str(name) for name in data.reference if name in frame]
     known = pd.concat([rows.reindex(columns=columns), own[columns]], ignore_index=True)
     suggestion = _try(
         missing,

@@ -127,14 +127,13 @@ def make_part(
         beyond.append(task_effects(part, np.array([NO_TASK], dtype=object), stream))
     outside = np.concatenate(beyond)
     basic = _latent(data, stage, gpu, view)
-    further = _further(outside, basic)
-    draws = np.concatenate([basic, further])
+    # Beyond the range, the features come in other proportions: there nothing is left out.
     effects = np.concatenate([inside, outside])
+    draws = np.concatenate([basic, _further(effects, basic)])
     loads = np.zeros((len(effects), 2 + len(draws)))
     loads[:, 0] = effects.mean(axis=1)
     loads[len(parts) : len(parts) + len(columns), 1] = powers
     loads[:, 2:] = effects @ draws.T / draws.shape[1]
-    loads[: len(inside), 2 + len(basic) :] = 0.0
     names = (*part.basis.features, *part.basis.watched)
     return StagePart(
         name=stage,

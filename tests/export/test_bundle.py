@@ -98,13 +98,15 @@ def test_tasks_and_noise_that_strikes_stages_together(tmp_path: Path) -> None:
     together = np.array([[1.0, 0.6], [0.6, 1.0]])
     data = replace(make_data(tasks=("chat", "code")), noise_correlation=together)
     reader = read(bundle_of(FITTED, data), tmp_path)
-    configs = make_configs(200, 7, ("chat", "code", "poetry"))
+    configs = make_configs(200, 7, ("chat", "code", ""))
     budget = float(Posterior(data).predict(configs, FITTED).frame["total_q50_ms"].median())
     expected = Posterior(data).guard(FITTED, budget).decide(configs)
     decisions, p_exceed = reader.decide(columns(configs), budget)
     assert np.abs(p_exceed - expected["p_exceed"]).max() < AGREES
     assert (decisions == expected["decision"]).mean() > 0.97
-    assert "accept" not in set(decisions[configs["task"] == "poetry"])
+    assert "accept" not in set(decisions[configs["task"] == ""])
+    new = configs.replace({"task": {"": "poetry"}})  # as wide as one that is not named
+    assert np.array_equal(reader.decide(columns(new), budget)[1], p_exceed)
     apart = read(bundle_of(FITTED, replace(data, noise_correlation=None)), tmp_path)
     wrong = apart.decide(columns(configs), budget)[1]
     assert np.abs(wrong - expected["p_exceed"]).max() > AGREES
