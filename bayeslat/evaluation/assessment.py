@@ -15,6 +15,7 @@ from bayeslat.decisions.suggest.choose import suggest
 from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.errors import InputError, TraceError
 from bayeslat.evaluation.assessment_options import AssessmentOptions
+from bayeslat.evaluation.candidates import candidate_configs
 from bayeslat.evaluation.coefficients import coefficient_table
 from bayeslat.evaluation.comparison.hierarchical import as_estimate
 from bayeslat.evaluation.comparison.scoring import scatter_estimate
@@ -127,7 +128,7 @@ def assess(
     data : PosteriorData
     traces : DataFrame, one row a measurement
         Rows of the GPU judge it; rows of donors serve the affine estimator. The configurations of
-        all are the candidates for measurement.
+        all, with the settings that the GPU keeps, are the candidates for measurement.
     gpu : Gpu
     options : AssessmentOptions
     stack : str, optional
@@ -170,21 +171,23 @@ def assess(
             on_progress=on_progress,
         ),
     )
+    target = data.targets.get((gpu.key, chosen))
+    rows = data.reference.head(0) if target is None else target.rows
+    columns = [str(name) for name in data.reference if name in frame]
+    known = pd.concat([rows.reindex(columns=columns), own[columns]], ignore_index=True)
     suggestion = _try(
         missing,
         "suggestion",
         lambda: suggest(
             data,
-            _configs(data, frame),
+            candidate_configs(frame, known, columns),
             gpu,
             options.suggested,
             stack=chosen or None,
             # A posterior does not hold the configurations of its donors.
-            exclude=_configs(data, own) if gpu.key in data.gpus and len(own) else None,
+            exclude=own[columns] if gpu.key in data.gpus and len(own) else None,
         ),
     )
-    target = data.targets.get((gpu.key, chosen))
-    rows = data.reference.head(0) if target is None else target.rows
     return Assessment(
         data=data,
         gpu=gpu,
@@ -226,12 +229,6 @@ def _try[T](missing: dict[str, str], part: str, make: Callable[[], T]) -> T | No
     except InputError as error:
         missing[part] = str(error)
         return None
-
-
-def _configs(data: PosteriorData, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the configurations of rows, each once."""
-    columns = [name for name in data.reference if name in rows]
-    return rows[columns].drop_duplicates(ignore_index=True)
 
 
 def _at_hand(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,10 @@ from bayeslat.decisions.evidence import find_evidence
 from bayeslat.decisions.run_noise import score_table
 from bayeslat.errors import HardwareError, InputError
 from bayeslat.export import guard_reader
+from bayeslat.export.agreement import check_agreement
 from bayeslat.export.graph import Graph, Value
 from bayeslat.export.stage_part import StagePart, make_part
 from bayeslat.features.hardware import Gpu, explain_missing, missing_fields
-from bayeslat.features.residual import ResidualBasis
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 
@@ -104,7 +105,9 @@ def make_bundle(
     thin = thin_draws(data, DRAWS)
     graph = Graph(data.spec, gpu)
     parts = [make_part(thin, stage, gpu, stack, seed, graph) for stage in thin.stages]
-    values = [each for part in parts for each in _values(part)]
+    coordinates = list(dict.fromkeys(each for part in parts for each in _coordinates(part)))
+    values = [each for part in parts for each in (part.times, *part.parts)]
+    values += [each.value for each in coordinates]
     steps, places = graph.used(values)
     evidence = find_evidence(data, gpu.key, stack)
     header = {
@@ -115,7 +118,7 @@ def make_bundle(
         "gpu_names": [gpu.key, gpu.name, *gpu.aliases],
         "stack_names": _stack_names(stack, evidence.known_stacks),
         "seed": seed,
-        "draws": parts[0].effects.shape[1],
+        "draws": parts[0].draws.shape[1],
         "zero_shot": evidence.zero_shot,
         "evidence": str(evidence),
         "caveats": list(data.caveats),
@@ -132,13 +135,14 @@ def make_bundle(
             for knob in data.spec.knobs
         ],
         "names_task": data.spec.uses_task,
-        "far": 1e9,
-        "reach": 4.0,
         "tasks": sorted({task for part in parts for task in part.basis.tasks}),
         "steps": steps,
-        "stages": [_stage(part, places) for part in parts],
+        "coordinates": [_coordinate(each, places) for each in coordinates],
+        "stages": [_stage(part, coordinates, places) for part in parts],
     }
-    return Bundle(header, _arrays(parts, data))
+    arrays = _arrays(parts, data)
+    header["agreement"] = check_agreement(header, arrays, thin, gpu, stack, seed)
+    return Bundle(header, arrays)
 
 
 def write_bundle(
@@ -185,10 +189,6 @@ def write_bundle(
     return bundle
 
 
-def _values(part: StagePart) -> tuple[Value, ...]:
-    return (part.times, *part.terms.values(), *part.coordinates)
-
-
 def _only(stacks: tuple[str, ...]) -> str | None:
     return stacks[0] if len(stacks) == 1 else None
 
@@ -199,66 +199,73 @@ def _stack_names(stack: str | None, known: tuple[str, ...]) -> list[str]:
     return [] if meant is None else [meant]
 
 
-def _stage(part: StagePart, places: Any) -> dict[str, Any]:
-    """What the header says of a stage."""
+class _Coordinate(NamedTuple):
+    """A coordinate of a training range."""
 
-    def place(value: Value) -> list[float | int]:
-        offset, factor, step = value.record
-        return [offset, factor, places[step]]
+    value: Value
+    low: float
+    high: float
+    moved: bool
+    is_log: bool
 
+
+def _coordinates(part: StagePart) -> list[_Coordinate]:
     basis = part.basis
     names = (*basis.features, *basis.watched)
+    return [
+        _Coordinate(value, float(low), float(high), bool(moved), name.startswith("log("))
+        for name, value, low, high, moved in zip(
+            names, part.coordinates, basis.low, basis.high, basis.moved, strict=True
+        )
+    ]
+
+
+def _coordinate(each: _Coordinate, places: Mapping[int, int]) -> dict[str, Any]:
+    """What the header says of a coordinate."""
     return {
-        "name": part.name,
-        "times": place(part.times),
-        "terms": {name: place(each) for name, each in part.terms.items()},
-        "parts": [place(each) for each in part.parts],
-        "features": len(basis.features),
-        "coordinates": [
-            {
-                "name": name,
-                "value": place(value),
-                "low": float(low),
-                "high": float(high),
-                "moved": bool(moved),
-                "log": name.startswith("log("),
-            }
-            for name, value, low, high, moved in zip(
-                names, part.coordinates, basis.low, basis.high, basis.moved, strict=True
-            )
-        ],
-        "columns": _columns(basis),
-        "tasks": list(basis.tasks),
-        "noise": part.noise,
+        "value": _place(each.value, places),
+        "low": each.low,
+        "high": each.high,
+        "moved": each.moved,
+        "log": each.is_log,
     }
 
 
-def _columns(basis: ResidualBasis) -> list[list[int]]:
-    """Each column of the polynomial as an earlier one (-1: 1) times a feature."""
-    rows = [tuple(row) for row in basis.exponents.tolist()]
-    columns = []
-    for row in rows:
-        last = max(at for at, power in enumerate(row) if power)
-        before = tuple(power - (at == last) for at, power in enumerate(row))
-        columns.append([rows.index(before) if any(before) else -1, last])
-    return columns
+def _place(value: Value, places: Mapping[int, int]) -> list[float | int]:
+    """Offset, factor and position among the steps of the file."""
+    offset, factor, step = value.record
+    return [offset, factor, places[step]]
 
 
-def _arrays(parts: list[StagePart], data: PosteriorData) -> dict[str, NDArray[Any]]:
-    """Draws and tables; draws in 32 bits."""
-    effects = np.concatenate([part.effects for part in parts])
-    means = effects.mean(axis=1)
-    noise = np.stack([part.noise_sd for part in parts])
-    noise /= np.sqrt(np.mean(noise**2, axis=1, keepdims=True))
+def _stage(
+    part: StagePart, coordinates: Sequence[_Coordinate], places: Mapping[int, int]
+) -> dict[str, Any]:
+    """What the header says of a stage."""
+    own = [coordinates.index(each) for each in _coordinates(part)]
+    return {
+        "name": part.name,
+        "times": _place(part.times, places),
+        "parts": [_place(each, places) for each in part.parts],
+        "coordinates": own,
+        "columns": [[before, own[feature]] for before, feature in part.columns],
+        "tasks": list(part.basis.tasks),
+        "latent": part.latent,
+        **part.noise,
+    }
+
+
+def _arrays(parts: Sequence[StagePart], data: PosteriorData) -> dict[str, NDArray[Any]]:
+    """Loads and draws in 32 bits, and tables."""
     table = score_table()
     arrays: dict[str, NDArray[Any]] = {
-        "means": means,
-        "deviations": (effects - means[:, None]).astype(np.float32),
-        "noise_sd": noise.astype(np.float32),
         "inverse_dof": table.inverse_dof,
         "tails": table.tails,
         "slope": table.slope,
     }
+    for part in parts:
+        arrays[f"{part.name} loads"] = part.loads.astype(np.float32)
+        arrays[f"{part.name} draws"] = part.draws.astype(np.float32)
+        arrays[f"{part.name} noise"] = part.noise_squares.astype(np.float32)
     if data.noise_correlation is not None:
         arrays["correlation"] = data.noise_correlation
     return arrays

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +14,18 @@ from bayeslat.decisions.predict_stage import correction_size, stratified_noise
 from bayeslat.decisions.run_noise import score_cubic
 from bayeslat.decisions.unseen_task import task_effects
 from bayeslat.export.graph import Graph, Value
+from bayeslat.features.design import stage_inputs
 from bayeslat.features.expressions import Expression
 from bayeslat.features.hardware import Gpu
+from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.tasks import NO_TASK
 from bayeslat.inference.posterior import PosteriorData
 
 __all__ = ["StagePart", "join_parts", "make_part"]
+
+
+_LEFT = 0.02  # of a run's sd at a config: what the latent variables may leave of the draws' sd
 
 
 @dataclass(frozen=True)
@@ -35,31 +39,40 @@ class StagePart:
     ----------
     name : str
     times : Value
-    terms : mapping of str to Value
-        Physics in ms, at the GPU's linearisation point.
     parts : tuple of Value
-        The same in fewer parts: those of one step, and the constants, joined.
+        Physics in ms at the GPU's linearisation point: terms of one step, and constants, joined.
     coordinates : tuple of Value
         Of the basis.
     basis : ResidualBasis
-    effects : ndarray, shape (feature, draw)
-        Of the parts' shares and the columns; then, for configurations beyond the range of the
-        fit, of what the shares have moved from its edge, of the root of d + d^2 for the distance d
-        along each coordinate, and, where tasks were fitted, of a new one.
-    noise_sd : ndarray, shape (draw,)
-    noise : mapping
-        Cubic of its normal scores, and how its log depends on the scaled features.
+    columns : tuple of (int, int)
+        Each column of the correction as an earlier one (-1: 1) times a feature.
+    latent : int
+        Variables that configurations inside the range of the fit need; those before the others.
+    loads : ndarray, shape (feature, 2 + latent)
+        What the mean log latency, the log scale of the noise and each latent variable gain by the
+        parts' shares, the columns and the tasks; then, for configurations beyond the range of the
+        fit, by what the shares have moved from its edge, by the root of d + d^2 for the distance d
+        along each coordinate, and, where tasks were fitted, by a new one.
+    draws : ndarray, shape (latent, draw)
+        The latent variables: uncorrelated, of mean 0 and variance 1.
+    noise_squares : ndarray, shape (draw,)
+        Square of the noise's scale, over the mean of the draws'.
+    noise : mapping of str to float
+        Log of the root mean square of its scale, without the features, and the cubic of its normal
+        scores.
     """
 
     name: str
     times: Value
-    terms: dict[str, Value]
     parts: tuple[Value, ...]
     coordinates: tuple[Value, ...]
     basis: ResidualBasis
-    effects: NDArray[np.float64]
-    noise_sd: NDArray[np.float64]
-    noise: dict[str, Any]
+    columns: tuple[tuple[int, int], ...]
+    latent: int
+    loads: NDArray[np.float64]
+    draws: NDArray[np.float64]
+    noise_squares: NDArray[np.float64]
+    noise: dict[str, float]
 
 
 def make_part(
@@ -91,31 +104,48 @@ def make_part(
     walk = walk_steps(part.basis.moved, correction_size(data, stage, gpu, view), rng)
     offsets, correction = view.effects[:, : part.terms], view.effects[:, part.terms :]
     projected = view.point.projection @ correction.T
-    terms = {
-        name: graph.value(term.expression).scaled(float(factor))
-        for (name, term), factor in zip(
-            spec.physics.items(), np.exp(view.point.log_efficiency), strict=True
-        )
-    }
-    parts, joined = join_parts(list(terms.values()))
-    effects = [
-        joined @ ((offsets - view.departure).T - projected),
-        correction.T,
-        joined @ projected,
-        walk.T,
-    ]
+    parts, joined = join_parts(
+        [
+            graph.value(term.expression).scaled(float(factor))
+            for term, factor in zip(
+                spec.physics.values(), np.exp(view.point.log_efficiency), strict=True
+            )
+        ]
+    )
+    columns, powers = _columns(part.basis, part.noise_shape)
+    monomials = len(part.basis.exponents)
+    inside = np.concatenate(
+        [
+            joined @ ((offsets - view.departure).T - projected),
+            correction.T[:monomials],
+            np.zeros((len(columns) - monomials, len(offsets))),
+            correction.T[monomials:],
+        ]
+    )
+    beyond = [joined @ projected, walk.T]
     if part.basis.tasks:
-        effects.append(task_effects(part, np.array([NO_TASK], dtype=object), stream))
+        beyond.append(task_effects(part, np.array([NO_TASK], dtype=object), stream))
+    outside = np.concatenate(beyond)
+    basic = _latent(data, stage, gpu, view)
+    # Beyond the range, the features come in other proportions: there nothing is left out.
+    effects = np.concatenate([inside, outside])
+    draws = np.concatenate([basic, _further(effects, basic)])
+    loads = np.zeros((len(effects), 2 + len(draws)))
+    loads[:, 0] = effects.mean(axis=1)
+    loads[len(parts) : len(parts) + len(columns), 1] = powers
+    loads[:, 2:] = effects @ draws.T / draws.shape[1]
     names = (*part.basis.features, *part.basis.watched)
     return StagePart(
         name=stage,
         times=graph.value(spec.times),
-        terms=terms,
         parts=parts,
         coordinates=tuple(graph.value(Expression(name)) for name in names),
         basis=part.basis,
-        effects=np.concatenate(effects),
-        noise_sd=view.noise_sd,
+        columns=columns,
+        latent=len(basic),
+        loads=loads,
+        draws=draws,
+        noise_squares=view.noise_sd**2 / np.mean(view.noise_sd**2),
         noise=_noise(data, stage, view),
     )
 
@@ -155,17 +185,68 @@ def join_parts(terms: Sequence[Value]) -> tuple[tuple[Value, ...], NDArray[np.fl
     return tuple(parts), weights
 
 
-def _noise(data: PosteriorData, stage: str, view: GroupView) -> dict[str, Any]:
-    """Cubic of the normal scores; log of the scale as a quadratic of the scaled features."""
+def _latent(data: PosteriorData, stage: str, gpu: Gpu, view: GroupView) -> NDArray[np.float64]:
+    """Latent variables that the log latency over the knob grid is made of. Shape (latent, draw).
+
+    The first principal components of the draws: as many as leave next to nothing at any config.
+    """
+    part = data.stages[stage]
+    reference = stage_inputs(data.spec, stage, data.reference, gpu)
+    departures = view.point.design(reference, part.basis)[1] @ view.effects.T
+    departures -= departures.mean(axis=1, keepdims=True)
+    draws = departures.shape[1]
+    along, sizes, components = np.linalg.svd(departures, full_matrices=False)
+    squares = (along * sizes) ** 2 / draws
+    left = np.cumsum(squares[:, ::-1], axis=1)[:, ::-1]  # by the components from each on
+    spread = part.noise_shape.spread(part.basis, reference.raw)
+    run = left[:, 0] + np.mean(view.noise_sd**2) * spread**2
+    enough = np.all(left < _LEFT**2 * run[:, None], axis=0)
+    kept = int(np.argmax(enough)) if enough.any() else len(sizes)
+    latent: NDArray[np.float64] = components[:kept] * np.sqrt(draws)
+    return latent
+
+
+def _further(effects: NDArray[np.float64], latent: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Latent variables that some effects need beside others. Shape (latent, draw)."""
+    draws = effects.shape[1]
+    left = effects - effects.mean(axis=1, keepdims=True)
+    left -= left @ latent.T @ latent / draws
+    _, sizes, components = np.linalg.svd(left, full_matrices=False)
+    further: NDArray[np.float64] = components[sizes > 1e-6 * sizes.max(initial=0)] * np.sqrt(draws)
+    return further
+
+
+def _columns(
+    basis: ResidualBasis, shape: NoiseShape
+) -> tuple[tuple[tuple[int, int], ...], NDArray[np.float64]]:
+    """Columns of the correction as products, and what the log scale of the noise gains by each.
+
+    The noise may need squares that the correction lacks: they come last.
+    """
+    rows = [tuple(row) for row in basis.exponents.tolist()]
+    units = [tuple(row) for row in np.eye(len(basis.features), dtype=int).tolist()]
+    squares = [tuple(2 * power for power in row) for row in units]
+    if shape.slopes.any():
+        rows += [each for each in (*units, *squares) if each not in rows]
+    columns = []
+    for row in rows:
+        last = max(at for at, power in enumerate(row) if power)
+        before = tuple(power - (at == last) for at, power in enumerate(row))
+        columns.append((rows.index(before) if any(before) else -1, last))
+    powers = np.zeros(len(rows))
+    for row, slope in zip((*units, *squares), shape.slopes, strict=True):
+        if slope:
+            powers[rows.index(row)] = slope
+    return tuple(columns), powers
+
+
+def _noise(data: PosteriorData, stage: str, view: GroupView) -> dict[str, float]:
+    """What `StagePart.noise` holds."""
     part = data.stages[stage]
     linear, cubic = score_cubic(np.array([part.noise_dof]))
-    shape, count = part.noise_shape, len(part.basis.features)
-    log_rms = 0.5 * np.log(np.mean(view.noise_sd**2))
+    shape, square = part.noise_shape, np.mean(view.noise_sd**2)
     return {
         "linear": float(linear[0]),
         "cubic": float(cubic[0]),
-        "slopes": shape.slopes[:count].tolist(),
-        "squares": shape.slopes[count:].tolist(),
-        "constant": float(log_rms - shape.centre @ shape.slopes),
-        "dof": float(part.noise_dof) if np.isfinite(part.noise_dof) else None,
+        "log_noise": float(0.5 * np.log(square) - shape.centre @ shape.slopes),
     }

@@ -42,6 +42,7 @@ def bundle_record(bundle: Bundle, path: Path, reader: bool) -> dict[str, Any]:
         "seed": header["seed"],
         "zero_shot": header["zero_shot"],
         "evidence": header["evidence"],
+        "agreement": header["agreement"],
     }
 
 
@@ -54,6 +55,12 @@ def show_bundle(record: Mapping[str, Any]) -> None:
     stack = f" with {record['stack']}" if record["stack"] else ""
     title = f"Guardrail of {record['gpu']}{stack}: {', '.join(record['stages'])}"
     print_table(console, title, table)
+    found = record["agreement"]
+    print_line(
+        console,
+        f"p_exceed is the posterior's to {found['p_exceed']:.4f}, and {found['decisions']:.1%} of "
+        f"the decisions, over {found['configs']} configs of the fit and {found['budgets']} budgets",
+    )
     if record["evidence"]:
         print_line(console, f"Note: {record['evidence']}; nothing is accepted")
     if record["reader"]:

@@ -24,11 +24,13 @@ def test_it_writes_a_bundle_and_its_reader(workshop: Workshop, run: Callable[...
     record = json.loads(done.stdout)
     assert record["bytes"] == path.stat().st_size
     assert record["stages"] == ["prefill", "decode"]
+    assert 0 < record["agreement"]["p_exceed"] < 0.005
     assert (path.parent / "guard_reader.py").exists()
     found = guard_reader.load(path)
     assert found.knobs == ("batch_size", "context", "output_tokens")
     shown = run(*words)
     assert "needs NumPy alone" in shown.stdout
+    assert "p_exceed is the posterior's to 0.00" in shown.stdout
 
 
 def test_an_unknown_gpu_writes_nothing(workshop: Workshop, run: Callable[..., Result]) -> None:

@@ -21,7 +21,7 @@ from tests.assessments import (
     judge,
     own_rows,
 )
-from tests.posteriors import make_configs, make_data
+from tests.posteriors import make_configs, make_data, make_frame
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -108,6 +108,14 @@ def test_suggested_configs_that_the_traces_hold_are_at_hand() -> None:
     assert found.at_hand.tolist() == [each in own for each in chosen]
     assert not {*chosen} & keys(own_rows().head(CALIBRATED_ROWS))
     assert not assessed("donors only").at_hand.any()
+
+
+def test_suggested_configs_keep_what_the_gpu_never_moved() -> None:
+    still = own_rows().assign(output_tokens=16)
+    found = judge(make_data(), pd.concat([still, make_frame(0)], ignore_index=True))
+    assert found.suggestion is not None
+    assert set(found.suggestion.candidates["output_tokens"]) == {16}
+    assert found.suggestion.frame["batch_size"].nunique() > 1
 
 
 @pytest.mark.parametrize("kind", ["nothing", "donors only"])
