@@ -1,7 +1,7 @@
 """Makes a trace of `traces/vllm/` from logs: as `bayeslat import`, but small, and without paths.
 
-    python -m benchmarks.pack_vllm_trace logs/ --gpu milan_1t_fp32 --model tiny_qwen3 \
-        -o traces/vllm/milan_1t_fp32_dense.parquet
+    python -m benchmarks.pack_vllm_trace logs/ --gpu genoa_1t_fp32 --model deep_qwen3 \
+        -o traces/vllm/genoa_1t_fp32_dense.parquet
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ def measured_latencies(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> dict[str, N
         In ms. `total` is the sum over stages of `times` x latency; NaN where a stage that runs at
         least once was not measured.
     """
+    frame = spec.complete(frame)
     columns = {name: frame[name].to_numpy() for name in spec.knobs}
     found: dict[str, NDArray[np.float64]] = {}
     total = np.zeros(len(frame))

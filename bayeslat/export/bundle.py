@@ -96,10 +96,14 @@ def make_bundle(
     SpecError
         If a constant part of an expression is no finite number on this GPU.
     InputError
-        If the name of the stack is empty.
+        If the name of the stack is empty, or a stage has a hurdle.
     """
     if stack is not None and not stack.strip():
         raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
+    if hurdles := [stage for stage, part in data.stages.items() if part.hurdle is not None]:
+        raise InputError(
+            f"stage {hurdles[0]!r} has a hurdle, which a bundle cannot hold; use `bayeslat guard`"
+        )
     if missing := missing_fields(gpu, data.spec.hardware_fields):
         raise HardwareError(explain_missing(gpu, missing))
     thin = thin_draws(data, DRAWS)
