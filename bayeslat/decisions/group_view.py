@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayeslat.features.design import Linearisation, linearise, stage_inputs
 from bayeslat.features.hardware import Gpu
+from bayeslat.inference.hurdle import GroupHurdle
 from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.target import TargetStage
@@ -31,8 +32,8 @@ class GroupView:
         Scale of the noise of one run, in log latency.
     population : Population or None
         What the effects were drawn from, where no row of the group says more.
-    hurdle_effects : ndarray, shape (draw, hurdle_feature + 1), or None
-        On the logit of whether the stage takes any time; None where it always does.
+    hurdle : GroupHurdle or None
+        Whether the stage takes any time; None where it always does.
     """
 
     point: Linearisation
@@ -40,7 +41,7 @@ class GroupView:
     effects: NDArray[np.float64]
     noise_sd: NDArray[np.float64]
     population: Population | None = None
-    hurdle_effects: NDArray[np.float64] | None = None
+    hurdle: GroupHurdle | None = None
 
     @cached_property
     def covariance(self) -> NDArray[np.float64]:
@@ -90,13 +91,8 @@ def view_group(
 def _calibrated(part: StagePosterior, target: TargetStage) -> GroupView:
     """Return a GPU as its calibration left it."""
     point = target.point(part.shared_efficiency)
-    return GroupView(
-        point,
-        target.departure,
-        target.effects,
-        target.noise_sd,
-        hurdle_effects=target.hurdle_effects,
-    )
+    effects, noise_sd = target.effects, target.noise_sd
+    return GroupView(point, target.departure, effects, noise_sd, hurdle=target.hurdle)
 
 
 def _fitted(data: PosteriorData, part: StagePosterior, gpu: str, group: int) -> GroupView:
@@ -105,7 +101,6 @@ def _fitted(data: PosteriorData, part: StagePosterior, gpu: str, group: int) -> 
     departure = part.departure[at]
     point = Linearisation(part.shared_efficiency + departure, part.projection[at])
     node = part.problem.tree.node_of(group)
-    hurdle = part.hurdle.effects[:, group] if part.hurdle else None
-    return GroupView(
-        point, departure, part.effects[:, node], part.noise_sd(group), hurdle_effects=hurdle
-    )
+    hurdle = part.hurdle.of_group(group) if part.hurdle else None
+    effects, noise_sd = part.effects[:, node], part.noise_sd(group)
+    return GroupView(point, departure, effects, noise_sd, hurdle=hurdle)

@@ -24,39 +24,50 @@ class HurdlePrediction:
         P(latency above the hurdle).
     rank : ndarray, shape (draw,) or (config, draw)
         Where each draw's run stands among runs like it, 0 to 1: below `chance`, it takes time.
-    quantiles_ms : ndarray, shape (quantile,)
+    quantiles_ms : ndarray, shape (group, quantile)
         Of the latency of a run that takes none, at the middles of equally likely parts.
+    group : ndarray of int, shape (config,)
+        Whose quantiles are each config's.
     """
 
     chance: NDArray[np.float64]
     rank: NDArray[np.float64]
     quantiles_ms: NDArray[np.float64]
+    group: NDArray[np.int64]
 
     @property
-    def below_ms(self) -> float:
-        """Median latency of a run that takes no time."""
-        return float(np.median(self.quantiles_ms))
+    def below_ms(self) -> NDArray[np.float64]:
+        """Median latency of a run that takes no time. Shape (config, 1)."""
+        medians = np.median(self.quantiles_ms, axis=1)
+        return np.asarray(medians[self.group, None], dtype=float)
 
     @property
-    def below_moments(self) -> tuple[float, float]:
-        """Mean in ms and mean square in ms^2 of a run that takes no time."""
-        return float(self.quantiles_ms.mean()), float(np.mean(self.quantiles_ms**2))
+    def below_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean in ms and mean square in ms^2 of a run that takes no time. Shapes (config, 1)."""
+        means = self.quantiles_ms.mean(axis=1, keepdims=True)
+        squares = np.mean(self.quantiles_ms**2, axis=1, keepdims=True)
+        return means[self.group], squares[self.group]
 
     @property
     def _levels(self) -> NDArray[np.float64]:
-        count = len(self.quantiles_ms)
-        return (np.arange(count) + 0.5) / count
+        count = self.quantiles_ms.shape[1]
+        means: NDArray[np.float64] = self.quantiles_ms.mean(axis=1, keepdims=True)
+        squares: NDArray[np.float64] = np.square(self.quantiles_ms).mean(axis=1, keepdims=True)
 
-    def p_below_exceeds(self, budget_ms: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    def p_below_exceeds(self, budget_ms: NDArray[np.float64]) -> NDArray[np.float64]:
         """P(a run that takes no time is over the budget). Shape as the budget's.
 
         Parameters
         ----------
-        budget_ms : ndarray or float
+        budget_ms : ndarray, shape (config, 1) or (config, draw)
             Of any sign.
         """
-        within = np.interp(budget_ms, self.quantiles_ms, self._levels, left=0.0, right=1.0)
-        return np.asarray(1.0 - within)
+        exceeds = np.empty(np.shape(budget_ms))
+        for number, quantiles_ms in enumerate(self.quantiles_ms):
+            own = self.group == number
+            within = np.interp(budget_ms[own], quantiles_ms, self._levels, left=0.0, right=1.0)
+            exceeds[own] = 1.0 - within
+        return exceeds
 
     def runs(self, above_ms: NDArray[np.float64]) -> NDArray[np.float64]:
         """Draw runs.
@@ -72,7 +83,10 @@ class HurdlePrediction:
         """
         rank = np.broadcast_to(self.rank, self.chance.shape)
         left = (rank - self.chance) / np.maximum(1.0 - self.chance, 1e-300)
-        below = np.interp(left, self._levels, self.quantiles_ms)
+        below = np.empty(left.shape)
+        for number, quantiles_ms in enumerate(self.quantiles_ms):
+            own = self.group == number
+            below[own] = np.interp(left[own], self._levels, quantiles_ms)
         return np.where(rank < self.chance, above_ms, below)
 
     def medians(
@@ -101,7 +115,7 @@ class HurdlePrediction:
     def rows(self, rows: slice | NDArray[np.int64]) -> HurdlePrediction:
         """Return the hurdle at some of the configs."""
         rank = self.rank if self.rank.ndim == 1 else self.rank[rows]
-        return replace(self, chance=self.chance[rows], rank=rank)
+        return replace(self, chance=self.chance[rows], rank=rank, group=self.group[rows])
 
     @classmethod
     def interleave(
@@ -125,4 +139,7 @@ class HurdlePrediction:
         chance = np.concatenate([part.chance for part in held])[order]
         ranks = [np.broadcast_to(part.rank, part.chance.shape) for part in held]
         rank = np.concatenate(ranks)[order]
-        return cls(chance, rank, held[0].quantiles_ms)
+        quantiles_ms = np.concatenate([part.quantiles_ms for part in held])
+        first = np.cumsum([0, *(len(part.quantiles_ms) for part in held)])
+        groups = [part.group + start for part, start in zip(held, first, strict=False)]
+        return cls(chance, rank, quantiles_ms, np.concatenate(groups)[order])

@@ -108,12 +108,13 @@ def _hurdle(
 ) -> HurdlePrediction | None:
     """Draw whether the stage takes any time."""
     hurdle = data.stages[stage].hurdle
-    if hurdle is None or view.hurdle_effects is None:
+    if hurdle is None or view.hurdle is None:
         return None
     table = hurdle_inputs(data.spec, stage, configs, gpu)
     rank = stratified_uniform((len(view.noise_sd),), np.random.default_rng([*stream, 5]))
-    chance = hurdle.chance(table, view.hurdle_effects)
-    return HurdlePrediction(chance, rank, hurdle.below_ms)
+    chance = hurdle.chance(table, view.hurdle.effects)
+    group = np.zeros(len(configs), dtype=int)
+    return HurdlePrediction(chance, rank, view.hurdle.below_ms[None], group)
 
 
 def held_design(

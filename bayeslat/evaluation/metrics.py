@@ -93,21 +93,37 @@ def crps(draws: Values, measured: Values) -> Values:
     return score
 
 
-def pit(draws: Values, measured: Values) -> Values:
+def pit(
+    draws: Values, measured: Values, *, resolution_ms: float | None = None, seed: int = 0
+) -> Values:
     """Part of the draws below each measurement: uniform when predictions are calibrated.
+
+    Where measurements were rounded, so are the draws, and a measurement's place among its equals is
+    drawn at random (Czado, Gneiting and Held 2009, section 2): else rounding alone would be taken
+    for a miscalibration.
 
     Parameters
     ----------
     draws : ndarray, shape (config, draw)
     measured : ndarray, shape (config,)
+    resolution_ms : float, optional
+        What measurements were rounded to.
+    seed : int
+        Of the places among equals.
 
     Returns
     -------
     ndarray, shape (config,)
         In (0, 1); NaN where nothing was measured.
     """
+    place = np.full(len(measured), 0.5)
+    equal = np.zeros(len(measured))
+    if resolution_ms is not None:
+        draws, measured = np.rint(draws / resolution_ms), np.rint(measured / resolution_ms)
+        equal = (draws == measured[:, None]).sum(axis=1)
+        place = np.random.default_rng(seed).random(len(measured))
     below = (draws < measured[:, None]).sum(axis=1)
-    place: Values = (below + 0.5) / (draws.shape[1] + 1)
+    place = (below + place * (equal + 1)) / (draws.shape[1] + 1)
     return np.where(np.isnan(measured), np.nan, place)
 
 

@@ -17,6 +17,7 @@ import yaml
 from numpy.typing import NDArray
 
 from bayeslat.atomic import atomic_folder
+from bayeslat.decisions.group_view import view_group
 from bayeslat.errors import InputError
 from bayeslat.export.blis_basis import BASES, BATCH, BlisModel, step_bases_us
 from bayeslat.export.blis_blackbox import blackbox_columns, fit_blackbox
@@ -143,7 +144,7 @@ def make_blis(
         stack=stack,
         gpu=gpu,
         model=shape,
-        alpha_us=alpha_us or (_empty_queue_us(data), 0.0, 0.0),
+        alpha_us=alpha_us or (_empty_queue_us(data, gpu, stack), 0.0, 0.0),
         coefficients=found,
         knobs=knobs,
         blis_version=blis_version,
@@ -217,11 +218,12 @@ def _batches(data: PosteriorData, knobs: Mapping[str, float]) -> pd.DataFrame:
     return batches[busy].reset_index(drop=True)
 
 
-def _empty_queue_us(data: PosteriorData) -> float:
+def _empty_queue_us(data: PosteriorData, gpu: Gpu, stack: str) -> float:
     """Time through an empty queue, of the first stage with a hurdle."""
-    for part in data.stages.values():
-        if part.hurdle is not None:
-            return 1000.0 * float(np.median(part.hurdle.below_ms))
+    for stage in data.stages:
+        hurdle = view_group(data, stage, gpu, stack, np.random.default_rng(0)).hurdle
+        if hurdle is not None:
+            return 1000.0 * float(np.median(hurdle.below_ms))
     return 0.0
 
 

@@ -17,7 +17,7 @@ from bayeslat.features.hardware import HardwareTable, explain_missing, missing_f
 from bayeslat.features.tasks import task_names
 from bayeslat.inference.condition import Rows, condition, find_mode, mean_given
 from bayeslat.inference.even_rows import even_rows
-from bayeslat.inference.hurdle import condition_hurdle, hurdle_rows
+from bayeslat.inference.hurdle import GroupHurdle, condition_hurdle, hurdle_rows
 from bayeslat.inference.pilot import Pilot
 from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
@@ -238,20 +238,20 @@ def _calibrate_stage(
         noise_sd=drawn.noise_sd,
         measured=measured,
         effective_draws=drawn.effective_draws,
-        hurdle_effects=hurdle,
+        hurdle=hurdle,
     )
 
 
 def _calibrate_hurdle(
     data: PosteriorData, stage: str, frame: pd.DataFrame, gpu: Gpu, stack: str, seed: int
-) -> NDArray[np.float64] | None:
-    """Draw the effects on whether the stage takes any time. Shape (draw, column)."""
+) -> GroupHurdle | None:
+    """Draw whether the stage takes any time."""
     hurdle = data.stages[stage].hurdle
     if hurdle is None:
         return None
     rng = np.random.default_rng([seed, list(data.stages).index(stage), 4])
     group = (gpu.key, stack)
-    own = hurdle.effects[:, data.groups.index(group)] if group in data.groups else None
+    own = hurdle.of_group(data.groups.index(group)) if group in data.groups else None
     return condition_hurdle(hurdle, own, hurdle_rows(data.spec, stage, frame, gpu), rng)
 
 

@@ -19,13 +19,37 @@ from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.stage_rows import latency_of, least_ms
 from bayeslat.inference.strata import stratified_normal, stratified_uniform
 
-__all__ = ["HurdlePosterior", "HurdleRows", "condition_hurdle", "fit_hurdle", "hurdle_rows"]
+__all__ = [
+    "GroupHurdle",
+    "HurdlePosterior",
+    "HurdleRows",
+    "condition_hurdle",
+    "fit_hurdle",
+    "hurdle_rows",
+]
 
 _SHARED_SD = 2.5  # of a logit per half range of a feature (Gelman et al. 2008, section 2)
 _SPREAD_SCALE = 1.0  # HalfNormal scale of the sd between groups
 _SPREADS = np.geomspace(0.05, 4.0, 12)  # where the sd between groups is looked at
 _ROWS = 4000  # of a group: enough for a handful of coefficients
 _QUANTILES = 64  # of the latency below the hurdle
+_PRIOR_ROWS = 10.0  # what other groups' latency below the hurdle counts for, in rows of a group
+
+
+@dataclass(frozen=True)
+class GroupHurdle:
+    """A hurdle as one group has it.
+
+    Attributes
+    ----------
+    effects : ndarray, shape (draw, hurdle_feature + 1)
+        On the logit of P(above), features on [-1, 1] after a constant.
+    below_ms : ndarray, shape (quantile,)
+        Latency where nothing happened: quantiles at the middles of equally likely parts.
+    """
+
+    effects: NDArray[np.float64]
+    below_ms: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,8 +66,8 @@ class HurdlePosterior:
         Sd between groups of each effect.
     effects : ndarray, shape (draw, group + 1, hurdle_feature + 1)
         Of each group; the last is what they share.
-    below_ms : ndarray, shape (quantile,)
-        Latency where nothing happened: quantiles at the middles of equally likely parts.
+    below_ms : ndarray, shape (group + 1, quantile)
+        Latency where nothing happened, as in `GroupHurdle`; the last is a new group's.
     """
 
     low: NDArray[np.float64]
@@ -77,10 +101,15 @@ class HurdlePosterior:
         chance: NDArray[np.float64] = expit(self.columns(table) @ effects.T)
         return chance
 
-    def draw_group(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Draw the effects of a group without rows. Shape (draw, hurdle_feature + 1)."""
+    def of_group(self, group: int) -> GroupHurdle:
+        """Return the hurdle of a fitted group."""
+        return GroupHurdle(self.effects[:, group], self.below_ms[group])
+
+    def draw_group(self, rng: np.random.Generator) -> GroupHurdle:
+        """Draw the hurdle of a group without rows."""
         shared = self.effects[:, -1]
-        return shared + self.spread[:, None] * stratified_normal(shared.shape, rng)
+        effects = shared + self.spread[:, None] * stratified_normal(shared.shape, rng)
+        return GroupHurdle(effects, self.below_ms[-1])
 
 
 @dataclass(frozen=True)
@@ -124,7 +153,9 @@ def fit_hurdle(plan: FitPlan, stage: str, draws: int, seed: int) -> HurdlePoster
 
     Group g has effects c_g ~ Normal(m, spread^2) with m ~ Normal(0, 2.5^2) per half range and
     spread ~ HalfNormal(1). The spread is integrated over a grid, the effects by Laplace's
-    approximation at each of its points (Rue, Martino and Chopin 2009, section 3).
+    approximation at each of its points (Rue, Martino and Chopin 2009, section 3). The latency below
+    the hurdle has any distribution: the mean of a Dirichlet process round that of all groups, which
+    counts for ten rows (Ferguson 1973, section 5).
 
     Parameters
     ----------
@@ -146,13 +177,14 @@ def fit_hurdle(plan: FitPlan, stage: str, draws: int, seed: int) -> HurdlePoster
     ]
     table = np.concatenate([part.table for part in rows])
     least = least_ms(plan.spec, stage)
-    below = np.concatenate([part.latency_ms[~part.above] for part in rows])
+    below = [part.latency_ms[~part.above] for part in rows]
+    shared = _together([part for part in below if part.size] or [np.array([0.1 * least])])
     flat = HurdlePosterior(
         low=table.min(axis=0),
         high=table.max(axis=0),
         spread=np.empty(0),
         effects=np.empty((0, 0, 0)),
-        below_ms=_quantiles(below if below.size else np.array([0.1 * least])),
+        below_ms=np.stack([*(_mix(part, shared) for part in below), shared]),
     )
     rng = np.random.default_rng([seed, list(plan.spec.stages).index(stage), 3])
     spread, effects = _draw(flat, rows, draws, rng)
@@ -161,26 +193,27 @@ def fit_hurdle(plan: FitPlan, stage: str, draws: int, seed: int) -> HurdlePoster
 
 def condition_hurdle(
     hurdle: HurdlePosterior,
-    prior: NDArray[np.float64] | None,
+    prior: GroupHurdle | None,
     rows: HurdleRows,
     rng: np.random.Generator,
-) -> NDArray[np.float64]:
-    """Draw the effects of a group given its rows.
+) -> GroupHurdle:
+    """Draw the hurdle of a group given its rows.
 
     Each draw of what groups share, and of their spread, is a prior of its own; Laplace's
-    approximation gives the posterior under each and its weight.
+    approximation gives the posterior under each and its weight. The latency below the hurdle is
+    mixed as in `fit_hurdle`.
 
     Parameters
     ----------
     hurdle : HurdlePosterior
-    prior : ndarray, shape (draw, column), or None
-        Draws of the group's own effects, where it was fitted: its rows are new ones.
+    prior : GroupHurdle or None
+        The group's own, where it was fitted: its rows are new ones.
     rows : HurdleRows
     rng : Generator
 
     Returns
     -------
-    ndarray, shape (draw, column)
+    GroupHurdle
     """
     if not len(rows.above):
         return hurdle.draw_group(rng) if prior is None else prior
@@ -190,11 +223,14 @@ def condition_hurdle(
         mean = hurdle.effects[:, -1]
         precision = np.eye(size) / hurdle.spread[:, None, None] ** 2
     else:
-        mean = prior.mean(axis=0, keepdims=True)
-        precision = np.linalg.inv(np.atleast_2d(np.cov(prior.T)) + 1e-9 * np.eye(size))[None]
+        mean = prior.effects.mean(axis=0, keepdims=True)
+        covariance = np.atleast_2d(np.cov(prior.effects.T))
+        precision = np.linalg.inv(covariance + 1e-9 * np.eye(size))[None]
     modes = logistic_modes(columns, rows.above.astype(float), mean, precision)
     chosen = _resample(modes.log_evidence, count, rng)
-    return modes.draw(chosen, stratified_normal((count, size), rng))
+    effects = modes.draw(chosen, stratified_normal((count, size), rng))
+    others_ms = hurdle.below_ms[-1] if prior is None else prior.below_ms
+    return GroupHurdle(effects, _mix(rows.latency_ms[~rows.above], others_ms))
 
 
 def _draw(
@@ -242,8 +278,24 @@ def _resample(
     return at.clip(0, len(ends) - 1)
 
 
-def _quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return as many quantiles, at the middles of equally likely parts."""
+def _together(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the latency of all groups, each counting alike. Shape (quantile,)."""
+    weights = np.concatenate([np.full(len(group), 1.0 / len(group)) for group in groups])
+    return _quantiles(np.concatenate(groups), weights)
+
+
+def _mix(own_ms: NDArray[np.float64], others_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mix a group's rows, which count for one each, with what others say. Shape (quantile,)."""
+    others = np.full(len(others_ms), _PRIOR_ROWS / len(others_ms))
+    weights = np.concatenate([np.ones(len(own_ms)), others])
+    return _quantiles(np.concatenate([own_ms, others_ms]), weights)
+
+
+def _quantiles(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weighted quantiles, at the middles of equally likely parts."""
+    order = np.argsort(values, kind="stable")
+    ends = np.cumsum(weights[order])
     levels = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-    quantiles: NDArray[np.float64] = np.quantile(values, levels)
+    middles = (ends - 0.5 * weights[order]) / ends[-1]
+    quantiles: NDArray[np.float64] = np.interp(levels, middles, values[order])
     return quantiles

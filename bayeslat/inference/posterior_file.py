@@ -25,7 +25,7 @@ from bayeslat.inference.posterior_tree import from_tree, to_tree
 __all__ = ["FORMAT_VERSION", "check_posterior_path", "read_posterior", "write_posterior"]
 
 FORMAT = "bayeslat posterior"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _CLASSIC_NETCDF = b"CDF"
 _SEAL = b"bayeslat-sha256:"

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.features.design import Linearisation
+from bayeslat.inference.hurdle import GroupHurdle
 
 __all__ = ["Target", "TargetStage"]
 
@@ -31,8 +32,8 @@ class TargetStage:
         Rows that hold the stage; without any, the draws are those of the population.
     effective_draws : float
         Kish's effective number of the weighted draws that `effects` were resampled from.
-    hurdle_effects : ndarray, shape (draw, hurdle_feature + 1), or None
-        On the logit of whether the stage takes any time; None where it always does.
+    hurdle : GroupHurdle or None
+        Whether the stage takes any time; None where it always does.
     """
 
     departure: NDArray[np.float64]
@@ -41,7 +42,7 @@ class TargetStage:
     noise_sd: NDArray[np.float64]
     measured: int
     effective_draws: float
-    hurdle_effects: NDArray[np.float64] | None = None
+    hurdle: GroupHurdle | None = None
 
     def point(self, shared_efficiency: NDArray[np.float64]) -> Linearisation:
         """Return where it was linearised.

@@ -48,11 +48,11 @@ def _thin_target(target: Target, most: int) -> Target:
     stages = {}
     for stage, part in target.stages.items():
         kept = evenly(len(part.noise_sd), most)
-        hurdle = part.hurdle_effects
+        hurdle = part.hurdle
         stages[stage] = replace(
             part,
             effects=part.effects[kept],
             noise_sd=part.noise_sd[kept],
-            hurdle_effects=None if hurdle is None else hurdle[kept],
+            hurdle=None if hurdle is None else replace(hurdle, effects=hurdle.effects[kept]),
         )
     return replace(target, stages=stages)

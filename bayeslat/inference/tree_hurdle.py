@@ -16,7 +16,7 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "low": "lower end of the training range",
     "high": "upper end of the training range",
     "spread": "sd between groups of each effect",
-    "below_ms": "quantiles of the latency of runs that take no time, equally likely parts",
+    "below_ms": "quantiles of the latency below the hurdle, equally likely parts",
     "effect": "effect on the logit of P(latency above the hurdle), features on [-1, 1]",
 }
 _SHARED = "shared"
@@ -47,7 +47,7 @@ def hurdle_group(
         "high": (("hurdle_feature",), hurdle.high),
         "spread": (("sample",), hurdle.spread),
         "effect": (("sample", "hurdle_group", "hurdle_column"), hurdle.effects),
-        "below_ms": (("quantile",), hurdle.below_ms),
+        "below_ms": (("hurdle_group", "quantile"), hurdle.below_ms),
     }
     # Dimensions of its own: a group of a tree shares those of its parent, the stage.
     labels = {

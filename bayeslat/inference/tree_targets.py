@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayeslat.features.spec import Spec
+from bayeslat.inference.hurdle import GroupHurdle
 from bayeslat.inference.labelled import Variables, label, read_table, table_group
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.target import Target, TargetStage
@@ -19,6 +20,7 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "noise_sd": "scale of the Student-t noise of one run in log latency",
     "departure": "log slowdown less the shared one, where the physics was linearised",
     "projection": "what makes the residual columns orthogonal to the shares",
+    "hurdle_below_ms": "quantiles of the latency below the hurdle, equally likely parts",
     "hurdle_effect": "effect on the logit of P(latency above the hurdle), constant first",
 }
 
@@ -85,8 +87,9 @@ def _stage_group(part: TargetStage, features: tuple[str, ...]) -> xr.Dataset:
         "departure": (("term",), part.departure),
         "projection": (("term", "column"), part.projection),
     }
-    if part.hurdle_effects is not None:
-        variables["hurdle_effect"] = (("sample", "hurdle_column"), part.hurdle_effects)
+    if part.hurdle is not None:
+        variables["hurdle_effect"] = (("sample", "hurdle_column"), part.hurdle.effects)
+        variables["hurdle_below_ms"] = (("quantile",), part.hurdle.below_ms)
     terms = len(part.departure)
     labels = {"feature": features, "term": features[:terms], "column": features[terms:]}
     attrs = {"measured": part.measured, "effective_draws": part.effective_draws}
@@ -106,5 +109,10 @@ def _read_stage(stored: xr.Dataset) -> TargetStage:
         noise_sd=stored["noise_sd"].to_numpy(),
         measured=int(stored.attrs["measured"]),
         effective_draws=float(stored.attrs["effective_draws"]),
-        hurdle_effects=stored["hurdle_effect"].to_numpy() if "hurdle_effect" in stored else None,
+        hurdle=_read_hurdle(stored) if "hurdle_effect" in stored else None,
     )
+
+
+def _read_hurdle(stored: xr.Dataset) -> GroupHurdle:
+    """Rebuild a stage's hurdle."""
+    return GroupHurdle(stored["hurdle_effect"].to_numpy(), stored["hurdle_below_ms"].to_numpy())

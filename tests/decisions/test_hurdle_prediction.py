@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.hurdles import BELOW_MS, SPEC, effects_of, make_trace
 GPU = "h100_sxm"
 # Of runs that take no time: 0.03 ms, with a spread of 20 %.
 BELOW = 0.03 * np.exp(0.2 * ndtri((np.arange(64) + 0.5) / 64))
+FIRST = np.zeros(1, dtype=int)
 CONFIGS = pd.DataFrame({"waiting": [0.0, 5.0, 10.0, 20.0], "usage": [0.0, 0.5, 0.5, 1.0]})
 
 
@@ -46,7 +48,7 @@ def stage(chance: float, draws: int = 2000, **changes: Any) -> StagePrediction:
         "times": np.ones(1),
         "excess": np.zeros((1, 1)),
         "coordinates": ("waiting",),
-        "hurdle": HurdlePrediction(np.full((1, draws), chance), rank, BELOW),
+        "hurdle": HurdlePrediction(np.full((1, draws), chance), rank, BELOW[None], FIRST),
     }
     return StagePrediction(**{**fields, **changes})
 
@@ -80,7 +82,7 @@ def test_p_exceed_of_a_sum_is_over_both_ways_of_each_hurdle(budget_ms: float) ->
     first = stage(0.3, draws=draws)
     second = stage(0.6, draws=draws)
     assert second.hurdle is not None
-    other = HurdlePrediction(second.hurdle.chance, rng.permutation(second.hurdle.rank), BELOW)
+    other = replace(second.hurdle, rank=rng.permutation(second.hurdle.rank))
     second = stage(0.6, draws=draws, hurdle=other, log_noise=0.1 * rng.standard_normal((1, draws)))
     always = stage(1.0, draws=draws, hurdle=None, typical_ms=np.full((1, draws), 4.0),
                    log_noise=0.1 * rng.standard_normal((1, draws)))  # fmt: skip
@@ -121,6 +123,7 @@ def test_configs_of_several_stacks_keep_their_hurdles() -> None:
     assert one is not None
     assert other is not None
     np.testing.assert_array_equal(one.chance[[1, 3]], other.chance)
+    np.testing.assert_array_equal(one.below_ms[[1, 3]], other.below_ms)
 
 
 def test_the_predictive_distribution_is_that_of_the_runs() -> None:

@@ -65,3 +65,14 @@ def test_pit_is_uniform_when_predictions_are_right_and_only_then() -> None:
     assert kstest(metrics.pit(draws, measured), "uniform").pvalue > 0.01
     assert kstest(metrics.pit(1.3 * draws, measured), "uniform").pvalue < 0.01
     assert np.isnan(metrics.pit(draws[:1], np.array([np.nan]))).all()
+
+
+def test_pit_of_rounded_measurements_is_uniform_once_the_rounding_is_told() -> None:
+    rng = np.random.default_rng(3)
+    draws = rng.normal(10.0, 1.0, (3000, 199))
+    measured = np.round(rng.normal(10.0, 1.0, 3000))
+    assert kstest(metrics.pit(draws, measured), "uniform").pvalue < 1e-6
+    told = metrics.pit(draws, measured, resolution_ms=1.0)
+    assert kstest(told, "uniform").pvalue > 0.01
+    wrong = metrics.pit(draws + 0.2, measured, resolution_ms=1.0)
+    assert kstest(wrong, "uniform").pvalue < 1e-6

@@ -64,8 +64,25 @@ def test_what_groups_share_is_as_wide_as_they_differ() -> None:
 
 def test_where_nothing_happens_the_latency_is_that_of_such_rows() -> None:
     found = fitted(rows=2000)
-    assert np.median(found.below_ms) == pytest.approx(BELOW_MS, rel=0.03)
-    assert np.log(found.below_ms).std() == pytest.approx(BELOW_SD, rel=0.1)
+    for below_ms in found.below_ms:
+        assert np.median(below_ms) == pytest.approx(BELOW_MS, rel=0.05)
+        assert np.log(below_ms).std() == pytest.approx(BELOW_SD, rel=0.15)
+
+
+def test_a_group_goes_from_the_others_latency_below_to_its_own() -> None:
+    """The mean of a Dirichlet process: n of n + 10 parts are the group's rows."""
+    found, rng = fitted(rows=600), np.random.default_rng(0)
+    slow_ms = 20 * BELOW_MS
+    medians = []
+    for count in (0, 5, 15, 1000):
+        rows = HurdleRows(np.full((count, 2), 0.5), np.zeros(count, bool), np.full(count, slow_ms))
+        below_ms = condition_hurdle(found, None, rows, rng).below_ms
+        assert (np.diff(below_ms) >= 0).all()
+        of_own = (below_ms > 0.9 * slow_ms).mean()
+        assert of_own == pytest.approx(count / (count + 10), abs=4 / 64)  # between both, some
+        medians.append(np.median(below_ms))
+    np.testing.assert_allclose(medians[:2], BELOW_MS, rtol=0.4)
+    np.testing.assert_allclose(medians[2:], slow_ms, rtol=0.1)
 
 
 def _ranks(simulations: int, spread_of_fit: float | None = None) -> np.ndarray:
@@ -87,7 +104,7 @@ def _ranks(simulations: int, spread_of_fit: float | None = None) -> np.ndarray:
         truth = source.effects[at, -1] + source.spread[at] * rng.standard_normal(3)
         trace = make_trace(30, truth[None], 1000 + seed, [gpu.key])
         rows = hurdle_rows(SPEC, "queueing", trace, gpu)
-        drawn = condition_hurdle(donors, None, rows, np.random.default_rng(seed))
+        drawn = condition_hurdle(donors, None, rows, np.random.default_rng(seed)).effects
         ranks.append((drawn < truth).sum(axis=0))
     return np.array(ranks)
 
@@ -106,18 +123,18 @@ def test_a_spread_that_is_far_too_small_fails() -> None:
 def test_without_rows_a_group_is_as_groups_differ() -> None:
     found = fitted()
     none = HurdleRows(np.empty((0, 2)), np.empty(0, dtype=bool), np.empty(0))
-    drawn = condition_hurdle(found, None, none, np.random.default_rng(0))
+    drawn = condition_hurdle(found, None, none, np.random.default_rng(0)).effects
     assert (drawn.std(axis=0) > found.effects[:, -1].std(axis=0)).all()
 
 
 def test_rows_of_a_fitted_group_narrow_what_is_known_of_it() -> None:
     found, gpu = fitted(rows=100), load_hardware().resolve(GPUS[0])
-    own = found.effects[:, sorted(GPUS).index(gpu.key)]
+    own = found.of_group(sorted(GPUS).index(gpu.key))
     trace = make_trace(400, effects_of(0, 0.5)[:1], 5, [gpu.key])
     drawn = condition_hurdle(
         found, own, hurdle_rows(SPEC, "queueing", trace, gpu), np.random.default_rng(0)
     )
-    assert (drawn.std(axis=0) < own.std(axis=0)).all()
+    assert (drawn.effects.std(axis=0) < own.effects.std(axis=0)).all()
 
 
 def test_beyond_the_training_range_features_count_as_at_its_edge() -> None:
@@ -153,9 +170,10 @@ def test_the_file_holds_the_hurdle(tmp_path: object) -> None:
     for name in ("low", "high", "spread", "effects", "below_ms"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
     one, other = (each.targets["b200_sxm", ""].stages["queueing"] for each in (data, again))
-    assert one.hurdle_effects is not None
-    assert other.hurdle_effects is not None
-    np.testing.assert_array_equal(one.hurdle_effects, other.hurdle_effects)
+    assert one.hurdle is not None
+    assert other.hurdle is not None
+    np.testing.assert_array_equal(one.hurdle.effects, other.hurdle.effects)
+    np.testing.assert_array_equal(one.hurdle.below_ms, other.hurdle.below_ms)
     assert again.stages["step"].hurdle is None
 
 

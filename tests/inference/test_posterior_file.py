@@ -149,7 +149,7 @@ def test_a_file_that_was_saved_again_by_others_is_detected(
 
 
 @pytest.mark.parametrize("by", ["xarray", "h5py"])
-@pytest.mark.parametrize("found", [2, 999, 0, "next"])
+@pytest.mark.parametrize("found", [posterior_file.FORMAT_VERSION + 1, 999, 0, "next"])
 def test_a_version_that_was_changed_by_others_is_told(
     path: Path, tmp_path: Path, by: str, found: int | str
 ) -> None:

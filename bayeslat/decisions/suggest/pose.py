@@ -92,10 +92,10 @@ def _chance(
 ) -> NDArray[np.float64] | float:
     """P(the stage takes any time) at each candidate; 1 where it always does."""
     hurdle = data.stages[stage].hurdle
-    if hurdle is None or view.hurdle_effects is None:
+    if hurdle is None or view.hurdle is None:
         return 1.0
     table = hurdle_inputs(data.spec, stage, candidates, gpu)
-    chance: NDArray[np.float64] = hurdle.chance(table, view.hurdle_effects).mean(axis=1)
+    chance: NDArray[np.float64] = hurdle.chance(table, view.hurdle.effects).mean(axis=1)
     return chance
 
 
