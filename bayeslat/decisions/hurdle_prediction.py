@@ -38,8 +38,8 @@ class HurdlePrediction:
     @property
     def below_ms(self) -> NDArray[np.float64]:
         """Median latency of a run that takes no time. Shape (config, 1)."""
-        medians = np.median(self.quantiles_ms, axis=1)
-        return np.asarray(medians[self.group, None], dtype=float)
+        medians = np.asarray(np.median(self.quantiles_ms, axis=1), dtype=float)
+        return medians[self.group, None]
 
     @property
     def below_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
