@@ -51,7 +51,8 @@ class HurdlePrediction:
     @property
     def _levels(self) -> NDArray[np.float64]:
         count = self.quantiles_ms.shape[1]
-        return (np.arange(count) + 0.5) / count
+        levels: NDArray[np.float64] = (np.arange(count) + 0.5) / count
+        return levels
 
     def p_below_exceeds(self, budget_ms: NDArray[np.float64]) -> NDArray[np.float64]:
         """P(a run that takes no time is over the budget). Shape as the budget's.
