@@ -52,14 +52,19 @@ class StagePrediction:
         factor: NDArray[np.float64] = np.exp(self.log_noise)
         return factor
 
+    @property
+    def taking_ms(self) -> NDArray[np.float64]:
+        """Draws of one run that takes time; of any run, without a hurdle. Shape (config, draw)."""
+        return self.typical_ms * self.noise
+
     @cached_property
     def run_ms(self) -> NDArray[np.float64]:
         """Draws of one run. Shape (config, draw)."""
         if self.hurdle is None:
-            return self.typical_ms * self.noise
+            return self.taking_ms
         if not self.log_noise.any():
             return self.median_ms
-        return self.hurdle.runs(self.typical_ms * self.noise)
+        return self.hurdle.runs(self.taking_ms)
 
     @cached_property
     def median_ms(self) -> NDArray[np.float64]:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import Prediction
+from bayeslat.decisions.summary import summarise_draws
 from bayeslat.evaluation.findings import describe, find_departures
+from bayeslat.evaluation.judged import judged
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.metrics import bias, coverage, crps, mape, pit
 from bayeslat.features.admit import admit
@@ -124,15 +126,16 @@ def _score(
 ) -> dict[str, Any]:
     """Score one stage on one GPU."""
     draws, frame = prediction.draws(stage), prediction.frame
-    point = frame[f"{stage}_point_ms"].to_numpy()
+    judged_draws, told = judged(data.spec, prediction, stage, latency)
+    point = summarise_draws(judged_draws)["point"]
     held = ~np.isnan(latency)
     config = frame.groupby(list(data.spec.knobs), sort=False).ngroup().to_numpy()
     part = prediction.stages.get(stage)
     return {
         "rows": int(held.sum()),
         "configs": len(np.unique(config[held])),
-        "mape": mape(point, latency),
-        "bias": bias(point, latency),
+        "mape": mape(point, told),
+        "bias": bias(point, told),
         **{
             f"coverage_{name}": coverage(
                 frame[f"{stage}_{low}_ms"].to_numpy(),
@@ -141,7 +144,7 @@ def _score(
             )
             for name, (low, high) in _ENDS.items()
         },
-        "crps_relative": float(np.nanmean(crps(draws, latency)) / np.median(latency[held])),
+        "crps_relative": _crps_relative(judged_draws, told),
         "pit_mean": float(np.nanmean(pit(draws, latency))),
         "beyond_3_sd": float((np.abs(_z(draws, latency)[held]) > 3.0).mean()),
         "extrapolates": float(_beyond(prediction, stage)[held].mean()),
@@ -149,6 +152,13 @@ def _score(
             stage in each.unmeasured if part else each.zero_shot for each in prediction.evidence
         ),
     }
+
+
+def _crps_relative(draws: NDArray[np.float64], latency: NDArray[np.float64]) -> float:
+    """CRPS over the median measurement; NaN where nothing took time."""
+    if np.isnan(latency).all():
+        return float("nan")
+    return float(np.nanmean(crps(draws, latency)) / np.nanmedian(latency))
 
 
 def _z(draws: NDArray[np.float64], latency: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.decisions.predict import predict
+from bayeslat.decisions.prediction import Prediction
+from bayeslat.decisions.summary import summarise_draws
+from bayeslat.evaluation.judged import judged
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.metrics import coverage, mape
 from bayeslat.features.hardware import HardwareTable
@@ -40,8 +43,9 @@ def in_sample_errors(
     Returns
     -------
     DataFrame, one row a GPU and stage
-        `gpu`, `stage` (or `total`), `rows`, `mape` and `coverage_90` (part of the rows inside the
-        90 % interval of a run). Without those of which nothing was measured.
+        `gpu`, `stage` (or `total`), `rows`, `mape` (where there is a hurdle, of the rows above it)
+        and `coverage_90` (part of the rows inside the 90 % interval of a run). Without those of
+        which nothing was measured.
     """
     keys = [_key(hardware, name) for name in traces["gpu"]]
     found: list[dict[str, Any]] = []
@@ -49,10 +53,12 @@ def in_sample_errors(
         rows = np.flatnonzero([key == gpu for key in keys])
         kept = rows[evenly(len(rows), MOST_ROWS)]
         measured, entry = traces.iloc[kept], data.hardware[gpu]
-        frame = predict(data, measured, entry, seed=seed).frame
+        prediction = predict(data, measured, entry, seed=seed)
         for stage, latency in measured_latencies(data.spec, measured, entry).items():
             if not np.isnan(latency).all():
-                found.append({"gpu": gpu, "stage": stage, **_score(frame, stage, latency)})
+                found.append(
+                    {"gpu": gpu, "stage": stage, **_score(data, prediction, stage, latency)}
+                )
     return pd.DataFrame(found, columns=["gpu", "stage", "rows", "mape", "coverage_90"])
 
 
@@ -62,11 +68,14 @@ def _key(hardware: HardwareTable, name: object) -> str | None:
     return None if gpu is None else gpu.key
 
 
-def _score(frame: pd.DataFrame, stage: str, latency: NDArray[np.float64]) -> dict[str, int | float]:
+def _score(
+    data: PosteriorData, prediction: Prediction, stage: str, latency: NDArray[np.float64]
+) -> dict[str, int | float]:
     """Compare one stage of a prediction with measurements."""
-    point, low, high = (frame[f"{stage}_{name}_ms"].to_numpy() for name in ("point", "q05", "q95"))
+    low, high = (prediction.frame[f"{stage}_{name}_ms"].to_numpy() for name in ("q05", "q95"))
+    draws, told = judged(data.spec, prediction, stage, latency)
     return {
         "rows": int((~np.isnan(latency)).sum()),
-        "mape": mape(point, latency),
+        "mape": mape(summarise_draws(draws)["point"], told),
         "coverage_90": coverage(low, high, latency),
     }

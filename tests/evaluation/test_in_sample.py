@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from bayeslat.decisions.predict import predict
+from bayeslat.evaluation.checks import check_posterior
 from bayeslat.evaluation.in_sample import MOST_ROWS, in_sample_errors
 from bayeslat.features.hardware import load_hardware
+from bayeslat.posterior import fit
+from tests.hurdles import NOISE_SD, SPEC, effects_of, make_trace
 from tests.posteriors import GPUS, make_data, make_frame
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -51,3 +54,18 @@ def test_of_many_rows_some_are_enough() -> None:
     frame = make_frame(rows=MOST_ROWS + 100)
     found = in_sample_errors(make_data(), frame, hardware=HARDWARE)
     assert set(found["rows"]) == {MOST_ROWS}
+
+
+def test_a_stage_with_a_hurdle_is_judged_by_the_rows_that_take_time() -> None:
+    trace = make_trace(200, effects_of(0, 0.5))
+    data = fit(SPEC, trace, engine="laplace").data
+    errors = in_sample_errors(data, trace, hardware=HARDWARE)
+    queueing = errors[errors["stage"] == "queueing"]
+    assert (queueing["mape"] < 1.5 * NOISE_SD).all()
+    assert queueing["coverage_90"].between(0.8, 0.98).all()
+    check = check_posterior(data, trace).frame
+    assert check is not None
+    queueing = check[check["stage"] == "queueing"]
+    assert (queueing["mape"] < 1.5 * NOISE_SD).all()
+    assert (queueing["bias"].abs() < NOISE_SD).all()
+    assert (queueing["crps_relative"] < NOISE_SD).all()

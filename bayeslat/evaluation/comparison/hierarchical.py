@@ -103,7 +103,7 @@ def as_estimate(prediction: Prediction, *, if_it_takes_time: bool = False) -> Es
     draws = {name: prediction.draws(name) for name in (*prediction.stages, TOTAL)}
     if if_it_takes_time:
         hurdles = {k: part for k, part in prediction.stages.items() if part.hurdle is not None}
-        draws |= {name: part.typical_ms * part.noise for name, part in hurdles.items()}
+        draws |= {name: part.taking_ms for name, part in hurdles.items()}
     points = {name: summarise_draws(each)["point"] for name, each in draws.items()}
     total = points.pop(TOTAL)
     return Estimate(points, total, draws=draws)
