@@ -11,7 +11,9 @@ trees learn from 2 000 of the group's own steps, ten times as many.
 - floor: MAPE round the median of the eleven steps about each, relative to the prediction: what a
   model that knew how fast the machine is at the moment would leave;
 - queueing: the probability integral transform of the test requests, below saturation (somewhere to
-  go at once) and above: Kolmogorov's distance, and what the 90 % intervals hold.
+  go at once) and above: Kolmogorov's distance, and what the 90 % intervals hold. `ks_p` takes the
+  requests for independent. They share what is not known of the group, so `predictive_p` is the part
+  of tables drawn from the prediction that are as far from uniform (Rubin 1984, section 5).
 
     python -m benchmarks.bench_vllm [--splits 5] [-o FILE.json]
 """
@@ -30,6 +32,7 @@ from scipy.stats import kstest
 
 import bayeslat as bl
 from bayeslat.evaluation.metrics import coverage, mape, pit
+from bayeslat.evaluation.replicates import simulate_tables
 from benchmarks.common import RESULTS, machine, print_table, root, write_json
 
 ASKED = {"step MAPE %": 8.0, "rows": 200, "coverage of 90 % intervals": [0.85, 0.95]}
@@ -37,6 +40,7 @@ COUNTS = (0, 25, 200)
 REQUESTS = 60
 RESOLUTION_MS = 0.001  # of the logger's files
 OWN_ROWS = 2000
+TABLES = 200
 BLOCKS = 12  # of a session, for the split by time
 TREE_COLUMNS = [
     *("prefill_requests", "prefill_tokens", "prefill_attended_tokens", "decode_requests"),
@@ -130,6 +134,15 @@ def score_queueing(
     prediction = posterior.predict(asked, gpu, stack=stack)
     waited = asked["t_queueing_ms"].to_numpy()
     ranks = pit(prediction.draws("queueing"), waited, resolution_ms=RESOLUTION_MS, seed=split)
+    tables = simulate_tables(prediction, "queueing", np.ones(len(asked), dtype=bool), seed=split)
+    tables = tables[:, : min(TABLES, tables.shape[1])]
+    replicated = np.stack(
+        [
+            pit(prediction.draws("queueing"), table, resolution_ms=RESOLUTION_MS, seed=number)
+            for number, table in enumerate(tables.T)
+        ],
+        axis=1,
+    )
     full = (asked["running"] + asked["waiting"] >= asked["max_num_seqs"]).to_numpy()
     for region, part in (("below", ~full), ("above", full)):
         queue_rows.append(
@@ -138,13 +151,19 @@ def score_queueing(
                 "region": region,
                 "requests": int(part.sum()),
                 "waited": float((waited[part] > 1.0).mean()),
-                "ks": float(kstest(ranks[part], "uniform").statistic),
+                "ks": (ks := _ks(ranks[part])),
                 "ks_p": float(kstest(ranks[part], "uniform").pvalue),
+                "predictive_p": float(np.mean([_ks(table) >= ks for table in replicated[part].T])),
                 "coverage_90": float(((ranks[part] > 0.05) & (ranks[part] < 0.95)).mean()),
                 "coverage_50": float(((ranks[part] > 0.25) & (ranks[part] < 0.75)).mean()),
             }
         )
     return queue_rows
+
+
+def _ks(ranks: NDArray[np.float64]) -> float:
+    """Kolmogorov's distance from uniform."""
+    return float(kstest(ranks, "uniform").statistic)
 
 
 def _trees(known: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
