@@ -25,6 +25,7 @@ __all__ = ["Of", "correction_size", "held_design", "predict_stage", "stratified_
 
 type Of = Literal["run", "typical"]
 
+_SELDOM = 0.05  # P(taking time), below which the range of runs that take time does not matter
 _MOST_LOG_MS = 50.0  # far beyond the range: as good as any latency, and its square still a number
 
 
@@ -72,6 +73,9 @@ def predict_stage(
     standard = stratified_noise(len(view.noise_sd), part.noise_dof, rng)
     noise = view.noise_sd * (standard if order is None else np.sort(standard)[order])
     excess = part.basis.excess(inputs.raw)
+    hurdle, beyond = _hurdle(data, stage, configs, gpu, view, stream)
+    if hurdle is not None:
+        excess[hurdle.chance.mean(axis=1) < _SELDOM] = 0.0
     out = excess.any(axis=1)
     if out.any():
         log_ms[out] += _departures(data, stage, gpu, view, excess[out], rng)
@@ -91,10 +95,10 @@ def predict_stage(
         log_noise=spread * (noise * (of == "run")),
         noise_sd=spread * view.noise_sd,
         times=np.broadcast_to(times, len(configs)),
-        excess=np.column_stack([excess, unseen]),
-        coordinates=(*part.basis.features, *part.basis.watched, "task"),
+        excess=np.column_stack([excess, unseen, beyond]),
+        coordinates=(*part.basis.features, *part.basis.watched, "task", "hurdle"),
         noise_dof=part.noise_dof,
-        hurdle=_hurdle(data, stage, configs, gpu, view, stream),
+        hurdle=hurdle,
     )
 
 
@@ -105,16 +109,16 @@ def _hurdle(
     gpu: Gpu,
     view: GroupView,
     stream: list[int],
-) -> HurdlePrediction | None:
-    """Draw whether the stage takes any time."""
-    hurdle = data.stages[stage].hurdle
+) -> tuple[HurdlePrediction | None, NDArray[np.bool_]]:
+    """Draw whether the stage takes any time, and say which configs leave the range of that."""
+    hurdle, inside = data.stages[stage].hurdle, np.zeros(len(configs), dtype=bool)
     if hurdle is None or view.hurdle is None:
-        return None
+        return None, inside
     table = hurdle_inputs(data.spec, stage, configs, gpu)
     rank = stratified_uniform((len(view.noise_sd),), np.random.default_rng([*stream, 5]))
     chance = hurdle.chance(table, view.hurdle.effects)
     group = np.zeros(len(configs), dtype=int)
-    return HurdlePrediction(chance, rank, view.hurdle.below_ms[None], group)
+    return HurdlePrediction(chance, rank, view.hurdle.below_ms[None], group), hurdle.leaves(table)
 
 
 def held_design(

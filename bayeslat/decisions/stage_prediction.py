@@ -29,7 +29,8 @@ class StagePrediction:
         How often the stage runs in one request.
     excess : ndarray, shape (config, coordinate)
         How far beyond the training range, as in `ResidualBasis.excess`; 1 for a task that was
-        not fitted.
+        not fitted, and where the range of the hurdle is left. Where a stage hardly ever takes time,
+        the range of the runs that do does not matter.
     coordinates : tuple of str
     noise_dof : float
         Degrees of freedom of the noise's Student-t; infinite for Gaussian noise.

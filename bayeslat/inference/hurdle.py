@@ -101,6 +101,17 @@ class HurdlePosterior:
         chance: NDArray[np.float64] = expit(self.columns(table) @ effects.T)
         return chance
 
+    def leaves(self, table: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which configs leave the range of the features. Shape (config,).
+
+        Parameters
+        ----------
+        table : ndarray, shape (config, hurdle_feature)
+        """
+        margin = 1e-9 * (np.abs(self.low) + np.abs(self.high))
+        inside = (table >= self.low - margin) & (table <= self.high + margin)
+        return ~inside.all(axis=1)
+
     def of_group(self, group: int) -> GroupHurdle:
         """Return the hurdle of a fitted group."""
         return GroupHurdle(self.effects[:, group], self.below_ms[group])

@@ -140,3 +140,22 @@ def test_a_distribution_that_takes_every_run_for_a_wait_fails() -> None:
     part = posterior().predict(rows, GPU).stages["queueing"]
     ranks = pit(part.typical_ms * part.noise, rows["t_queueing_ms"].to_numpy())
     assert kstest(ranks, "uniform").pvalue < 1e-6
+
+
+def test_where_nobody_waits_the_range_of_those_who_wait_does_not_matter() -> None:
+    """An idle server is not beyond what was fitted, though no run that took time was like it."""
+    trace = make_trace(400, effects_of(0, 0.2) + np.array([0.0, 6.0, 0.0]))
+    waits = trace["t_queueing_ms"] > 1.0
+    empty = pd.DataFrame({"waiting": [0.0, 0.0, 30.0], "usage": [0.1, 1.5, 0.5]})
+    assert trace.loc[waits, "waiting"].min() > 0.5
+    found = fit(SPEC, trace, engine="laplace").predict(empty, GPU)
+    part = found.stages["queueing"]
+    assert part.hurdle is not None
+    assert part.hurdle.chance[0].mean() < 0.02
+    leaves = [
+        {name for name, value in zip(part.coordinates, row, strict=True) if value}
+        for row in part.excess
+    ]
+    assert leaves[0] == set()
+    assert leaves[1] == {"hurdle"}
+    assert leaves[2] >= {"hurdle", "waiting"}
