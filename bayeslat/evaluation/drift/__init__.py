@@ -1,4 +1,4 @@
-"""Has the relation between configuration and latency changed since the fit? Since when, and how?"""
+"""Drift: whether latency still follows what was fitted, what moved, and since when."""
 
 from bayeslat.evaluation.drift.find import Drift, find_drift
 from bayeslat.evaluation.drift.stage_drift import StageDrift

@@ -17,7 +17,9 @@ __all__ = ["Change", "ChangeDraws", "draw_changes"]
 _MOST_MOVED = 3  # features at once
 _TERM_SD = 0.3  # log efficiency: prior size of a change, as of a GPU's offsets
 _CORRECTION_SD = 0.05
+_FURTHER = 4.0  # what each further feature costs, as a factor of the prior
 _DRAWS = 4000
+_NOTHING = (np.empty(0, dtype=np.int64), np.empty(0))  # that moves, by any size
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class ChangeDraws:
     Attributes
     ----------
     features : tuple of str
+    p_prior : ndarray, shape (feature,)
+        Probability that each moved, before the rows were seen.
     moved : ndarray of bool, shape (draw, feature)
     steps : ndarray, shape (draw, direction)
         Changes in log latency per unit of the direction's column; 0 where none.
@@ -55,6 +59,7 @@ class ChangeDraws:
     """
 
     features: tuple[str, ...]
+    p_prior: NDArray[np.float64]
     moved: NDArray[np.bool_]
     steps: NDArray[np.float64]
     start: NDArray[np.int64]
@@ -63,13 +68,13 @@ class ChangeDraws:
 def draw_changes(
     scores: Scores, error: NDArray[np.float64], noise_ratio: float, rng: np.random.Generator
 ) -> ChangeDraws:
-    """Draw what changed and since when, given that something did.
+    """Draw what changed and since when.
 
     Each set of at most three features, and each start, is a model: the features' coefficients step
     at the start, by Normal(0, sd^2). Its marginal likelihood is closed form, the effects before the
     step integrated over the posterior; models are averaged by it (George and McCulloch 1993). Half
-    of the prior goes to a change before the window, and sets of two or three features get as much
-    less as there are more of them.
+    of the prior goes to a change before the window; each further feature costs a factor of four,
+    shared among the sets of that size. One model is that nothing moved: only the noise changed.
 
     Parameters
     ----------
@@ -93,10 +98,7 @@ def draw_changes(
     log_start = np.full(len(starts), np.log(0.5 / max(len(starts) - 1, 1)))
     log_start[0] = np.log(0.5)
     log_weight = np.array(
-        [
-            log_start + model.log_prior + _log_evidence(found, known, model)
-            for model in models
-        ]
+        [log_start + model.log_prior + _log_evidence(found, known, model) for model in models]
     )
     weight = np.exp(log_weight - log_weight.max()).ravel()
     chosen = rng.choice(weight.size, size=_DRAWS, p=weight / weight.sum())
@@ -105,10 +107,15 @@ def draw_changes(
     for number in np.unique(chosen):
         draws = np.flatnonzero(chosen == number)
         model, at = models[number // len(starts)], number % len(starts)
+        if not model.features:
+            continue
         moved[np.ix_(draws, [features.index(name) for name in model.features])] = True
         drawn = _draw(found[at], known[at], model, len(draws), rng)
         steps[np.ix_(draws, model.columns)] = drawn * window.noise_sd
-    return ChangeDraws(tuple(features), moved, steps, starts[chosen % len(starts)])
+    prior = np.exp([model.log_prior for model in models])
+    inside = np.array([[name in model.features for name in features] for model in models])
+    p_prior = prior @ inside / prior.sum()
+    return ChangeDraws(tuple(features), p_prior, moved, steps, starts[chosen % len(starts)])
 
 
 def _models(scores: Scores) -> tuple[list[str], list[Change]]:
@@ -122,7 +129,7 @@ def _models(scores: Scores) -> tuple[list[str], list[Change]]:
         blocks[CORRECTION] = (np.arange(count, size), _CORRECTION_SD * window.residual_size)
     sets: list[tuple[str, ...]] = [
         chosen
-        for number in range(1, min(_MOST_MOVED, len(blocks)) + 1)
+        for number in range(min(_MOST_MOVED, len(blocks)) + 1)
         for chosen in combinations(blocks, number)
     ]
     features = list(blocks)
@@ -140,11 +147,14 @@ def _change(
     noise_sd: float,
 ) -> Change:
     alike = sum(len(other) == len(chosen) for other in sets)
+    further = max(len(chosen) - 1, 0)
     return Change(
         features=chosen,
-        columns=np.concatenate([blocks[name][0] for name in chosen]),
-        sd=np.concatenate([blocks[name][1] for name in chosen]) / noise_sd,
-        log_prior=-(len(chosen) - 1) * float(np.log(2.0)) - float(np.log(alike)),
+        columns=np.concatenate(
+            [np.empty(0, dtype=np.int64), *(blocks[name][0] for name in chosen)]
+        ),
+        sd=np.concatenate([np.empty(0), *(blocks[name][1] for name in chosen)]) / noise_sd,
+        log_prior=-further * float(np.log(_FURTHER)) - float(np.log(alike)),
     )
 
 
@@ -156,6 +166,8 @@ def _log_evidence(
     With scores h and information J over the model's directions, steps Normal(0, S^2):
     -1/2 log|I + S J S| + 1/2 h' S (I + S J S)^-1 S h.
     """
+    if not model.features:
+        return np.zeros(len(found))
     scaled = found[:, model.columns] * model.sd
     at = np.ix_(np.arange(len(found)), model.columns, model.columns)
     inner = known[at] * np.outer(model.sd, model.sd) + np.eye(len(model.sd))

@@ -23,6 +23,7 @@ __all__ = ["detectable_changes", "feature_changes", "tell_start"]
 
 _POWER = 0.9
 _CONFUSED = 0.1  # probability of the one without the other, and of the other without the one
+_EVEN = 0.5
 _INTERVAL = (0.05, 0.5, 0.95)
 
 
@@ -76,7 +77,7 @@ def feature_changes(
     if draws is None:
         nan = float("nan")
         return tuple(
-            FeatureChange(name, shares[name], 0.0, nan, nan, nan, least)
+            FeatureChange(name, shares[name], nan, nan, nan, nan, nan, least)
             for name, least in detectable.items()
         )
     told = []
@@ -89,6 +90,7 @@ def feature_changes(
                 feature=name,
                 share=shares[name],
                 p_moved=float(moved.mean()),
+                p_prior=float(draws.p_prior[k]),
                 change=float(middle),
                 low=float(low),
                 high=float(high),
@@ -99,9 +101,7 @@ def feature_changes(
     return tuple(sorted(told, key=lambda each: -each.p_moved))
 
 
-def tell_start(
-    draws: ChangeDraws, window: Window, times: Sequence[str] | None
-) -> Since:
+def tell_start(draws: ChangeDraws, window: Window, times: Sequence[str] | None) -> Since | None:
     """Say since when.
 
     Parameters
@@ -112,18 +112,27 @@ def tell_start(
 
     Returns
     -------
-    Since
-        The interval is the shortest set of starts with 90 % of the probability, from its first to
-        its last.
+    Since or None
+        The interval spans the fewest starts with 90 % of the probability. None if it is likelier
+        that no coefficient moved.
     """
-    starts, counts = np.unique(draws.start, return_counts=True)
+    moved = draws.moved.any(axis=1)
+    if moved.mean() < _EVEN:
+        return None
+    starts, counts = np.unique(draws.start[moved], return_counts=True)
     order = np.argsort(-counts, kind="stable")
     enough = int(np.searchsorted(np.cumsum(counts[order]), 0.9 * counts.sum())) + 1
     likely = starts[order[:enough]]
-    rows = [int(window.position[i]) for i in (starts[order[0]], likely.min(), likely.max())]
-    at = [None if times is None else times[row] for row in rows]
+    row, low, high = (int(window.position[i]) for i in (starts[order[0]], min(likely), max(likely)))
+    time, time_low, time_high = (times[i] if times else None for i in (row, low, high))
     return Since(
-        float((draws.start == 0).mean()), *(row + 1 for row in rows), *at
+        p_before=float((draws.start[moved] == 0).mean()),
+        row=row + 1,
+        low=low + 1,
+        high=high + 1,
+        time=time,
+        time_low=time_low,
+        time_high=time_high,
     )
 
 
@@ -131,14 +140,11 @@ def _shares(window: Window) -> dict[str, float]:
     """Mean share of each feature in the stage's time."""
     shares = window.design[:, : len(window.terms)]
     mean = (shares / shares.sum(axis=1, keepdims=True)).mean(axis=0)
-    return {**dict(zip(window.terms, map(float, mean), strict=True)), TOGETHER: 1.0} | {
-        CORRECTION: float("nan")
-    }
+    known = dict(zip(window.terms, map(float, mean), strict=True))
+    return {**known, TOGETHER: 1.0, CORRECTION: float("nan")}
 
 
-def _relative_change(
-    window: Window, name: str, steps: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _relative_change(window: Window, name: str, steps: NDArray[np.float64]) -> NDArray[np.float64]:
     """Change of a coefficient, or root mean square of the correction's. Shape (draw,)."""
     if name == CORRECTION:
         columns = slice(len(window.terms), window.design.shape[1])
@@ -149,12 +155,17 @@ def _relative_change(
 
 
 def _confused(draws: ChangeDraws, k: int) -> tuple[str, ...]:
-    """Features that moved in the stead of one in some draws, and it in theirs in others."""
-    own = draws.moved[:, k]
+    """Features that moved in the stead of one in some draws, and it in theirs in others.
+
+    Only those of which the rows say more than the prior did.
+    """
+    own, likelier = draws.moved[:, k], draws.moved.mean(axis=0) > draws.p_prior
     return tuple(
         name
         for other, name in enumerate(draws.features)
         if other != k
+        and likelier[k]
+        and likelier[other]
         and (own & ~draws.moved[:, other]).mean() >= _CONFUSED
         and (~own & draws.moved[:, other]).mean() >= _CONFUSED
     )

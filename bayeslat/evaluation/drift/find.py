@@ -57,7 +57,7 @@ class Drift:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a GPU, stack and stage; the likeliest change of each. Columns as in the README."""
+        """One row a GPU, stack and stage, with the feature that most likely moved."""
         return pd.DataFrame([_record(each) for each in self.stages])
 
 

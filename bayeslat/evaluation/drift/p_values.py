@@ -12,7 +12,7 @@ from bayeslat.evaluation.drift.row_errors import RowErrors
 from bayeslat.evaluation.drift.scores import TESTS, Scores
 from bayeslat.evaluation.drift.window import Window
 
-__all__ = ["DriftTest", "simulate_errors", "compare_window"]
+__all__ = ["DriftTest", "compare_window", "simulate_errors"]
 
 _PILOT = 1000  # windows that only put the tests on one scale
 _BATCH = 500
@@ -100,7 +100,6 @@ def compare_window(scores: Scores, level: float, rng: np.random.Generator) -> Dr
     alone = (1.0 + by_test) / (1.0 + windows)
     p_tests = {name: float(p) for name, p in zip(TESTS, alone, strict=True)}
     return DriftTest((1.0 + beyond) / (1.0 + windows), p_tests, windows, critical)
-
 
 
 def _count(

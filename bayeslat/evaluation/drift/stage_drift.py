@@ -28,8 +28,8 @@ class FeatureChange:
         A physics term, `all terms` or `smooth correction`.
     share : float
         Of the stage's time in the window, on average; NaN for the correction.
-    p_moved : float
-        Probability that it is among what moved.
+    p_moved, p_prior : float
+        Probability that it moved, and the same before the rows were seen; NaN without drift.
     change, low, high : float
         Median, 5 % and 95 % quantile of the change of its coefficient if it moved: 0.05 is 5 %
         slower. Of the correction: of the root mean square of its change of latency.
@@ -43,6 +43,7 @@ class FeatureChange:
     feature: str
     share: float
     p_moved: float
+    p_prior: float
     change: float
     low: float
     high: float
@@ -94,7 +95,7 @@ class StageDrift:
     changes : tuple of FeatureChange
         The most likely first. Without drift, what would have been found.
     since : Since or None
-        None without drift.
+        None without drift, or where it is the noise that drifted and no coefficient.
     noise_ratio, noise_low, noise_high : float
         Noise of the window over that of the fit, with its 90 % interval.
     """
