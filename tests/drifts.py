@@ -68,7 +68,8 @@ class Scene:
         before = self._draw(_with_noise(self.truth, noise), gpu, number).iloc[at]
         moved = _with_noise(_with_shift(self.truth, gpu, stage, term, shift), noise)
         after = self._draw(moved, gpu, number).iloc[at]
-        return pd.concat([before.iloc[:start], after.iloc[start:]], ignore_index=True)
+        drawn = pd.concat([before.iloc[:start], after.iloc[start:]], ignore_index=True)
+        return drawn.drop(columns=["config_id", "repeat"], errors="ignore")
 
     def _draw(self, truth: SimulationParameters, gpu: str, number: int) -> pd.DataFrame:
         seed = 20_000 + number

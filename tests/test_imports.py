@@ -296,7 +296,7 @@ def test_importing_the_package_is_light() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "", "fit", "check", "predict", "suggest", "guard", "report", "simulate", "import",
+        "", "fit", "check", "drift", "predict", "suggest", "guard", "report", "simulate", "import",
         "collect", "collect vlm",
     ],
 )  # fmt: skip

@@ -87,10 +87,8 @@ def _show_verdicts(
                 _number(found["p_adjusted"], ".2g"),
                 flag(found["verdict"], found["verdict"] == "drift"),
             )
-    title = (
-        f"Drift since the fit; without any, {record['alarm_rate']:.2%} of calls find one at most"
-    )
-    print_table(console, title, table)
+    rate = f"{record['alarm_rate']:.2%} of calls"
+    print_table(console, f"Drift since the fit; without any, at most {rate} find one", table)
 
 
 def _show_changes(console: Console, found: Mapping[str, Any], in_order_of: str) -> None:

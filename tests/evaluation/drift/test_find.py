@@ -46,7 +46,8 @@ def test_a_shift_is_found_with_its_feature_size_and_row() -> None:
     assert decode.p_adjusted <= found.alarm_rate
     memory = decode.changes[0]
     assert memory.feature == "memory"
-    assert memory.low < 0.10 < memory.high
+    assert memory.change == pytest.approx(0.10, abs=memory.high - memory.low)
+    assert memory.high - memory.low < 0.10
     assert decode.since is not None
     assert decode.since.low <= 121 + 3
     assert decode.since.high >= 121 - 3
@@ -76,7 +77,7 @@ def test_rows_beyond_the_training_range_are_counted_and_not_judged() -> None:
     assert decode.counts.beyond >= 50
     assert decode.counts.beyond + decode.counts.judged == decode.counts.rows == 250
     assert decode.counts.beyond_in == ("context",)
-    alone = stage_of(find_drift(scene.data, wild), "decode")
+    alone = stage_of(find_drift(scene.data, wild.drop(columns="t_prefill_ms")), "decode")
     assert alone.verdict == "not judged"
     assert "leave the training range in context" in alone.reason
     assert np.isnan(alone.p_value)
@@ -98,8 +99,10 @@ def test_repeats_of_few_configurations_are_not_taken_for_many() -> None:
     once = scene.window(5, rows=12)
     rng = np.random.default_rng(0)
     rows = []
-    for _ in range(15):
-        again = once.copy()  # 0.03 of its own at each configuration, and little at each run
+    for repeat in range(15):
+        again = once.assign(
+            repeat=repeat
+        )  # 0.03 of its own at each configuration, and little at each run
         for stage in ("prefill", "decode"):
             again[f"t_{stage}_ms"] *= np.exp(0.2 * NOISE * rng.standard_normal(len(once)))
         rows.append(again)
@@ -191,7 +194,7 @@ def test_stages_without_rows_are_not_judged() -> None:
 
 def test_of_many_rows_some_are_judged() -> None:
     scene = make_scene()
-    many = pd.concat([scene.window(number, rows=400) for number in range(20, 27)])
+    many = pd.concat([scene.window(n, rows=400).assign(repeat=n) for n in range(20, 27)])
     decode = stage_of(find_drift(scene.data, many.reset_index(drop=True)), "decode")
     assert decode.counts.judged == MOST_ROWS
     assert decode.verdict == "stable"
