@@ -56,7 +56,7 @@ def test_a_drift_ends_with_a_failed_check(
     assert result.stderr.splitlines() == [f"error: drift since the fit: {GPUS[0]} decode"]
     written = pd.read_parquet(workshop.out).set_index("stage")
     assert written.loc["decode", "feature"] == "memory"
-    assert written.loc["decode", "since"].startswith("2026-01-01T0")
+    assert str(written.loc["decode", "since"]).startswith("2026-01-01T0")
     printed = run("drift", workshop.posterior, trace, "-o", workshop.out, "--json")
     assert printed.exit_code == 3
     record = json.loads(printed.stdout)

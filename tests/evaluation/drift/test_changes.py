@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from bayeslat.evaluation.drift.calmed import calm_window, find_start
+from bayeslat.evaluation.drift.calmed import Calmed, calm_window, find_start
 from bayeslat.evaluation.drift.changes import Change, _log_evidence, draw_changes
 from bayeslat.evaluation.drift.explain import feature_changes, tell_start
 from bayeslat.evaluation.drift.scores import Course
-from bayeslat.evaluation.drift.stage_drift import CORRECTION, TOGETHER
+from bayeslat.evaluation.drift.stage_drift import CORRECTION, TOGETHER, FeatureChange, Since
 from tests.evaluation.drift.windows import NOISE_SD, make_scores, make_window
 
 ROWS = 120
 
 
-def explain(error: np.ndarray, **options: float) -> tuple:
-    window = make_window(error, posterior_sd=0.005, **options)
+def explain(
+    error: np.ndarray, dof: float = np.inf
+) -> tuple[dict[str, FeatureChange], Since | None, Calmed]:
+    window = make_window(error, posterior_sd=0.005, dof=dof)
     scores = make_scores(window, Course.even(ROWS, 200))
     calmed = calm_window(scores, find_start(scores))
     draws = draw_changes(scores, calmed.error, calmed.noise_ratio, np.random.default_rng(0))
@@ -61,6 +63,7 @@ def test_a_change_is_found_with_its_size_and_start() -> None:
     assert work.p_moved > 0.9
     assert work.low < 0.10 < work.high
     assert work.high - work.low < 0.08
+    assert since is not None
     assert since.low <= 71 <= since.high
     assert since.high - since.low < 15
     assert since.p_before < 0.01
@@ -79,6 +82,7 @@ def test_intervals_cover_the_change() -> None:
 def test_a_change_before_the_window_is_told() -> None:
     changes, since, _ = explain(errors() + np.log1p(0.10) * columns()[:, 1])
     assert changes["launch"].p_moved > 0.9
+    assert since is not None
     assert since.row == 1
     assert since.p_before > 0.5
 
@@ -103,6 +107,7 @@ def test_a_large_change_is_no_outlier() -> None:
     shifted = errors() + np.log(2.0) * late * columns()[:, :2].sum(axis=1)
     changes, since, calmed = explain(shifted, dof=4.0)
     assert changes[TOGETHER].low < 1.0 < changes[TOGETHER].high
+    assert since is not None
     assert since.row == 61
     assert calmed.noise_ratio < 1.5
 
