@@ -4,8 +4,9 @@ Truths are drawn from the priors of models/vlm.toml, with a noise of 3 %; each i
 configurations of three GPUs (Laplace), and compared with later windows of 200 further ones, all
 four stages of a GPU a call, at an alarm rate of 1 %. Stable windows follow the same truth; shifted
 ones have one coefficient 5 % larger (in the physics, not in its linearisation) from a row on. Then
-the traces of this repository: each device fitted on its first half in time, and compared with the
-second.
+the traces of this repository: the devices fitted on their first half in time, and compared with the
+second; and fitted on half of the configurations, and compared with the others in random order, where
+nothing can have changed but the batch mix.
 
     python -m benchmarks.bench_drift [--fits N] [--windows N] [-o FILE.json]
 """
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import binomtest, kstest
 
 import bayeslat as bl
@@ -46,6 +48,7 @@ FITTED, ROWS = 200, 200
 NOISE = 0.03
 ALARM_RATE = 0.01
 SHIFT = 0.05
+_SPLITS = 3  # of the shipped traces' configurations
 STARTS = (0, 100)  # rows of a shift: before the window, and in its middle
 
 
@@ -84,8 +87,10 @@ def main() -> None:
     print_table(f"One coefficient {SHIFT:.0%} larger", power)
     promised = sum_up_promises(pd.DataFrame(shifted))
     print_table("By what is said to be found with 90 % probability", promised)
-    measured = judge_shipped_traces()
-    print_table("The second half of the shipped traces against the first", pd.DataFrame(measured))
+    later, others = judge_later_half(), judge_other_configs()
+    print_table("The second half of the shipped traces against the first", pd.DataFrame(later))
+    alarms = sum(row["verdict"] == "drift" for row in others)
+    print(f"\nOther configurations, in random order: {alarms} of {len(others)} stages drift")
     content = {
         "machine": machine(),
         "noise": NOISE,
@@ -94,7 +99,8 @@ def main() -> None:
         "stable": rate,
         "shifts": power.reset_index().to_dict("records"),
         "promises": promised.reset_index().to_dict("records"),
-        "shipped_traces": measured,
+        "later_half": later,
+        "other_configs": others,
     }
     write_json(options.output, content)
 
@@ -201,16 +207,33 @@ def sum_up_promises(shifted: pd.DataFrame) -> pd.DataFrame:
     return groups.mean().astype(float).assign(windows=groups.size()).reindex(names)
 
 
-def judge_shipped_traces() -> list[dict[str, Any]]:
-    """Fit each device on its first half in time, and compare the second half."""
-    spec = bl.load_spec(root("models/tiny_vlm.toml"))
+def judge_later_half() -> list[dict[str, Any]]:
+    """Fit the shipped traces' first half in time, and compare the second."""
     traces = bl.read_traces(str(root("traces/milan_*.parquet")))
     order = traces.groupby("gpu")["collected_at"].rank(method="first", pct=True)
-    first = traces[order <= 0.5].reset_index(drop=True)
-    second = traces[order > 0.5].reset_index(drop=True)
-    posterior = bl.fit(spec, first, engine="laplace")
-    found = posterior.find_drift(second, alarm_rate=ALARM_RATE).frame
-    kept = ["gpu", "stage", "verdict", "p_adjusted", "feature", "p_moved", "change", "since"]
+    return _judge_part(traces, (order > 0.5).to_numpy(), 0)
+
+
+def judge_other_configs() -> list[dict[str, Any]]:
+    """Fit half of the shipped traces' configurations, and compare the others in random order."""
+    traces = bl.read_traces(str(root("traces/milan_*.parquet"))).drop(columns="collected_at")
+    found = []
+    for seed in range(_SPLITS):
+        ids = np.random.default_rng(seed).permutation(traces["config_id"].unique())
+        held_out = traces["config_id"].isin(ids[: len(ids) // 2]).to_numpy()
+        found += [{"split": seed, **row} for row in _judge_part(traces, held_out, seed)]
+    return found
+
+
+def _judge_part(
+    traces: pd.DataFrame, held_out: NDArray[np.bool_], seed: int
+) -> list[dict[str, Any]]:
+    """Fit some rows of the shipped traces, and compare the others."""
+    spec = bl.load_spec(root("models/tiny_vlm.toml"))
+    posterior = bl.fit(spec, traces[~held_out].reset_index(drop=True), engine="laplace")
+    later = traces[held_out].sample(frac=1.0, random_state=seed).reset_index(drop=True)
+    found = posterior.find_drift(later, alarm_rate=ALARM_RATE).frame
+    kept = ["gpu", "stage", "verdict", "p_value", "p_adjusted", "feature", "change", "since"]
     plain = found[kept].astype(object).where(found[kept].notna(), None)
     return [dict(zip(kept, row, strict=True)) for row in plain.to_numpy().tolist()]
 

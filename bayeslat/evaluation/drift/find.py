@@ -58,7 +58,7 @@ class Drift:
     @property
     def frame(self) -> pd.DataFrame:
         """One row a GPU, stack and stage, with the feature that most likely moved."""
-        return pd.DataFrame([_record(each) for each in self.stages])
+        return pd.DataFrame([_record(each) for each in self.stages]).astype(_TYPES)
 
 
 def find_drift(
@@ -176,7 +176,7 @@ def _stacks(data: PosteriorData, frame: pd.DataFrame) -> pd.Series:
     unnamed = frame["gpu"].map(only).astype(object)
     if "stack" not in frame:
         return unnamed
-    return frame["stack"].astype(object).where(frame["stack"].notna(), unnamed)
+    return frame["stack"].astype(object).where(frame["stack"].notna(), unnamed).astype(str)
 
 
 def _name(gpu: str, stack: str) -> str:
@@ -225,4 +225,9 @@ def _record(found: StageDrift) -> dict[str, object]:
     }
 
 
+# Whatever was found, a column holds the same kind of values: results of several calls go together.
+_TYPES = {
+    **dict.fromkeys(("since_row", "since_row_q05", "since_row_q95"), "Int64"),
+    **dict.fromkeys(("feature", "since"), "string"),
+}
 _NO_TESTS = dict.fromkeys(("movement", "noise", "direction", "since"), float("nan"))
