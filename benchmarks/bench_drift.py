@@ -5,8 +5,8 @@ configurations of three GPUs (Laplace), and compared with later windows of 200 f
 four stages of a GPU a call, at an alarm rate of 1 %. Stable windows follow the same truth; shifted
 ones have one coefficient 5 % larger (in the physics, not in its linearisation) from a row on. Then
 the traces of this repository: the devices fitted on their first half in time, and compared with the
-second; and fitted on half of the configurations, and compared with the others in random order, where
-nothing can have changed but the batch mix.
+second; and fitted on half of the configurations, and compared with the others in random order,
+where nothing can have changed but the batch mix.
 
     python -m benchmarks.bench_drift [--fits N] [--windows N] [-o FILE.json]
 """
