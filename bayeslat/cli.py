@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from bayeslat import cli_collect, cli_decide, cli_export, cli_import, cli_report, cli_transfer
+from bayeslat import (
+    cli_collect,
+    cli_decide,
+    cli_drift,
+    cli_export,
+    cli_import,
+    cli_report,
+    cli_transfer,
+)
 from bayeslat import cli_options as opt
 from bayeslat.cli_input import (
     check_budget,
@@ -187,6 +195,9 @@ def check(
         fail(f"{posterior} did not converge; fit again", CHECK_FAILED)
 
 
+app.command(epilog="Example: bayeslat drift posterior.nc last_week.parquet -o drift.parquet")(
+    cli_drift.drift
+)
 app.command(
     epilog="Example: bayeslat calibrate posterior.nc l40s.parquet --gpu l40s -o calibrated.nc"
 )(cli_transfer.calibrate)

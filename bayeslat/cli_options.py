@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 __all__ = [
+    "AlarmRate",
     "BlisAlpha",
     "BlisDraws",
     "BlisModel",
@@ -33,6 +34,9 @@ __all__ = [
     "Device",
     "Donors",
     "Draws",
+    "DriftGpu",
+    "DriftStack",
+    "DriftTraces",
     "DropInvalid",
     "Dtype",
     "DtypeName",
@@ -301,6 +305,38 @@ CalibrationCount = Annotated[
 Threshold = Annotated[
     float,
     typer.Option(help="MAPE of the total that is good enough: 0.10 is 10 %.", metavar="SHARE"),
+]
+
+# Of drift.
+DriftTraces = Annotated[
+    list[str],
+    typer.Argument(
+        help="Rows measured after the fit: Parquet, CSV or JSON Lines files, folders, globs.",
+        metavar="TRACES",
+    ),
+]
+DriftGpu = Annotated[
+    str | None,
+    typer.Option(
+        "--gpu",
+        help="Judge this GPU alone; all that the posterior holds by default.",
+        metavar="GPU",
+    ),
+]
+DriftStack = Annotated[
+    str | None,
+    typer.Option(
+        "--stack",
+        help="Compare all rows with this stack of the posterior, whatever they name: has an "
+        "update changed anything?",
+        metavar="STACK",
+    ),
+]
+AlarmRate = Annotated[
+    float,
+    typer.Option(
+        help="Probability that a call finds a drift while nothing has changed.", metavar="SHARE"
+    ),
 ]
 
 # Of suggest.

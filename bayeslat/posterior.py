@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from bayeslat.decisions.suggest.options import Objective, SuggestOptions
 from bayeslat.decisions.suggest.registry import DEFAULT_METHOD
 from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.errors import InputError
+from bayeslat.evaluation.drift import Drift, find_drift
 from bayeslat.evaluation.transfer import Transfer, choose_target, judge_transfer
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
@@ -299,6 +300,61 @@ class Posterior:
         entry = self._gpu(gpu, None)
         chosen = choose_target(self.data, entry.key, stack)
         return judge_transfer(self.data, entry, chosen, threshold=threshold, seed=seed)
+
+    def find_drift(
+        self,
+        traces: pd.DataFrame,
+        gpu: str | None = None,
+        *,
+        stack: str | None = None,
+        alarm_rate: float = 0.01,
+        hardware: HardwareTable | None = None,
+        seed: int = 0,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Drift:
+        """Test whether new rows still follow the fit, and say what moved and since when.
+
+        Parameters
+        ----------
+        traces : DataFrame, one row a measurement
+            Measured after those of the fit; in order of `collected_at`, or as they stand.
+        gpu : str, optional
+            Key or alias; every GPU that the posterior holds by default.
+        stack : str, optional
+            Compare all rows with this stack of the posterior, whatever they name.
+        alarm_rate : float
+            Probability that anything is called a drift while nothing has changed.
+        hardware : HardwareTable, optional
+            For GPUs that the shipped table lacks.
+        seed : int
+        on_progress : callable (done, total), optional
+
+        Returns
+        -------
+        Drift
+            Its `stages` hold a verdict for each GPU, stack and stage; its `frame` a row for each.
+
+        Raises
+        ------
+        HardwareError
+            If the GPU is not in the hardware table.
+        TraceError
+            With every row that breaks a rule.
+        InputError
+            If the alarm rate is impossible, or the posterior holds no group of the rows.
+        """
+        _refuse([_no_table(traces)])
+        table = (hardware or load_hardware()).extended(self.data.hardware)
+        return find_drift(
+            self.data,
+            traces,
+            gpu=None if gpu is None else self._gpu(gpu, table),
+            stack=stack,
+            alarm_rate=alarm_rate,
+            hardware=table,
+            seed=seed,
+            on_progress=on_progress,
+        )
 
     def with_history(self, command: str) -> Posterior:
         """Note a command that made it: `data.attrs["history"]` lists them, the first first."""

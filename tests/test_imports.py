@@ -32,7 +32,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 ALLOWED["posterior"] = ALLOWED["report"]
 ALLOWED["cli"] |= {"collect", "export", "posterior"}
 ALLOWED["cli"] |= {"cli_collect", "cli_decide", "cli_export", "cli_import", "cli_report"}
-ALLOWED["cli"] |= {"cli_transfer"}
+ALLOWED["cli"] |= {"cli_drift", "cli_transfer"}
 ALLOWED["report"] |= {"export"}
 ALLOWED["cli"] |= {"cli_input", "cli_options", "cli_run"}
 ALLOWED |= dict.fromkeys(("cli_options", "cli_run"), frozenset())
@@ -44,6 +44,7 @@ ALLOWED["cli_import"] = frozenset(
 ALLOWED["cli_transfer"] = ALLOWED["report"] | {"report", "posterior"}
 ALLOWED["cli_transfer"] |= {"cli_input", "cli_options", "cli_run"}
 ALLOWED["cli_decide"] = ALLOWED["cli_report"] = ALLOWED["cli_transfer"]
+ALLOWED["cli_drift"] = ALLOWED["cli_transfer"]
 ALLOWED["cli_export"] = ALLOWED["cli_transfer"] | {"export"}
 ALLOWED |= dict.fromkeys(TOP, frozenset(ALLOWED) | TOP)
 
@@ -295,7 +296,7 @@ def test_importing_the_package_is_light() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "", "fit", "check", "predict", "suggest", "guard", "report", "simulate", "import",
+        "", "fit", "check", "drift", "predict", "suggest", "guard", "report", "simulate", "import",
         "collect", "collect vlm",
     ],
 )  # fmt: skip

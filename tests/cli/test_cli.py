@@ -10,6 +10,7 @@ COMMANDS = (
     "fit",
     "check",
     "calibrate",
+    "drift",
     "compare",
     "crossval",
     "guard",

@@ -11,15 +11,17 @@ from tests.test_imports import HEAVY, loaded_by
 pytestmark = pytest.mark.xdist_group("small posterior")
 
 
-@pytest.mark.parametrize("command", ["predict", "suggest", "guard", "report"])
+@pytest.mark.parametrize("command", ["predict", "suggest", "guard", "drift", "report"])
 def test_a_command_loads_what_it_needs(command: str, workshop: Workshop) -> None:
     out, gpu = workshop.out, ("--gpu", "l40s")
     trace = workshop.trace(make_frame(5, ("a100_sxm", "l40s"), rows=30))
+    known = workshop.trace(make_frame(), "known.parquet")
     budget, few = ("--budget-ms", "300"), ("--counts", "5", "--repetitions", "1", "-n", "2")
     words = {
         "predict": (workshop.configs(), *gpu, "-o", out),
         "suggest": (workshop.configs(), *gpu, "-n", "2", "-o", out),
         "guard": (workshop.configs(), *gpu, *budget, "--held-out", trace, "-o", out),
+        "drift": (known, "-o", out),
         "report": (trace, *gpu, *budget, *few, "-o", out.parent),
     }[command]
     line = ["bayeslat", command, workshop.posterior, *map(str, words)]

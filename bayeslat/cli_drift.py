@@ -1,0 +1,69 @@
+"""The command that compares new rows with a posterior."""
+
+from __future__ import annotations
+
+from bayeslat import cli_options as opt
+from bayeslat.cli_input import check_share, check_stack, hardware_with
+from bayeslat.cli_run import (
+    CHECK_FAILED,
+    ends_well,
+    ensure_writable,
+    fail,
+    note_unconverged,
+    print_result,
+    writing,
+)
+
+__all__ = ["drift"]
+
+
+@ends_well
+def drift(
+    posterior: opt.PosteriorFile,
+    traces: opt.DriftTraces,
+    output: opt.Output,
+    gpu: opt.DriftGpu = None,
+    stack: opt.DriftStack = None,
+    alarm_rate: opt.AlarmRate = 0.01,
+    hardware: opt.Hardware = None,
+    seed: opt.Seed = 0,
+    as_json: opt.Json = False,
+) -> None:
+    """Tell whether new rows still follow the fit, and what moved.
+
+    Each GPU, stack and stage is compared with rows that its posterior simulates at the same
+    configurations. A drift ends with exit status 3; while nothing has changed, a call does so
+    with a probability of --alarm-rate at most.
+    """
+    from bayeslat.posterior import load_posterior
+    from bayeslat.report.drift_tables import drift_record, show_drift
+    from bayeslat.report.progress import stage_bars
+    from bayeslat.traces import read_traces, write_table
+    from bayeslat.traces.write import check_table_path
+
+    ensure_writable(check_table_path(output))
+    check_share(alarm_rate, "--alarm-rate")
+    check_stack(stack)
+    fitted = load_posterior(posterior)
+    table = hardware_with(fitted.data, hardware)
+    key = table.resolve(gpu).key if gpu else None
+    frame = read_traces(*traces, check=False)  # the comparison tells all that is wrong at once
+    with stage_bars(["stages"]) as move:
+        found = fitted.find_drift(
+            frame,
+            key,
+            stack=stack,
+            alarm_rate=alarm_rate,
+            hardware=table,
+            seed=seed,
+            on_progress=lambda done, total: move("stages", done, total),
+        )
+    about = {"gpu": key, "stack": stack, "alarm_rate": alarm_rate, "seed": seed}
+    with writing(output):
+        write_table(found.frame, output, about)
+    record = drift_record(found, output)
+    print_result(record, as_json, lambda: show_drift(record))
+    note_unconverged(posterior, fitted.diagnostics.converged)
+    if found.drifted:
+        named = "; ".join(" ".join(filter(None, (d.gpu, d.stack, d.stage))) for d in found.drifted)
+        fail(f"drift since the fit: {named}", CHECK_FAILED)

@@ -1,0 +1,233 @@
+"""Drift of every group and stage of a trace, with one false-alarm rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from bayeslat.errors import InputError
+from bayeslat.evaluation.drift.holm import adjust_holm
+from bayeslat.evaluation.drift.judge import Judged, compare_stage, explain_stage
+from bayeslat.evaluation.drift.stage_drift import StageDrift
+from bayeslat.features.admit import admit
+from bayeslat.features.gpu import Gpu
+from bayeslat.features.hardware import HardwareTable, load_hardware
+from bayeslat.inference.calibrate import rows_of
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.traces.names import COLLECTED_AT
+
+__all__ = ["Drift", "find_drift"]
+
+type OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What drifted since the fit.
+
+    Attributes
+    ----------
+    stages : tuple of StageDrift
+        One for each GPU, stack and stage.
+    alarm_rate : float
+        Probability of any false alarm among them.
+    passed_over : tuple of str
+        Groups of the trace that the posterior does not hold: nothing to compare them with.
+    in_order_of : str
+        What the rows' order is from: `collected_at`, or `rows`.
+    """
+
+    stages: tuple[StageDrift, ...]
+    alarm_rate: float
+    passed_over: tuple[str, ...]
+    in_order_of: str
+
+    @property
+    def drifted(self) -> tuple[StageDrift, ...]:
+        """Those that did."""
+        return tuple(each for each in self.stages if each.verdict == "drift")
+
+    @property
+    def judged(self) -> tuple[StageDrift, ...]:
+        """Those that had enough rows."""
+        return tuple(each for each in self.stages if each.verdict != "not judged")
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a GPU, stack and stage, with the feature that most likely moved."""
+        return pd.DataFrame([_record(each) for each in self.stages]).astype(_TYPES)
+
+
+def find_drift(
+    data: PosteriorData,
+    traces: pd.DataFrame,
+    *,
+    gpu: Gpu | None = None,
+    stack: str | None = None,
+    alarm_rate: float = 0.01,
+    hardware: HardwareTable | None = None,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> Drift:
+    """Test whether new rows follow the relation that was fitted.
+
+    Each GPU, stack and stage is compared with windows that its posterior simulates at the same
+    configurations: other configurations, a changed batch mix, are no drift by themselves. Rows
+    whose configuration leaves the training range are counted and not judged.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    traces : DataFrame, one row a measurement
+        Measured after those of the fit. In order of `collected_at`, or as they stand.
+    gpu : Gpu, optional
+        Judge this one alone; by default every one that the posterior holds.
+    stack : str, optional
+        Compare all rows with this stack of the posterior, whatever they name: has an update of the
+        software changed anything?
+    alarm_rate : float
+        Probability that anything is called a drift while nothing has changed (Holm).
+    hardware : HardwareTable, optional
+    seed : int
+    on_progress : callable (done, total), optional
+
+    Returns
+    -------
+    Drift
+
+    Raises
+    ------
+    TraceError
+        With every row that breaks a rule.
+    InputError
+        If the alarm rate is impossible, or the posterior holds no group of the rows.
+    """
+    if not 0.0 < alarm_rate < 1.0:
+        raise InputError(
+            f"alarm rate is {alarm_rate}; it must be between 0 and 1, as 0.01 for one in a hundred"
+        )
+    table = (hardware or load_hardware()).extended(data.hardware)
+    rows = traces if gpu is None else rows_of(traces, gpu, table)
+    frame, ordered = _in_order(admit(rows, data.spec, table))
+    names = _stacks(data, frame) if stack is None else pd.Series(stack, frame.index, dtype=object)
+    groups = list(dict.fromkeys(zip(frame["gpu"], names, strict=True)))
+    known = [group for group in groups if group in data.groups or group in data.targets]
+    unknown = tuple(_name(*group) for group in groups if group not in known)
+    if not known:
+        raise InputError(_nothing_known(data, unknown))
+    tasks = [(group, stage) for group in known for stage in data.stages]
+    judged: list[Judged] = []
+    for number, ((key, name), stage) in enumerate(tasks):
+        own = frame[(frame["gpu"] == key) & (names == name)]
+        times = own[COLLECTED_AT].astype(str).tolist() if ordered else None
+        judged.append(
+            compare_stage(
+                data,
+                stage,
+                own.reset_index(drop=True),
+                data.hardware[key],
+                name,
+                times=times,
+                level=alarm_rate / len(tasks),
+                seed=[seed, number],
+            )
+        )
+        if on_progress is not None:
+            on_progress(number + 1, len(tasks))
+    return Drift(
+        stages=_decide(judged, alarm_rate, seed),
+        alarm_rate=alarm_rate,
+        passed_over=unknown,
+        in_order_of=COLLECTED_AT if ordered else "rows",
+    )
+
+
+def _decide(judged: Sequence[Judged], alarm_rate: float, seed: int) -> tuple[StageDrift, ...]:
+    """Adjust the p-values for their number, and explain each verdict."""
+    tested = [number for number, each in enumerate(judged) if each.scores is not None]
+    adjusted = adjust_holm([judged[number].found.p_value for number in tested])
+    found = [each.found for each in judged]
+    for number, p_value in zip(tested, adjusted, strict=True):
+        told = found[number].with_verdict(float(p_value), alarm_rate)
+        found[number] = explain_stage(replace(judged[number], found=told), [seed, number])
+    return tuple(found)
+
+
+def _in_order(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+    """Put rows in order of time, if all of them tell theirs."""
+    if COLLECTED_AT not in frame:
+        return frame.reset_index(drop=True), False
+    times = pd.to_datetime(frame[COLLECTED_AT], utc=True, errors="coerce", format="ISO8601")
+    if times.isna().any():
+        return frame.reset_index(drop=True), False
+    order = np.argsort(times.to_numpy(), kind="stable")
+    return frame.iloc[order].reset_index(drop=True), True
+
+
+def _stacks(data: PosteriorData, frame: pd.DataFrame) -> pd.Series:
+    """Name the stack of each row; rows that name none are of the GPU's only one."""
+    only = {}
+    for key in frame["gpu"].unique():
+        known = data.known_stacks(key)
+        only[key] = known[0] if len(known) == 1 else ""
+    unnamed = frame["gpu"].map(only).astype(object)
+    if "stack" not in frame:
+        return unnamed
+    return frame["stack"].astype(object).where(frame["stack"].notna(), unnamed).astype(str)
+
+
+def _name(gpu: str, stack: str) -> str:
+    return f"{gpu} with {stack}" if stack else gpu
+
+
+def _nothing_known(data: PosteriorData, unknown: Sequence[str]) -> str:
+    """Say that there is nothing to compare with."""
+    held = ", ".join(_name(*group) for group in dict.fromkeys([*data.groups, *data.targets]))
+    return (
+        f"the posterior does not hold {', '.join(unknown)}; it holds {held}. Compare the rows with "
+        "one of its stacks by naming it, calibrate the GPU first, or choose another trace"
+    )
+
+
+def _record(found: StageDrift) -> dict[str, object]:
+    """One row of the frame."""
+    counts, since = found.counts, found.since
+    first = found.changes[0] if found.verdict == "drift" and found.changes else None
+    return {
+        "gpu": found.gpu,
+        "stack": found.stack,
+        "stage": found.stage,
+        "verdict": found.verdict,
+        "reason": found.reason,
+        "rows": counts.rows,
+        "judged": counts.judged,
+        "beyond_range": counts.beyond,
+        "below_hurdle": counts.below_hurdle,
+        "p_value": found.p_value,
+        "p_adjusted": found.p_adjusted,
+        **{f"p_{name}": p for name, p in (found.p_tests or _NO_TESTS).items()},
+        "feature": first.feature if first else None,
+        "p_moved": first.p_moved if first else np.nan,
+        "change": first.change if first else np.nan,
+        "change_q05": first.low if first else np.nan,
+        "change_q95": first.high if first else np.nan,
+        "since_row": since.row if since else pd.NA,
+        "since_row_q05": since.low if since else pd.NA,
+        "since_row_q95": since.high if since else pd.NA,
+        "since": since.time if since else None,
+        "p_before": since.p_before if since else np.nan,
+        "noise_ratio": found.noise_ratio,
+        "noise_ratio_q05": found.noise_low,
+        "noise_ratio_q95": found.noise_high,
+    }
+
+
+# Whatever was found, a column holds the same kind of values: results of several calls go together.
+_TYPES = {
+    **dict.fromkeys(("since_row", "since_row_q05", "since_row_q95"), "Int64"),
+    **dict.fromkeys(("feature", "since"), "string"),
+}
+_NO_TESTS = dict.fromkeys(("movement", "noise", "direction", "since"), float("nan"))

@@ -1,0 +1,219 @@
+"""What of a window's errors would follow a drift: four statistics, each for a kind of drift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslat.evaluation.drift.row_errors import RowErrors
+from bayeslat.evaluation.drift.window import Window
+
+__all__ = ["TESTS", "Course", "Scores", "clip_errors", "posterior_covariance"]
+
+TESTS = ("movement", "noise", "direction", "since")
+"""All effects together; larger errors; one effect in the whole window; one from some row on."""
+
+_MOST_BLOCKS = 32  # of rows; a change is looked for between two
+_LEAST_ROWS = 5  # of a block
+_FARTHEST = 3.0  # times the noise: beyond, an error counts as much as there
+_FREE_SD = 0.5  # log latency: how far effects may move where only the noise is judged
+_NO_INFORMATION = 1e-6  # of the most that any direction has
+
+
+def clip_errors(errors: NDArray[np.float64], dof: float) -> NDArray[np.float64]:
+    """Limit the pull of outliers: the score of a Student-t, constant from its highest value on.
+
+    A redescending score would overlook a large drift; Huber's (1981, section 4.5) does not.
+
+    Parameters
+    ----------
+    errors : ndarray
+        Over the noise.
+    dof : float
+
+    Returns
+    -------
+    ndarray
+        Scaled so that small errors stay as they are, up to the slope at zero.
+    """
+    if np.isinf(dof):
+        return np.clip(errors, -_FARTHEST, _FARTHEST)
+    edge = min(np.sqrt(dof), _FARTHEST)
+    held = np.clip(errors, -edge, edge)
+    clipped: NDArray[np.float64] = (dof + 1.0) * held / (dof + held**2)
+    return clipped
+
+
+def posterior_covariance(window: Window) -> NDArray[np.float64]:
+    """Covariance of the effects over the squared noise. Shape (feature, feature)."""
+    return np.atleast_2d(np.cov(window.departures.T))
+
+
+@dataclass(frozen=True)
+class Course:
+    """Where a change may begin.
+
+    Attributes
+    ----------
+    starts : ndarray of int, shape (start,)
+        First row after each; 0 is a change before the window.
+    """
+
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def blocks(cls, rows: int) -> Course:
+        """Cut a window into blocks of equal size."""
+        return cls.even(rows, max(1, min(_MOST_BLOCKS, rows // _LEAST_ROWS)))
+
+    @classmethod
+    def even(cls, rows: int, most: int) -> Course:
+        """Let a change begin at so many rows, evenly spread, or at every one."""
+        count = min(most, rows)
+        return cls((np.arange(count) * rows) // count)
+
+    def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Add up the rows from each start on. Shapes (row, ...) to (start, ...)."""
+        parts = np.add.reduceat(values, self.starts, axis=0)
+        return np.cumsum(parts[::-1], axis=0)[::-1]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A window's score statistics.
+
+    Under no drift, errors e = Z b + n with b ~ Normal(0, C), the posterior's uncertainty, and n of
+    covariance V. The score of a change d of the rows from a start on is
+    d' (V + Z C Z')^-1 e = d' V^-1 e - d' V^-1 Z K Z' V^-1 e with K = (I + C Z' V^-1 Z)^-1 C: the
+    rows before it help to say what was there before (Cox and Hinkley 1974, section 9.3; for an
+    unknown start the largest is taken, as in Andrews 1993).
+
+    Attributes
+    ----------
+    window : Window
+    errors : RowErrors
+    course : Course
+    """
+
+    window: Window
+    errors: RowErrors
+    course: Course
+
+    @cached_property
+    def columns(self) -> NDArray[np.float64]:
+        """Directions of a change: each feature, and all terms alike. Shape (row, direction)."""
+        design = self.window.design
+        together = design[:, : len(self.window.terms)].sum(axis=1, keepdims=True)
+        return np.concatenate([design, together], axis=1)
+
+    @cached_property
+    def weighed(self) -> NDArray[np.float64]:
+        """V^-1 Z. Shape (row, feature)."""
+        return self.errors.weigh(self.window.design)
+
+    @cached_property
+    def gram(self) -> NDArray[np.float64]:
+        """Z' V^-1 Z. Shape (feature, feature)."""
+        return self.window.design.T @ self.weighed
+
+    @cached_property
+    def covariance(self) -> NDArray[np.float64]:
+        """Of the effects, C. Shape (feature, feature)."""
+        return posterior_covariance(self.window)
+
+    @cached_property
+    def gain(self) -> NDArray[np.float64]:
+        """K: from scores to what they say of the effects. Shape (feature, feature)."""
+        size = len(self.gram)
+        gain: NDArray[np.float64] = np.linalg.solve(
+            np.eye(size) + self.covariance @ self.gram, self.covariance
+        )
+        return 0.5 * (gain + gain.T)
+
+    @cached_property
+    def crossed(self) -> NDArray[np.float64]:
+        """D' V^-1 Z of the rows from each start on. Shape (start, direction, feature)."""
+        return self.course.sums(self.columns[:, :, None] * self.weighed[:, None, :])
+
+    @cached_property
+    def information(self) -> NDArray[np.float64]:
+        """D' (V + Z C Z')^-1 D from each start on. Shape (start, direction, direction)."""
+        found = []
+        for start, crossed in zip(self.course.starts, self.crossed, strict=True):
+            late = self.columns * (np.arange(len(self.window)) >= start)[:, None]
+            found.append(late.T @ self.errors.weigh(late) - crossed @ self.gain @ crossed.T)
+        return np.array(found)
+
+    def of_changes(self, errors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores of a change of each direction from each start on.
+
+        Parameters
+        ----------
+        errors : ndarray, shape (row, draw)
+            As they are to count.
+
+        Returns
+        -------
+        ndarray, shape (start, direction, draw)
+        """
+        weighed = self.errors.weigh(errors)
+        ends = [*self.course.starts[1:], len(self.window)]
+        parts = np.array(
+            [
+                self.columns[start:end].T @ weighed[start:end]
+                for start, end in zip(self.course.starts, ends, strict=True)
+            ]
+        )
+        late = np.cumsum(parts[::-1], axis=0)[::-1]
+        known = self.gain @ late[0, : len(self.gram)]
+        scores: NDArray[np.float64] = late - self.crossed @ known
+        return scores
+
+    @cached_property
+    def told(self) -> NDArray[np.bool_]:
+        """Of which changes the window says anything. Shape (start, direction)."""
+        size = np.diagonal(self.information, axis1=1, axis2=2)
+        return size > _NO_INFORMATION * max(float(size.max(initial=0.0)), 1e-300)
+
+    def statistics(self, errors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """All statistics of a window with given errors.
+
+        Parameters
+        ----------
+        errors : ndarray, shape (row, draw)
+
+        Returns
+        -------
+        ndarray, shape (test, draw)
+            In the order of `TESTS`; the larger, the less expected.
+        """
+        held = clip_errors(errors, self.window.dof)
+        scores = self.of_changes(held)
+        whole = scores[0, : len(self.gram)]
+        movement = np.sum(whole * (self._whole_inverse @ whole), axis=0)
+        size = np.diagonal(self.information, axis1=1, axis2=2)
+        square = scores**2 / np.where(self.told, size, np.inf)[:, :, None]
+        free = held - self.window.design @ (self._free_gain @ (self.weighed.T @ held))
+        noise = np.mean(np.minimum(free**2, _FARTHEST**2), axis=0)
+        direction = square[0].max(axis=0)
+        since = square[1:].max(axis=(0, 1)) if len(square) > 1 else np.zeros_like(direction)
+        return np.stack([movement, noise, direction, since])
+
+    @cached_property
+    def _whole_inverse(self) -> NDArray[np.float64]:
+        """Pseudo-inverse of what the scores of the whole window scatter by."""
+        size = len(self.gram)
+        inverse: NDArray[np.float64] = np.linalg.pinv(
+            self.information[0, :size, :size], rcond=1e-9, hermitian=True
+        )
+        return inverse
+
+    @cached_property
+    def _free_gain(self) -> NDArray[np.float64]:
+        """As `gain`, for effects that may have moved anywhere."""
+        little = (self.window.noise_sd / _FREE_SD) ** 2
+        gain: NDArray[np.float64] = np.linalg.inv(self.gram + little * np.eye(len(self.gram)))
+        return gain

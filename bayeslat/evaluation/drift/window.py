@@ -1,0 +1,165 @@
+"""A window: new rows of a group in one stage, as the regression that its posterior knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.decisions.group_view import view_group
+from bayeslat.decisions.unseen_task import is_unseen
+from bayeslat.features.gpu import Gpu
+from bayeslat.features.tasks import task_names
+from bayeslat.features.thinning import evenly
+from bayeslat.inference.even_rows import even_rows
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.stage_rows import StageRows, held_rows, latency_of
+
+__all__ = ["MOST_ROWS", "Window", "WindowCounts", "take_window"]
+
+MOST_ROWS = 2000
+"""Rows that are judged; of more, so many evenly spread in time."""
+
+
+@dataclass(frozen=True)
+class WindowCounts:
+    """What became of a window's rows in one stage.
+
+    Attributes
+    ----------
+    rows : int
+        That hold a latency of the stage.
+    below_hurdle : int
+        That took no time; they are no rows of the regression.
+    beyond : int
+        Whose configuration leaves the training range, or whose task was not fitted.
+    beyond_in : tuple of str
+        In what.
+    judged : int
+    """
+
+    rows: int
+    below_hurdle: int
+    beyond: int
+    beyond_in: tuple[str, ...]
+    judged: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows in order of time, over the noise of a typical draw: under no drift their noise is 1.
+
+    Attributes
+    ----------
+    counts : WindowCounts
+    design : ndarray, shape (row, feature)
+        Shares of the physics terms, then residual columns, over the noise shape.
+    error : ndarray, shape (row,)
+        Response less what the mean effects say, over the typical noise.
+    config : ndarray of int, shape (row,)
+        Repeats of a configuration have the same number.
+    position : ndarray of int, shape (row,)
+        Of each row among the rows of the group, in order of time.
+    terms : tuple of str
+        Physics terms: the first features.
+    residual_size : ndarray, shape (column,)
+        Prior size of each residual column's effect, relative to a slope's.
+    departures : ndarray, shape (draw, feature)
+        Draws of the effects less their mean, over the typical noise.
+    noise : ndarray, shape (draw,)
+        Draws of the noise over the typical one.
+    noise_sd : float
+        The typical noise, in log latency.
+    dof : float
+        Of the Student-t noise.
+    """
+
+    counts: WindowCounts
+    design: NDArray[np.float64]
+    error: NDArray[np.float64]
+    config: NDArray[np.int64]
+    position: NDArray[np.int64]
+    terms: tuple[str, ...]
+    residual_size: NDArray[np.float64]
+    departures: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    noise_sd: float
+    dof: float
+
+    def __len__(self) -> int:
+        return len(self.error)
+
+
+def take_window(
+    data: PosteriorData, stage: str, frame: pd.DataFrame, gpu: Gpu, stack: str
+) -> Window:
+    """Linearise the rows of a group where its posterior was linearised.
+
+    Parameters
+    ----------
+    data : PosteriorData
+        Holds the group: fitted, or calibrated.
+    stage : str
+    frame : DataFrame, one row a measurement
+        Of the group, in order of time.
+    gpu : Gpu
+    stack : str
+
+    Returns
+    -------
+    Window
+        Of the rows inside the training range (and above the hurdle, in a stage with one).
+    """
+    part = data.stages[stage]
+    view = view_group(data, stage, gpu, stack, np.random.default_rng(0))  # known: nothing is drawn
+    labels = number_configs(frame[data.reference.columns.to_list()])
+    measured = int((~np.isnan(latency_of(data.spec, stage, frame))).sum())
+    rows = held_rows(data.spec, stage, frame, gpu, labels)
+    excess = part.basis.excess(rows.inputs.raw)
+    unseen = is_unseen(task_names(rows.inputs.task, len(rows)), part.basis.tasks)
+    out = np.column_stack([excess > 0, unseen])
+    coordinates = (*part.basis.features, *part.basis.watched, "task")
+    inside = np.flatnonzero(~out.any(axis=1))
+    kept = inside[evenly(len(inside), MOST_ROWS)] if len(inside) else inside
+    counts = WindowCounts(
+        rows=measured,
+        below_hurdle=measured - len(rows),
+        beyond=len(rows) - len(inside),
+        beyond_in=tuple(
+            name for name, left in zip(coordinates, out.any(axis=0), strict=True) if left
+        ),
+        judged=len(kept),
+    )
+    held = _subset(rows, kept)
+    design, response = even_rows(part, view.point, view.departure, held)
+    mean = view.effects.mean(axis=0)
+    noise_sd = float(np.exp(np.log(view.noise_sd).mean()))
+    return Window(
+        counts=counts,
+        design=design,
+        error=(response - design @ mean) / noise_sd,
+        config=np.unique(held.config, return_inverse=True)[1],
+        position=held.position,
+        terms=tuple(data.spec.stages[stage].physics),
+        residual_size=part.basis.multiplier,
+        departures=(view.effects - mean) / noise_sd,
+        noise=view.noise_sd / noise_sd,
+        noise_sd=noise_sd,
+        dof=part.noise_dof,
+    )
+
+
+def _subset(rows: StageRows, kept: NDArray[np.int64]) -> StageRows:
+    """Take some of the rows."""
+    task = rows.inputs.task
+    inputs = type(rows.inputs)(
+        rows.inputs.terms_ms[kept],
+        rows.inputs.raw[kept],
+        None if task is None else [task[i] for i in kept],
+    )
+    return StageRows(
+        rows.gpu, inputs, rows.latency_ms[kept], rows.config[kept], rows.position[kept]
+    )

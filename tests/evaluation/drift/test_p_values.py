@@ -1,0 +1,61 @@
+"""P-values are uniform without drift, and are not for a posterior that is too sure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+from bayeslat.evaluation.drift.holm import adjust_holm
+from bayeslat.evaluation.drift.p_values import compare_window, simulate_errors
+from bayeslat.evaluation.drift.row_errors import row_errors
+from tests.evaluation.drift.windows import make_scores, make_window
+
+CONFIGS = {"once": np.arange(60), "repeated": np.tile(np.arange(15), 4)}
+
+
+def p_values(config: np.ndarray, dof: float, count: int, doubt: float = 1.0) -> np.ndarray:
+    """P-values of windows that the posterior draws, by one that is less sure by a factor."""
+    truth = make_window(np.zeros(len(config)), config=config, dof=dof, posterior_sd=0.01)
+    errors = replace(row_errors(truth), within=0.4 if len(set(config)) < len(config) else 1.0)
+    errors = replace(errors, pairs=10**6 * (errors.within < 1.0))
+    drawn = simulate_errors(truth, errors, count, np.random.default_rng(7))
+    found = []
+    for number, error in enumerate(drawn.T):
+        window = replace(truth, error=error, departures=doubt * truth.departures)
+        test = compare_window(make_scores(window), 0.01, np.random.default_rng([8, number]))
+        found.append([test.p_value, *test.p_tests.values()])
+    return np.array(found)
+
+
+@pytest.mark.parametrize("dof", [4.0, np.inf])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_p_values_are_uniform_without_drift(config: np.ndarray, dof: float) -> None:
+    found = p_values(config, dof, 100)
+    # Five columns: a false failure in one of a thousand.
+    assert min(kstest(column, "uniform").pvalue for column in found.T) > 0.001 / 5
+
+
+def test_a_posterior_that_is_too_sure_is_told_by_them() -> None:
+    """The broken twin: a posterior that does not doubt its coefficients."""
+    found = p_values(CONFIGS["once"], np.inf, 100, doubt=0.0)
+    assert kstest(found[:, 0], "uniform").pvalue < 1e-6
+
+
+def test_improbable_windows_are_compared_with_more() -> None:
+    error = np.random.default_rng(0).standard_normal(60)
+    probable = compare_window(make_scores(make_window(error)), 1e-4, np.random.default_rng(0))
+    wild = compare_window(make_scores(make_window(error + 3.0)), 1e-4, np.random.default_rng(0))
+    assert probable.windows <= 2000
+    assert wild.windows == 50_000
+    assert wild.p_value == pytest.approx(1 / 50_001)
+
+
+def test_holm() -> None:
+    """By hand: 4 x 0.01, then 3 x 0.02, then 2 x 0.025 raised to what came before, then 0.3."""
+    adjusted = adjust_holm([0.3, 0.01, 0.025, 0.02])
+    np.testing.assert_allclose(adjusted, [0.3, 0.04, 0.06, 0.06])
+    assert adjust_holm([0.9, 0.8]).tolist() == [1.0, 1.0]
+    assert adjust_holm([]).size == 0
