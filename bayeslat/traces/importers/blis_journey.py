@@ -11,6 +11,7 @@ in it (`reconstruct_steps`), where these tell the same number of decoding reques
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,7 +157,9 @@ def _journey_event(event: Event, path: Path) -> JourneyEvent | None:
 def _count(values: dict[str, Scalar], key: str) -> int:
     """Return a whole number, 0 where there is none."""
     value = values.get(key, 0)
-    return int(value) if isinstance(value, int | float) and np.isfinite(value) else 0
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, float) and math.isfinite(value) else 0
 
 
 def _request_row(journey: Journey) -> dict[str, float]:

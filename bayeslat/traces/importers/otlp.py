@@ -20,7 +20,7 @@ _HEAD_BYTES = 1 << 16
 type Scalar = str | float | int | bool
 
 
-class _Value(msgspec.Struct):
+class _Value(msgspec.Struct, gc=False):
     """A value in a member named for its type; 64-bit whole numbers are text."""
 
     stringValue: str | None = None
@@ -29,21 +29,21 @@ class _Value(msgspec.Struct):
     boolValue: bool | None = None
 
 
-class Attribute(msgspec.Struct):
+class Attribute(msgspec.Struct, gc=False):
     """A name and a value."""
 
     key: str
     value: _Value = msgspec.field(default_factory=_Value)
 
 
-class Event(msgspec.Struct):
+class Event(msgspec.Struct, gc=False):
     """Something that happened during a span."""
 
     name: str
     attributes: list[Attribute] = []
 
 
-class Span(msgspec.Struct):
+class Span(msgspec.Struct, gc=False):
     """A piece of work, with what is known of it."""
 
     name: str
@@ -53,25 +53,25 @@ class Span(msgspec.Struct):
     events: list[Event] = []
 
 
-class _Scope(msgspec.Struct):
+class _Scope(msgspec.Struct, gc=False):
     name: str = ""
 
 
-class _ScopeSpans(msgspec.Struct):
+class _ScopeSpans(msgspec.Struct, gc=False):
     scope: _Scope = msgspec.field(default_factory=_Scope)
     spans: list[Span] = []
 
 
-class _Resource(msgspec.Struct):
+class _Resource(msgspec.Struct, gc=False):
     attributes: list[Attribute] = []
 
 
-class _ResourceSpans(msgspec.Struct):
+class _ResourceSpans(msgspec.Struct, gc=False):
     resource: _Resource = msgspec.field(default_factory=_Resource)
     scopeSpans: list[_ScopeSpans] = []
 
 
-class _Export(msgspec.Struct):
+class _Export(msgspec.Struct, gc=False):
     resourceSpans: list[_ResourceSpans]
 
 
@@ -115,10 +115,18 @@ def _plain(value: _Value) -> Scalar | None:
     if value.doubleValue is not None:
         return _number(value.doubleValue)
     if value.intValue is not None:
-        return int(value.intValue) if str(value.intValue).lstrip("-").isdecimal() else math.nan
+        return _whole(value.intValue)
     if value.stringValue is not None:
         return value.stringValue
     return value.boolValue
+
+
+def _whole(value: int | str) -> int | float:
+    """Return a whole number; OTLP writes those of 64 bits as text."""
+    try:
+        return int(value)
+    except ValueError:
+        return math.nan
 
 
 def _number(value: float | str) -> float:
