@@ -47,6 +47,12 @@ class Cluster:
         self.workers.append(worker)
         return worker
 
+    def await_workers(self, count: int) -> None:
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            wait_until(lambda: len(client.nthreads()) == count, f"{count} workers are there")
+
     def kill(self, worker: subprocess.Popen[bytes]) -> None:
         """Kill a worker as a machine that fails would."""
         worker.send_signal(signal.SIGKILL)
@@ -93,6 +99,7 @@ def cluster(
         found.start()
         for _ in range(workers):
             found.add_worker(threads)
+        found.await_workers(workers)
         yield found
     finally:
         found.stop()

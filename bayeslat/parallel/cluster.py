@@ -11,7 +11,6 @@ from uuid import uuid4
 from bayeslat.errors import WorkerError
 from bayeslat.parallel.connection import Connection, connect
 from bayeslat.parallel.identity import describe_process, tell_difference
-from bayeslat.parallel.one_thread import one_thread
 
 __all__ = ["run_on_cluster"]
 
@@ -63,15 +62,19 @@ def _submit(connection: Connection, work: _Work, tasks: Sequence[Any]) -> list[A
     What the tasks share is the result of a task itself. Scattered data are lost with the workers
     that hold them, and with them every task that reads them (dask/distributed#3149); a result is
     made again.
+
+    Keys are tuples, which make the tasks a group of their own to Dask: it keeps a group that reads
+    little else in the queue of the scheduler, for whichever worker is free, in place of giving all
+    of it to the workers of this moment.
     """
     import dask
 
-    name = f"bayeslat-{uuid4().hex[:12]}"
+    name = uuid4().hex
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
-        held = connection.client.submit(_hold, work, key=f"{name}-shared", pure=False)
+        held = connection.client.submit(_hold, work, key=("bayeslat-shared-" + name, 0))
     wrapped = [_Task(task) for task in tasks]
-    keys = [f"{name}-{number}" for number in range(len(tasks))]
-    found: list[Any] = connection.client.map(_call, wrapped, work=held, key=keys, pure=False)
+    keys = [(f"bayeslat-{name}", number) for number in range(len(tasks))]
+    found: list[Any] = connection.client.map(_call, wrapped, work=held, key=keys)
     return found
 
 
@@ -107,8 +110,15 @@ def _hold(work: _Work) -> _Work:
 
 
 def _call(task: _Task, work: _Work) -> Any:
-    """Run a task on a worker, which may have joined after the others were looked at."""
+    """Run a task on a worker, which may have joined after the others were looked at.
+
+    The number of threads of linear algebra is one setting of a process, where tasks run in threads
+    side by side: a limit that ends with its task would end that of the others. So it stays, as it
+    does in workers that Dask starts with a nanny.
+    """
+    from threadpoolctl import threadpool_limits
+
     if difference := tell_difference(describe_process(), work.versions):
         raise WorkerError(f"a worker that joined has {difference}; install the same there")
-    with one_thread():
-        return work.function(work.shared, task.content)
+    threadpool_limits(1)
+    return work.function(work.shared, task.content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -40,20 +41,7 @@ def connect(address: str) -> Iterator[Connection]:
         If no scheduler answers within seconds, no worker is there within a minute, or one has
         another version of Python or bayeslat.
     """
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise InputError(
-            f"--engine-address {address} needs Dask, which is not installed: "
-            "pip install 'bayeslat[scale]', or leave the option out"
-        ) from error
-    try:
-        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
-        raise WorkerError(
-            f"no Dask scheduler answers at {address} ({_first_line(error)}); start one with `dask "
-            "scheduler`, or correct --engine-address"
-        ) from error
+    client = _open(address)
     try:
         connection = Connection(client, address)
         connection.await_worker()
@@ -62,6 +50,39 @@ def connect(address: str) -> Iterator[Connection]:
     finally:
         with suppress(OSError, TimeoutError):
             client.close(timeout=_CONNECT_S)
+
+
+def _open(address: str) -> Any:
+    """Return a client, or say why there is none.
+
+    It is opened in a thread, which is left behind when it does not come back: Dask waits without
+    end for a server that takes the connection and never answers.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError(
+            f"the engine address {address} needs Dask, which is not installed: "
+            "pip install 'bayeslat[scale]', or leave the address out"
+        ) from error
+    opened: list[Any] = []
+
+    def attempt() -> None:
+        try:
+            opened.append(Client(address, timeout=_CONNECT_S, set_as_default=False))
+        except (OSError, ValueError, RuntimeError, ImportError) as error:
+            opened.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(2 * _CONNECT_S)
+    found = opened[0] if opened else TimeoutError("the connection was taken, and nothing came back")
+    if isinstance(found, Exception):
+        raise WorkerError(
+            f"no Dask scheduler answers at {address} ({_first_line(found)}); start one with `dask "
+            "scheduler`, or correct the engine address"
+        ) from found
+    return found
 
 
 @dataclass

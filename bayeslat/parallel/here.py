@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from bayeslat.errors import WorkerError
-from bayeslat.parallel.one_thread import one_thread
 
 __all__ = ["run_here"]
 
@@ -65,5 +64,7 @@ def _in_processes[S, T, R](
 
 
 def _call[S, T, R](function: Callable[[S, T], R], shared: S, task: T) -> R:
-    with one_thread():
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
         return function(shared, task)

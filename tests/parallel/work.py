@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bayeslat.errors import InputError, TraceError
-from bayeslat.traces.violations import Violation
+from bayeslat.traces.violations import TABLE, Violation
 
 
 def add(shared: int, task: int) -> int:
@@ -43,7 +43,7 @@ def refuse(shared: int, task: int) -> int:
 
 
 def refuse_rows(shared: int, task: int) -> int:
-    raise TraceError("2 rows break a rule", (Violation("a rule", row=task),) * shared)
+    raise TraceError("2 rows break a rule", (Violation(TABLE, (task,), None, "a rule"),) * shared)
 
 
 def fail(shared: int, task: int) -> int:
