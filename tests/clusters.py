@@ -1,4 +1,4 @@
-"""Dask clusters for tests: a scheduler and workers, each a process of its own that can be killed."""
+"""Dask clusters for tests: a scheduler and workers, each a process that can be killed."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
 from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import TOTAL
@@ -19,6 +18,7 @@ from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.inference.calibrate import calibrate_group
+from bayeslat.parallel import check_workers, run
 
 __all__ = ["ALL", "CrossValidation", "cross_validate"]
 
@@ -116,6 +116,20 @@ def _over_targets(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
+class _Setting:
+    """What all targets share."""
+
+    spec: Spec
+    frame: pd.DataFrame
+    table: HardwareTable
+    counts: tuple[int, ...]
+    splits: int
+    test_configs: int
+    engine: Any
+    seed: int
+
+
+@dataclass(frozen=True)
 class _Job:
     """A target, with donors to fit."""
 
@@ -136,6 +150,7 @@ def cross_validate(
     engine: str = "laplace",
     seed: int = 0,
     jobs: int = 1,
+    engine_address: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> CrossValidation:
     """Hold each donor out, fit the others, calibrate it with a few rows, and predict the rest.
@@ -158,8 +173,8 @@ def cross_validate(
     hardware : HardwareTable, optional
     engine : {"laplace", "nuts"}
     seed : int
-    jobs : int
-        Processes.
+    jobs, engine_address
+        Where targets are scored, as for `bayeslat.parallel.run`; scores do not depend on it.
     on_progress : callable (done, total), optional
 
     Returns
@@ -172,7 +187,10 @@ def cross_validate(
         With every row that breaks a rule.
     InputError
         If there are fewer than three donors, or too few configurations of one.
+    WorkerError
+        As for `bayeslat.parallel.run`.
     """
+    check_workers(jobs, engine_address)
     table = hardware or load_hardware()
     frame = admit(traces, spec, table)
     measured = tuple(sorted(frame["gpu"].unique()))
@@ -180,15 +198,16 @@ def cross_validate(
     _check(chosen, measured, counts, splits)
     others = [gpu for gpu in measured if gpu not in chosen]
     plan = list(_plan(chosen, others))
-    options = (tuple(counts), splits, test_configs, engine, seed)
-    run = Parallel(n_jobs=jobs, return_as="generator")
-    rows: list[dict[str, Any]] = []
-    for done, found in enumerate(
-        run(delayed(_run)(spec, frame, table, job, *options) for job in plan), start=1
-    ):
-        rows += found
-        if on_progress is not None:
-            on_progress(done, len(plan))
+    setting = _Setting(spec, frame, table, tuple(counts), splits, test_configs, engine, seed)
+    found = run(
+        _score_target,
+        plan,
+        setting,
+        jobs=jobs,
+        engine_address=engine_address,
+        on_progress=on_progress,
+    )
+    rows = [row for of_target in found for row in of_target]
     return CrossValidation(chosen, pd.DataFrame(rows))
 
 
@@ -226,26 +245,19 @@ def _plan(donors: Sequence[str], candidates: Sequence[str]) -> Iterator[_Job]:
             yield _Job(target, f"with {added}", (*rest, added))
 
 
-def _run(
-    spec: Spec,
-    frame: pd.DataFrame,
-    table: HardwareTable,
-    job: _Job,
-    counts: Sequence[int],
-    splits: int,
-    test_configs: int,
-    engine: Any,
-    seed: int,
-) -> list[dict[str, Any]]:
+def _score_target(setting: _Setting, job: _Job) -> list[dict[str, Any]]:
     """Score one target from one set of donors."""
     from bayeslat.inference.fit import fit_posterior  # samplers: not for those who only predict
 
-    data = fit_posterior(spec, frame, gpus=job.donors, hardware=table, engine=engine, seed=seed)
+    spec, frame, table, seed = setting.spec, setting.frame, setting.table, setting.seed
+    data = fit_posterior(
+        spec, frame, gpus=job.donors, hardware=table, engine=setting.engine, seed=seed
+    )
     gpu, own = table.resolve(job.target), frame[frame["gpu"] == job.target]
     rows = []
-    for split in range(splits):
-        held = hold_out(spec, own, gpu, test_configs, [seed, split])
-        for count in counts:
+    for split in range(setting.splits):
+        held = hold_out(spec, own, gpu, setting.test_configs, [seed, split])
+        for count in setting.counts:
             if count > len(held.pool):
                 continue
             calibrated = (

@@ -16,7 +16,7 @@ __all__ = ["Connection", "connect"]
 
 _CONNECT_S = 5.0
 _PATIENCE_S = 60.0
-"""How long a cluster may be without a worker: a new one starts in seconds, on a fleet in a minute."""
+"""How long a cluster may be without a worker; a new one starts in seconds, or in a minute."""
 _WATCH_S = 1.0
 
 
@@ -161,8 +161,8 @@ class Connection:
         except KilledWorker as error:
             raise WorkerError(
                 f"{name} was on {error.allowed_failures + 1} workers that were killed, the last at "
-                f"{error.last_worker.address}: their logs say why. Often it is memory: give workers "
-                "more, or fewer threads. Where workers come and go, raise "
+                f"{error.last_worker.address}: their logs say why. Often it is memory: give "
+                "workers more, or fewer threads. Where workers come and go, raise "
                 "distributed.scheduler.allowed-failures of the cluster"
             ) from error
         except CancelledError as error:

@@ -1,4 +1,4 @@
-"""Do two processes run the same code?"""
+"""Whether two processes run the same code."""
 
 from __future__ import annotations
 
