@@ -260,6 +260,6 @@ def _drawn_stage(data: PosteriorData, stage: str, config: pd.DataFrame) -> NDArr
     for group, (gpu, stack) in enumerate(data.groups):
         effects = part.effects[:, node_of[group], : part.terms]
         prediction = predict(data, config, data.hardware[gpu], stack=stack or None, of="typical")
-        latency = prediction.draws(stage).reshape(len(effects), 1)
+        latency = prediction.typical(stage).reshape(len(effects), 1)
         found += [part.shared_efficiency + effects, np.log(latency)]
     return np.concatenate(found, axis=1)
