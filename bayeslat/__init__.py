@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bayeslat.collect.latency import InferenceLatency, measure_inference_latency
     from bayeslat.errors import BayeslatError
     from bayeslat.evaluation.guardrail.held_out import control_guard
+    from bayeslat.evaluation.simulated_calibration import simulation_based_calibration
     from bayeslat.features.hardware import load_hardware
     from bayeslat.features.spec import load_spec
     from bayeslat.model.simulate import simulate
@@ -34,6 +35,7 @@ __all__ = [
     "read_configs",
     "read_traces",
     "simulate",
+    "simulation_based_calibration",
     "write_traces",
 ]
 
@@ -50,6 +52,7 @@ _HOMES = {
     "read_configs": "bayeslat.traces",
     "read_traces": "bayeslat.traces",
     "simulate": "bayeslat.model.simulate",
+    "simulation_based_calibration": "bayeslat.evaluation.simulated_calibration",
     "write_traces": "bayeslat.traces",
 }
 

@@ -22,6 +22,7 @@ from bayeslat.cli_input import (
     check_budget,
     check_stack,
     choose_configs,
+    choose_jobs,
     hardware_with,
     read_parameters,
     read_valid,
@@ -103,6 +104,7 @@ def fit(
     chains: opt.Chains = 4,
     draws: opt.Draws = 800,
     tune: opt.Tune = 200,
+    engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
@@ -120,6 +122,7 @@ def fit(
     from bayeslat.traces import read_traces
 
     ensure_writable(check_posterior_path(output))
+    choose_jobs(None, engine_address)
     chosen = split_names(gpus, "--gpus") or None
     spec, table = load_spec(model), load_hardware(hardware)
     frame, dropped = (
@@ -138,6 +141,7 @@ def fit(
             chains=chains,
             draws=draws,
             tune=tune,
+            engine_address=engine_address,
             on_progress=on_progress,
         )
     saved = posterior.diagnostics.converged or force
@@ -162,6 +166,8 @@ def check(
     traces: opt.CheckTraces = None,
     suggest_features: opt.SuggestFeatures = False,
     hardware: opt.Hardware = None,
+    jobs: opt.Jobs = None,
+    engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
@@ -174,19 +180,28 @@ def check(
     from bayeslat.evaluation.missing_features import find_missing_features
     from bayeslat.inference.posterior_file import read_posterior
     from bayeslat.report.check_tables import check_record, show_check
+    from bayeslat.report.progress import stage_bars
     from bayeslat.traces import read_traces
 
+    processes = choose_jobs(jobs, engine_address)
     data = read_posterior(posterior)
     table = hardware_with(data, hardware)
     frame = read_traces(*traces, check=False) if traces else None
     if suggest_features and frame is None:
         raise InputError("--suggest-features needs the traces that were fitted; name them")
     found = check_posterior(data, frame, hardware=table, seed=seed)
-    missing = (
-        find_missing_features(data, frame, hardware=table, seed=seed)
-        if suggest_features and frame is not None
-        else None
-    )
+    missing = None
+    if suggest_features and frame is not None:
+        with stage_bars(["features"]) as move:
+            missing = find_missing_features(
+                data,
+                frame,
+                hardware=table,
+                seed=seed,
+                jobs=processes,
+                engine_address=engine_address,
+                on_progress=lambda done, total: move("features", done, total),
+            )
     record = check_record(data, found, posterior, missing)
     print_result(record, as_json, lambda: show_check(record))
     for problem in found.problems:

@@ -25,6 +25,7 @@ __all__ = [
     "check_share",
     "check_stack",
     "choose_configs",
+    "choose_jobs",
     "draw_configs",
     "hardware_with",
     "measured_gpus",
@@ -50,6 +51,33 @@ class Dropped:
 
     rows: int
     path: Path
+
+
+def choose_jobs(jobs: int | None, engine_address: str | None) -> int:
+    """Return the processes of this machine to use: one a core by default.
+
+    Parameters
+    ----------
+    jobs : int or None
+        As the user has it.
+    engine_address : str or None
+        Of a cluster in place of this machine.
+
+    Raises
+    ------
+    InputError
+        If there is no such number of processes or no such address, or both are given.
+    """
+    from bayeslat.parallel import check_workers
+
+    if jobs is not None and engine_address is not None:
+        raise InputError(
+            f"--jobs {jobs} is of this machine, and --engine-address {engine_address} of another; "
+            "leave one out"
+        )
+    chosen = -1 if jobs is None else jobs
+    check_workers(chosen, engine_address)
+    return chosen
 
 
 def split_names(text: str | None, option: str) -> list[str]:

@@ -41,6 +41,7 @@ __all__ = [
     "Dtype",
     "DtypeName",
     "Engine",
+    "EngineAddress",
     "EngineName",
     "Exclude",
     "FalseAccepts",
@@ -410,7 +411,15 @@ TestConfigs = Annotated[
     int,
     typer.Option(help="Configurations held out, at most half of the target's.", min=1, metavar="N"),
 ]
-Jobs = Annotated[int, typer.Option(help="Processes; one a core by default.", metavar="N")]
+Jobs = Annotated[int | None, typer.Option(help="Processes; one a core by default.", metavar="N")]
+EngineAddress = Annotated[
+    str | None,
+    typer.Option(
+        help="Scheduler of a Dask cluster that does the work in place of this machine, as in "
+        "tcp://10.0.0.7:8786.",
+        metavar="ADDRESS",
+    ),
+]
 
 # Of guard.
 GuardBudget = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bayeslat import cli_options as opt
-from bayeslat.cli_input import check_stack, hardware_with, split_counts
+from bayeslat.cli_input import check_stack, choose_jobs, hardware_with, split_counts
 from bayeslat.cli_run import (
     command_line,
     ends_well,
@@ -33,6 +33,8 @@ def report(
     test_configs: opt.TestConfigs = 100,
     stack: opt.Stack = None,
     hardware: opt.Hardware = None,
+    jobs: opt.Jobs = None,
+    engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
@@ -54,6 +56,7 @@ def report(
 
     ensure_writable(output / "index.html")
     check_stack(stack)
+    processes = choose_jobs(jobs, engine_address)
     options = AssessmentOptions(
         budget_ms=budget_ms,
         max_risk=max_risk,
@@ -79,6 +82,8 @@ def report(
             options,
             stack=stack,
             hardware=table,
+            jobs=processes,
+            engine_address=engine_address,
             on_progress=lambda done, total: move("repetitions", done, total),
         )
     history = fitted.data.attrs.get("history", [])

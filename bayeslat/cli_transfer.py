@@ -6,6 +6,7 @@ from bayeslat import cli_options as opt
 from bayeslat.cli_input import (
     check_share,
     check_stack,
+    choose_jobs,
     draw_configs,
     hardware_with,
     measured_gpus,
@@ -95,7 +96,8 @@ def compare(
     test_configs: opt.TestConfigs = 100,
     engine: opt.Engine = "laplace",
     hardware: opt.Hardware = None,
-    jobs: opt.Jobs = -1,
+    jobs: opt.Jobs = None,
+    engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
@@ -115,6 +117,7 @@ def compare(
     from bayeslat.traces import read_traces
 
     ensure_writable(output / "e3_calibration_results.json")
+    processes = choose_jobs(jobs, engine_address)
     spec, table = load_spec(model), load_hardware(hardware)
     frame = read_traces(*traces, check=False)
     key = table.resolve(target).key
@@ -138,7 +141,8 @@ def compare(
             options,
             hardware=table,
             folder=output / ".parts",
-            jobs=jobs,
+            jobs=processes,
+            engine_address=engine_address,
             on_progress=lambda done, total: move("repetitions", done, total),
         )
     with writing(output):
@@ -161,7 +165,8 @@ def crossval(
     test_configs: opt.TestConfigs = 100,
     engine: opt.Engine = "laplace",
     hardware: opt.Hardware = None,
-    jobs: opt.Jobs = -1,
+    jobs: opt.Jobs = None,
+    engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
@@ -179,6 +184,7 @@ def crossval(
     from bayeslat.traces.write import check_table_path
 
     ensure_writable(check_table_path(output))
+    processes = choose_jobs(jobs, engine_address)
     spec, table = load_spec(model), load_hardware(hardware)
     frame = read_traces(*traces, check=False)
     chosen = split_names(donors, "--donors") or None
@@ -193,7 +199,8 @@ def crossval(
             hardware=table,
             engine=engine,
             seed=seed,
-            jobs=jobs,
+            jobs=processes,
+            engine_address=engine_address,
             on_progress=lambda done, total: move("targets", done, total),
         )
     with writing(output):

@@ -16,6 +16,7 @@ __all__ = [
     "PosteriorFileError",
     "SpecError",
     "TraceError",
+    "WorkerError",
 ]
 
 
@@ -59,3 +60,7 @@ class PosteriorFileError(BayeslatError):
 
 class ConvergenceError(BayeslatError):
     """A fit did not converge; the message names the parameters and what to try."""
+
+
+class WorkerError(BayeslatError):
+    """The workers of a fan-out cannot be reached, run another version, or were lost for good."""

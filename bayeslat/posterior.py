@@ -388,6 +388,7 @@ def fit(
     chains: int = 4,
     draws: int = 800,
     tune: int = 200,
+    engine_address: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Posterior:
     """Fit every stage of a spec to traces of one or more GPUs.
@@ -405,6 +406,9 @@ def fit(
     seed : int
     chains, draws, tune : int
         Of NUTS.
+    engine_address : str, optional
+        Of the scheduler of a Dask cluster, as in `tcp://10.0.0.7:8786`, that draws the stages side
+        by side. The posterior does not depend on it.
     on_progress : callable (stage, done, total), optional
 
     Returns
@@ -420,6 +424,8 @@ def fit(
         If a GPU has no rows, a stage no latency, or an argument an impossible value.
     HardwareError
         If a GPU is not in the hardware table.
+    WorkerError
+        If the cluster cannot be reached, runs other versions, or loses its workers for good.
     """
     _check_arguments(spec, traces, gpus)
     from bayeslat.inference.fit import fit_posterior  # samplers: not for those who only predict
@@ -434,6 +440,7 @@ def fit(
         chains=chains,
         draws=draws,
         tune=tune,
+        engine_address=engine_address,
         on_progress=on_progress,
     )
     return Posterior(data)

@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.evaluation.uniformity import KEPT, Ranks, rank_among
 from bayeslat.inference.draws import StageDraws
 from bayeslat.model.problem import StageProblem
+from bayeslat.parallel import run
 from tests.problems import Case, make_case, noise_sd
-from tests.uniformity import holm, rank_among, uniformity_p
 
 type Array = NDArray[np.float64]
 type Engine = Callable[[StageProblem, int], StageDraws]
-
-KEPT = 99
-"""Draws that a truth is ranked among."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Ranks of every named parameter, and of the log likelihood, over simulations."""
-
-    names: tuple[str, ...]
-    ranks: NDArray[np.int64]  # shape: (simulation, parameter)
-
-    @property
-    def p_values(self) -> dict[str, float]:
-        """Exact p-value of each parameter's uniformity, before adjustment for their number."""
-        return {
-            name: uniformity_p(self.ranks[:, i], KEPT, bins=20) for i, name in enumerate(self.names)
-        }
-
-    @property
-    def worst(self) -> tuple[str, float]:
-        """The parameter with the smallest p-value, and that after Holm's adjustment."""
-        p = self.p_values
-        name = min(p, key=lambda each: p[each])
-        return name, float(holm(np.array(list(p.values()))).min())
 
 
 def calibrate(
@@ -49,7 +25,7 @@ def calibrate(
     simulations: int,
     seed: int,
     believe: Callable[[StageProblem], StageProblem] = lambda problem: problem,
-) -> Calibration:
+) -> Ranks:
     """Draw truths and rows from the model's prior and rank each truth among an engine's draws.
 
     Parameters
@@ -62,12 +38,21 @@ def calibrate(
     believe : callable, optional
         What the fit takes for the problem; a wrong prior, say.
     """
-    ranks = []
-    for number in range(simulations):
-        case = make_case(1000 * seed + number, **shape)
-        drawn = engine(believe(case.problem), number)
-        ranks.append(rank_among(*_values(case, drawn)))
-    return Calibration(_names(case.problem), np.array(ranks))
+    setting = (engine, shape, seed, believe)
+    return Ranks(
+        _names(make_case(1000 * seed, **shape).problem),
+        np.array(list(run(_rank, range(simulations), setting))),
+    )
+
+
+def _rank(
+    setting: tuple[Engine, Mapping[str, Any], int, Callable[[StageProblem], StageProblem]],
+    number: int,
+) -> NDArray[np.int64]:
+    """Simulate once, fit, and rank each truth."""
+    engine, shape, seed, believe = setting
+    case = make_case(1000 * seed + number, **shape)
+    return rank_among(*_values(case, engine(believe(case.problem), number)))
 
 
 def shrink_offsets(problem: StageProblem, factor: float) -> StageProblem:

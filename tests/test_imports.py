@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "bayeslat"
 
 CHAIN = ("traces", "features", "model", "inference", "decisions", "evaluation", "report", "cli")
-LEAVES = frozenset({"errors", "atomic"})
+LEAVES = frozenset({"errors", "atomic", "parallel"})
 ALONE = frozenset({"serving"})  # runs in the environment of a server, without the rest
 TOP = frozenset({"", "__main__"})  # the package's own __init__, and `python -m`
 
@@ -60,10 +60,12 @@ OWNERS: dict[str, frozenset[str]] = {
     "transformers": frozenset({"collect"}),
     "pynvml": frozenset({"collect"}),
     "vllm": frozenset({"serving"}),
+    "dask": frozenset({"parallel"}),
+    "distributed": frozenset({"parallel"}),
 }
 NOT_FOR_COLLECT = frozenset({"pymc", "pytensor", "nutpie", "arviz"})
 
-HEAVY = frozenset({"pymc", "pytensor", "torch", "arviz", "nutpie", "matplotlib"})
+HEAVY = frozenset({"pymc", "pytensor", "torch", "arviz", "nutpie", "matplotlib", "distributed"})
 NOT_FOR_HELP = HEAVY | {"numba", "numpy", "pandas", "pyarrow", "scipy", "xarray"}
 
 

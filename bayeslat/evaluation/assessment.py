@@ -30,6 +30,7 @@ from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
+from bayeslat.parallel import check_workers
 
 __all__ = ["Assessment", "assess"]
 
@@ -119,6 +120,8 @@ def assess(
     *,
     stack: str | None = None,
     hardware: HardwareTable,
+    jobs: int = 1,
+    engine_address: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Assessment:
     """Judge a GPU's predictions, decide about its held-out configurations, and look ahead.
@@ -134,6 +137,8 @@ def assess(
     stack : str, optional
         The GPU's only one by default.
     hardware : HardwareTable
+    jobs, engine_address
+        Where trials run, as for `bayeslat.parallel.run`; nothing found depends on it.
     on_progress : callable (done, total), optional
         Told of the trials.
 
@@ -148,8 +153,11 @@ def assess(
     InputError
         With every option that has an impossible value; or if the GPU has several stacks and none is
         named.
+    WorkerError
+        As for `bayeslat.parallel.run`.
     """
     options.check()
+    check_workers(jobs, engine_address)
     frame = admit(traces, data.spec, hardware)
     own = frame[frame["gpu"] == gpu.key]
     chosen = choose_stack(data, gpu.key, stack, own)
@@ -168,6 +176,8 @@ def assess(
             options.trials,
             stack=chosen,
             hardware=hardware,
+            jobs=jobs,
+            engine_address=engine_address,
             on_progress=on_progress,
         ),
     )

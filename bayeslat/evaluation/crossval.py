@@ -8,23 +8,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
 from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError
-from bayeslat.evaluation.holdout import hold_out
-from bayeslat.evaluation.metrics import coverage, mape
+from bayeslat.evaluation.comparison.hierarchical import as_estimate
+from bayeslat.evaluation.comparison.scoring import score_estimate
+from bayeslat.evaluation.holdout import above_hurdles, hold_out
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
-from bayeslat.inference.calibrate import calibrate_group
+from bayeslat.inference.calibrate import calibrate_stacks
+from bayeslat.parallel import check_workers, run
 
 __all__ = ["ALL", "CrossValidation", "cross_validate"]
 
 ALL = "all"
 """The set of all other donors."""
 _LEAST_DONORS = 2
+_STACK = "stack"
+_SCORES = ("stage", "mape", "coverage_90", "width_90")
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,17 @@ class CrossValidation:
     donors : tuple of str
     scores : DataFrame, one row a target, donor set, number of rows, split and stage
         `target`, `change` (`all`, `without X` or `with X`), `donors`, `rows`, `split`, `stage`,
-        `mape`, `coverage_90` and `width_90`.
+        `mape`, `coverage_90` and `width_90`; of the total too where it is measured.
     """
 
     donors: tuple[str, ...]
     scores: pd.DataFrame
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """What targets are judged by: the total, or each stage where the total is not measured."""
+        stages = tuple(dict.fromkeys(self.scores["stage"]))
+        return (TOTAL,) if TOTAL in stages else stages
 
     def expected(self) -> pd.DataFrame:
         """Error to expect on the next GPU, one row a number of rows and stage.
@@ -50,13 +59,16 @@ class CrossValidation:
         return _over_targets(self.scores[self.scores["change"] == ALL])
 
     def by_target(self) -> pd.DataFrame:
-        """Error of the total on each GPU from all others, one row a GPU and number of rows."""
-        chosen = self.scores[(self.scores["change"] == ALL) & (self.scores["stage"] == TOTAL)]
+        """Error on each GPU from all others, one row a GPU and number of rows.
+
+        Of the total; where it is not measured, the mean over stages.
+        """
+        chosen = self._judged[self._judged["change"] == ALL]
         grouped = chosen.groupby(["target", "rows"], sort=False)
         return grouped[["mape", "coverage_90", "width_90"]].mean().reset_index()
 
     def changes(self) -> pd.DataFrame:
-        """What a donor is worth: error of the total with it over that without it.
+        """What a donor is worth: error with it over that without it, of what `by_target` judges.
 
         Returns
         -------
@@ -65,8 +77,11 @@ class CrossValidation:
             and `ratio`; the most helpful donors first: to add by the least ratio, to leave out by
             the greatest.
         """
-        total = self.scores[self.scores["stage"] == TOTAL]
-        means = total.groupby(["target", "change", "rows"], sort=False)["mape"].mean().reset_index()
+        means = (
+            self._judged.groupby(["target", "change", "rows"], sort=False)["mape"]
+            .mean()
+            .reset_index()
+        )
         base = means[means["change"] == ALL].drop(columns="change")
         both = means[means["change"] != ALL].merge(
             base, on=["target", "rows"], suffixes=("", "_all")
@@ -86,6 +101,10 @@ class CrossValidation:
             ["rows", "left", "helps"], ascending=[True, True, False], ignore_index=True
         )
         return ordered.drop(columns=["helps", "left"])
+
+    @property
+    def _judged(self) -> pd.DataFrame:
+        return self.scores[self.scores["stage"].isin(self.headline)]
 
     def next_donor(self) -> str | None:
         """The candidate that lowers the error at N = 0 the most; None if none lowers it."""
@@ -116,6 +135,20 @@ def _over_targets(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
+class _Setting:
+    """What all targets share."""
+
+    spec: Spec
+    frame: pd.DataFrame
+    table: HardwareTable
+    counts: tuple[int, ...]
+    splits: int
+    test_configs: int
+    engine: Any
+    seed: int
+
+
+@dataclass(frozen=True)
 class _Job:
     """A target, with donors to fit."""
 
@@ -136,6 +169,7 @@ def cross_validate(
     engine: str = "laplace",
     seed: int = 0,
     jobs: int = 1,
+    engine_address: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> CrossValidation:
     """Hold each donor out, fit the others, calibrate it with a few rows, and predict the rest.
@@ -158,8 +192,8 @@ def cross_validate(
     hardware : HardwareTable, optional
     engine : {"laplace", "nuts"}
     seed : int
-    jobs : int
-        Processes.
+    jobs, engine_address
+        Where targets are scored, as for `bayeslat.parallel.run`; scores do not depend on it.
     on_progress : callable (done, total), optional
 
     Returns
@@ -172,7 +206,10 @@ def cross_validate(
         With every row that breaks a rule.
     InputError
         If there are fewer than three donors, or too few configurations of one.
+    WorkerError
+        As for `bayeslat.parallel.run`.
     """
+    check_workers(jobs, engine_address)
     table = hardware or load_hardware()
     frame = admit(traces, spec, table)
     measured = tuple(sorted(frame["gpu"].unique()))
@@ -180,15 +217,16 @@ def cross_validate(
     _check(chosen, measured, counts, splits)
     others = [gpu for gpu in measured if gpu not in chosen]
     plan = list(_plan(chosen, others))
-    options = (tuple(counts), splits, test_configs, engine, seed)
-    run = Parallel(n_jobs=jobs, return_as="generator")
-    rows: list[dict[str, Any]] = []
-    for done, found in enumerate(
-        run(delayed(_run)(spec, frame, table, job, *options) for job in plan), start=1
-    ):
-        rows += found
-        if on_progress is not None:
-            on_progress(done, len(plan))
+    setting = _Setting(spec, frame, table, tuple(counts), splits, test_configs, engine, seed)
+    found = run(
+        _score_target,
+        plan,
+        setting,
+        jobs=jobs,
+        engine_address=engine_address,
+        on_progress=on_progress,
+    )
+    rows = [row for of_target in found for row in of_target]
     return CrossValidation(chosen, pd.DataFrame(rows))
 
 
@@ -226,47 +264,33 @@ def _plan(donors: Sequence[str], candidates: Sequence[str]) -> Iterator[_Job]:
             yield _Job(target, f"with {added}", (*rest, added))
 
 
-def _run(
-    spec: Spec,
-    frame: pd.DataFrame,
-    table: HardwareTable,
-    job: _Job,
-    counts: Sequence[int],
-    splits: int,
-    test_configs: int,
-    engine: Any,
-    seed: int,
-) -> list[dict[str, Any]]:
+def _score_target(setting: _Setting, job: _Job) -> list[dict[str, Any]]:
     """Score one target from one set of donors."""
     from bayeslat.inference.fit import fit_posterior  # samplers: not for those who only predict
 
-    data = fit_posterior(spec, frame, gpus=job.donors, hardware=table, engine=engine, seed=seed)
+    spec, frame, table, seed = setting.spec, setting.frame, setting.table, setting.seed
+    data = fit_posterior(
+        spec, frame, gpus=job.donors, hardware=table, engine=setting.engine, seed=seed
+    )
     gpu, own = table.resolve(job.target), frame[frame["gpu"] == job.target]
     rows = []
-    for split in range(splits):
-        held = hold_out(spec, own, gpu, test_configs, [seed, split])
-        for count in counts:
+    for split in range(setting.splits):
+        held = above_hurdles(
+            spec, hold_out(spec, own, gpu, setting.test_configs, [seed, split], keep=[_STACK])
+        )
+        for count in setting.counts:
             if count > len(held.pool):
                 continue
-            calibrated = (
-                calibrate_group(data, held.pool[:count], gpu, "", seed=seed) if count else data
-            )
-            found = predict(calibrated, held.test, gpu, seed=seed).frame
-            for stage, typical in held.typical_ms.items():
-                point, low, high = (
-                    found[f"{stage}_{name}_ms"].to_numpy() for name in ("point", "q05", "q95")
-                )
-                rows.append(
-                    {
-                        "target": job.target,
-                        "change": job.change,
-                        "donors": ",".join(job.donors),
-                        "rows": count,
-                        "split": split,
-                        "stage": stage,
-                        "mape": mape(point, typical),
-                        "coverage_90": coverage(low, high, held.run_ms[stage]),
-                        "width_90": float(np.median((high - low) / point)),
-                    }
-                )
+            pool = held.pool[:count]
+            calibrated = calibrate_stacks(data, pool, gpu, seed=seed) if count else data
+            prediction = predict(calibrated, held.test, gpu, seed=seed)
+            about = {
+                "target": job.target,
+                "change": job.change,
+                "donors": ",".join(job.donors),
+                "rows": count,
+                "split": split,
+            }
+            for score in score_estimate(as_estimate(prediction, if_it_takes_time=True), held):
+                rows.append({**about, **{name: score[name] for name in _SCORES}})
     return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Literal
 
@@ -16,19 +16,20 @@ from bayeslat.errors import InputError
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics
-from bayeslat.inference.draw_stage import NutsOptions, draw_stage
+from bayeslat.inference.draw_stage import NutsOptions
+from bayeslat.inference.draw_stages import OnProgress, draw_stages
 from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.hurdle import HurdlePosterior, fit_hurdle
 from bayeslat.inference.noise_correlation import correlate_noise
 from bayeslat.inference.plan import FitPlan, plan_fit
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
+from bayeslat.parallel import check_workers
 from bayeslat.traces import row_sources
 
 __all__ = ["Engine", "OnProgress", "fit_posterior"]
 
 type Engine = Literal["nuts", "laplace"]
-type OnProgress = Callable[[str, int, int], None]
 
 _LIBRARIES = ("bayeslat", "numpy", "scipy", "numba", "nutpie", "arviz-stats", "xarray")
 
@@ -44,6 +45,7 @@ def fit_posterior(
     chains: int = 4,
     draws: int = 800,
     tune: int = 200,
+    engine_address: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> PosteriorData:
     """Fit every stage of a spec to a trace.
@@ -61,8 +63,11 @@ def fit_posterior(
     seed : int
     chains, draws, tune : int
         Of NUTS.
+    engine_address : str, optional
+        Of a Dask cluster that draws the stages side by side, as for `bayeslat.parallel.run`. Draws
+        do not depend on it.
     on_progress : callable (stage, done, total), optional
-        Told how many draws of a stage are done.
+        Told how many draws of a stage are done; on a cluster, when all of them are.
 
     Returns
     -------
@@ -77,19 +82,24 @@ def fit_posterior(
         If a GPU has no rows, a stage no latency, or an option an impossible value.
     HardwareError
         If a GPU is not in the hardware table.
+    WorkerError
+        As for `bayeslat.parallel.run`.
     """
     _check_options(engine, chains, draws, tune)
+    check_workers(1, engine_address)
     plan = plan_fit(spec, traces, gpus=gpus, hardware=hardware)
     nuts = NutsOptions(chains, draws, tune) if engine == "nuts" else None
-    drawn, verdicts = {}, {}
     with threadpool_limits(1):  # the matrices are too small for threads inside a product
         # All before the first is sampled: what is wrong with a stage is told at once.
         prepared = {stage: prepare_stage(plan, stage) for stage in spec.stages}
-        for number, stage in enumerate(spec.stages):
-            report = _stage_progress(on_progress, stage)
-            drawn[stage], verdicts[stage] = draw_stage(
-                stage, prepared[stage].problem, seed + 1000 * number, nuts, report
-            )
+        found = draw_stages(
+            {stage: part.problem for stage, part in prepared.items()},
+            seed,
+            nuts,
+            engine_address=engine_address,
+            on_progress=on_progress,
+        )
+    drawn = {stage: draws for stage, (draws, _) in found.items()}
     first = next(iter(drawn.values()))
     count = first.scales.shape[0] * first.scales.shape[1]
     return PosteriorData(
@@ -104,7 +114,7 @@ def fit_posterior(
         },
         chains=first.scales.shape[0],
         statistics={stage: dict(drawn[stage].statistics) for stage in spec.stages},
-        diagnostics=Diagnostics(tuple(verdicts.values())),
+        diagnostics=Diagnostics(tuple(verdict for _, verdict in found.values())),
         attrs={
             "engine": engine,
             "seed": seed,
@@ -127,15 +137,6 @@ def _check_options(engine: str, chains: int, draws: int, tune: int) -> None:
             problems.append(f"{name} is {value}; it must be at least {least}")
     if problems:
         raise InputError("; ".join(problems))
-
-
-def _stage_progress(
-    on_progress: OnProgress | None, stage: str
-) -> Callable[[int, int], None] | None:
-    if on_progress is None:
-        return None
-    tell = on_progress
-    return lambda done, total: tell(stage, done, total)
 
 
 def _join(

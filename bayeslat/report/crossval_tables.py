@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.crossval import CrossValidation
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 
@@ -24,13 +25,14 @@ def crossval_record(found: CrossValidation, path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        For JSON: `donors`, `expected` (by stage and number of rows), `by_target`, `changes` (what a
-        donor is worth), `next_donor` and `output`.
+        For JSON: `donors`, `expected` (by stage and number of rows), `by_target`, `judged` (by which
+        stages), `changes` (what a donor is worth), `next_donor` and `output`.
     """
     return {
         "donors": list(found.donors),
         "expected": found.expected().to_dict("records"),
         "by_target": found.by_target().to_dict("records"),
+        "judged": list(found.headline),
         "changes": found.changes().to_dict("records"),
         "next_donor": found.next_donor(),
         "output": path,
@@ -48,6 +50,8 @@ def show_crossval(record: Mapping[str, Any]) -> None:
         held = {row["rows"]: row for row in record["expected"] if row["stage"] == stage}
         cells = [
             f"{100 * held[count]['mape']:.1f} ({100 * held[count]['mape_worst']:.1f})"
+            if count in held
+            else "-"
             for count in counts
         ]
         table.add_row(stage, *cells)
@@ -58,14 +62,15 @@ def show_crossval(record: Mapping[str, Any]) -> None:
         held = {row["rows"]: row["mape"] for row in record["by_target"] if row["target"] == target}
         cells = [f"{100 * held[count]:.1f}" if count in held else "-" for count in counts]
         table.add_row(target, *cells)
-    print_table(console, "Total of each GPU from the others, MAPE %", table)
+    judged = "Total" if record["judged"] == [TOTAL] else "Mean over stages"
+    print_table(console, f"{judged} of each GPU from the others, MAPE %", table)
     if record["changes"]:
         table = make_table(["change", *heads])
         for change in dict.fromkeys(row["change"] for row in record["changes"]):
             held = {row["rows"]: row for row in record["changes"] if row["change"] == change}
             cells = [f"{held[count]['ratio']:.2f}" if count in held else "-" for count in counts]
             table.add_row(change, *cells)
-        print_table(console, "Error of the total with the change over that without it", table)
+        print_table(console, "Its error with the change over that without it", table)
     print_line(console, _advice(record))
     print_line(console, f"Scores are in {record['output']}")
 

@@ -124,3 +124,23 @@ def test_methods_of_a_server_are_left_out_of_other_traces(
     assert "method 'picf' does not suit: it predicts the stages step and queueing" in done.stderr
     assert "has prefill, decode" in done.stderr
     assert not (out / "index.html").exists()
+
+
+def test_crossval_judges_stages_by_themselves(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    spec, trace = workshop.text("server.toml", SPEC), workshop.trace(make_traces())
+    done = run(
+        "crossval", trace, "-m", spec, "-o", workshop.out, "--counts", "0,40",
+        "--repetitions", "1", "--jobs", "1", "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    assert record["judged"] == ["step", "queueing"]
+    expected = pd.DataFrame(record["expected"])
+    assert set(expected["stage"]) == {"step", "queueing"}
+    few = expected[expected["rows"] == 40]
+    assert few["mape"].max() < 0.25
+    assert few["coverage_90"].min() > 0.6
+    assert {row["target"] for row in record["by_target"]} == set(GPUS)
+    assert all(np.isfinite(row["mape"]) for row in record["by_target"])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from bayeslat.decisions.predict import predict
+from bayeslat.evaluation.uniformity import holm, rank_among, uniformity_p
 from bayeslat.inference import calibrate as calibration
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.condition import Conditioned, condition
@@ -26,7 +27,6 @@ from bayeslat.inference.population import Population
 from bayeslat.model.simulate import draw_parameters, simulate
 from tests.posteriors import GPUS, make_configs, make_data, small_spec
 from tests.targets import draw_targets, stranger
-from tests.uniformity import holm, rank_among, uniformity_p
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small posterior")]
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from bayeslat.evaluation.uniformity import KEPT
 from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.laplace import sample_laplace
 from bayeslat.inference.nuts import sample_nuts
 from bayeslat.model.problem import StageProblem
-from tests.calibration import KEPT, calibrate, shrink_offsets
+from tests.calibration import calibrate, shrink_offsets
 
 pytestmark = pytest.mark.slow
 

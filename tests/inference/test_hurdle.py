@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bayeslat.errors import InputError
+from bayeslat.evaluation.uniformity import uniformity_p
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.inference import hurdle as hurdle_module
@@ -23,7 +24,6 @@ from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.posterior_file import read_posterior, write_posterior
 from bayeslat.posterior import Posterior, fit
 from tests.hurdles import BELOW_MS, BELOW_SD, GPUS, SHARED, SPEC, effects_of, make_trace
-from tests.uniformity import uniformity_p
 
 DRAWS = 399
 ALPHA = 1e-3  # of a test that should pass, over three parameters

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from joblib import Parallel, delayed
 
-from bayeslat.atomic import atomic_path
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError
 from bayeslat.evaluation.baselines import Donors
 from bayeslat.evaluation.comparison.hierarchical import HIERARCHICAL, check_methods, find_method
+from bayeslat.evaluation.comparison.parts import Parts
 from bayeslat.evaluation.comparison.scoring import scatter_estimate, score_estimate
 from bayeslat.evaluation.holdout import Holdout, above_hurdles, hold_out, without_configs
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
+from bayeslat.parallel import check_workers, run
 
 __all__ = ["CompareOptions", "Comparison", "compare"]
 
@@ -100,6 +100,7 @@ def compare(
     hardware: HardwareTable | None = None,
     folder: Path | None = None,
     jobs: int = 1,
+    engine_address: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
     """Calibrate every method with several numbers of rows, and score held-out configurations.
@@ -115,9 +116,10 @@ def compare(
     options : CompareOptions
     hardware : HardwareTable, optional
     folder : Path, optional
-        Where finished parts are kept: a run that was interrupted goes on there.
-    jobs : int
-        Processes.
+        Where finished parts are kept: a run that was interrupted goes on there. A part is a method
+        in a repetition; on a cluster, whose workers may not see the folder, all of a repetition.
+    jobs, engine_address
+        Where repetitions run, as for `bayeslat.parallel.run`; scores do not depend on it.
     on_progress : callable (done, total), optional
 
     Returns
@@ -130,22 +132,35 @@ def compare(
         With every row that breaks a rule.
     InputError
         With every option that does not fit the traces.
+    WorkerError
+        As for `bayeslat.parallel.run`.
     """
+    check_workers(jobs, engine_address)
     table = hardware or load_hardware()
     frame = admit(traces, spec, table)
     _check(options, frame)
     check_methods(options.methods, spec)
-    parts = folder / _fingerprint(spec, frame, options) if folder else None
-    run = Parallel(n_jobs=jobs, return_as="generator")
-    repetitions = run(
-        delayed(_run_repetition)(spec, frame, table, options, repetition, parts)
-        for repetition in range(options.repetitions)
+    parts = Parts(folder / _fingerprint(spec, frame, options) if folder else None)
+    tasks = [(each, parts.missing(options.methods, each)) for each in range(options.repetitions)]
+    here = engine_address is None
+    setting = _Setting(spec, frame, table, options, parts if here else Parts(None))
+    ran = run(
+        _run_repetition,
+        tasks,
+        setting,
+        jobs=jobs,
+        engine_address=engine_address,
+        on_progress=on_progress,
     )
     found: list[dict[str, Any]] = []
-    for done, of_methods in enumerate(repetitions, start=1):
-        found += of_methods
-        if on_progress is not None:
-            on_progress(done, options.repetitions)
+    for (repetition, missing), new in zip(tasks, ran, strict=True):
+        for method in options.methods:
+            if method not in missing:
+                found.append(parts.read(method, repetition))
+                continue
+            found.append(new[method])
+            if not here:
+                parts.write(method, repetition, new[method])
     scores, scatter, skipped = (
         [row for part in found for row in part[name]] for name in ("scores", "scatter", "skipped")
     )
@@ -203,35 +218,39 @@ def _fingerprint(spec: Spec, frame: pd.DataFrame, options: CompareOptions) -> st
     return hashlib.sha256(hashed.to_numpy().tobytes() + about.encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class _Setting:
+    """What all repetitions share."""
+
+    spec: Spec
+    frame: pd.DataFrame
+    table: HardwareTable
+    options: CompareOptions
+    parts: Parts  # where a worker keeps what it finished
+
+
 def _run_repetition(
-    spec: Spec,
-    frame: pd.DataFrame,
-    table: HardwareTable,
-    options: CompareOptions,
-    repetition: int,
-    parts: Path | None,
-) -> list[dict[str, Any]]:
-    """Run every method in one repetition, but for those of which an earlier run kept the scores.
+    setting: _Setting, task: tuple[int, tuple[str, ...]]
+) -> dict[str, dict[str, Any]]:
+    """Run methods in one repetition.
 
     All are trained on the same donors, which keep the source models that several carry over.
     """
-    gpu, own = table.resolve(options.target), frame[frame["gpu"] == options.target]
+    (repetition, methods), spec, options = task, setting.spec, setting.options
+    if not methods:
+        return {}
+    gpu = setting.table.resolve(options.target)
+    own = setting.frame[setting.frame["gpu"] == options.target]
     seed = [options.seed, repetition]
     held = above_hurdles(spec, hold_out(spec, own, gpu, options.test_configs, seed, keep=[_STACK]))
     tested = held.test.drop(columns=_STACK, errors="ignore")  # donors may not know it of any stack
-    rows = without_configs(frame[frame["gpu"].isin(options.donors)], tested)
-    donors = Donors(spec, rows, options.source, table, options.seed + repetition)
-    found = []
-    for method in options.methods:
-        kept = parts / f"{method}_{repetition}.json" if parts else None
-        if kept is not None and kept.exists():
-            found.append(json.loads(kept.read_text(encoding="utf-8")))
-            continue
-        part = _run(donors, held, options, method, repetition)
-        if kept is not None:
-            with atomic_path(kept) as temporary:
-                temporary.write_text(json.dumps(part), encoding="utf-8")
-        found.append(part)
+    rows = setting.frame[setting.frame["gpu"].isin(options.donors)]
+    rows = without_configs(rows, tested)
+    donors = Donors(spec, rows, options.source, setting.table, options.seed + repetition)
+    found = {}
+    for method in methods:
+        found[method] = _run(donors, held, options, method, repetition)
+        setting.parts.write(method, repetition, found[method])
     return found
 
 

@@ -33,6 +33,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
+from bayeslat.parallel import check_workers, run
 
 __all__ = ["TrialOptions", "Trials", "run_trials"]
 
@@ -105,6 +106,8 @@ def run_trials(
     *,
     stack: str = "",
     hardware: HardwareTable,
+    jobs: int = 1,
+    engine_address: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Trials:
     """Forget a GPU's calibration, and calibrate it anew from few rows.
@@ -124,6 +127,8 @@ def run_trials(
     stack : str
         The GPU's stack; empty where traces name none.
     hardware : HardwareTable
+    jobs, engine_address
+        Where repetitions run, as for `bayeslat.parallel.run`; trials do not depend on it.
     on_progress : callable (done, total), optional
 
     Returns
@@ -137,28 +142,28 @@ def run_trials(
     InputError
         If the GPU is a donor, fewer than 20 configurations of it were measured, none in all stages,
         or fewer are left to calibrate with than the least count.
+    WorkerError
+        As for `bayeslat.parallel.run`.
     """
+    check_workers(jobs, engine_address)
     if gpu.key in data.gpus:
         raise InputError(f"{gpu.key} was fitted as a donor; trials need a GPU that was not")
     frame = admit(traces, data.spec, hardware)
     own = _measured_rows(data.spec, frame[frame["gpu"] == gpu.key], stack)
     targets = {group: each for group, each in data.targets.items() if group[0] != gpu.key}
-    setting = _Setting(replace(data, targets=targets), gpu, stack, options)
+    donors = replace(data, targets=targets)
     rivals = frame[frame["gpu"].isin(data.gpus)]
-    source = choose_source(setting.data, rivals)
-    parts: list[_Part] = []
-    for repetition in range(options.repetitions):
-        held = hold_out(data.spec, own, gpu, options.test_configs, [options.seed, repetition])
-        affine = train_affine(data.spec, rivals, source, hardware, held, options.seed)
-        counts = [count for count in options.counts if count <= len(held.pool)]
-        if not counts:
-            raise InputError(
-                f"{len(held.pool)} configurations of {gpu.key} are left to calibrate with, fewer "
-                f"than the least count, {min(options.counts)}; ask for fewer, or add traces"
-            )
-        parts += [_run(setting, held, affine, repetition, count) for count in counts]
-        if on_progress is not None:
-            on_progress(repetition + 1, options.repetitions)
+    source = choose_source(donors, rivals)
+    setting = _Setting(donors, gpu, stack, options, own, rivals, source, hardware)
+    repetitions = run(
+        _run_repetition,
+        range(options.repetitions),
+        setting,
+        jobs=jobs,
+        engine_address=engine_address,
+        on_progress=on_progress,
+    )
+    parts = [part for of_repetition in repetitions for part in of_repetition]
     decisions = _number_configs([part.decisions for part in parts], list(data.spec.knobs))
     if decisions.empty:
         raise InputError(
@@ -186,6 +191,10 @@ class _Setting:
     gpu: Gpu
     stack: str
     options: TrialOptions
+    own: pd.DataFrame
+    rivals: pd.DataFrame
+    source: str | None
+    hardware: HardwareTable
 
 
 @dataclass(frozen=True)
@@ -195,6 +204,22 @@ class _Part:
     scores: list[dict[str, Any]]
     decisions: pd.DataFrame
     scatter: pd.DataFrame
+
+
+def _run_repetition(setting: _Setting, repetition: int) -> list[_Part]:
+    """Hold configurations out, and calibrate with each number of the others."""
+    options, spec, gpu = setting.options, setting.data.spec, setting.gpu
+    held = hold_out(spec, setting.own, gpu, options.test_configs, [options.seed, repetition])
+    affine = train_affine(
+        spec, setting.rivals, setting.source, setting.hardware, held, options.seed
+    )
+    counts = [count for count in options.counts if count <= len(held.pool)]
+    if not counts:
+        raise InputError(
+            f"{len(held.pool)} configurations of {gpu.key} are left to calibrate with, fewer "
+            f"than the least count, {min(options.counts)}; ask for fewer, or add traces"
+        )
+    return [_run(setting, held, affine, repetition, count) for count in counts]
 
 
 def _run(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from bayeslat.evaluation.missing_features.candidates import list_candidates, stage_axes
 from bayeslat.evaluation.missing_features.gain import GroupRows, held_out_density
@@ -20,6 +19,7 @@ from bayeslat.inference.prepare import PreparedStage, prepare_stage
 from bayeslat.inference.repeats import number_configs
 from bayeslat.inference.stage_rows import stage_rows
 from bayeslat.model.priors import RESIDUAL_OFFSET_SCALE, RESIDUAL_SHARED_SCALE
+from bayeslat.parallel import check_workers, run
 
 __all__ = ["MissingFeature", "find_missing_features"]
 
@@ -65,6 +65,9 @@ def find_missing_features(
     *,
     hardware: HardwareTable,
     seed: int = 0,
+    jobs: int = 1,
+    engine_address: str | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[MissingFeature, ...]:
     """Rank powers, products and unused knobs by what they add to held-out configurations.
 
@@ -81,6 +84,10 @@ def find_missing_features(
     hardware : HardwareTable
     seed : int
         Of the folds.
+    jobs, engine_address
+        Where stages are searched, as for `bayeslat.parallel.run`; gains do not depend on it.
+    on_progress : callable (done, total), optional
+        Of stages.
 
     Returns
     -------
@@ -93,14 +100,37 @@ def find_missing_features(
         With every row that breaks a rule.
     InputError
         If a fitted GPU has no rows.
+    WorkerError
+        As for `bayeslat.parallel.run`.
     """
+    check_workers(jobs, engine_address)
     plan = plan_fit(data.spec, traces, gpus=data.gpus, hardware=hardware)
-    with threadpool_limits(1):  # the matrices are too small for threads inside a product
-        found = [each for stage in data.stages for each in _search_stage(data, plan, stage, seed)]
+    of_stages = run(
+        _search_stage,
+        list(data.stages),
+        _Setting(data, plan, seed),
+        jobs=jobs,
+        engine_address=engine_address,
+        on_progress=on_progress,
+    )
+    found = [each for of_stage in of_stages for each in of_stage]
     return tuple(sorted(found, key=lambda each: -each.gain))
 
 
-def _search_stage(
+@dataclass(frozen=True)
+class _Setting:
+    """What all stages share."""
+
+    data: PosteriorData
+    plan: FitPlan
+    seed: int
+
+
+def _search_stage(setting: _Setting, stage: str) -> list[MissingFeature]:
+    return list(_try_candidates(setting.data, setting.plan, stage, setting.seed))
+
+
+def _try_candidates(
     data: PosteriorData, plan: FitPlan, stage: str, seed: int
 ) -> Iterator[MissingFeature]:
     """Try every candidate of a stage."""

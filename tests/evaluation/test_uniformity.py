@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tests.uniformity import holm, rank_among, uniformity_p
+from bayeslat.evaluation.uniformity import holm, rank_among, uniformity_p
 
 DRAWS, SIMULATIONS = 99, 200
 

@@ -1,4 +1,4 @@
-"""Are ranks uniform? An exact simultaneous test, for simulation-based calibration.
+"""Whether ranks are uniform: an exact simultaneous test, for simulation-based calibration.
 
 A parameter drawn from its prior has, among draws of the posterior of data simulated from it, a
 uniform rank (Talts, Betancourt, Simpson, Vehtari and Gelman 2018). The test asks whether the
@@ -8,13 +8,47 @@ widths and wrong tails alike (Säilynoja, Bürkner and Vehtari 2022, section 2).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
+__all__ = ["KEPT", "Ranks", "holm", "rank_among", "uniformity_p"]
+
 type Array = NDArray[np.float64]
 
 _BINS = 20
+
+KEPT = 99
+"""Draws that a truth is ranked among: the ranks fill equal bins."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Ranks of true parameters among draws, over simulations.
+
+    Attributes
+    ----------
+    names : tuple over parameter of str
+    ranks : ndarray of int, shape (simulation, parameter)
+        Between 0 and `KEPT`.
+    """
+
+    names: tuple[str, ...]
+    ranks: NDArray[np.int64]
+
+    @property
+    def p_values(self) -> dict[str, float]:
+        """Exact p-value of each parameter's uniformity, before adjustment for their number."""
+        return {name: uniformity_p(self.ranks[:, i], KEPT) for i, name in enumerate(self.names)}
+
+    @property
+    def worst(self) -> tuple[str, float]:
+        """The parameter with the smallest p-value, and that after Holm's adjustment."""
+        p = self.p_values
+        name = min(p, key=lambda each: p[each])
+        return name, float(holm(np.array(list(p.values()))).min())
 
 
 def rank_among(truth: Array, draws: Array) -> NDArray[np.int64]:
@@ -50,6 +84,11 @@ def uniformity_p(ranks: NDArray[np.int64], draws: int, bins: int = _BINS) -> flo
     Returns
     -------
     float
+
+    Raises
+    ------
+    ValueError
+        If the bins do not divide the ranks.
     """
     if (draws + 1) % bins:
         raise ValueError(f"{bins} bins do not divide the {draws + 1} ranks of {draws} draws")
@@ -72,7 +111,8 @@ def uniformity_p(ranks: NDArray[np.int64], draws: int, bins: int = _BINS) -> flo
 def _two_sided(counts: NDArray[np.int64], size: int, chance: float) -> Array:
     """Twice the smaller tail of a binomial count, the count included."""
     low, high = binom.cdf(counts, size, chance), binom.sf(counts - 1, size, chance)
-    return 2 * np.minimum(low, high)
+    tails: Array = 2 * np.minimum(low, high)
+    return tails
 
 
 def holm(p_values: Array) -> Array:

@@ -1,0 +1,76 @@
+"""Drawing all stages: one after the other here, side by side on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bayeslat.inference.diagnostics import StageDiagnostics
+from bayeslat.inference.draw_stage import NutsOptions, draw_stage
+from bayeslat.inference.draws import StageDraws
+from bayeslat.model.problem import StageProblem
+from bayeslat.parallel import run
+
+__all__ = ["OnProgress", "draw_stages"]
+
+type OnProgress = Callable[[str, int, int], None]
+
+_SEED_STEP = 1000  # between stages, so that their chains share no stream
+
+
+def draw_stages(
+    problems: Mapping[str, StageProblem],
+    seed: int,
+    nuts: NutsOptions | None,
+    *,
+    engine_address: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> dict[str, tuple[StageDraws, StageDiagnostics]]:
+    """Draw stages and diagnose the draws.
+
+    On one machine the chains of a stage share the cores already, so stages wait for each other.
+
+    Parameters
+    ----------
+    problems : mapping of stage to StageProblem
+    seed : int
+    nuts : NutsOptions or None
+        None for the Laplace engine.
+    engine_address : str, optional
+        As for `bayeslat.parallel.run`. Draws do not depend on it.
+    on_progress : callable (stage, done, total), optional
+        Told how many draws of a stage are done; on a cluster, when all of them are.
+
+    Returns
+    -------
+    dict of stage to (StageDraws, StageDiagnostics)
+    """
+    tasks = [
+        (stage, problem, seed + _SEED_STEP * number)
+        for number, (stage, problem) in enumerate(problems.items())
+    ]
+    if engine_address is None:
+        return {
+            stage: draw_stage(stage, problem, own, nuts, _of_stage(on_progress, stage))
+            for stage, problem, own in tasks
+        }
+    found = {}
+    drawn = run(_draw, tasks, nuts, engine_address=engine_address)
+    for stage, result in zip(problems, drawn, strict=True):
+        found[stage] = result
+        if on_progress is not None:
+            on_progress(stage, 1, 1)
+    return found
+
+
+def _draw(
+    nuts: NutsOptions | None, task: tuple[str, StageProblem, int]
+) -> tuple[StageDraws, StageDiagnostics]:
+    stage, problem, seed = task
+    return draw_stage(stage, problem, seed, nuts)
+
+
+def _of_stage(on_progress: OnProgress | None, stage: str) -> Callable[[int, int], None] | None:
+    if on_progress is None:
+        return None
+    tell = on_progress
+    return lambda done, total: tell(stage, done, total)
