@@ -166,7 +166,7 @@ def check(
     traces: opt.CheckTraces = None,
     suggest_features: opt.SuggestFeatures = False,
     hardware: opt.Hardware = None,
-    jobs: opt.Jobs = None,
+    jobs: opt.FewJobs = None,
     engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
@@ -183,7 +183,7 @@ def check(
     from bayeslat.report.progress import stage_bars
     from bayeslat.traces import read_traces
 
-    processes = choose_jobs(jobs, engine_address)
+    processes = choose_jobs(jobs, engine_address, default=1)
     data = read_posterior(posterior)
     table = hardware_with(data, hardware)
     frame = read_traces(*traces, check=False) if traces else None

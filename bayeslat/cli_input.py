@@ -53,8 +53,8 @@ class Dropped:
     path: Path
 
 
-def choose_jobs(jobs: int | None, engine_address: str | None) -> int:
-    """Return the processes of this machine to use: one a core by default.
+def choose_jobs(jobs: int | None, engine_address: str | None, default: int = -1) -> int:
+    """Return the processes of this machine to use.
 
     Parameters
     ----------
@@ -62,6 +62,8 @@ def choose_jobs(jobs: int | None, engine_address: str | None) -> int:
         As the user has it.
     engine_address : str or None
         Of a cluster in place of this machine.
+    default : int
+        -1: one a core.
 
     Raises
     ------
@@ -75,7 +77,7 @@ def choose_jobs(jobs: int | None, engine_address: str | None) -> int:
             f"--jobs {jobs} is of this machine, and --engine-address {engine_address} of another; "
             "leave one out"
         )
-    chosen = -1 if jobs is None else jobs
+    chosen = default if jobs is None else jobs
     check_workers(chosen, engine_address)
     return chosen
 

@@ -45,6 +45,7 @@ __all__ = [
     "EngineName",
     "Exclude",
     "FalseAccepts",
+    "FewJobs",
     "Force",
     "Gpu",
     "Gpus",
@@ -412,6 +413,14 @@ TestConfigs = Annotated[
     typer.Option(help="Configurations held out, at most half of the target's.", min=1, metavar="N"),
 ]
 Jobs = Annotated[int | None, typer.Option(help="Processes; one a core by default.", metavar="N")]
+FewJobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        help="Processes; one by default, as starting more takes longer than a small trace does.",
+        metavar="N",
+    ),
+]
 EngineAddress = Annotated[
     str | None,
     typer.Option(

@@ -33,7 +33,7 @@ def report(
     test_configs: opt.TestConfigs = 100,
     stack: opt.Stack = None,
     hardware: opt.Hardware = None,
-    jobs: opt.Jobs = None,
+    jobs: opt.FewJobs = None,
     engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
@@ -56,7 +56,7 @@ def report(
 
     ensure_writable(output / "index.html")
     check_stack(stack)
-    processes = choose_jobs(jobs, engine_address)
+    processes = choose_jobs(jobs, engine_address, default=1)
     options = AssessmentOptions(
         budget_ms=budget_ms,
         max_risk=max_risk,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bayeslat.decisions.prediction import TOTAL
-from bayeslat.evaluation.crossval import CrossValidation
+from bayeslat.evaluation.crossval_scores import CrossValidation
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 
 __all__ = ["crossval_record", "show_crossval"]
@@ -25,8 +25,8 @@ def crossval_record(found: CrossValidation, path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        For JSON: `donors`, `expected` (by stage and number of rows), `by_target`, `judged` (by which
-        stages), `changes` (what a donor is worth), `next_donor` and `output`.
+        For JSON: `donors`, `expected` (by stage and number of rows), `by_target`, `judged` (the
+        stages that it judges), `changes` (what a donor is worth), `next_donor` and `output`.
     """
     return {
         "donors": list(found.donors),
