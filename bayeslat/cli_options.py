@@ -9,6 +9,7 @@ import typer
 
 __all__ = [
     "AlarmRate",
+    "Allowance",
     "BlisAlpha",
     "BlisDraws",
     "BlisModel",
@@ -330,6 +331,13 @@ DriftStack = Annotated[
         help="Compare all rows with this stack of the posterior, whatever they name: has an "
         "update changed anything?",
         metavar="STACK",
+    ),
+]
+Allowance = Annotated[
+    float,
+    typer.Option(
+        help="How far the fit may be off where nothing changed, as a part of the noise.",
+        metavar="SHARE",
     ),
 ]
 AlarmRate = Annotated[
