@@ -33,8 +33,8 @@ def drift_record(found: Drift, path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        For JSON: `drifted`, `alarm_rate`, `allowance`, `in_order_of`, `passed_over`, `output`, and a record a
-        GPU, stack and stage, with every feature's change.
+        For JSON: `drifted`, `alarm_rate`, `allowance`, `in_order_of`, `passed_over`, `output`, and
+        a record a GPU, stack and stage, with every feature's change.
     """
     return {
         "drifted": bool(found.drifted),

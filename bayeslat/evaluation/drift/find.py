@@ -165,8 +165,8 @@ def _check(alarm_rate: float, allowance: float) -> None:
         )
     if not 0.0 <= allowance < np.inf:
         problems.append(
-            f"allowance is {allowance}; it must be a number from 0 on, as 0.4 for two fifths of the "
-            "noise"
+            f"allowance is {allowance}; it must be a number from 0 on, as 0.4 for two fifths of "
+            "the noise"
         )
     if problems:
         raise InputError("; ".join(problems))

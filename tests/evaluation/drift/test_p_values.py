@@ -44,6 +44,16 @@ def test_a_posterior_that_is_too_sure_is_told_by_them() -> None:
     assert kstest(found[:, 0], "uniform").pvalue < 1e-6
 
 
+def test_an_allowance_is_a_mean_square_over_the_rows() -> None:
+    """Alike in all directions of the features, and no further than them."""
+    window = make_window(np.zeros(60), allowance=0.4, residual=2)
+    off = window.design @ window.allowed
+    assert np.mean(np.sum(off**2, axis=1)) == pytest.approx(0.4**2)
+    size = np.linalg.svd(off, compute_uv=False)
+    np.testing.assert_allclose(size, 0.4 * np.sqrt(60 / 4))
+    assert not make_window(np.zeros(60)).allowed.any()
+
+
 def test_improbable_windows_are_compared_with_more() -> None:
     error = np.random.default_rng(0).standard_normal(60)
     probable = compare_window(make_scores(make_window(error)), 1e-4, np.random.default_rng(0))
