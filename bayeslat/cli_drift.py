@@ -25,7 +25,7 @@ def drift(
     gpu: opt.DriftGpu = None,
     stack: opt.DriftStack = None,
     alarm_rate: opt.AlarmRate = 0.01,
-    allowance: opt.Allowance = 0.4,
+    allowance: opt.Allowance = 0.1,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,

@@ -336,7 +336,8 @@ DriftStack = Annotated[
 Allowance = Annotated[
     float,
     typer.Option(
-        help="How far the fit may be off where nothing changed, as a part of the noise.",
+        help="How far the fit may be off while nothing has changed, as a part of the noise in each "
+        "direction of the features.",
         metavar="SHARE",
     ),
 ]

@@ -326,8 +326,8 @@ class Posterior:
         alarm_rate : float
             Probability that anything is called a drift while nothing has changed.
         allowance : float
-            How far the fit may be off where it was right, as a part of the noise; 0 takes the
-            posterior at its word.
+            How far the fit may be off while nothing has changed, in each direction of the features,
+            as a part of the noise; 0 takes the posterior at its word.
         hardware : HardwareTable, optional
             For GPUs that the shipped table lacks.
         seed : int

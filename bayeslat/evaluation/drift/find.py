@@ -21,7 +21,7 @@ from bayeslat.traces.names import COLLECTED_AT
 
 __all__ = ["ALLOWANCE", "Drift", "find_drift"]
 
-ALLOWANCE = 0.4
+ALLOWANCE = 0.1
 """Of the noise. With it, p-values of held-out configurations of measured traces are about uniform
 (benchmarks/bench_drift)."""
 
@@ -39,7 +39,7 @@ class Drift:
     alarm_rate : float
         Probability of any false alarm among them.
     allowance : float
-        How far the fit may be off, as a part of the noise.
+        How far the fit may be off in each direction, as a part of the noise.
     passed_over : tuple of str
         Groups of the trace that the posterior does not hold: nothing to compare them with.
     in_order_of : str
@@ -99,9 +99,9 @@ def find_drift(
     alarm_rate : float
         Probability that anything is called a drift while nothing has changed (Holm).
     allowance : float
-        How far the fit may be off where it was right, as a part of the noise: what physics and
-        correction miss is smooth, and new configurations meet other parts of it. 0 takes the
-        posterior at its word.
+        How far the fit may be off while nothing has changed, in each direction of the features, as
+        a part of the noise: what physics and correction miss is smooth, and new configurations meet
+        other parts of it. 0 takes the posterior at its word.
     hardware : HardwareTable, optional
     seed : int
     on_progress : callable (done, total), optional
@@ -165,7 +165,7 @@ def _check(alarm_rate: float, allowance: float) -> None:
         )
     if not 0.0 <= allowance < np.inf:
         problems.append(
-            f"allowance is {allowance}; it must be a number from 0 on, as 0.4 for two fifths of "
+            f"allowance is {allowance}; it must be a number from 0 on, as 0.1 for a tenth of "
             "the noise"
         )
     if problems:

@@ -77,7 +77,8 @@ class Window:
     dof : float
         Of the Student-t noise.
     allowance : float
-        How far the fit may be off, over the typical noise: root mean square over the rows.
+        How far the fit may be off in each direction of the features, over the typical noise: root
+        mean square over the rows.
     """
 
     counts: WindowCounts
@@ -100,12 +101,12 @@ class Window:
     def allowed(self) -> NDArray[np.float64]:
         """What the fit may be off by, as effects of independent normals. Shape (feature, axis).
 
-        Zellner's (1986) g-prior: errors in the span of the features, alike in all its directions,
-        whose mean square over the rows is the squared allowance.
+        Zellner's (1986) g-prior: errors in the span of the features, in each of its directions of
+        the allowance's root mean square over the rows.
         """
         _, values, vectors = np.linalg.svd(self.design, full_matrices=False)
         held = values > 1e-6 * max(float(values.max(initial=0.0)), 1e-300)
-        size = self.allowance * np.sqrt(len(self) / max(int(held.sum()), 1))
+        size = self.allowance * np.sqrt(len(self))
         roots: NDArray[np.float64] = vectors[held].T * (size / values[held])
         return roots
 
