@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from bayeslat.report.figures import save_figure
 from bayeslat.report.palette import COLOURS, DASHES, MARKERS, make_figure, styled
@@ -85,6 +87,10 @@ def _of(latency: str) -> str:
     return "to the first token" if latency == "first token" else "per output token"
 
 
+def _short(size: int) -> str:
+    return f"{size // 1000}k" if size % 1000 == 0 else f"{size:,}"
+
+
 def _draw_lines(
     axis: Axes,
     sizes: pd.Series | None,
@@ -105,4 +111,7 @@ def _draw_lines(
             label=name,
         )
     axis.set(xscale="log", yscale="log")
+    ticks = sorted({int(size) for line in axis.lines for size in np.asarray(line.get_xdata())})
+    axis.set_xticks(ticks, labels=list(map(_short, ticks)))
+    axis.xaxis.set_minor_locator(NullLocator())
     axis.grid(visible=True)
