@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bayeslat.report.figures import save_figure
 from bayeslat.report.palette import COLOURS, DASHES, MARKERS, make_figure, styled
@@ -77,6 +77,8 @@ def draw_rivals(rivals: Sequence[Mapping[str, Any]], path: Path) -> None:
             if name in set(scored["model"])
         }
         _draw_lines(axis, None, lines, order=list(most.index))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set(xlabel="rows of the GPU", ylabel=f"MAPE, time {_of(latency)}, %")
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))

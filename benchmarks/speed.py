@@ -185,7 +185,7 @@ def compare_rivals(data: Path) -> list[dict[str, Any]]:
             for name in RIVALS
         ]
         rows += score_own(fitted, trained, tested, many)
-        print(pd.DataFrame(rows[-4:]).to_string(), flush=True)
+        print(pd.DataFrame(rows[-5:]).to_string(), flush=True)
     return rows
 
 
