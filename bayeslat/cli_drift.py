@@ -25,6 +25,7 @@ def drift(
     gpu: opt.DriftGpu = None,
     stack: opt.DriftStack = None,
     alarm_rate: opt.AlarmRate = 0.01,
+    allowance: opt.Allowance = 0.1,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
@@ -54,11 +55,18 @@ def drift(
             key,
             stack=stack,
             alarm_rate=alarm_rate,
+            allowance=allowance,
             hardware=table,
             seed=seed,
             on_progress=lambda done, total: move("stages", done, total),
         )
-    about = {"gpu": key, "stack": stack, "alarm_rate": alarm_rate, "seed": seed}
+    about = {
+        "gpu": key,
+        "stack": stack,
+        "alarm_rate": alarm_rate,
+        "allowance": allowance,
+        "seed": seed,
+    }
     with writing(output):
         write_table(found.frame, output, about)
     record = drift_record(found, output)

@@ -9,6 +9,7 @@ import typer
 
 __all__ = [
     "AlarmRate",
+    "Allowance",
     "BlisAlpha",
     "BlisDraws",
     "BlisModel",
@@ -332,6 +333,14 @@ DriftStack = Annotated[
         help="Compare all rows with this stack of the posterior, whatever they name: has an "
         "update changed anything?",
         metavar="STACK",
+    ),
+]
+Allowance = Annotated[
+    float,
+    typer.Option(
+        help="How far the fit may be off while nothing has changed, as a part of the noise in each "
+        "direction of the features.",
+        metavar="SHARE",
     ),
 ]
 AlarmRate = Annotated[

@@ -17,7 +17,7 @@ from bayeslat.decisions.suggest.options import Objective, SuggestOptions
 from bayeslat.decisions.suggest.registry import DEFAULT_METHOD
 from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.errors import InputError
-from bayeslat.evaluation.drift import Drift, find_drift
+from bayeslat.evaluation.drift import ALLOWANCE, Drift, find_drift
 from bayeslat.evaluation.transfer import Transfer, choose_target, judge_transfer
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
@@ -308,6 +308,7 @@ class Posterior:
         *,
         stack: str | None = None,
         alarm_rate: float = 0.01,
+        allowance: float = ALLOWANCE,
         hardware: HardwareTable | None = None,
         seed: int = 0,
         on_progress: Callable[[int, int], None] | None = None,
@@ -324,6 +325,9 @@ class Posterior:
             Compare all rows with this stack of the posterior, whatever they name.
         alarm_rate : float
             Probability that anything is called a drift while nothing has changed.
+        allowance : float
+            How far the fit may be off while nothing has changed, in each direction of the features,
+            as a part of the noise; 0 takes the posterior at its word.
         hardware : HardwareTable, optional
             For GPUs that the shipped table lacks.
         seed : int
@@ -341,7 +345,7 @@ class Posterior:
         TraceError
             With every row that breaks a rule.
         InputError
-            If the alarm rate is impossible, or the posterior holds no group of the rows.
+            If a number is impossible, or the posterior holds no group of the rows.
         """
         _refuse([_no_table(traces)])
         table = (hardware or load_hardware()).extended(self.data.hardware)
@@ -351,6 +355,7 @@ class Posterior:
             gpu=None if gpu is None else self._gpu(gpu, table),
             stack=stack,
             alarm_rate=alarm_rate,
+            allowance=allowance,
             hardware=table,
             seed=seed,
             on_progress=on_progress,

@@ -88,15 +88,15 @@ def score(posterior: bl.Posterior, gpu: str, rows: pd.DataFrame, count: int) -> 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "guard.bundle"
         made = write_bundle(posterior.data, bl.load_hardware().resolve(gpu), path, reader=False)
-        load_s = _seconds(lambda: guard_reader.load(path))
+        load_s = least_seconds(lambda: guard_reader.load(path))
         size = path.stat().st_size
         bundle = guard_reader.load(path)
     found = compare(posterior, bundle, gpu, configs, budgets)
-    many = _columns(_draw(rows[knobs], count))
-    each_s = [_seconds(partial(bundle.decide, many, budget), 3) for budget in budgets]
+    many = columns_of(_draw(rows[knobs], count))
+    each_s = [least_seconds(partial(bundle.decide, many, budget), 3) for budget in budgets]
     one_s = time_one_by_one(bundle, configs.head(ONE_BY_ONE), budgets)
     guard = posterior.guard(gpu, budgets[1])
-    guard_s = _seconds(lambda: guard.decide(configs), 3)
+    guard_s = least_seconds(lambda: guard.decide(configs), 3)
     speed = len(next(iter(many.values()))) / float(np.mean(each_s))
     return {
         "kB": round(size / 1000, 1),
@@ -121,7 +121,7 @@ def compare(
     differences, same = [], []
     for budget in budgets:
         expected = posterior.guard(gpu, budget).decide(configs)
-        decisions, p_exceed = bundle.decide(_columns(configs), budget)
+        decisions, p_exceed = bundle.decide(columns_of(configs), budget)
         differences.append(np.abs(p_exceed - expected["p_exceed"].to_numpy()))
         same.append(decisions == expected["decision"].to_numpy())
     return {
@@ -140,7 +140,7 @@ def time_one_by_one(
         for config in configs.to_dict("records")
     ]
     return [
-        _seconds(partial(bundle.decide_one, knobs, budget), 3)
+        least_seconds(partial(bundle.decide_one, knobs, budget), 3)
         for knobs in records
         for budget in budgets
     ]
@@ -155,11 +155,11 @@ def _draw(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     return drawn
 
 
-def _columns(configs: pd.DataFrame) -> dict[str, Any]:
+def columns_of(configs: pd.DataFrame) -> dict[str, Any]:
     return {str(name): configs[name].to_numpy() for name in configs}
 
 
-def _seconds(work: Callable[[], object], repeats: int = 20) -> float:
+def least_seconds(work: Callable[[], object], repeats: int = 20) -> float:
     """Return the least of some times: what others do on the machine only adds."""
     times = []
     for _ in range(repeats):

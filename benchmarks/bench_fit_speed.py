@@ -36,7 +36,7 @@ frame = pd.concat([frame.assign(repeat=k) for k in range(copies)], ignore_index=
 spec = bl.load_spec("models/vlm.toml")
 """
 
-_FIT = (
+FIT = (
     _PREAMBLE
     + """
 import nutpie, arviz_stats.base
@@ -97,8 +97,8 @@ def main() -> None:
     options = _options()
     fits = {}
     for engine, copies in (("nuts", 1), ("laplace", 1), ("nuts", 10), ("nuts", 100)):
-        run_python(_FIT, options.data, copies, engine) if copies == 1 else None  # fills the cache
-        fits[f"{engine}, {copies}x rows"] = run_python(_FIT, options.data, copies, engine)
+        run_python(FIT, options.data, copies, engine) if copies == 1 else None  # fills the cache
+        fits[f"{engine}, {copies}x rows"] = run_python(FIT, options.data, copies, engine)
     result: dict[str, Any] = {"machine": machine(), "fits": fits}
     print_table("Fit of 6 GPUs x 400 configs x 4 stages", pd.DataFrame(fits).T)
     if not options.without_plain:

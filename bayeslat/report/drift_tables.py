@@ -33,12 +33,13 @@ def drift_record(found: Drift, path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        For JSON: `drifted`, `alarm_rate`, `in_order_of`, `passed_over`, `output`, and a record a
-        GPU, stack and stage, with every feature's change.
+        For JSON: `drifted`, `alarm_rate`, `allowance`, `in_order_of`, `passed_over`, `output`, and
+        a record a GPU, stack and stage, with every feature's change.
     """
     return {
         "drifted": bool(found.drifted),
         "alarm_rate": found.alarm_rate,
+        "allowance": found.allowance,
         "in_order_of": found.in_order_of,
         "passed_over": list(found.passed_over),
         "stages": [asdict(each) for each in found.stages],

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslat.errors import InputError
+from bayeslat.evaluation.drift.drift_frame import drift_frame
 from bayeslat.evaluation.drift.holm import adjust_holm
 from bayeslat.evaluation.drift.judge import Judged, compare_stage, explain_stage
 from bayeslat.evaluation.drift.stage_drift import StageDrift
@@ -19,7 +20,11 @@ from bayeslat.inference.calibrate import rows_of
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.traces.names import COLLECTED_AT
 
-__all__ = ["Drift", "find_drift"]
+__all__ = ["ALLOWANCE", "Drift", "find_drift"]
+
+ALLOWANCE = 0.1
+"""Of the noise. With it, p-values of held-out configurations of measured traces are about uniform
+(benchmarks/bench_drift)."""
 
 type OnProgress = Callable[[int, int], None]
 
@@ -34,6 +39,8 @@ class Drift:
         One for each GPU, stack and stage.
     alarm_rate : float
         Probability of any false alarm among them.
+    allowance : float
+        How far the fit may be off in each direction, as a part of the noise.
     passed_over : tuple of str
         Groups of the trace that the posterior does not hold: nothing to compare them with.
     in_order_of : str
@@ -42,6 +49,7 @@ class Drift:
 
     stages: tuple[StageDrift, ...]
     alarm_rate: float
+    allowance: float
     passed_over: tuple[str, ...]
     in_order_of: str
 
@@ -58,7 +66,7 @@ class Drift:
     @property
     def frame(self) -> pd.DataFrame:
         """One row a GPU, stack and stage, with the feature that most likely moved."""
-        return pd.DataFrame([_record(each) for each in self.stages]).astype(_TYPES)
+        return drift_frame(self.stages)
 
 
 def find_drift(
@@ -68,6 +76,7 @@ def find_drift(
     gpu: Gpu | None = None,
     stack: str | None = None,
     alarm_rate: float = 0.01,
+    allowance: float = ALLOWANCE,
     hardware: HardwareTable | None = None,
     seed: int = 0,
     on_progress: OnProgress | None = None,
@@ -90,6 +99,10 @@ def find_drift(
         software changed anything?
     alarm_rate : float
         Probability that anything is called a drift while nothing has changed (Holm).
+    allowance : float
+        How far the fit may be off while nothing has changed, in each direction of the features, as
+        a part of the noise: what physics and correction miss is smooth, and new configurations meet
+        other parts of it. 0 takes the posterior at its word.
     hardware : HardwareTable, optional
     seed : int
     on_progress : callable (done, total), optional
@@ -105,10 +118,7 @@ def find_drift(
     InputError
         If the alarm rate is impossible, or the posterior holds no group of the rows.
     """
-    if not 0.0 < alarm_rate < 1.0:
-        raise InputError(
-            f"alarm rate is {alarm_rate}; it must be between 0 and 1, as 0.01 for one in a hundred"
-        )
+    _check(alarm_rate, allowance)
     table = (hardware or load_hardware()).extended(data.hardware)
     rows = traces if gpu is None else rows_of(traces, gpu, table)
     frame, ordered = _in_order(admit(rows, data.spec, table))
@@ -132,6 +142,7 @@ def find_drift(
                 name,
                 times=times,
                 level=alarm_rate / len(tasks),
+                allowance=allowance,
                 seed=[seed, number],
             )
         )
@@ -140,9 +151,26 @@ def find_drift(
     return Drift(
         stages=_decide(judged, alarm_rate, seed),
         alarm_rate=alarm_rate,
+        allowance=allowance,
         passed_over=unknown,
         in_order_of=COLLECTED_AT if ordered else "rows",
     )
+
+
+def _check(alarm_rate: float, allowance: float) -> None:
+    """Refuse impossible numbers, all at once."""
+    problems = []
+    if not 0.0 < alarm_rate < 1.0:
+        problems.append(
+            f"alarm rate is {alarm_rate}; it must be between 0 and 1, as 0.01 for one in a hundred"
+        )
+    if not 0.0 <= allowance < np.inf:
+        problems.append(
+            f"allowance is {allowance}; it must be a number from 0 on, as 0.1 for a tenth of "
+            "the noise"
+        )
+    if problems:
+        raise InputError("; ".join(problems))
 
 
 def _decide(judged: Sequence[Judged], alarm_rate: float, seed: int) -> tuple[StageDrift, ...]:
@@ -190,44 +218,3 @@ def _nothing_known(data: PosteriorData, unknown: Sequence[str]) -> str:
         f"the posterior does not hold {', '.join(unknown)}; it holds {held}. Compare the rows with "
         "one of its stacks by naming it, calibrate the GPU first, or choose another trace"
     )
-
-
-def _record(found: StageDrift) -> dict[str, object]:
-    """One row of the frame."""
-    counts, since = found.counts, found.since
-    first = found.changes[0] if found.verdict == "drift" and found.changes else None
-    return {
-        "gpu": found.gpu,
-        "stack": found.stack,
-        "stage": found.stage,
-        "verdict": found.verdict,
-        "reason": found.reason,
-        "rows": counts.rows,
-        "judged": counts.judged,
-        "beyond_range": counts.beyond,
-        "below_hurdle": counts.below_hurdle,
-        "p_value": found.p_value,
-        "p_adjusted": found.p_adjusted,
-        **{f"p_{name}": p for name, p in (found.p_tests or _NO_TESTS).items()},
-        "feature": first.feature if first else None,
-        "p_moved": first.p_moved if first else np.nan,
-        "change": first.change if first else np.nan,
-        "change_q05": first.low if first else np.nan,
-        "change_q95": first.high if first else np.nan,
-        "since_row": since.row if since else pd.NA,
-        "since_row_q05": since.low if since else pd.NA,
-        "since_row_q95": since.high if since else pd.NA,
-        "since": since.time if since else None,
-        "p_before": since.p_before if since else np.nan,
-        "noise_ratio": found.noise_ratio,
-        "noise_ratio_q05": found.noise_low,
-        "noise_ratio_q95": found.noise_high,
-    }
-
-
-# Whatever was found, a column holds the same kind of values: results of several calls go together.
-_TYPES = {
-    **dict.fromkeys(("since_row", "since_row_q05", "since_row_q95"), "Int64"),
-    **dict.fromkeys(("feature", "since"), "string"),
-}
-_NO_TESTS = dict.fromkeys(("movement", "noise", "direction", "since"), float("nan"))

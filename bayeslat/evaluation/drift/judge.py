@@ -56,6 +56,7 @@ def compare_stage(
     *,
     times: Sequence[str] | None,
     level: float,
+    allowance: float,
     seed: Sequence[int],
 ) -> Judged:
     """Test one stage of a group.
@@ -71,13 +72,15 @@ def compare_stage(
     times : sequence of str, shape (row,), or None
     level : float
         The smallest at which the test has to be able to reject.
+    allowance : float
+        How far the fit may be off, over the noise.
     seed : sequence of int
 
     Returns
     -------
     Judged
     """
-    window = take_window(data, stage, frame, gpu, stack)
+    window = take_window(data, stage, frame, gpu, stack, allowance)
     found = StageDrift(gpu.key, stack, stage, "not judged", _too_few(window), window.counts)
     if found.reason:
         return Judged(found, None, None, times)

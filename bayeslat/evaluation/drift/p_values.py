@@ -62,7 +62,9 @@ def simulate_errors(
         Over the typical noise.
     """
     at = rng.integers(len(window.noise), size=count)
-    drawn: NDArray[np.float64] = window.design @ window.departures[at].T
+    allowed = window.allowed
+    effects = window.departures[at] + rng.standard_normal((count, allowed.shape[1])) @ allowed.T
+    drawn: NDArray[np.float64] = window.design @ effects.T
     drawn += window.noise[at] * errors.draw(count, rng)
     return drawn
 

@@ -48,8 +48,12 @@ def clip_errors(errors: NDArray[np.float64], dof: float) -> NDArray[np.float64]:
 
 
 def posterior_covariance(window: Window) -> NDArray[np.float64]:
-    """Covariance of the effects over the squared noise. Shape (feature, feature)."""
-    return np.atleast_2d(np.cov(window.departures.T))
+    """Covariance of the effects over the squared noise. Shape (feature, feature).
+
+    The posterior's, and what the fit may be off by.
+    """
+    allowed: NDArray[np.float64] = window.allowed @ window.allowed.T
+    return np.atleast_2d(np.cov(window.departures.T)) + allowed
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -75,6 +76,9 @@ class Window:
         The typical noise, in log latency.
     dof : float
         Of the Student-t noise.
+    allowance : float
+        How far the fit may be off in each direction of the features, over the typical noise: root
+        mean square over the rows.
     """
 
     counts: WindowCounts
@@ -88,13 +92,32 @@ class Window:
     noise: NDArray[np.float64]
     noise_sd: float
     dof: float
+    allowance: float = 0.0
 
     def __len__(self) -> int:
         return len(self.error)
 
+    @cached_property
+    def allowed(self) -> NDArray[np.float64]:
+        """What the fit may be off by, as effects of independent normals. Shape (feature, axis).
+
+        Zellner's (1986) g-prior: errors in the span of the features, in each of its directions of
+        the allowance's root mean square over the rows.
+        """
+        _, values, vectors = np.linalg.svd(self.design, full_matrices=False)
+        held = values > 1e-6 * max(float(values.max(initial=0.0)), 1e-300)
+        size = self.allowance * np.sqrt(len(self))
+        roots: NDArray[np.float64] = vectors[held].T * (size / values[held])
+        return roots
+
 
 def take_window(
-    data: PosteriorData, stage: str, frame: pd.DataFrame, gpu: Gpu, stack: str
+    data: PosteriorData,
+    stage: str,
+    frame: pd.DataFrame,
+    gpu: Gpu,
+    stack: str,
+    allowance: float = 0.0,
 ) -> Window:
     """Linearise the rows of a group where its posterior was linearised.
 
@@ -107,6 +130,8 @@ def take_window(
         Of the group, in order of time.
     gpu : Gpu
     stack : str
+    allowance : float
+        How far the fit may be off, over the noise.
 
     Returns
     -------
@@ -149,6 +174,7 @@ def take_window(
         noise=view.noise_sd / noise_sd,
         noise_sd=noise_sd,
         dof=part.noise_dof,
+        allowance=allowance,
     )
 
 

@@ -200,6 +200,16 @@ def test_of_many_rows_some_are_judged() -> None:
     assert decode.verdict == "stable"
 
 
+def test_a_fit_that_is_off_by_little_is_allowed_for() -> None:
+    """A bend of half the noise that the fit missed: no drift, unless it is taken as exact."""
+    scene = make_scene()
+    window = scene.window(12, rows=400)
+    bend = np.cos(3.0 * np.log(window["context"] / 64) / np.log(64))  # of log context, and smooth
+    missed = window.assign(t_prefill_ms=window["t_prefill_ms"] * np.exp(0.5 * NOISE * bend))
+    assert not find_drift(scene.data, missed).drifted
+    assert find_drift(scene.data, missed, allowance=0.0).drifted
+
+
 def test_the_same_seed_gives_the_same_answer() -> None:
     data, window = make_scene().data, late_shift()
     pd.testing.assert_frame_equal(find_drift(data, window).frame, find_drift(data, window).frame)
@@ -209,6 +219,12 @@ def test_the_same_seed_gives_the_same_answer() -> None:
 def test_an_impossible_alarm_rate_is_refused(rate: float) -> None:
     with pytest.raises(InputError, match="must be between 0 and 1"):
         find_drift(make_data(), make_frame(), alarm_rate=rate)
+
+
+@pytest.mark.parametrize("allowance", [-0.1, float("nan"), float("inf")])
+def test_an_impossible_allowance_is_refused(allowance: float) -> None:
+    with pytest.raises(InputError, match="must be a number from 0 on"):
+        find_drift(make_data(), make_frame(), allowance=allowance)
 
 
 def test_broken_rows_are_refused() -> None:

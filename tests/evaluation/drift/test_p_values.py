@@ -44,6 +44,15 @@ def test_a_posterior_that_is_too_sure_is_told_by_them() -> None:
     assert kstest(found[:, 0], "uniform").pvalue < 1e-6
 
 
+def test_an_allowance_is_a_mean_square_over_the_rows() -> None:
+    """In each of the directions of the features alike, and in no other."""
+    window = make_window(np.zeros(60), allowance=0.2, residual=2)
+    off = window.design @ window.allowed
+    np.testing.assert_allclose(np.mean(off**2, axis=0), 0.2**2)
+    np.testing.assert_allclose(off.T @ off, 0.2**2 * 60 * np.eye(4), atol=1e-9)
+    assert not make_window(np.zeros(60)).allowed.any()
+
+
 def test_improbable_windows_are_compared_with_more() -> None:
     error = np.random.default_rng(0).standard_normal(60)
     probable = compare_window(make_scores(make_window(error)), 1e-4, np.random.default_rng(0))

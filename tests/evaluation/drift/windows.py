@@ -19,6 +19,7 @@ def make_window(
     dof: float = np.inf,
     posterior_sd: float = 0.02,
     residual: int = 1,
+    allowance: float = 0.0,
     seed: int = 0,
 ) -> Window:
     """Return a window of two physics terms and some residual columns with given errors."""
@@ -40,6 +41,7 @@ def make_window(
         noise=np.exp(0.05 * rng.standard_normal(DRAWS)),
         noise_sd=NOISE_SD,
         dof=dof,
+        allowance=allowance,
     )
 
 
