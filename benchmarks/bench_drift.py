@@ -79,7 +79,11 @@ def main() -> None:
     spec = bl.load_spec(root("models/vlm.toml"))
     stable, shifted = [], []
     for seed in range(options.fits):
-        truth = make_truth(spec, options.windows, seed)
+        try:
+            truth = make_truth(spec, options.windows, seed)
+        except bl.BayeslatError as error:  # a truth far out in the priors: there is no posterior
+            print(f"fit {seed + 1}: {error}", flush=True)
+            continue
         stable += list(judge_stable(truth, seed))
         if seed < options.shifted_fits:
             shifted += list(judge_shifts(truth, spec, seed, options.shifted_windows))
