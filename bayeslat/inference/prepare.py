@@ -12,6 +12,7 @@ from bayeslat.features.residual import ResidualBasis
 from bayeslat.inference.anchor import Anchor
 from bayeslat.inference.draws import mean_effects
 from bayeslat.inference.mode import find_mode
+from bayeslat.inference.pilot import Pilots
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.regression import StageRegression, first_anchor, regress, stage_basis
 from bayeslat.inference.stage_rows import stage_rows
@@ -41,6 +42,8 @@ class PreparedStage:
         Rows that hold the stage.
     positions : tuple over group of ndarray of int, shape (row,)
         Of those rows in the table.
+    pilots : Pilots
+        Round which centre outliers were calmed.
     regression : StageRegression
         The rows, which a posterior does not keep.
     """
@@ -53,6 +56,7 @@ class PreparedStage:
     noise_dof: float
     measured: tuple[int, ...]
     positions: tuple[NDArray[np.int64], ...]
+    pilots: Pilots
     regression: StageRegression
 
 
@@ -95,6 +99,7 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
         noise_dof=regression.noise.dof,
         measured=tuple(map(len, rows)),
         positions=tuple(part.position for part in rows),
+        pilots=regression.pilots,
         regression=regression,
     )
 

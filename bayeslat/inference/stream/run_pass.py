@@ -1,0 +1,222 @@
+"""The pass: files to sums, a part at a time, on several processes and in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from joblib import Parallel, delayed, parallel_config
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from bayeslat.features.hardware import HardwareTable
+from bayeslat.features.spec_fields import TASK
+from bayeslat.inference.settled import SettledPoint
+from bayeslat.inference.stream.files import TraceFile, read_batches
+from bayeslat.inference.stream.labels import Label, Labeller
+from bayeslat.inference.stream.scan import explain
+from bayeslat.inference.stream.stage_pass import BrokenBatchError, StagePass
+from bayeslat.inference.windows import Window
+
+__all__ = ["sum_files"]
+
+_PART_ROWS = 1_000_000  # of a task; sums do not depend on how many processes share the tasks
+_CHUNK_ROWS = 8192  # of a group at a time: its columns stay in the second-level cache
+
+type Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Row groups of a file, one after the other."""
+
+    file: TraceFile
+    row_groups: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(self.file.row_groups[at] for at in self.row_groups)
+
+
+def sum_files(
+    files: Sequence[TraceFile],
+    window_of: Callable[[TraceFile], str],
+    point: SettledPoint,
+    hardware: HardwareTable,
+    *,
+    workers: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Window]:
+    """Sum the rows of files up at a settled point.
+
+    Parameters
+    ----------
+    files : sequence of TraceFile
+        With rows of the point's groups only.
+    window_of : callable
+        Names a file's window.
+    point : SettledPoint
+    hardware : HardwareTable
+    workers : int
+        Processes. The sums are the same to the last bit for any number.
+    on_progress : callable (done, total), optional
+        Told how many rows are done.
+
+    Returns
+    -------
+    dict of str to Window
+
+    Raises
+    ------
+    TraceError
+        With every row that breaks a rule, in the first row groups that hold any.
+    """
+    parts = [part for file in files for part in _parts(file)]
+    total = sum(part.rows for part in parts)
+    windows: dict[str, Window] = {}
+    broken: list[tuple[TraceFile, int]] = []
+    done = 0
+    for part, (window, places) in zip(parts, _run(parts, point, hardware, workers), strict=True):
+        broken += [(part.file, at) for at in places]
+        name = window_of(part.file)
+        windows[name] = windows[name] + window if name in windows else window
+        done += part.rows
+        if on_progress is not None:
+            on_progress(done, total)
+    if broken:
+        raise explain(broken, point.spec, hardware)
+    return windows
+
+
+def _parts(file: TraceFile) -> Iterator[_Part]:
+    """Cut a file into parts of some million rows."""
+    taken: list[int] = []
+    rows = 0
+    for at, count in enumerate(file.row_groups):
+        taken.append(at)
+        rows += count
+        if rows >= _PART_ROWS or at == len(file.row_groups) - 1:
+            yield _Part(file, tuple(taken))
+            taken, rows = [], 0
+
+
+def _run(
+    parts: Sequence[_Part], point: SettledPoint, hardware: HardwareTable, workers: int
+) -> Iterator[tuple[Window, list[int]]]:
+    """Sum the parts up, in order."""
+    if min(workers, len(parts)) <= 1:
+        with threadpool_limits(1):
+            for part in parts:
+                yield _sum_part(part, point, hardware)
+        return
+    # Processes: the arrays are so small that threads would wait for each other. One thread each
+    # for matrix products.
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        yield from Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")(
+            delayed(_sum_part)(part, point, hardware) for part in parts
+        )
+
+
+def _sum_part(
+    part: _Part, point: SettledPoint, hardware: HardwareTable
+) -> tuple[Window, list[int]]:
+    """Sum a part up; with the row groups that hold rows which break a rule."""
+    adder = _Adder(point, hardware)
+    broken = []
+    for row_group in part.row_groups:
+        try:
+            for _, batch in read_batches(part.file, [row_group]):
+                adder.add(batch)
+        except BrokenBatchError:
+            broken.append(row_group)
+    return adder.window(part.rows), broken
+
+
+class _Adder:
+    """Adds batches to the sums of every stage."""
+
+    def __init__(self, point: SettledPoint, hardware: HardwareTable) -> None:
+        gpu_of = [point.gpus.index(gpu) for gpu, _ in point.groups]
+        self._spec = point.spec
+        self._fields = [point.hardware[gpu].fields() for gpu, _ in point.groups]
+        self._at = {group: at for at, group in enumerate(point.groups)}
+        self._labeller = Labeller(point.spec, hardware)
+        self._passes = {
+            stage: StagePass(point.spec.stages[stage], part, gpu_of, _CHUNK_ROWS)
+            for stage, part in point.stages.items()
+        }
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take a batch of rows of any groups."""
+        labels = self._labeller.read(batch)
+        columns = self._columns(batch)
+        if len(labels.held) == 1:
+            self._add_label(labels.held[0], columns, batch.num_rows)
+            return
+        order = np.argsort(labels.code, kind="stable")
+        edges = np.cumsum([0, *np.bincount(labels.code, minlength=len(labels.held))])
+        for label, start, end in zip(labels.held, edges, edges[1:], strict=False):
+            rows = order[start:end]
+            own = {name: column[rows] for name, column in columns.items()}
+            self._add_label(label, own, len(rows))
+
+    def window(self, rows: int) -> Window:
+        """Return the sums so far."""
+        return Window(rows, {stage: each.sums() for stage, each in self._passes.items()})
+
+    def _columns(self, batch: pa.RecordBatch) -> dict[str, NDArray[np.generic]]:
+        """Return the knobs and latencies of a batch, in the types that they are stored in."""
+        wanted = [*self._spec.knobs, *(stage.column for stage in self._spec.stages.values())]
+        found = {}
+        for name in wanted:
+            if name in batch.schema.names:
+                column = batch.column(name)
+                kind = column.type
+                if pa.types.is_decimal(kind):
+                    column, kind = column.cast(pa.float64()), pa.float64()
+                if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+                    if column.null_count < len(column):
+                        raise BrokenBatchError
+                    column = column.cast(pa.float64())
+                found[name] = column.to_numpy(zero_copy_only=False)
+        return found
+
+    def _add_label(
+        self, label: Label, columns: Mapping[str, NDArray[np.generic]], count: int
+    ) -> None:
+        """Take rows of one label, in chunks that stay in the cache."""
+        group = self._at[label.gpu or "", label.stack]
+        for start in range(0, count, _CHUNK_ROWS):
+            rows = slice(start, min(start + _CHUNK_ROWS, count))
+            knobs: dict[str, npt.ArrayLike] = {
+                knob: self._knob(knob, columns, rows) for knob in self._spec.knobs
+            }
+            if self._spec.uses_task:
+                if label.task is None:
+                    raise BrokenBatchError
+                knobs[TASK] = label.task
+            names = self._spec.namespace(knobs, self._fields[group])
+            for stage, each in self._passes.items():
+                column = self._spec.stages[stage].column
+                if column in columns:
+                    latency = np.array(columns[column][rows], dtype=np.float64)
+                    each.add(group, names, latency, label.task)
+
+    def _knob(
+        self, knob: str, columns: Mapping[str, NDArray[np.generic]], rows: slice
+    ) -> Array | float:
+        """Values of a knob, with the spec's default where a row says nothing of it."""
+        default = self._spec.defaults.get(knob)
+        if knob not in columns:
+            if default is None:
+                raise BrokenBatchError
+            return default
+        values = np.array(columns[knob][rows], dtype=np.float64)
+        if not (values.min() > -np.inf and values.max() < np.inf):
+            if default is None or np.isinf(values).any():
+                raise BrokenBatchError
+            values[np.isnan(values)] = default
+        return values
