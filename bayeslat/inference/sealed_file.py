@@ -21,7 +21,7 @@ import xarray as xr
 from bayeslat.atomic import atomic_path
 from bayeslat.errors import BayeslatError, InputError
 
-__all__ = ["SealedKind", "holds_netcdf"]
+__all__ = ["SealedKind", "format_of", "holds_netcdf"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _CLASSIC_NETCDF = b"CDF"
@@ -193,6 +193,20 @@ def holds_netcdf(path: str | Path) -> bool:
         return False
     with source.open("rb") as file:
         return file.read(len(_HDF5)).startswith((_HDF5, _CLASSIC_NETCDF))
+
+
+def format_of(path: str | Path) -> str | None:
+    """Return what a sealed file says that it holds; None if it cannot be told.
+
+    Parameters
+    ----------
+    path : str or Path
+    """
+    if not holds_netcdf(path):
+        return None
+    attrs = _root_attributes(Path(path).read_bytes())
+    found = (attrs or {}).get("format")
+    return found if isinstance(found, str) else None
 
 
 def _encoding(tree: xr.DataTree) -> dict[str, dict[str, dict[str, Any]]]:

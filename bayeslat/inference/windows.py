@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bayeslat.model.statistics import Statistics
 
-__all__ = ["StageSums", "Window", "empty_sums", "total_sums"]
+__all__ = ["StageSums", "Window", "total_sums"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class StageSums:
     statistics: Statistics
     measured: NDArray[np.int64]
     beyond: int = 0
+
+    @classmethod
+    def of(cls, statistics: Statistics, measured: Sequence[int]) -> StageSums:
+        """Take the statistics of a fit as those of a window."""
+        return cls(statistics, np.array(measured, dtype=np.int64))
 
     def __add__(self, other: StageSums) -> StageSums:
         """Return the sums of both sets of rows."""
@@ -58,17 +63,6 @@ class Window:
         """Return the sums of both sets of rows."""
         sums = {stage: part + other.stages[stage] for stage, part in self.stages.items()}
         return Window(self.rows + other.rows, sums)
-
-
-def empty_sums(groups: int, features: int) -> StageSums:
-    """Return what no rows at all say."""
-    statistics = Statistics(
-        np.zeros((groups, features, features)),
-        np.zeros((groups, features)),
-        np.zeros(groups),
-        np.zeros(groups),
-    )
-    return StageSums(statistics, np.zeros(groups, dtype=np.int64))
 
 
 def total_sums(windows: Iterable[Window], stage: str) -> StageSums:

@@ -10,6 +10,8 @@ COMMANDS = (
     "fit",
     "check",
     "calibrate",
+    "compress",
+    "update",
     "compare",
     "crossval",
     "guard",

@@ -136,15 +136,17 @@ def _weigh(prepared: PreparedStage, plan: FitPlan, totals: Mapping[Group, int]) 
     """Weigh rows by how often a configuration repeats among all of them, not in the sample alone.
 
     A row of the sample with the weight w says that the repeats it was seen with add 1 / w - 1 to
-    the variance of their mean (Kish's design effect, see `repeats`); among all rows there are so
-    many more repeats.
+    the variance of their mean (Kish's design effect, see `repeats`). Two rows of a group are as
+    likely repeats in the sample as among all rows, so a pair's share of that, over the pairs of all
+    groups, tells the weight where there are more of them.
     """
     pilots = prepared.pilots
     weight = pilots.weight.copy()
+    held = prepared.regression.noise.weights
+    pairs = sum(len(each) * (len(each) - 1) for each in held)
+    share = sum(float(np.sum(1.0 / each - 1.0)) for each in held) / max(pairs, 1)
     for at, group in enumerate(plan.groups):
-        seen, of_all = len(plan.members[at]), totals.get(group, 0)
-        held = prepared.regression.noise.weights[at]
-        if of_all > seen > 1 and len(held):
-            more = (of_all - 1) / (seen - 1)
-            weight[at] = 1.0 / (1.0 + more * float(np.mean(1.0 / held - 1.0)))
+        if totals.get(group, 0) > len(plan.members[at]):
+            rows = totals[group] * len(held[at]) / len(plan.members[at])  # that hold the stage
+            weight[at] = 1.0 / (1.0 + share * max(rows - 1.0, 0.0))
     return Pilots(pilots.effect, pilots.sd, weight)
