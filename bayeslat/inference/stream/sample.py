@@ -78,8 +78,8 @@ def take_sample(
         ],
     }
     if found := find_violations(frame, spec, hardware):
-        more = f"\nOnly a sample of {len(frame)} rows was looked at so far."
-        raise TraceError(report(found) + more * (starts[-1] > len(frame)), found)
+        few = f"\nOnly a sample of {len(frame)} rows was looked at so far."
+        raise TraceError(report(found) + (few if len(frame) < starts[-1] else ""), found)
     return frame
 
 
