@@ -105,7 +105,7 @@ def fit(
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
-    """Fit every stage to traces, or to statistics of them, and save the posterior.
+    """Fit every stage to traces or statistics, and save the posterior.
 
     A fit that did not converge is not saved, and ends with exit status 3.
     """

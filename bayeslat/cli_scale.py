@@ -40,7 +40,7 @@ def compress(
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
-    """Compress Parquet traces of any size to what a fit needs of them.
+    """Compress Parquet traces of any size to what a fit needs.
 
     Memory does not grow with the rows. Nothing is random here, whatever --seed says.
     """
