@@ -29,7 +29,7 @@ __all__ = [
     "to_frame",
 ]
 
-BATCH_ROWS = 131_072
+BATCH_ROWS = 262_144
 """Of a file at a time: enough for every GPU of a mixed file to fill a batch of its own."""
 
 

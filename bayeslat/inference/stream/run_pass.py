@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from bayeslat.features.hardware import HardwareTable
+from bayeslat.features.program import Program, Registers
 from bayeslat.features.spec_fields import TASK
 from bayeslat.inference.settled import SettledPoint
 from bayeslat.inference.stream.files import TraceFile, read_batches
@@ -144,6 +144,8 @@ class _Adder:
         self._fields = [point.hardware[gpu].fields() for gpu, _ in point.groups]
         self._at = {group: at for at, group in enumerate(point.groups)}
         self._labeller = Labeller(point.spec, hardware)
+        self._registers = Registers(_CHUNK_ROWS)
+        self._programs: dict[tuple[int, str | None, tuple[str, ...]], Program] = {}
         self._passes = {
             stage: StagePass(point.spec.stages[stage], part, gpu_of, _CHUNK_ROWS)
             for stage, part in point.stages.items()
@@ -189,33 +191,44 @@ class _Adder:
     ) -> None:
         """Take rows of one label, in chunks that stay in the cache."""
         group = self._at[label.gpu or "", label.stack]
+        program = self._program(group, label, columns)
         for start in range(0, count, _CHUNK_ROWS):
             rows = slice(start, min(start + _CHUNK_ROWS, count))
-            knobs: dict[str, npt.ArrayLike] = {
-                knob: self._knob(knob, columns, rows) for knob in self._spec.knobs
+            knobs = {
+                knob: self._knob(knob, columns[knob][rows])
+                for knob in self._spec.knobs
+                if knob in columns
             }
-            if self._spec.uses_task:
-                if label.task is None:
-                    raise BrokenBatchError
-                knobs[TASK] = label.task
-            names = self._spec.namespace(knobs, self._fields[group])
-            for stage, each in self._passes.items():
+            values = program.run(knobs, rows.stop - rows.start)
+            for (stage, each), found in zip(self._passes.items(), values, strict=True):
                 column = self._spec.stages[stage].column
                 if column in columns:
                     latency = np.array(columns[column][rows], dtype=np.float64)
-                    each.add(group, names, latency, label.task)
+                    each.add(group, found, latency, label.task)
 
-    def _knob(
-        self, knob: str, columns: Mapping[str, NDArray[np.generic]], rows: slice
-    ) -> Array | float:
+    def _program(self, group: int, label: Label, columns: Container[str]) -> Program:
+        """Compile the expressions for a group and task, once."""
+        absent = tuple(knob for knob in self._spec.knobs if knob not in columns)
+        key = (group, label.task if self._spec.uses_task else None, absent)
+        if key not in self._programs:
+            constants: dict[str, float | str] = {**self._fields[group]}
+            for knob in absent:
+                if knob not in self._spec.defaults:
+                    raise BrokenBatchError
+                constants[knob] = self._spec.defaults[knob]
+            if self._spec.uses_task:
+                if label.task is None:
+                    raise BrokenBatchError
+                constants[TASK] = label.task
+            parts = [each.expressions for each in self._passes.values()]
+            self._programs[key] = Program(self._spec, parts, constants, self._registers)
+        return self._programs[key]
+
+    def _knob(self, knob: str, column: NDArray[np.generic]) -> Array:
         """Values of a knob, with the spec's default where a row says nothing of it."""
-        default = self._spec.defaults.get(knob)
-        if knob not in columns:
-            if default is None:
-                raise BrokenBatchError
-            return default
-        values = np.array(columns[knob][rows], dtype=np.float64)
+        values = np.array(column, dtype=np.float64)
         if not (values.min() > -np.inf and values.max() < np.inf):
+            default = self._spec.defaults.get(knob)
             if default is None or np.isinf(values).any():
                 raise BrokenBatchError
             values[np.isnan(values)] = default

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.features.expressions import Expression
-from bayeslat.features.namespace import Namespace
+from bayeslat.features.program import Value
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.stage import Stage
 from bayeslat.features.tasks import NO_TASK
@@ -62,14 +62,19 @@ class StagePass:
         self._measured = np.zeros(len(self._gpu_of), dtype=np.int64)
         self._beyond = 0
 
-    def add(self, group: int, names: Namespace, latency_ms: Array, task: str | None) -> None:
+    @property
+    def expressions(self) -> list[Expression]:
+        """Whose values `add` takes: physics terms, features, how often the stage runs."""
+        return [*self._terms, *self._features, self._stage.times]
+
+    def add(self, group: int, values: Sequence[Value], latency_ms: Array, task: str | None) -> None:
         """Take a batch of rows of one group, all of one task.
 
         Parameters
         ----------
         group : int
-        names : Namespace
-            Of these rows, shared between stages.
+        values : sequence of Value
+            Of `expressions`.
         latency_ms : ndarray, shape (row,)
             NaN where it was not measured; written over.
         task : str or None
@@ -83,8 +88,9 @@ class StagePass:
         table, scaled = self._table[:, :count], self._scaled[:, :count]
         gpu = self._gpu_of[group]
         held = self._held(latency_ms)
-        total = self._shares(table[:terms], names, self._efficiency[gpu])
-        self._scale(scaled, names)
+        total = self._shares(table[:terms], values[:terms], self._efficiency[gpu])
+        self._scale(scaled, values[terms:-1])
+        _check_times(values[-1])
         self._columns(table[terms:-1], scaled, task)
         table[terms:-1] -= point.projection[gpu].T @ table[:terms]
 
@@ -121,35 +127,30 @@ class StagePass:
             raise BrokenBatchError
         return 1.0 - gaps
 
-    def _shares(self, shares: Array, names: Namespace, efficiency: Array) -> Array:
+    def _shares(self, shares: Array, values: Sequence[Value], efficiency: Array) -> Array:
         """Write each term's share of the time; return the time itself. Shape (row,)."""
-        for share, expression, factor in zip(shares, self._terms, efficiency, strict=True):
-            share[:] = expression.evaluate(names)
+        for share, value, factor in zip(shares, values, efficiency, strict=True):
+            _write(share, value, factor)
             if not share.min() >= 0.0:
                 raise BrokenBatchError
-            share *= factor
         total: Array = shares.sum(axis=0)
         if not (total.min() > 0.0 and total.max() < np.inf):
             raise BrokenBatchError
         shares *= 1.0 / total
-        times = self._stage.times.evaluate(names)
-        if not (times.min() >= 0.0 and times.max() < np.inf):
-            raise BrokenBatchError
         return total
 
-    def _scale(self, scaled: Array, names: Namespace) -> None:
+    def _scale(self, scaled: Array, values: Sequence[Value]) -> None:
         """Write the features on [-1, 1] over the training range, and at its edge beyond it."""
-        basis = self._point.basis
-        most = 0.0
-        for j, expression in enumerate(self._features):
-            row = scaled[j]
-            row[:] = expression.evaluate(names)
-            if not (row.min() > -np.inf and row.max() < np.inf):
-                raise BrokenBatchError
+        basis, most = self._point.basis, 0.0
+        for j, (row, value) in enumerate(zip(scaled, values, strict=True)):
+            half = 0.5 * (basis.high[j] - basis.low[j]) if basis.moved[j] else 1.0
+            _write(row, value, 1.0 / half)
             if basis.moved[j]:
-                row -= 0.5 * (basis.high[j] + basis.low[j])
-                row /= 0.5 * (basis.high[j] - basis.low[j])
-                most = max(most, row.max(), -row.min())
+                row -= 0.5 * (basis.high[j] + basis.low[j]) / half
+            low, high = row.min(), row.max()
+            if not (low > -np.inf and high < np.inf):
+                raise BrokenBatchError
+            most = max(most, high, -low) if basis.moved[j] else most
         if not basis.moved[: len(scaled)].all():
             raw = np.zeros((scaled.shape[1], len(basis.low)))
             raw[:, : len(scaled)] = scaled.T
@@ -202,6 +203,23 @@ class StagePass:
         residual *= dof + 3
         np.multiply(fitted, whiten, out=response)
         response += residual
+
+
+def _write(row: Array, value: Value, factor: float) -> None:
+    """Write a value times a number."""
+    array, scale = value
+    if array is None:
+        row[:] = scale * factor
+    else:
+        np.multiply(array, scale * factor, out=row)
+
+
+def _check_times(value: Value) -> None:
+    """Refuse a stage that runs less than never, or for ever."""
+    array, scale = value
+    ends = (scale, scale) if array is None else (scale * array.min(), scale * array.max())
+    if not (min(ends) >= 0.0 and max(ends) < np.inf):
+        raise BrokenBatchError
 
 
 def _monomials(basis: ResidualBasis) -> tuple[tuple[int, int], ...]:
