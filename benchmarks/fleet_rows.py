@@ -31,7 +31,7 @@ KNOBS = (
 """Of `models/vlm.toml`."""
 
 ROW_GROUP = 500_000
-_POOL = 50_000  # configurations that the fleet runs
+_REFERENCE = 500  # configurations over which residuals are orthogonal to physics
 _OFFSET_SD = {"flops": 0.15, "bytes": 0.1, "launch": 0.2, "cache": 0.2}
 _SHARED = {"flops": 1.5, "bytes": 1.25, "launch": 1.5, "cache": 1.3}
 _RESIDUAL_SD, _RESIDUAL_OFFSET_SD = 0.03, 0.01
@@ -52,15 +52,23 @@ class Fleet:
         efficiency of its own.
     seed : int
     knobs : sequence of str
+        Their ranges.
+    configs : int
+        Configurations that the fleet runs.
     """
 
     def __init__(
-        self, spec: Spec, gpus: int, seed: int = 0, knobs: tuple[str, ...] = KNOBS
+        self,
+        spec: Spec,
+        gpus: int,
+        seed: int = 0,
+        knobs: tuple[str, ...] = KNOBS,
+        configs: int = 50_000,
     ) -> None:
         self.spec = spec
         self.hardware, self.gpus = _table(spec, gpus)
         rng = np.random.default_rng([seed, 0])
-        self.configs = sample_configs(parse_knobs(knobs), _POOL, seed)
+        self.configs = sample_configs(parse_knobs(knobs), configs, seed)
         self._typical = {stage: self._draw_stage(stage, rng) for stage in spec.stages}
 
     def write(self, rows: int, folder: Path, files: int = 1, seed: int = 1) -> list[Path]:
@@ -120,14 +128,16 @@ class Fleet:
         spread = np.array([_OFFSET_SD[term.kind.value] for term in terms])
         basis, weights, typical = None, np.empty(0), []
         for name in self.gpus:
-            inputs = stage_inputs(self.spec, stage, self.configs, self.hardware.gpus[name])
+            gpu = self.hardware.gpus[name]
+            inputs = stage_inputs(self.spec, stage, self.configs, gpu)
+            reference = stage_inputs(self.spec, stage, self.configs.head(_REFERENCE), gpu)
             if basis is None:
                 residual = self.spec.stages[stage].residual
                 features = [each.text for each in residual.features] if residual else []
                 basis = span_basis(features, residual.degree if residual else 0, inputs.raw)
                 weights = _RESIDUAL_SD * basis.multiplier * rng.standard_normal(len(basis.names))
             theta = shared + spread * rng.standard_normal(len(shared))
-            log_ms, design = linearise(theta, inputs, basis).design(inputs, basis)
+            log_ms, design = linearise(theta, reference, basis).design(inputs, basis)
             own = _RESIDUAL_OFFSET_SD * basis.multiplier * rng.standard_normal(len(weights))
             typical.append(log_ms + design[:, len(theta) :] @ (weights + own))
         return np.array(typical)
@@ -145,6 +155,7 @@ def _table(spec: Spec, count: int) -> tuple[HardwareTable, list[str]]:
     for number in range(len(full), count):
         base = full[number % len(full)]
         key = f"{base.key}_{number // len(full)}"
-        copies[key] = base.model_copy(update={"key": key, "aliases": ()})
+        update = {"key": key, "name": f"{base.name} {number}", "aliases": ()}
+        copies[key] = base.model_copy(update=update)
     keys = [gpu.key for gpu in full][:count] + list(copies)
     return table.extended(copies), keys[:count]
