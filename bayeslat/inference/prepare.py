@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.errors import ConvergenceError
 from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.inference.anchor import Anchor
 from bayeslat.inference.draws import mean_effects
-from bayeslat.inference.mode import find_mode
+from bayeslat.inference.mode import find_mode, held_mode
 from bayeslat.inference.pilot import Pilots
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.regression import StageRegression, first_anchor, regress, stage_basis
@@ -24,6 +26,10 @@ from bayeslat.model.statistics import stack_statistics, summarise
 __all__ = ["PreparedStage", "prepare_stage"]
 
 _RELINEARISATIONS = 2  # a third moves nothing
+_LEAP = 1.0  # log efficiency; a second step as large has not arrived
+_DAMPED_STEPS = 20
+_SETTLED = 0.05  # log efficiency
+_LIKELY = 2.0  # prior sd
 
 
 @dataclass(frozen=True)
@@ -84,12 +90,18 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
     """
     rows = stage_rows(plan, stage)
     basis = stage_basis(plan, stage, rows)
-    regression = regress(plan, stage, rows, basis, first_anchor(plan, stage, rows))
-    problem = _problem(plan, stage, basis, regression)
-    for _ in range(_RELINEARISATIONS):
-        anchor = _next_anchor(plan, problem, regression.anchor)
-        regression = regress(plan, stage, rows, basis, anchor, regression.noise)
-        problem = _problem(plan, stage, basis, regression)
+    first = regress(plan, stage, rows, basis, first_anchor(plan, stage, rows))
+
+    def regress_at(anchor: Anchor) -> StageRegression:
+        return regress(plan, stage, rows, basis, anchor, first.noise)
+
+    def problem_of(regression: StageRegression) -> StageProblem:
+        return _problem(plan, stage, basis, regression)
+
+    regression = _relinearise(plan, first, regress_at, problem_of)
+    if regression is None:
+        regression = _relinearise_damped(plan, first, regress_at, problem_of)
+    problem = problem_of(regression)
     return PreparedStage(
         problem=problem,
         basis=basis,
@@ -117,9 +129,65 @@ def _problem(
     )
 
 
-def _next_anchor(plan: FitPlan, problem: StageProblem, anchor: Anchor) -> Anchor:
-    """Where the mode of the hierarchy has each GPU's efficiencies."""
-    mode = find_mode(collapse(problem))
-    effects = mean_effects(problem, problem.layout.from_scores(mode.centre))
+def _relinearise(
+    plan: FitPlan,
+    regression: StageRegression,
+    regress_at: Callable[[Anchor], StageRegression],
+    problem_of: Callable[[StageRegression], StageProblem],
+) -> StageRegression | None:
+    """Take Gauss and Newton's steps; None where they leap."""
+    step = np.inf
+    for _ in range(_RELINEARISATIONS):
+        problem = problem_of(regression)
+        try:
+            scores = find_mode(collapse(problem)).centre
+        except ConvergenceError:
+            return None
+        move = _moves(plan, problem, scores) - regression.anchor.departure
+        step = float(np.abs(move).max())
+        regression = regress_at(_moved(regression.anchor, move))
+    return regression if step <= _LEAP else None
+
+
+def _relinearise_damped(
+    plan: FitPlan,
+    regression: StageRegression,
+    regress_at: Callable[[Anchor], StageRegression],
+    problem_of: Callable[[StageRegression], StageProblem],
+) -> StageRegression:
+    """Take shorter steps, for terms that take little of the time and rows that tell much.
+
+    The linear view of a term that takes a thousandth of the time has no bounds: what the others
+    leave can ask it for fifty times its time, or for less than none, and the next view from there
+    is worse. So groups differ by no more than the prior finds likely while the point is looked for,
+    no efficiency moves by more than a factor of e at once, and one that turns back goes half as far
+    (step-limited Gauss-Newton: Nocedal and Wright 2006, Numerical Optimization, section 10.3).
+    """
+    reach = np.ones_like(regression.anchor.departure)
+    last = np.zeros_like(reach)
+    for _ in range(_DAMPED_STEPS):
+        problem = problem_of(regression)
+        scores = held_mode(collapse(problem), _LIKELY)
+        move = _moves(plan, problem, scores) - regression.anchor.departure
+        reach = np.where(move * last < 0.0, 0.5 * reach, reach)
+        last = move
+        move = reach * np.clip(move, -_LEAP, _LEAP)
+        regression = regress_at(_moved(regression.anchor, move))
+        if np.abs(move).max() < _SETTLED:
+            break
+    return regression
+
+
+def _moves(
+    plan: FitPlan, problem: StageProblem, scores: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Where the hierarchy has each GPU's efficiencies, given its scales. Shape (gpu, term)."""
+    effects = mean_effects(problem, problem.layout.from_scores(scores))
     nodes = [problem.tree.index(gpu) for gpu in plan.gpus]
-    return Anchor(anchor.shared, effects[nodes, : len(anchor.shared)])
+    terms = sum(not np.isnan(sd) for sd in problem.features.shared_sd)
+    moved: NDArray[np.float64] = effects[nodes, :terms]
+    return moved
+
+
+def _moved(anchor: Anchor, move: NDArray[np.float64]) -> Anchor:
+    return Anchor(anchor.shared, anchor.departure + move)
