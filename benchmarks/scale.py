@@ -1,6 +1,6 @@
 """Scale: cost of compression and of fits against rows, GPUs and stages, with their alternatives.
 
-    python -m benchmarks.scale [--rows 100e6] [--folder F] [--quick] [-o FILE.json]
+    python -m benchmarks.scale [--rows 100e6] [--folder F] [--gpus N N ...] [-o FILE.json]
 
 Rows are simulated on disk (`benchmarks/fleet_rows.py`: `models/vlm.toml`, GPUs in random order,
 knobs on realistic grids), and removed afterwards. Every measurement runs in a process of its own;
@@ -101,7 +101,7 @@ _ROWS = (
     + """
 import nutpie, arviz_stats.base, numba
 begin = time.perf_counter()
-frame = bl.read_traces(*files)
+frame = bl.read_traces(*files, check=False)
 frame["repeat"] = np.arange(len(frame))
 posterior = bl.fit(spec, frame, hardware=table, engine=options["engine"])
 done = time.perf_counter()
@@ -155,8 +155,9 @@ def main() -> None:
         result: dict[str, Any] = {"machine": machine(), "load_before": os.getloadavg()}
         result |= against_rows(folder, spec, options)
         write_json(options.output, result)
-        result |= against_gpus(folder, spec, options)
         result |= against_stages(folder, options)
+        write_json(options.output, result)
+        result |= against_gpus(folder, spec, options)
         result["load_after"] = os.getloadavg()
     write_json(options.output, result)
     draw(result, options.output.with_suffix(".png"))
@@ -166,7 +167,7 @@ def against_rows(folder: Path, spec: Any, options: argparse.Namespace) -> dict[s
     """Compress and fit 20 GPUs with ever more rows."""
     fleet = Fleet(spec, 20)
     begin = time.perf_counter()
-    sizes = [size for size in (10_000, 100_000, 1_000_000, 10_000_000) if size < options.rows]
+    sizes = [size for size in options.sizes if size < options.rows]
     files = fleet.write(options.rows, folder / "fleet", max(1, options.rows // FILE_ROWS))
     print(f"{options.rows:,} rows written in {time.perf_counter() - begin:.0f} s")
     stored = sum(file.stat().st_size for file in files)
@@ -248,7 +249,7 @@ def against_gpus(folder: Path, spec: Any, options: argparse.Namespace) -> dict[s
     """Fit ever more GPUs of 2000 rows each; NUTS beside Laplace where it takes minutes."""
     table: dict[str, dict[str, Any]] = {}
     error: dict[str, Any] = {}
-    for gpus in (6, 20, 50) if options.quick else (6, 20, 50, 100, 200):
+    for gpus in options.gpus:
         fleet = Fleet(spec, gpus, configs=5000)
         files = fleet.write(2000 * gpus, folder / f"gpus_{gpus}")
         copies = {key: fleet.hardware.gpus[key].model_dump(mode="json") for key in fleet.gpus}
@@ -280,7 +281,7 @@ def against_stages(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     blocks = [stages[0], *("[stages." + part for part in stages[1:])]
     tops = [i for i, block in enumerate(blocks) if block.split("]")[0].count(".") == 1]
     table = {}
-    files = sorted((folder / "fleet").glob("*.parquet"))[: 1 if options.quick else 4]
+    files = sorted((folder / "fleet").glob("*.parquet"))[:4]
     for count in range(1, 5):
         end = tops[count] if count < len(tops) else len(blocks)
         spec = folder / f"spec_{count}.toml"
@@ -394,9 +395,12 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=lambda text: int(float(text)), default=100_000_000)
     parser.add_argument("--folder", type=Path, help="where rows are written for the while")
+    sizes = [10_000, 100_000, 1_000_000, 10_000_000]
+    parser.add_argument("--sizes", type=int, nargs="*", default=sizes, help="fewer rows, too")
+    parser.add_argument("--nuts", action="store_true", help="also fit the most rows by NUTS")
     parser.add_argument("--plain-rows", type=int, default=100_000, help="most rows fitted directly")
     parser.add_argument("--nuts-gpus", type=int, nargs="*", default=[6, 50])
-    parser.add_argument("--quick", action="store_true", help="fewer GPUs")
+    parser.add_argument("--gpus", type=int, nargs="*", default=[6, 20, 50, 100, 200])
     parser.add_argument("-o", "--output", type=Path, default=RESULTS / "scale.json")
     return parser.parse_args()
 

@@ -9,8 +9,9 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from bayeslat.inference.draws import StageDraws, available_cores, draw_all_effects
-from bayeslat.inference.mode import Mode, find_mode
+from bayeslat.inference.cores import available_cores
+from bayeslat.inference.draws import StageDraws, draw_all_effects
+from bayeslat.inference.mode import FEW_SCALES, Mode, find_mode
 from bayeslat.model.collapsed import log_posterior
 from bayeslat.model.collapsed_data import CollapsedData, collapse
 from bayeslat.model.problem import StageProblem
@@ -20,8 +21,7 @@ __all__ = ["sample_laplace"]
 _DOF = 6.0  # heavier tails than the target's, as importance sampling needs
 _WIDER = 1.1
 _LEAST_VARIANCE = 1e-8
-_FEW_SCALES = 40  # up to so many, 800 proposals tell their covariance
-_SHARP = 25.0  # curvature, where that of the prior is 1
+_SHARP = 4.0  # curvature, where that of the prior is 1
 
 
 def sample_laplace(
@@ -105,7 +105,7 @@ def _soft(mode: Mode) -> NDArray[np.bool_]:
     plenty lead to (it is too wide or too narrow in all of them at once), and few hundred points
     tell nothing of so large a covariance. Shape (scale,).
     """
-    if len(mode.centre) <= _FEW_SCALES:
+    if len(mode.centre) <= FEW_SCALES:
         return np.ones(len(mode.centre), dtype=bool)
     soft: NDArray[np.bool_] = np.sum(mode.root**2, axis=0) > 1.0 / _SHARP
     return soft

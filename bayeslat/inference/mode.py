@@ -6,15 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 
 from bayeslat.errors import ConvergenceError
+from bayeslat.inference.cores import available_cores
 from bayeslat.model.collapsed import log_posterior
 from bayeslat.model.collapsed_data import CollapsedData
 from bayeslat.model.scores import FARTHEST
 
-__all__ = ["Mode", "find_mode", "held_mode"]
+__all__ = ["FEW_SCALES", "Mode", "find_mode", "held_mode"]
+
+FEW_SCALES = 40
+"""Up to so many, every step is as exact as it can be; more take seconds each."""
 
 _FARTHEST = 7.0  # scores beyond this have prior probability 1e-12
 _STEP = 1e-4  # of the central differences of the gradient
@@ -140,10 +145,14 @@ def _polish(data: CollapsedData, point: NDArray[np.float64]) -> tuple[Mode, floa
 def _curvature(data: CollapsedData, point: NDArray[np.float64]) -> NDArray[np.float64]:
     """Minus the Hessian of the log posterior, by central differences of its gradient."""
     unit = np.eye(len(point))
-    rows = [
-        log_posterior(-_STEP * each, point, unit, data)[1]
-        - log_posterior(_STEP * each, point, unit, data)[1]
-        for each in unit
-    ]
+
+    def row(each: NDArray[np.float64]) -> NDArray[np.float64]:
+        below = log_posterior(-_STEP * each, point, unit, data)[1]
+        slope: NDArray[np.float64] = below - log_posterior(_STEP * each, point, unit, data)[1]
+        return slope
+
+    # On all cores where there are many scales: the compiled function holds no lock.
+    cores = available_cores() if len(point) > FEW_SCALES else 1
+    rows = Parallel(n_jobs=cores, prefer="threads")(delayed(row)(each) for each in unit)
     hessian = np.array(rows) / (2 * _STEP)
     return 0.5 * (hessian + hessian.T)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,16 @@ from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.inference.anchor import Anchor
 from bayeslat.inference.draws import mean_effects
-from bayeslat.inference.mode import find_mode, held_mode
+from bayeslat.inference.mode import FEW_SCALES, find_mode, held_mode
 from bayeslat.inference.pilot import Pilots
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.regression import StageRegression, first_anchor, regress, stage_basis
 from bayeslat.inference.stage_rows import stage_rows
-from bayeslat.model.collapsed_data import collapse
+from bayeslat.model.collapsed_data import CollapsedData, collapse
 from bayeslat.model.priors import stage_scales
 from bayeslat.model.problem import StageProblem
-from bayeslat.model.statistics import stack_statistics, summarise
+from bayeslat.model.scores import FARTHEST
+from bayeslat.model.statistics import Statistics, stack_statistics, summarise
 
 __all__ = ["PreparedStage", "prepare_stage"]
 
@@ -30,6 +31,8 @@ _LEAP = 1.0  # log efficiency; a second step as large has not arrived
 _DAMPED_STEPS = 20
 _SETTLED = 0.05  # log efficiency
 _LIKELY = 2.0  # prior sd
+_TEMPERED_STEPS = 2
+_FEW_ROWS = 300.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,8 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
 
     regression = _relinearise(plan, first, regress_at, problem_of)
     if regression is None:
-        regression = _relinearise_damped(plan, first, regress_at, problem_of)
+        start = regress_at(first_anchor(plan, stage, rows, _FEW_ROWS))
+        regression = _relinearise_damped(plan, start, regress_at, problem_of)
     problem = problem_of(regression)
     return PreparedStage(
         problem=problem,
@@ -140,13 +144,20 @@ def _relinearise(
     for _ in range(_RELINEARISATIONS):
         problem = problem_of(regression)
         try:
-            scores = find_mode(collapse(problem)).centre
+            scores = _mode(collapse(problem))
         except ConvergenceError:
             return None
         move = _moves(plan, problem, scores) - regression.anchor.departure
         step = float(np.abs(move).max())
         regression = regress_at(_moved(regression.anchor, move))
     return regression if step <= _LEAP else None
+
+
+def _mode(data: CollapsedData) -> NDArray[np.float64]:
+    """Scores to linearise by; of many scales, without the last steps, which take the longest."""
+    if data.half_normal.size > FEW_SCALES:
+        return held_mode(data, FARTHEST)
+    return find_mode(data).centre
 
 
 def _relinearise_damped(
@@ -161,21 +172,37 @@ def _relinearise_damped(
     leave can ask it for fifty times its time, or for less than none, and the next view from there
     is worse. So groups differ by no more than the prior finds likely while the point is looked for,
     no efficiency moves by more than a factor of e at once, and one that turns back goes half as far
-    (step-limited Gauss-Newton: Nocedal and Wright 2006, Numerical Optimization, section 10.3).
+    (step-limited Gauss-Newton: Nocedal and Wright 2006, Numerical Optimization, section 10.3). The
+    first steps are those of few rows, which lead to where the prior has a say.
     """
     reach = np.ones_like(regression.anchor.departure)
     last = np.zeros_like(reach)
-    for _ in range(_DAMPED_STEPS):
+    for number in range(_DAMPED_STEPS):
         problem = problem_of(regression)
+        if number < _TEMPERED_STEPS:
+            problem = _tempered(problem)
         scores = held_mode(collapse(problem), _LIKELY)
         move = _moves(plan, problem, scores) - regression.anchor.departure
         reach = np.where(move * last < 0.0, 0.5 * reach, reach)
         last = move
         move = reach * np.clip(move, -_LEAP, _LEAP)
         regression = regress_at(_moved(regression.anchor, move))
-        if np.abs(move).max() < _SETTLED:
+        if number >= _TEMPERED_STEPS and np.abs(move).max() < _SETTLED:
             break
     return regression
+
+
+def _tempered(problem: StageProblem) -> StageProblem:
+    """Let the rows of a group count for few."""
+    sums = problem.statistics
+    factor = np.minimum(1.0, _FEW_ROWS / np.maximum(sums.rows, 1.0))
+    fewer = Statistics(
+        sums.gram * factor[:, None, None],
+        sums.moment * factor[:, None],
+        sums.square * factor,
+        sums.rows * factor,
+    )
+    return replace(problem, statistics=fewer)
 
 
 def _moves(

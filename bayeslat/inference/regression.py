@@ -115,10 +115,24 @@ def regress(
     )
 
 
-def first_anchor(plan: FitPlan, stage: str, rows: Sequence[StageRows]) -> Anchor:
+def first_anchor(
+    plan: FitPlan, stage: str, rows: Sequence[StageRows], most: float = np.inf
+) -> Anchor:
     """Fit the physics by GPU, the rows of its stacks together; a part of them is enough.
 
     Each configuration counts once: what physics misses there, all of its repeats miss.
+
+    Parameters
+    ----------
+    plan : FitPlan
+    stage : str
+    rows : sequence over group of StageRows
+    most : float
+        What the rows of a GPU count for together at most.
+
+    Returns
+    -------
+    Anchor
 
     Raises
     ------
@@ -133,7 +147,8 @@ def first_anchor(plan: FitPlan, stage: str, rows: Sequence[StageRows]) -> Anchor
         terms.append(np.concatenate([part.inputs.terms_ms for part in parts])[kept])
         latency.append(all_latency[kept])
         once = [row_weights(part.config, 1.0) for part in parts]
-        weights.append(np.concatenate(once)[kept])
+        weight = np.concatenate(once)[kept]
+        weights.append(weight * min(1.0, most / max(float(weight.sum()), 1.0)))
     return find_anchor(terms, latency, weights, stage_priors(plan.spec, stage))
 
 
