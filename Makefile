@@ -18,9 +18,10 @@ TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 # Tests that share one fit carry an xdist group, so that one worker makes it and runs them all.
 PARALLEL := -n $(TEST_WORKERS) --dist loadgroup
-# BENCH=name runs benchmarks/bench_name.py alone.
+# BENCH=name runs benchmarks/bench_name.py, or benchmarks/name.py, alone.
 BENCH ?= *
-BENCHMARKS = $(subst /,.,$(basename $(sort $(wildcard benchmarks/bench_$(BENCH).py))))
+BENCH_FILES = $(wildcard benchmarks/bench_$(BENCH).py) $(wildcard benchmarks/$(filter scale,$(BENCH:*=scale)).py)
+BENCHMARKS = $(subst /,.,$(basename $(sort $(BENCH_FILES))))
 
 DEMO := out/demo
 DEMO_REPORT := reports/demo
