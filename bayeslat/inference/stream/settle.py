@@ -18,7 +18,10 @@ from bayeslat.inference.prepare import PreparedStage, prepare_stage
 from bayeslat.inference.settled import SettledPoint, SettledStage
 from bayeslat.inference.stream.scan import Group
 
-__all__ = ["check_groups", "point_of", "refuse_hurdles", "settle"]
+__all__ = ["MOST_COUNTED", "check_groups", "point_of", "refuse_hurdles", "settle"]
+
+MOST_COUNTED = 2000.0
+"""Rows that all those of a group count for, when its point is settled."""
 
 
 def settle(
@@ -139,6 +142,10 @@ def _weigh(prepared: PreparedStage, plan: FitPlan, totals: Mapping[Group, int]) 
     the variance of their mean (Kish's design effect, see `repeats`). Two rows of a group are as
     likely repeats in the sample as among all rows, so a pair's share of that, over the pairs of all
     groups, tells the weight where there are more of them.
+
+    Nor do millions of rows make sure of more than the physics and the smooth correction can say:
+    what these miss, like configurations miss alike, and it does not average out. So the rows of a
+    group count for at most `MOST_COUNTED`.
     """
     pilots = prepared.pilots
     weight = pilots.weight.copy()
@@ -148,5 +155,6 @@ def _weigh(prepared: PreparedStage, plan: FitPlan, totals: Mapping[Group, int]) 
     for at, group in enumerate(plan.groups):
         if totals.get(group, 0) > len(plan.members[at]):
             rows = totals[group] * len(held[at]) / len(plan.members[at])  # that hold the stage
-            weight[at] = 1.0 / (1.0 + share * max(rows - 1.0, 0.0))
+            apart = 1.0 / (1.0 + share * max(rows - 1.0, 0.0))
+            weight[at] = min(apart, MOST_COUNTED / max(rows, 1.0))
     return Pilots(pilots.effect, pilots.sd, weight)
