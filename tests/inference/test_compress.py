@@ -21,7 +21,7 @@ from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.fit_compressed import fit_compressed, settled_rows
 from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.prepare import prepare_stage
-from bayeslat.inference.stream import files, run_pass, sample
+from bayeslat.inference.stream import files, run_pass, sample, settle
 from bayeslat.inference.windows import StageSums, total_sums
 from bayeslat.model.statistics import Statistics, summarise
 from bayeslat.traces import read_traces, write_traces
@@ -258,6 +258,19 @@ def test_repeats_are_weighed_as_their_number_in_all_rows_says(tmp_path: Path) ->
     # The same latencies thirty times are one: 1/30 of a row each.
     np.testing.assert_allclose(exact, 1 / 30, rtol=1e-6)
     np.testing.assert_allclose(sampled, 1 / 30, rtol=0.5)
+
+
+def test_rows_count_for_no_more_than_the_model_can_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a sample settles the point; a trace that is small counts row by row, as in `fit`."""
+    monkeypatch.setattr(settle, "MOST_COUNTED", 50.0)
+    folder = write(make_frame(4, rows=300), tmp_path / "t", 1)
+    sampled = compress_files(small_spec(), [folder], sample_rows=30)
+    whole = compress_files(small_spec(), [folder], sample_rows=300)
+    for stage in small_spec().stages:
+        np.testing.assert_allclose(sums_of(sampled, stage).statistics.rows, 50.0, rtol=1e-12)
+        np.testing.assert_allclose(sums_of(whole, stage).statistics.rows, 300.0, rtol=1e-12)
 
 
 BROKEN = {
