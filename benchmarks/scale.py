@@ -180,10 +180,9 @@ def against_rows(folder: Path, spec: Any, options: argparse.Namespace) -> dict[s
         output = folder / f"statistics_{size}.nc"
         given = {"workers": 2, "output": str(output)}
         found = run(_COMPRESS, SPEC, cases[size], given)
-        fits = fit_all(
-            folder, output, ("laplace", "nuts") if size == options.rows else ("laplace",)
-        )
-        table[f"{size:,}"] = {**found, **fits}
+        engines = ("laplace", "nuts") if size == options.rows and options.nuts else ("laplace",)
+        table[f"{size:,}"] = {**found, **fit_all(folder, output, engines)}
+        print(f"{size:,} rows: {json.dumps(table[f'{size:,}'])}", flush=True)
         if size <= options.plain_rows:
             plain = {"engine": "laplace", "output": str(folder / f"plain_{size}.nc")}
             table[f"{size:,}"]["fit_of_rows_s"] = run(_ROWS, SPEC, cases[size], plain)["seconds"]
