@@ -117,6 +117,7 @@ _DUCKDB = (
     + """
 import duckdb
 connection = duckdb.connect(config={"threads": options["workers"]})
+connection.execute("set enable_progress_bar = false")
 columns = [*spec.knobs, *(stage.column for stage in spec.stages.values())]
 sums = ", ".join(f"sum({name})" for name in columns)
 begin = time.perf_counter()
