@@ -18,9 +18,9 @@ TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 # Tests that share one fit carry an xdist group, so that one worker makes it and runs them all.
 PARALLEL := -n $(TEST_WORKERS) --dist loadgroup
-# BENCH=name runs benchmarks/bench_name.py alone, or benchmarks/speed.py for the name speed.
+# BENCH=name runs benchmarks/bench_name.py, or benchmarks/name.py, alone.
 BENCH ?= *
-PLAIN_BENCHES := $(filter $(subst *,%,$(BENCH)),speed)
+PLAIN_BENCHES := $(filter $(subst *,%,$(BENCH)),scale speed)
 BENCHMARKS = $(subst /,.,$(basename $(sort $(wildcard benchmarks/bench_$(BENCH).py \
 	$(PLAIN_BENCHES:%=benchmarks/%.py)))))
 

@@ -13,6 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayeslat.collect.latency import InferenceLatency, measure_inference_latency
+    from bayeslat.compression import (
+        Compressed,
+        compress,
+        fit_statistics,
+        read_statistics,
+        update,
+        write_statistics,
+    )
     from bayeslat.errors import BayeslatError
     from bayeslat.evaluation.guardrail.held_out import control_guard
     from bayeslat.evaluation.simulated_calibration import simulation_based_calibration
@@ -24,35 +32,47 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BayeslatError",
+    "Compressed",
     "InferenceLatency",
     "Posterior",
+    "compress",
     "control_guard",
     "fit",
+    "fit_statistics",
     "load_hardware",
     "load_posterior",
     "load_spec",
     "measure_inference_latency",
     "read_configs",
+    "read_statistics",
     "read_traces",
     "simulate",
     "simulation_based_calibration",
+    "update",
+    "write_statistics",
     "write_traces",
 ]
 
 _HOMES = {
     "BayeslatError": "bayeslat.errors",
+    "Compressed": "bayeslat.compression",
     "InferenceLatency": "bayeslat.collect.latency",
     "Posterior": "bayeslat.posterior",
+    "compress": "bayeslat.compression",
     "control_guard": "bayeslat.evaluation.guardrail.held_out",
     "fit": "bayeslat.posterior",
+    "fit_statistics": "bayeslat.compression",
     "load_hardware": "bayeslat.features.hardware",
     "load_posterior": "bayeslat.posterior",
     "load_spec": "bayeslat.features.spec",
     "measure_inference_latency": "bayeslat.collect.latency",
     "read_configs": "bayeslat.traces",
+    "read_statistics": "bayeslat.compression",
     "read_traces": "bayeslat.traces",
     "simulate": "bayeslat.model.simulate",
     "simulation_based_calibration": "bayeslat.evaluation.simulated_calibration",
+    "update": "bayeslat.compression",
+    "write_statistics": "bayeslat.compression",
     "write_traces": "bayeslat.traces",
 }
 

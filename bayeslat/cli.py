@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from io import TextIOWrapper
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from bayeslat import (
     cli_export,
     cli_import,
     cli_report,
+    cli_scale,
     cli_transfer,
 )
 from bayeslat import cli_options as opt
@@ -31,7 +32,6 @@ from bayeslat.cli_input import (
 from bayeslat.cli_run import (
     BAD_INPUT,
     CHECK_FAILED,
-    command_line,
     discard_output,
     ends_well,
     ensure_writable,
@@ -93,9 +93,9 @@ def _root(
 @app.command(epilog="Example: bayeslat fit traces/*.parquet -m models/vlm.toml -o posterior.nc")
 @ends_well
 def fit(
-    traces: opt.Traces,
-    model: opt.Model,
+    traces: opt.FitTraces,
     output: opt.Output,
+    model: opt.ModelOrNone = None,
     gpus: opt.Gpus = None,
     engine: opt.Engine = "nuts",
     hardware: opt.Hardware = None,
@@ -108,7 +108,7 @@ def fit(
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
-    """Fit every stage to traces, and save the posterior.
+    """Fit every stage to traces or statistics, and save the posterior.
 
     A fit that did not converge is not saved, and ends with exit status 3.
     """
@@ -124,39 +124,39 @@ def fit(
     ensure_writable(check_posterior_path(output))
     choose_jobs(None, engine_address)
     chosen = split_names(gpus, "--gpus") or None
-    spec, table = load_spec(model), load_hardware(hardware)
-    frame, dropped = (
-        read_valid(traces, spec, table, output)
-        if drop_invalid
-        else (read_traces(*traces, check=False), None)  # the fit tells all that is wrong at once
-    )
-    with stage_bars(tuple(spec.stages)) as on_progress:
-        posterior = fit_traces(
-            spec,
-            frame,
-            gpus=chosen,
-            hardware=table,
-            engine=engine,
-            seed=seed,
-            chains=chains,
-            draws=draws,
-            tune=tune,
-            engine_address=engine_address,
-            on_progress=on_progress,
+    spec, table = load_spec(model) if model is not None else None, load_hardware(hardware)
+    statistics = cli_scale.statistics_among(traces, spec)
+    dropped = None
+    options: dict[str, Any] = {"engine": engine, "seed": seed}
+    options |= {"chains": chains, "draws": draws, "tune": tune, "engine_address": engine_address}
+    if statistics is not None:
+        if chosen or drop_invalid:
+            raise InputError(
+                "--gpus and --drop-invalid choose rows, and statistics have none; leave them out, "
+                "or fit the traces"
+            )
+        table = table.extended(statistics.point.hardware)
+        frame = statistics.sample
+        posterior = cli_scale.fit_from_statistics(statistics, options)
+    else:
+        if spec is None:
+            raise InputError("give the specification: --model SPEC.toml")
+        frame, dropped = (
+            read_valid(traces, spec, table, output)
+            if drop_invalid
+            else (read_traces(*traces, check=False), None)  # the fit tells all that is wrong
         )
-    saved = posterior.diagnostics.converged or force
-    if saved:
-        with writing(output):
-            posterior.with_history(command_line()).save(output)
+        with stage_bars(tuple(spec.stages)) as on_progress:
+            posterior = fit_traces(
+                spec, frame, gpus=chosen, hardware=table, **options, on_progress=on_progress
+            )
+    saved = cli_scale.save_fit(posterior, output, force)
     errors = in_sample_errors(posterior.data, frame, hardware=table, seed=seed)
     record = fit_record(posterior.data, errors, output if saved else None)
     if dropped:
         record["dropped"] = {"rows": dropped.rows, "file": dropped.path}
     print_result(record, as_json, lambda: show_fit(record))
-    for problem in posterior.diagnostics.problems:
-        note(f"not converged: {problem}")
-    if not saved:
-        fail(f"{output} was not written; --force saves it all the same", CHECK_FAILED)
+    cli_scale.end_fit(posterior, output, saved)
 
 
 @app.command(epilog="Example: bayeslat check posterior.nc held_out.parquet")
@@ -222,6 +222,12 @@ app.command(
 app.command(
     epilog="Example: bayeslat crossval traces/*.parquet -m models/vlm.toml -o crossval.parquet"
 )(cli_transfer.crossval)
+app.command(
+    epilog="Example: bayeslat compress fleet/*.parquet -m models/vlm.toml -o statistics.nc"
+)(cli_scale.compress)
+app.command(epilog="Example: bayeslat update posterior.nc today.parquet -o updated.nc")(
+    cli_scale.update
+)
 app.command(
     epilog="Example: bayeslat suggest calibrated.nc configs.csv --gpu l40s -n 10 -o next.parquet"
 )(cli_decide.suggest)

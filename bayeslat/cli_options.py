@@ -47,6 +47,7 @@ __all__ = [
     "Exclude",
     "FalseAccepts",
     "FewJobs",
+    "FitTraces",
     "Force",
     "Gpu",
     "Gpus",
@@ -61,11 +62,14 @@ __all__ = [
     "Jobs",
     "Json",
     "Knobs",
+    "Like",
     "MaxRisk",
     "Method",
     "MethodName",
     "Methods",
     "Model",
+    "ModelOrNone",
+    "NewTraces",
     "NextCount",
     "Objective",
     "ObjectiveName",
@@ -74,6 +78,7 @@ __all__ = [
     "Output",
     "OutputFolder",
     "Parameters",
+    "ParquetTraces",
     "PosteriorFile",
     "RandomWeights",
     "ReferenceEvery",
@@ -81,6 +86,7 @@ __all__ = [
     "Repetitions",
     "ReportBudget",
     "ReportTraces",
+    "Retire",
     "Seed",
     "ServedModel",
     "SimulatedGpus",
@@ -99,6 +105,7 @@ __all__ = [
     "Threshold",
     "Traces",
     "Tune",
+    "Window",
 ]
 
 EngineName = Literal["nuts", "laplace"]
@@ -133,6 +140,25 @@ CalibrationTraces = Annotated[
         metavar="TRACES",
     ),
 ]
+FitTraces = Annotated[
+    list[str],
+    typer.Argument(
+        help="Traces: Parquet, CSV or JSON Lines files, folders, globs; or statistics that "
+        "`compress` wrote.",
+        metavar="TRACES",
+    ),
+]
+ParquetTraces = Annotated[
+    list[str],
+    typer.Argument(help="Traces: Parquet files, folders, globs.", metavar="TRACES"),
+]
+NewTraces = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="New rows of the GPUs that were fitted: Parquet files, folders, globs.",
+        metavar="TRACES",
+    ),
+]
 Configs = Annotated[
     list[str],
     typer.Argument(
@@ -144,6 +170,16 @@ PosteriorFile = Annotated[
 ]
 Model = Annotated[
     Path, typer.Option("--model", "-m", help="Specification of the stages.", metavar="SPEC.toml")
+]
+ModelOrNone = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Specification of the stages; statistics hold theirs.",
+        metavar="SPEC.toml",
+        show_default=False,
+    ),
 ]
 Hardware = Annotated[
     Path | None,
@@ -178,6 +214,29 @@ Draws = Annotated[int, typer.Option(help="Draws of each chain.", min=10, metavar
 Tune = Annotated[
     int,
     typer.Option(help="Tuning draws of each chain, thrown away.", min=50, metavar="INTEGER"),
+]
+
+# Of compress and update.
+Like = Annotated[
+    Path | None,
+    typer.Option(
+        help="Statistics or a posterior that the rows are to be added to.", metavar="FILE.nc"
+    ),
+]
+Window = Annotated[
+    str | None,
+    typer.Option(
+        help="Name of these rows, to retire them by; that of their file by default.",
+        metavar="NAME",
+    ),
+]
+Retire = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Window to take out; several with several --retire. `fit`: the rows of a posterior "
+        "that was fitted from rows.",
+        metavar="WINDOW",
+    ),
 ]
 
 # Of collect.

@@ -15,6 +15,7 @@ __all__ = [
     "InputError",
     "PosteriorFileError",
     "SpecError",
+    "StatisticsFileError",
     "TraceError",
     "WorkerError",
 ]
@@ -56,6 +57,10 @@ class HardwareError(BayeslatError):
 
 class PosteriorFileError(BayeslatError):
     """A posterior file is cut short, of another format version, or not a posterior."""
+
+
+class StatisticsFileError(BayeslatError):
+    """A file of statistics is cut short, of another format version, or holds none."""
 
 
 class ConvergenceError(BayeslatError):

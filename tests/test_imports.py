@@ -33,6 +33,8 @@ ALLOWED["posterior"] = ALLOWED["report"]
 ALLOWED["cli"] |= {"collect", "export", "posterior"}
 ALLOWED["cli"] |= {"cli_collect", "cli_decide", "cli_export", "cli_import", "cli_report"}
 ALLOWED["cli"] |= {"cli_drift", "cli_transfer"}
+ALLOWED["compression"] = ALLOWED["posterior"] | {"posterior"}
+ALLOWED["cli"] |= {"cli_scale", "compression"}
 ALLOWED["report"] |= {"export"}
 ALLOWED["cli"] |= {"cli_input", "cli_options", "cli_run"}
 ALLOWED |= dict.fromkeys(("cli_options", "cli_run"), frozenset())
@@ -46,6 +48,7 @@ ALLOWED["cli_transfer"] |= {"cli_input", "cli_options", "cli_run"}
 ALLOWED["cli_decide"] = ALLOWED["cli_report"] = ALLOWED["cli_transfer"]
 ALLOWED["cli_drift"] = ALLOWED["cli_transfer"]
 ALLOWED["cli_export"] = ALLOWED["cli_transfer"] | {"export"}
+ALLOWED["cli_scale"] = ALLOWED["cli_transfer"] | {"compression"}
 ALLOWED |= dict.fromkeys(TOP, frozenset(ALLOWED) | TOP)
 
 # Which units alone may import a heavy library, even inside a function.

@@ -15,6 +15,7 @@ from bayeslat.features.names import did_you_mean
 
 __all__ = [
     "FUNCTIONS",
+    "OPERATIONS",
     "Apply",
     "Category",
     "Constant",
@@ -53,7 +54,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """An operation of `_OPERATIONS` applied to its arguments."""
+    """An operation of `OPERATIONS` applied to its arguments."""
 
     operation: str
     arguments: tuple[Node, ...]
@@ -75,7 +76,7 @@ def _any(*arguments: FloatArray) -> npt.NDArray[np.bool_]:
     return functools.reduce(np.logical_or, arguments, np.asarray(False))
 
 
-_OPERATIONS: Mapping[str, Callable[..., npt.NDArray[np.generic]]] = MappingProxyType(
+OPERATIONS: Mapping[str, Callable[..., npt.NDArray[np.generic]]] = MappingProxyType(
     {
         "+": np.add,
         "-": np.subtract,
@@ -136,7 +137,7 @@ def evaluate_node(node: Node, values: Values) -> FloatArray:
             return (matches if equal else ~matches).astype(np.float64)
         case Apply(operation, arguments):
             evaluated = [evaluate_node(argument, values) for argument in arguments]
-            return np.asarray(_OPERATIONS[operation](*evaluated), dtype=np.float64)
+            return np.asarray(OPERATIONS[operation](*evaluated), dtype=np.float64)
 
 
 def _look_up(name: str, values: Values) -> npt.ArrayLike:

@@ -299,7 +299,7 @@ class _Regression:
         fitted = design @ effects
         leverage = once.weights * np.sum(design @ covariance * design, axis=1)
         leverage = leverage / (sd * self.inflation) ** 2
-        pilot = Pilot(fitted, response - fitted, leverage, sd, 0.0)
+        pilot = Pilot(effects, fitted, response - fitted, leverage, sd, 0.0)
         weights = row_weights(labels, shared_variance(pilot, labels))
         calmed = Rows(design, pilot.pseudo_values(part.noise_dof), weights)
         effects = mean_given(self.population, calmed, self.inflation, scores)[0]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bayeslat.inference.diagnostics import StageDiagnostics
+from threadpoolctl import threadpool_limits
+
+from bayeslat.inference.diagnostics import Diagnostics, StageDiagnostics
 from bayeslat.inference.draw_stage import NutsOptions, draw_stage
 from bayeslat.inference.draws import StageDraws
+from bayeslat.inference.engine import EngineOptions
 from bayeslat.model.problem import StageProblem
 from bayeslat.parallel import run
 
@@ -19,12 +22,11 @@ _SEED_STEP = 1000  # between stages, so that their chains share no stream
 
 def draw_stages(
     problems: Mapping[str, StageProblem],
-    seed: int,
-    nuts: NutsOptions | None,
+    options: EngineOptions,
     *,
     engine_address: str | None = None,
     on_progress: OnProgress | None = None,
-) -> dict[str, tuple[StageDraws, StageDiagnostics]]:
+) -> tuple[dict[str, StageDraws], Diagnostics]:
     """Draw stages and diagnose the draws.
 
     On one machine the chains of a stage share the cores already, so stages wait for each other.
@@ -32,9 +34,7 @@ def draw_stages(
     Parameters
     ----------
     problems : mapping of stage to StageProblem
-    seed : int
-    nuts : NutsOptions or None
-        None for the Laplace engine.
+    options : EngineOptions
     engine_address : str, optional
         As for `bayeslat.parallel.run`. Draws do not depend on it.
     on_progress : callable (stage, done, total), optional
@@ -42,24 +42,27 @@ def draw_stages(
 
     Returns
     -------
-    dict of stage to (StageDraws, StageDiagnostics)
+    drawn : dict of stage to StageDraws
+    diagnostics : Diagnostics
     """
     tasks = [
-        (stage, problem, seed + _SEED_STEP * number)
+        (stage, problem, options.seed + _SEED_STEP * number)
         for number, (stage, problem) in enumerate(problems.items())
     ]
+    found: list[tuple[StageDraws, StageDiagnostics]] = []
     if engine_address is None:
-        return {
-            stage: draw_stage(stage, problem, own, nuts, _of_stage(on_progress, stage))
-            for stage, problem, own in tasks
-        }
-    found = {}
-    drawn = run(_draw, tasks, nuts, engine_address=engine_address)
-    for stage, result in zip(problems, drawn, strict=True):
-        found[stage] = result
-        if on_progress is not None:
-            on_progress(stage, 1, 1)
-    return found
+        with threadpool_limits(1):  # the matrices are too small for threads inside a product
+            for stage, problem, seed in tasks:
+                tell = _of_stage(on_progress, stage)
+                found.append(draw_stage(stage, problem, seed, options.nuts, tell))
+    else:
+        drawn = run(_draw, tasks, options.nuts, engine_address=engine_address)
+        for stage, result in zip(problems, drawn, strict=True):
+            found.append(result)
+            if on_progress is not None:
+                on_progress(stage, 1, 1)
+    draws = {stage: each for stage, (each, _) in zip(problems, found, strict=True)}
+    return draws, Diagnostics(tuple(verdict for _, verdict in found))
 
 
 def _draw(

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from bayeslat.inference.cores import available_cores
 from bayeslat.model.collapsed import draw_effects
 from bayeslat.model.collapsed_data import collapse
 from bayeslat.model.problem import StageProblem
 
-__all__ = ["StageDraws", "available_cores", "draw_all_effects", "mean_effects"]
+__all__ = ["StageDraws", "draw_all_effects", "mean_effects"]
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,3 @@ def mean_effects(problem: StageProblem, scales: NDArray[np.float64]) -> NDArray[
     drawn = draw_effects(scales[None], np.zeros(shape), collapse(problem))
     mean: NDArray[np.float64] = drawn[0]
     return mean
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return int(cpu_count())

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from importlib.metadata import version
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from bayeslat.errors import InputError
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
-from bayeslat.inference.diagnostics import Diagnostics
-from bayeslat.inference.draw_stage import NutsOptions
 from bayeslat.inference.draw_stages import OnProgress, draw_stages
 from bayeslat.inference.draws import StageDraws
+from bayeslat.inference.engine import Engine, EngineOptions, library_versions
 from bayeslat.inference.hurdle import HurdlePosterior, fit_hurdle
-from bayeslat.inference.noise_correlation import correlate_noise
+from bayeslat.inference.noise_correlation import GroupRows, correlate_noise, residuals
 from bayeslat.inference.plan import FitPlan, plan_fit
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
 from bayeslat.parallel import check_workers
 from bayeslat.traces import row_sources
 
-__all__ = ["Engine", "OnProgress", "fit_posterior"]
-
-type Engine = Literal["nuts", "laplace"]
-
-_LIBRARIES = ("bayeslat", "numpy", "scipy", "numba", "nutpie", "arviz-stats", "xarray")
+__all__ = ["Engine", "OnProgress", "constant_knobs", "fit_posterior", "flat_chains"]
 
 
 def fit_posterior(
@@ -85,21 +77,16 @@ def fit_posterior(
     WorkerError
         As for `bayeslat.parallel.run`.
     """
-    _check_options(engine, chains, draws, tune)
+    options = EngineOptions(engine, seed, chains, draws, tune)
     check_workers(1, engine_address)
     plan = plan_fit(spec, traces, gpus=gpus, hardware=hardware)
-    nuts = NutsOptions(chains, draws, tune) if engine == "nuts" else None
     with threadpool_limits(1):  # the matrices are too small for threads inside a product
         # All before the first is sampled: what is wrong with a stage is told at once.
         prepared = {stage: prepare_stage(plan, stage) for stage in spec.stages}
-        found = draw_stages(
-            {stage: part.problem for stage, part in prepared.items()},
-            seed,
-            nuts,
-            engine_address=engine_address,
-            on_progress=on_progress,
-        )
-    drawn = {stage: draws for stage, (draws, _) in found.items()}
+    problems = {stage: each.problem for stage, each in prepared.items()}
+    drawn, diagnostics = draw_stages(
+        problems, options, engine_address=engine_address, on_progress=on_progress
+    )
     first = next(iter(drawn.values()))
     count = first.scales.shape[0] * first.scales.shape[1]
     return PosteriorData(
@@ -114,29 +101,21 @@ def fit_posterior(
         },
         chains=first.scales.shape[0],
         statistics={stage: dict(drawn[stage].statistics) for stage in spec.stages},
-        diagnostics=Diagnostics(tuple(verdict for _, verdict in found.values())),
+        diagnostics=diagnostics,
         attrs={
             "engine": engine,
             "seed": seed,
             "rows": len(plan.frame),
             "fingerprint": _fingerprint(plan.frame, spec),
             "sources": list(row_sources(plan.frame)),
-            "constants": _constants(plan),
-            "versions": {library: version(library) for library in _LIBRARIES},
+            "constants": constant_knobs(plan),
+            "versions": library_versions(),
         },
-        noise_correlation=correlate_noise(prepared, drawn, len(plan.frame)),
+        noise_correlation=correlate_noise(
+            {stage: _residuals(each, drawn[stage]) for stage, each in prepared.items()},
+            len(plan.frame),
+        ),
     )
-
-
-def _check_options(engine: str, chains: int, draws: int, tune: int) -> None:
-    problems = []
-    if engine not in ("nuts", "laplace"):
-        problems.append(f"engine is {engine!r}; it must be nuts or laplace")
-    for name, value, least in (("chains", chains, 1), ("draws", draws, 10), ("tune", tune, 50)):
-        if value < least:
-            problems.append(f"{name} is {value}; it must be at least {least}")
-    if problems:
-        raise InputError("; ".join(problems))
 
 
 def _join(
@@ -152,19 +131,27 @@ def _join(
         noise_shape=prepared.noise_shape,
         noise_dof=prepared.noise_dof,
         measured=prepared.measured,
-        scales=_flat(drawn.scales),
-        effects=_flat(drawn.effects),
+        scales=flat_chains(drawn.scales),
+        effects=flat_chains(drawn.effects),
         hurdle=hurdle,
+        pilots=prepared.pilots,
     )
 
 
-def _flat(draws: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One chain after the other. Shape (chain x draw, ...)."""
+def _residuals(prepared: PreparedStage, drawn: StageDraws) -> list[GroupRows]:
+    """What the fit leaves of a stage's rows, group by group."""
+    rows = prepared.regression
+    groups = zip(prepared.positions, rows.designs, rows.responses, strict=True)
+    return residuals(list(groups), prepared.problem.tree, drawn)
+
+
+def flat_chains(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Put one chain after the other. Shape (chain x draw, ...)."""
     return draws.reshape(-1, *draws.shape[2:])
 
 
-def _constants(plan: FitPlan) -> list[dict[str, float]]:
-    """Knobs that never move within a group, such as the sizes of its model; a mapping a group."""
+def constant_knobs(plan: FitPlan) -> list[dict[str, float]]:
+    """Return knobs that never move within a group, as the sizes of its model; a mapping a group."""
     found = []
     for members in plan.members:
         rows = plan.frame.iloc[members][list(plan.spec.knobs)]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from bayeslat.inference.cores import available_cores
 from bayeslat.inference.draws import StageDraws, draw_all_effects
-from bayeslat.inference.mode import Mode, find_mode
+from bayeslat.inference.mode import FEW_SCALES, Mode, find_mode
 from bayeslat.model.collapsed import log_posterior
 from bayeslat.model.collapsed_data import CollapsedData, collapse
 from bayeslat.model.problem import StageProblem
@@ -18,6 +20,10 @@ __all__ = ["sample_laplace"]
 
 _DOF = 6.0  # heavier tails than the target's, as importance sampling needs
 _WIDER = 1.1
+_LEAST_VARIANCE = 1e-8
+_MORE = 4
+_WIDER_EACH = 1.02  # of two hundred directions; more would cost more than the tails are worth
+_SHARP = 4.0  # curvature, where that of the prior is 1
 
 
 def sample_laplace(
@@ -36,7 +42,8 @@ def sample_laplace(
     problem : StageProblem
     seed : int
     proposals, draws : int
-        Points weighted in each round, and points kept.
+        Points weighted in each round, four times as many where there are many scales; and points
+        kept.
 
     Returns
     -------
@@ -45,6 +52,8 @@ def sample_laplace(
     """
     rng = np.random.default_rng([seed, 0])
     data = collapse(problem)
+    if problem.layout.size > FEW_SCALES:
+        proposals *= _MORE
     first = _propose(find_mode(data), data, proposals, rng)
     second = _propose(first.fitted(), data, proposals, rng)
     kept = second.scores[_systematic(second.weights, draws, rng)]
@@ -55,19 +64,56 @@ def sample_laplace(
 
 @dataclass(frozen=True)
 class _Proposals:
-    """Weighted points: scores, shape (proposal, scale); weights, shape (proposal,), of sum 1."""
+    """Weighted points round a mode: standard ones, shape (proposal, scale); weights of sum 1."""
 
-    scores: NDArray[np.float64]
+    around: Mode
+    standard: NDArray[np.float64]
     weights: NDArray[np.float64]
     pareto_k: float
 
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The points. Shape (proposal, scale)."""
+        return self.around.centre + self.standard @ self.around.root.T
+
     def fitted(self) -> Mode:
-        """Mean and covariance of the points; the covariance a little widened, for the tails."""
-        centre = self.weights @ self.scores
-        away = self.scores - centre
+        """Mean and covariance of the points; the covariance a little widened, for the tails.
+
+        Where there are too many scales for that, only in the directions that the prior has a say
+        in; along the others the density is that of the Laplace approximation.
+        """
+        soft = _soft(self.around)
+        if soft.all():
+            middle, root = self._moments(self.scores)
+            return Mode(middle, np.ascontiguousarray(root))
+        along = self.around.root[:, soft]
+        centre, turn = self._moments(self.standard[:, soft])
+        root = self.around.root.copy()
+        root[:, soft] = along @ turn
+        return Mode(self.around.centre + along @ centre, root)
+
+    def _moments(
+        self, points: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the mean, and a root of the widened covariance."""
+        centre = self.weights @ points
+        away = points - centre
         covariance = (away.T * self.weights) @ away
         values, vectors = np.linalg.eigh(_WIDER * covariance)
-        return Mode(centre, np.ascontiguousarray(vectors * np.sqrt(np.maximum(values, 1e-8))))
+        return centre, vectors * np.sqrt(np.maximum(values, _LEAST_VARIANCE))
+
+
+def _soft(mode: Mode) -> NDArray[np.bool_]:
+    """Where proposals have heavy tails: everywhere, but for sharp directions of many scales.
+
+    A Student-t of a hundred dimensions and more is nowhere near the normal density that rows in
+    plenty lead to (it is too wide or too narrow in all of them at once), and few hundred points
+    tell nothing of so large a covariance. Shape (scale,).
+    """
+    if len(mode.centre) <= FEW_SCALES:
+        return np.ones(len(mode.centre), dtype=bool)
+    soft: NDArray[np.bool_] = np.sum(mode.root**2, axis=0) > 1.0 / _SHARP
+    return soft
 
 
 def _propose(
@@ -76,15 +122,34 @@ def _propose(
     """Draw points from a Student-t and weight them by the posterior."""
     from arviz_stats.base import array_stats
 
+    soft = _soft(around)
     standard = rng.standard_normal((proposals, len(around.centre)))
-    standard /= np.sqrt(rng.chisquare(_DOF, (proposals, 1)) / _DOF)
-    target = np.array([log_posterior(z, around.centre, around.root, data)[0] for z in standard])
-    log_weights = target - _student_t(standard, _DOF)
-    log_weights = np.where(np.isfinite(target), log_weights, -np.inf)
+    standard[:, soft] /= np.sqrt(rng.chisquare(_DOF, (proposals, 1)) / _DOF)
+    standard[:, ~soft] *= _WIDER_EACH
+    target = _heights(standard, around, data)
+    log_density = _student_t(standard[:, soft], _DOF)
+    log_density -= 0.5 * np.sum((standard[:, ~soft] / _WIDER_EACH) ** 2, axis=1)
+    log_weights = np.where(np.isfinite(target), target - log_density, -np.inf)
     smoothed, shape = array_stats.psislw(-log_weights)  # it takes log likelihoods, and negates
     weights = np.exp(smoothed - smoothed.max())
-    scores = around.centre + standard @ around.root.T
-    return _Proposals(scores, weights / weights.sum(), float(shape))
+    return _Proposals(around, standard, weights / weights.sum(), float(shape))
+
+
+def _heights(
+    standard: NDArray[np.float64], around: Mode, data: CollapsedData
+) -> NDArray[np.float64]:
+    """Log posterior at each point, on all cores: the compiled function holds no lock."""
+    cores = available_cores()
+    parts = Parallel(n_jobs=cores, prefer="threads")(
+        delayed(_heights_of)(part, around, data) for part in np.array_split(standard, cores)
+    )
+    return np.concatenate(parts)
+
+
+def _heights_of(
+    standard: NDArray[np.float64], around: Mode, data: CollapsedData
+) -> NDArray[np.float64]:
+    return np.array([log_posterior(z, around.centre, around.root, data)[0] for z in standard])
 
 
 def _student_t(standard: NDArray[np.float64], dof: float) -> NDArray[np.float64]:

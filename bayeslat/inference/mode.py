@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from bayeslat.errors import ConvergenceError
+from bayeslat.inference.cores import available_cores
 from bayeslat.model.collapsed import log_posterior
 from bayeslat.model.collapsed_data import CollapsedData
 from bayeslat.model.scores import FARTHEST
 
-__all__ = ["Mode", "find_mode"]
+__all__ = ["FEW_SCALES", "Mode", "find_mode", "held_mode"]
+
+FEW_SCALES = 40
+"""Up to so many, every step is as exact as it can be; more take seconds each."""
 
 _FARTHEST = 7.0  # scores beyond this have prior probability 1e-12
 _STEP = 1e-4  # of the central differences of the gradient
@@ -53,24 +59,7 @@ def find_mode(data: CollapsedData) -> Mode:
     ConvergenceError
         If the optimiser stops where the density is not flat.
     """
-    size = data.half_normal.size
-    origin, unit = np.zeros(size), np.eye(size)
-    # The objective is scaled: on the raw one, an optimiser once stopped after two steps, and
-    # everything downstream looked plausible.
-    rows = max(float(data.rows.sum()), 1.0)
-
-    def objective(scores: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        value, gradient = log_posterior(scores, origin, unit, data)
-        return -value / rows, -gradient / rows
-
-    found = minimize(
-        objective,
-        origin,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(-_FARTHEST, _FARTHEST)] * size,
-        options={"maxiter": 2000, "maxfun": 4000, "ftol": 1e-15, "gtol": 1e-9},
-    )
+    found = _climb(data, [(-_FARTHEST, _FARTHEST)] * data.half_normal.size)
     mode, slope = _polish(data, found.x)
     farthest = float(np.abs(mode.centre).max())
     # Beyond FARTHEST scales are held, and the density is flat without a mode.
@@ -82,6 +71,47 @@ def find_mode(data: CollapsedData) -> Mode:
             "Check for a stage whose rows are all alike, and for two terms that are the same."
         )
     return mode
+
+
+def held_mode(data: CollapsedData, most: float) -> NDArray[np.float64]:
+    """Climb as high as it goes while groups differ by no more than the prior finds likely.
+
+    Parameters
+    ----------
+    data : CollapsedData
+    most : float
+        The largest score of a scale of effects, in prior standard deviations.
+
+    Returns
+    -------
+    ndarray, shape (scale,)
+        Scores.
+    """
+    ends = np.where(data.half_normal > 0.0, most, _FARTHEST)
+    centre: NDArray[np.float64] = _climb(data, [(-_FARTHEST, end) for end in ends]).x
+    return centre
+
+
+def _climb(data: CollapsedData, bounds: Sequence[tuple[float, float]]) -> OptimizeResult:
+    """Maximise the log posterior within bounds of the scores."""
+    size = data.half_normal.size
+    origin, unit = np.zeros(size), np.eye(size)
+    # The objective is scaled: on the raw one, an optimiser once stopped after two steps, and
+    # everything downstream looked plausible.
+    rows = max(float(data.rows.sum()), 1.0)
+
+    def objective(scores: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        value, gradient = log_posterior(scores, origin, unit, data)
+        return -value / rows, -gradient / rows
+
+    return minimize(
+        objective,
+        origin,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": 2000, "maxfun": 4000, "ftol": 1e-15, "gtol": 1e-9},
+    )
 
 
 def _polish(data: CollapsedData, point: NDArray[np.float64]) -> tuple[Mode, float]:
@@ -115,10 +145,14 @@ def _polish(data: CollapsedData, point: NDArray[np.float64]) -> tuple[Mode, floa
 def _curvature(data: CollapsedData, point: NDArray[np.float64]) -> NDArray[np.float64]:
     """Minus the Hessian of the log posterior, by central differences of its gradient."""
     unit = np.eye(len(point))
-    rows = [
-        log_posterior(-_STEP * each, point, unit, data)[1]
-        - log_posterior(_STEP * each, point, unit, data)[1]
-        for each in unit
-    ]
+
+    def row(each: NDArray[np.float64]) -> NDArray[np.float64]:
+        below = log_posterior(-_STEP * each, point, unit, data)[1]
+        slope: NDArray[np.float64] = below - log_posterior(_STEP * each, point, unit, data)[1]
+        return slope
+
+    # On all cores where there are many scales: the compiled function holds no lock.
+    cores = available_cores() if len(point) > FEW_SCALES else 1
+    rows = Parallel(n_jobs=cores, prefer="threads")(delayed(row)(each) for each in unit)
     hessian = np.array(rows) / (2 * _STEP)
     return 0.5 * (hessian + hessian.T)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +10,20 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from bayeslat.inference.draws import StageDraws
-from bayeslat.inference.prepare import PreparedStage
+from bayeslat.model.groups import GroupTree
 
-__all__ = ["correlate_noise"]
+__all__ = ["GroupRows", "correlate_noise", "residuals"]
 
 _FEWEST_ROWS = 30  # with both stages
 _SURE = 3.0  # standard errors: a weaker correlation counts as none
 
 
+type GroupRows = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""Of a group: positions of its rows in a table, and what a fit leaves there. Shapes (row,)."""
+
+
 def correlate_noise(
-    prepared: Mapping[str, PreparedStage], drawn: Mapping[str, StageDraws], rows: int
+    left: Mapping[str, Sequence[GroupRows]], rows: int
 ) -> NDArray[np.float64] | None:
     """Estimate the correlation between the stages of a run, over all groups.
 
@@ -29,8 +33,8 @@ def correlate_noise(
 
     Parameters
     ----------
-    prepared : mapping of stage to PreparedStage
-    drawn : mapping of stage to StageDraws
+    left : mapping of stage to sequence over group of GroupRows
+        Of `residuals`.
     rows : int
         Of the table.
 
@@ -39,7 +43,7 @@ def correlate_noise(
     ndarray, shape (stage, stage), or None
         None where stages are independent, as far as the rows can tell.
     """
-    scores = np.column_stack([_scores(prepared[stage], drawn[stage], rows) for stage in prepared])
+    scores = np.column_stack([_scores(groups, rows) for groups in left.values()])
     count = scores.shape[1]
     correlation = np.eye(count)
     for i in range(count):
@@ -55,17 +59,37 @@ def correlate_noise(
     return _nearest(correlation)
 
 
-def _scores(stage: PreparedStage, drawn: StageDraws, rows: int) -> NDArray[np.float64]:
-    """Normal scores of a stage's residuals, NaN where it was not measured. Shape (row,)."""
+def residuals(
+    groups: Sequence[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]],
+    tree: GroupTree,
+    drawn: StageDraws,
+) -> list[GroupRows]:
+    """Return what the mean of a stage's draws leaves of its rows.
+
+    Parameters
+    ----------
+    groups : sequence over group of (position, design, response)
+        Shapes (row,), (row, feature), (row,).
+    tree : GroupTree
+    drawn : StageDraws
+
+    Returns
+    -------
+    list over group of GroupRows
+    """
     effects = drawn.effects.reshape(-1, *drawn.effects.shape[2:]).mean(axis=0)
+    return [
+        (position, response - design @ effects[tree.node_of(group)])
+        for group, (position, design, response) in enumerate(groups)
+    ]
+
+
+def _scores(groups: Sequence[GroupRows], rows: int) -> NDArray[np.float64]:
+    """Normal scores of a stage's residuals, NaN where it was not measured. Shape (row,)."""
     scores = np.full(rows, np.nan)
-    regression = stage.regression
-    for group, position in enumerate(stage.positions):
-        if len(position) < 2:
-            continue
-        node = stage.problem.tree.node_of(group)
-        left = regression.responses[group] - regression.designs[group] @ effects[node]
-        scores[position] = ndtri((rankdata(left) - 0.5) / len(left))
+    for position, left in groups:
+        if len(position) >= 2:
+            scores[position] = ndtri((rankdata(left) - 0.5) / len(left))
     return scores
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bayeslat.inference.draws import StageDraws, available_cores, draw_all_effects
+from bayeslat.inference.cores import available_cores
+from bayeslat.inference.draws import StageDraws, draw_all_effects
 from bayeslat.inference.mode import find_mode
 from bayeslat.inference.native_density import native_model
 from bayeslat.model.collapsed_data import collapse

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-__all__ = ["Pilot", "fit_pilot"]
+__all__ = ["Pilot", "Pilots", "fit_pilot", "pseudo_values"]
 
 _MIN_SD = 1e-6  # log latency; keeps a group of identical rows finite
 
@@ -19,6 +19,7 @@ class Pilot:
 
     Attributes
     ----------
+    effect : ndarray, shape (feature,)
     fitted, residual : ndarray, shape (row,)
     leverage : ndarray, shape (row,)
         How much of a row's own error its fitted value follows, 0 to 1.
@@ -27,6 +28,7 @@ class Pilot:
     log_likelihood : float
     """
 
+    effect: NDArray[np.float64]
     fitted: NDArray[np.float64]
     residual: NDArray[np.float64]
     leverage: NDArray[np.float64]
@@ -34,11 +36,26 @@ class Pilot:
     log_likelihood: float
 
     def pseudo_values(self, dof: float) -> NDArray[np.float64]:
-        """Fitted values plus psi(residual) / E[psi'], for a Student-t of that many dof."""
-        if np.isinf(dof):
-            return self.fitted + self.residual
-        weight = (dof + 1) / (dof + (self.residual / self.sd) ** 2)
-        return self.fitted + weight * self.residual * (dof + 3) / (dof + 1)
+        """Replace the responses by `pseudo_values`. Shape (row,)."""
+        return pseudo_values(self.fitted, self.residual, self.sd, dof)
+
+
+@dataclass(frozen=True)
+class Pilots:
+    """What the pilot fits of all groups settle: round which centre outliers are calmed.
+
+    Attributes
+    ----------
+    effect : ndarray, shape (group, feature)
+    sd : ndarray, shape (group,)
+        Scale of the Student-t, over the noise shape.
+    weight : ndarray, shape (group,)
+        How many rows a row counts for, on average: less than one where configurations repeat.
+    """
+
+    effect: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    weight: NDArray[np.float64]
 
 
 def fit_pilot(
@@ -67,7 +84,7 @@ def fit_pilot(
     """
     rows = float(weights.sum())
     if not len(response):
-        return Pilot(response, response, response, 1.0, 0.0)
+        return Pilot(np.zeros(len(prior_sd)), response, response, response, 1.0, 0.0)
     sd = 0.05
     both = weights
     for _ in range(50):
@@ -84,7 +101,35 @@ def fit_pilot(
             break
     leverage = both * np.einsum("ij,jk,ik->i", design, inverse, design)
     density = _log_density(residual / sd, dof) - np.log(sd)
-    return Pilot(design @ effect, residual, leverage, sd, float(weights @ density))
+    return Pilot(effect, design @ effect, residual, leverage, sd, float(weights @ density))
+
+
+def pseudo_values(
+    fitted: NDArray[np.float64], residual: NDArray[np.float64], sd: float, dof: float
+) -> NDArray[np.float64]:
+    """Replace responses by Huber's pseudo-values under Student-t noise.
+
+    Least squares on pseudo-values has the M-estimate as its solution and its asymptotic variance
+    as its residual variance (Huber 1981, Robust Statistics, section 7.10), so sufficient statistics
+    stay exact and outliers lose their pull.
+
+    Parameters
+    ----------
+    fitted, residual : ndarray, shape (row,)
+        Of a pilot fit, over the noise shape.
+    sd : float
+        Scale of its noise.
+    dof : float
+
+    Returns
+    -------
+    ndarray, shape (row,)
+        Fitted values plus psi(residual) / E[psi'].
+    """
+    if np.isinf(dof):
+        return fitted + residual
+    weight = (dof + 1) / (dof + (residual / sd) ** 2)
+    return fitted + weight * residual * (dof + 3) / (dof + 1)
 
 
 def _log_density(standard: NDArray[np.float64], dof: float) -> NDArray[np.float64]:

@@ -16,7 +16,10 @@ from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics
 from bayeslat.inference.hurdle import HurdlePosterior
+from bayeslat.inference.pilot import Pilots
+from bayeslat.inference.settled import SettledStage
 from bayeslat.inference.target import Target
+from bayeslat.inference.windows import Window
 from bayeslat.model.problem import StageProblem
 
 __all__ = ["PosteriorData", "StagePosterior"]
@@ -48,6 +51,8 @@ class StagePosterior:
         Of each node of the group tree; the last is the shared effect.
     hurdle : HurdlePosterior or None
         What decides whether the stage takes any time; None where it always does.
+    pilots : Pilots or None
+        Round which centre outliers were calmed; None in files of versions that kept none.
     """
 
     problem: StageProblem
@@ -61,6 +66,20 @@ class StagePosterior:
     scales: NDArray[np.float64]
     effects: NDArray[np.float64]
     hurdle: HurdlePosterior | None = None
+    pilots: Pilots | None = None
+
+    @property
+    def settled(self) -> SettledStage:
+        """What decided how a row entered the statistics."""
+        return SettledStage(
+            basis=self.basis,
+            shared_efficiency=self.shared_efficiency,
+            departure=self.departure,
+            projection=self.projection,
+            noise_shape=self.noise_shape,
+            noise_dof=self.noise_dof,
+            pilots=self.pilots,
+        )
 
     @property
     def terms(self) -> int:
@@ -113,6 +132,8 @@ class PosteriorData:
         Groups that were calibrated after the fit; `hardware` has their data sheets too.
     noise_correlation : ndarray, shape (stage, stage), or None
         Of the stages' noise in one run, as a Gaussian copula; None where they are independent.
+    windows : mapping of str to Window
+        The rows that were fitted, apart, if they were fitted from statistics or updated.
     """
 
     spec: Spec
@@ -127,6 +148,7 @@ class PosteriorData:
     attrs: Mapping[str, Any]
     targets: Mapping[tuple[str, str], Target] = field(default_factory=dict)
     noise_correlation: NDArray[np.float64] | None = None
+    windows: Mapping[str, Window] = field(default_factory=dict)
 
     @property
     def gpus(self) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 Groups: `posterior` (draws by name), `unconstrained` (scales as they were sampled), `sample_stats`,
 `stages/<stage>` (statistics and linearisation points, with its `hurdle`, if it has one),
 `reference` (the knob grid) and `targets/<number>` (GPUs that were calibrated, with their rows),
-and `noise` where stages of a run are noisy together. The tree of GPUs, the features and the priors
+`windows/<number>` (statistics of the rows that came together, if they were fitted so), and `noise`
+where stages of a run are noisy together. The tree of GPUs, the features and the priors
 follow from the specification and are built anew.
 
 Stages are sampled one by one, so `sample_stats` has the dimension stage: what ArviZ draws of a
@@ -27,6 +28,7 @@ from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.tree_draws import draw_groups, read_draws, read_statistics
 from bayeslat.inference.tree_hurdle import hurdle_group
 from bayeslat.inference.tree_stage import read_stage, stage_group
+from bayeslat.inference.tree_sums import read_windows, window_groups
 from bayeslat.inference.tree_targets import read_targets, target_groups
 from bayeslat.model.groups import grow_tree
 
@@ -56,6 +58,9 @@ def to_tree(data: PosteriorData) -> xr.DataTree:
             labels = part.problem.layout.groups
             groups[f"stages/{stage}/hurdle"] = hurdle_group(part.hurdle, data.spec, stage, labels)
     groups |= target_groups(data)
+    names = {stage: part.problem.features.names for stage, part in data.stages.items()}
+    labels = next(iter(data.stages.values())).problem.layout.groups
+    groups |= window_groups(data.windows, names, labels)
     if data.noise_correlation is not None:
         pair = (("stage", "other_stage"), data.noise_correlation)
         groups["noise"] = label({"correlation": pair}, {"stage": list(data.stages)}, _DESCRIPTIONS)
@@ -101,6 +106,7 @@ def from_tree(tree: xr.DataTree) -> PosteriorData:
         diagnostics=_read_diagnostics(attrs["diagnostics"]),
         attrs=json.loads(attrs["fit"]),
         targets=read_targets(tree, spec),
+        windows=read_windows(tree, list(spec.stages)),
         noise_correlation=(
             tree["noise"].dataset["correlation"].to_numpy() if "noise" in tree.children else None
         ),

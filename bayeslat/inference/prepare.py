@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.errors import ConvergenceError
 from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.inference.anchor import Anchor
 from bayeslat.inference.draws import mean_effects
-from bayeslat.inference.mode import find_mode
+from bayeslat.inference.mode import FEW_SCALES, find_mode, held_mode
+from bayeslat.inference.pilot import Pilots
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.regression import StageRegression, first_anchor, regress, stage_basis
 from bayeslat.inference.stage_rows import stage_rows
-from bayeslat.model.collapsed_data import collapse
+from bayeslat.model.collapsed_data import CollapsedData, collapse
 from bayeslat.model.priors import stage_scales
 from bayeslat.model.problem import StageProblem
-from bayeslat.model.statistics import stack_statistics, summarise
+from bayeslat.model.scores import FARTHEST
+from bayeslat.model.statistics import Statistics, stack_statistics, summarise
 
 __all__ = ["PreparedStage", "prepare_stage"]
 
 _RELINEARISATIONS = 2  # a third moves nothing
+_LEAP = 1.0  # log efficiency; a second step as large has not arrived
+_DAMPED_STEPS = 20
+_SETTLED = 0.05  # log efficiency
+_LIKELY = 2.0  # prior sd
+_TEMPERED_STEPS = 2
+_FEW_ROWS = 300.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,8 @@ class PreparedStage:
         Rows that hold the stage.
     positions : tuple over group of ndarray of int, shape (row,)
         Of those rows in the table.
+    pilots : Pilots
+        Round which centre outliers were calmed.
     regression : StageRegression
         The rows, which a posterior does not keep.
     """
@@ -53,6 +65,7 @@ class PreparedStage:
     noise_dof: float
     measured: tuple[int, ...]
     positions: tuple[NDArray[np.int64], ...]
+    pilots: Pilots
     regression: StageRegression
 
 
@@ -80,12 +93,19 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
     """
     rows = stage_rows(plan, stage)
     basis = stage_basis(plan, stage, rows)
-    regression = regress(plan, stage, rows, basis, first_anchor(plan, stage, rows))
-    problem = _problem(plan, stage, basis, regression)
-    for _ in range(_RELINEARISATIONS):
-        anchor = _next_anchor(plan, problem, regression.anchor)
-        regression = regress(plan, stage, rows, basis, anchor, regression.noise)
-        problem = _problem(plan, stage, basis, regression)
+    first = regress(plan, stage, rows, basis, first_anchor(plan, stage, rows))
+
+    def regress_at(anchor: Anchor) -> StageRegression:
+        return regress(plan, stage, rows, basis, anchor, first.noise)
+
+    def problem_of(regression: StageRegression) -> StageProblem:
+        return _problem(plan, stage, basis, regression)
+
+    regression = _relinearise(plan, first, regress_at, problem_of)
+    if regression is None:
+        start = regress_at(first_anchor(plan, stage, rows, _FEW_ROWS))
+        regression = _relinearise_damped(plan, start, regress_at, problem_of)
+    problem = problem_of(regression)
     return PreparedStage(
         problem=problem,
         basis=basis,
@@ -95,6 +115,7 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
         noise_dof=regression.noise.dof,
         measured=tuple(map(len, rows)),
         positions=tuple(part.position for part in rows),
+        pilots=regression.pilots,
         regression=regression,
     )
 
@@ -112,9 +133,88 @@ def _problem(
     )
 
 
-def _next_anchor(plan: FitPlan, problem: StageProblem, anchor: Anchor) -> Anchor:
-    """Where the mode of the hierarchy has each GPU's efficiencies."""
-    mode = find_mode(collapse(problem))
-    effects = mean_effects(problem, problem.layout.from_scores(mode.centre))
+def _relinearise(
+    plan: FitPlan,
+    regression: StageRegression,
+    regress_at: Callable[[Anchor], StageRegression],
+    problem_of: Callable[[StageRegression], StageProblem],
+) -> StageRegression | None:
+    """Take Gauss and Newton's steps; None where they leap."""
+    step = np.inf
+    for _ in range(_RELINEARISATIONS):
+        problem = problem_of(regression)
+        try:
+            scores = _mode(collapse(problem))
+        except ConvergenceError:
+            return None
+        move = _moves(plan, problem, scores) - regression.anchor.departure
+        step = float(np.abs(move).max())
+        regression = regress_at(_moved(regression.anchor, move))
+    return regression if step <= _LEAP else None
+
+
+def _mode(data: CollapsedData) -> NDArray[np.float64]:
+    """Scores to linearise by; of many scales, without the last steps, which take the longest."""
+    if data.half_normal.size > FEW_SCALES:
+        return held_mode(data, FARTHEST)
+    return find_mode(data).centre
+
+
+def _relinearise_damped(
+    plan: FitPlan,
+    regression: StageRegression,
+    regress_at: Callable[[Anchor], StageRegression],
+    problem_of: Callable[[StageRegression], StageProblem],
+) -> StageRegression:
+    """Take shorter steps, for terms that take little of the time and rows that tell much.
+
+    The linear view of a term that takes a thousandth of the time has no bounds: what the others
+    leave can ask it for fifty times its time, or for less than none, and the next view from there
+    is worse. So groups differ by no more than the prior finds likely while the point is looked for,
+    no efficiency moves by more than a factor of e at once, and one that turns back goes half as far
+    (step-limited Gauss-Newton: Nocedal and Wright 2006, Numerical Optimization, section 10.3). The
+    first steps are those of few rows, which lead to where the prior has a say.
+    """
+    reach = np.ones_like(regression.anchor.departure)
+    last = np.zeros_like(reach)
+    for number in range(_DAMPED_STEPS):
+        problem = problem_of(regression)
+        if number < _TEMPERED_STEPS:
+            problem = _tempered(problem)
+        scores = held_mode(collapse(problem), _LIKELY)
+        move = _moves(plan, problem, scores) - regression.anchor.departure
+        reach = np.where(move * last < 0.0, 0.5 * reach, reach)
+        last = move
+        move = reach * np.clip(move, -_LEAP, _LEAP)
+        regression = regress_at(_moved(regression.anchor, move))
+        if number >= _TEMPERED_STEPS and np.abs(move).max() < _SETTLED:
+            break
+    return regression
+
+
+def _tempered(problem: StageProblem) -> StageProblem:
+    """Let the rows of a group count for few."""
+    sums = problem.statistics
+    factor = np.minimum(1.0, _FEW_ROWS / np.maximum(sums.rows, 1.0))
+    fewer = Statistics(
+        sums.gram * factor[:, None, None],
+        sums.moment * factor[:, None],
+        sums.square * factor,
+        sums.rows * factor,
+    )
+    return replace(problem, statistics=fewer)
+
+
+def _moves(
+    plan: FitPlan, problem: StageProblem, scores: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Where the hierarchy has each GPU's efficiencies, given its scales. Shape (gpu, term)."""
+    effects = mean_effects(problem, problem.layout.from_scores(scores))
     nodes = [problem.tree.index(gpu) for gpu in plan.gpus]
-    return Anchor(anchor.shared, effects[nodes, : len(anchor.shared)])
+    terms = sum(not np.isnan(sd) for sd in problem.features.shared_sd)
+    moved: NDArray[np.float64] = effects[nodes, :terms]
+    return moved
+
+
+def _moved(anchor: Anchor, move: NDArray[np.float64]) -> Anchor:
+    return Anchor(anchor.shared, anchor.departure + move)

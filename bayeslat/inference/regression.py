@@ -13,9 +13,9 @@ from bayeslat.features.residual import ResidualBasis, span_basis
 from bayeslat.features.thinning import evenly
 from bayeslat.inference.anchor import Anchor, find_anchor
 from bayeslat.inference.noise_choice import NoiseChoice, choose_noise
+from bayeslat.inference.pilot import Pilots, fit_pilot
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.repeats import row_weights
-from bayeslat.inference.robust import calm_outliers
 from bayeslat.inference.stage_rows import StageRows
 from bayeslat.model.priors import stage_features, stage_priors
 from bayeslat.model.problem import FeaturePriors
@@ -43,6 +43,7 @@ class StageRegression:
     anchor : Anchor
     projection : ndarray, shape (gpu, term, column)
     noise : NoiseChoice
+    pilots : Pilots
     """
 
     designs: tuple[NDArray[np.float64], ...]
@@ -51,6 +52,7 @@ class StageRegression:
     anchor: Anchor
     projection: NDArray[np.float64]
     noise: NoiseChoice
+    pilots: Pilots
 
 
 def regress(
@@ -97,20 +99,40 @@ def regress(
         (z / s[:, None], y / s, w)
         for z, y, s, w in zip(designs, responses, noise.spread, noise.weights, strict=True)
     ]
+    pilots = [fit_pilot(*group, pilot_sd, noise.dof) for group in even]
     return StageRegression(
         designs=tuple(design for design, _, _ in even),
-        responses=tuple(calm_outliers(group, pilot_sd, noise.dof) for group in even),
+        responses=tuple(pilot.pseudo_values(noise.dof) for pilot in pilots),
         features=features,
         anchor=anchor,
         projection=np.array([point.projection for point in points]),
         noise=noise,
+        pilots=Pilots(
+            effect=np.array([pilot.effect for pilot in pilots]),
+            sd=np.array([pilot.sd for pilot in pilots]),
+            weight=np.array([w.mean() if len(w) else 1.0 for w in noise.weights]),
+        ),
     )
 
 
-def first_anchor(plan: FitPlan, stage: str, rows: Sequence[StageRows]) -> Anchor:
+def first_anchor(
+    plan: FitPlan, stage: str, rows: Sequence[StageRows], most: float = np.inf
+) -> Anchor:
     """Fit the physics by GPU, the rows of its stacks together; a part of them is enough.
 
     Each configuration counts once: what physics misses there, all of its repeats miss.
+
+    Parameters
+    ----------
+    plan : FitPlan
+    stage : str
+    rows : sequence over group of StageRows
+    most : float
+        What the rows of a GPU count for together at most.
+
+    Returns
+    -------
+    Anchor
 
     Raises
     ------
@@ -125,7 +147,8 @@ def first_anchor(plan: FitPlan, stage: str, rows: Sequence[StageRows]) -> Anchor
         terms.append(np.concatenate([part.inputs.terms_ms for part in parts])[kept])
         latency.append(all_latency[kept])
         once = [row_weights(part.config, 1.0) for part in parts]
-        weights.append(np.concatenate(once)[kept])
+        weight = np.concatenate(once)[kept]
+        weights.append(weight * min(1.0, most / max(float(weight.sum()), 1.0)))
     return find_anchor(terms, latency, weights, stage_priors(plan.spec, stage))
 
 

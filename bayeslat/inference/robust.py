@@ -1,4 +1,4 @@
-"""Outliers: pseudo-values that let a Gaussian likelihood stand for a heavy-tailed one."""
+"""The tails of the noise: how far outliers may lie."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayeslat.features.thinning import evenly
 from bayeslat.inference.pilot import fit_pilot
 
-__all__ = ["calm_outliers", "choose_dof"]
+__all__ = ["choose_dof"]
 
 _DOF_GRID = (3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0, np.inf)
 _LOG_PRIOR = tuple(np.log(min(dof, 100.0)) - 0.1 * min(dof, 100.0) for dof in _DOF_GRID)
@@ -43,25 +43,3 @@ def choose_dof(groups: Sequence[Rows], prior_sd: NDArray[np.float64]) -> float:
         for dof, prior in zip(_DOF_GRID, _LOG_PRIOR, strict=True)
     }
     return max(posterior, key=lambda dof: posterior[dof])
-
-
-def calm_outliers(rows: Rows, prior_sd: NDArray[np.float64], dof: float) -> NDArray[np.float64]:
-    """Replace a group's responses by Huber's pseudo-values under Student-t noise.
-
-    Least squares on pseudo-values has the M-estimate as its solution and its asymptotic variance
-    as its residual variance (Huber 1981, Robust Statistics, section 7.10), so sufficient
-    statistics stay exact and outliers lose their pull.
-
-    Parameters
-    ----------
-    rows : (design, response, weights)
-    prior_sd : ndarray, shape (feature,)
-    dof : float
-
-    Returns
-    -------
-    ndarray, shape (row,)
-        The pilot fit plus psi(residual) / E[psi'].
-    """
-    design, response, weights = rows
-    return fit_pilot(design, response, weights, prior_sd, dof).pseudo_values(dof)

@@ -71,12 +71,13 @@ def show_fit(record: Mapping[str, Any]) -> None:
     console = open_console()
     show_verdict(console, record)
     show_convergence(console, record["stages"])
-    print_by_gpu(
-        console,
-        "Error of the fitted rows: MAPE % (% inside their 90 % intervals)",
-        record["gpus"],
-        _error_rows(record["in_sample"]),
-    )
+    if record["in_sample"]:
+        print_by_gpu(
+            console,
+            "Error of the fitted rows: MAPE % (% inside their 90 % intervals)",
+            record["gpus"],
+            _error_rows(record["in_sample"]),
+        )
     print_by_gpu(
         console,
         "Times slower than the data sheet, posterior median",

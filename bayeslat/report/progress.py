@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["counting_bar", "counting_rows", "stage_bars"]
+__all__ = ["counting_bar", "counting_rows", "fraction_bar", "stage_bars"]
 
 
 @contextmanager
@@ -82,6 +82,25 @@ def counting_rows() -> Iterator[Callable[[int], None]]:
     with _bars(TimeElapsedColumn()) as progress:
         bar = progress.add_task("reading", total=None)
         yield lambda rows: progress.update(bar, description=f"{rows:,} rows")
+
+
+@contextmanager
+def fraction_bar(text: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on standard error what part of something is done while the block runs.
+
+    Parameters
+    ----------
+    text : str
+        What is counted.
+
+    Yields
+    ------
+    callable (done, total)
+        Moves the bar.
+    """
+    with _bars(TaskProgressColumn()) as progress:
+        bar = progress.add_task(text, total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
 def _bars(count: ProgressColumn, *, auto_refresh: bool = True) -> Progress:

@@ -11,6 +11,8 @@ COMMANDS = (
     "check",
     "calibrate",
     "drift",
+    "compress",
+    "update",
     "compare",
     "crossval",
     "guard",

@@ -9,6 +9,7 @@ import pytest
 from arviz_stats.base import array_stats
 
 import bayeslat
+from bayeslat.inference import laplace
 from bayeslat.inference.laplace import _propose, sample_laplace
 from bayeslat.inference.mode import find_mode
 from bayeslat.inference.nuts import sample_nuts
@@ -140,3 +141,30 @@ def test_predictions_are_those_of_nuts() -> None:
             sd = left[f"{stage}_sd_ms"] / right[f"{stage}_sd_ms"]
             np.testing.assert_allclose(mean, 1.0, atol=0.02)
             np.testing.assert_allclose(sd, 1.0, atol=0.15)
+
+
+MANY = {f"gpu{at}": f"family{at % 5}" for at in range(60)}
+"""So many GPUs that their noise ratios make a hundred proposals a dimension too few."""
+
+
+def test_of_many_scales_too_the_weights_are_worth_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = make_case(13, MANY, degree=1, rows=80)
+    assert case.problem.layout.size > 60
+    _, second, pareto_k = effective_sizes(case)
+    assert second > 200
+    assert pareto_k < 0.7
+    # The broken twin: heavy tails in every direction, and a covariance of all of them.
+    monkeypatch.setattr(laplace, "FEW_SCALES", 1000)
+    assert effective_sizes(case)[1] < 50
+
+
+def test_many_scales_have_the_mean_and_sd_of_a_long_run() -> None:
+    case = make_case(13, MANY, degree=1, rows=80)
+    drawn = sample_laplace(case.problem, 2, proposals=4000, draws=2000).scales[0]
+    scales = sample_nuts(case.problem, 1, chains=2, draws=1500, tune=300).scales
+    errors = [array_stats.mcse(scales, 0, 1, method=method) for method in ("mean", "sd")]
+    run = Moments(scales.mean(axis=(0, 1)), scales.std(axis=(0, 1)), *errors)
+    # Of some 130 comparisons, the largest is beyond 4.5 in one of a thousand runs.
+    assert apart(independent(drawn, 0.3 * 2000), run).max() < 4.5

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from scipy.optimize import root
 
-from bayeslat.inference.robust import calm_outliers, choose_dof
+from bayeslat.inference.pilot import fit_pilot
+from bayeslat.inference.robust import choose_dof
 from tests.regressions import Array, Rows, least_squares, make_rows, slope_errors
 
 DOF = 4.0
+
+
+def calm_outliers(rows: tuple[Array, Array, Array], prior_sd: Array, dof: float) -> Array:
+    return fit_pilot(*rows, prior_sd, dof).pseudo_values(dof)
 
 
 def solve_psi_equations(rows: Rows, weights: Array, dof: float) -> tuple[Array, float]:

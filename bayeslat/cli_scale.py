@@ -1,0 +1,256 @@
+"""Commands for traces that outgrow a table: statistics in place of rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bayeslat import cli_options as opt
+from bayeslat.cli_input import choose_jobs, hardware_with
+from bayeslat.cli_run import (
+    CHECK_FAILED,
+    command_line,
+    ends_well,
+    ensure_writable,
+    fail,
+    note,
+    print_result,
+    writing,
+)
+from bayeslat.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bayeslat.features.spec import Spec
+    from bayeslat.inference.compressed import Compressed
+    from bayeslat.posterior import Posterior
+
+__all__ = ["compress", "statistics_among", "update"]
+
+
+@ends_well
+def compress(
+    traces: opt.ParquetTraces,
+    output: opt.Output,
+    model: opt.ModelOrNone = None,
+    like: opt.Like = None,
+    window: opt.Window = None,
+    hardware: opt.Hardware = None,
+    jobs: opt.Jobs = None,
+    engine_address: opt.EngineAddress = None,
+    seed: opt.Seed = 0,
+    as_json: opt.Json = False,
+) -> None:
+    """Compress Parquet traces of any size to what a fit needs.
+
+    Memory does not grow with the rows. Nothing is random here, whatever --seed says.
+    """
+    import time
+
+    from bayeslat.compression import compress as compress_traces
+    from bayeslat.compression import write_statistics
+    from bayeslat.features.hardware import load_hardware
+    from bayeslat.features.spec import load_spec
+    from bayeslat.inference.compressed_file import check_statistics_path
+    from bayeslat.report.compression_tables import compression_record, show_compression
+    from bayeslat.report.progress import fraction_bar
+
+    start = time.perf_counter()
+    ensure_writable(check_statistics_path(output))
+    processes = choose_jobs(jobs, engine_address)
+    _check_window(window)
+    base = None if like is None else _read_like(like)
+    if model is None and base is None:
+        raise InputError("give the specification: --model SPEC.toml (or --like FILE, which has it)")
+    spec = load_spec(model) if model is not None else _spec_of(base)
+    with fraction_bar("rows") as on_progress:
+        data = compress_traces(
+            spec,
+            *traces,
+            like=base,
+            window=window,
+            hardware=load_hardware(hardware),
+            jobs=processes,
+            engine_address=engine_address,
+            on_progress=on_progress,
+        )
+    with writing(output):
+        write_statistics(data, output)
+    record = compression_record(data, output, time.perf_counter() - start)
+    print_result(record, as_json, lambda: show_compression(record))
+
+
+@ends_well
+def update(
+    posterior: opt.PosteriorFile,
+    output: opt.Output,
+    traces: opt.NewTraces = None,
+    retire: opt.Retire = None,
+    window: opt.Window = None,
+    engine: opt.Engine = "nuts",
+    hardware: opt.Hardware = None,
+    force: opt.Force = False,
+    chains: opt.Chains = 4,
+    draws: opt.Draws = 800,
+    tune: opt.Tune = 200,
+    jobs: opt.Jobs = None,
+    engine_address: opt.EngineAddress = None,
+    seed: opt.Seed = 0,
+    as_json: opt.Json = False,
+) -> None:
+    """Add rows to a posterior, and take old windows out of it.
+
+    The rows that it was fitted to are not needed. One that did not converge is not saved, and ends
+    with exit status 3.
+    """
+    import pandas as pd
+
+    from bayeslat.compression import compress as compress_traces
+    from bayeslat.compression import update as update_draws
+    from bayeslat.evaluation.in_sample import in_sample_errors
+    from bayeslat.inference.posterior_file import check_posterior_path
+    from bayeslat.posterior import load_posterior
+    from bayeslat.report.compression_tables import show_windows, windows_record
+    from bayeslat.report.fit_tables import fit_record, show_fit
+    from bayeslat.report.progress import fraction_bar, stage_bars
+
+    ensure_writable(check_posterior_path(output))
+    processes = choose_jobs(jobs, engine_address)
+    _check_window(window)
+    if not traces and not retire:
+        raise InputError("nothing to do: name new traces, or windows to take out (--retire NAME)")
+    fitted = load_posterior(posterior)
+    table = hardware_with(fitted.data, hardware)
+    data = None
+    if traces:
+        with fraction_bar("rows") as told:
+            data = compress_traces(
+                fitted.spec,
+                *traces,
+                like=fitted,
+                window=window,
+                hardware=table,
+                jobs=processes,
+                engine_address=engine_address,
+                on_progress=told,
+            )
+    with stage_bars(tuple(fitted.spec.stages)) as on_progress:
+        updated = update_draws(
+            fitted,
+            data,
+            retire=retire or (),
+            engine=engine,
+            seed=seed,
+            chains=chains,
+            draws=draws,
+            tune=tune,
+            on_progress=on_progress,
+        )
+    saved = save_fit(updated, output, force)
+    errors = pd.DataFrame()
+    if data is not None:
+        errors = in_sample_errors(updated.data, data.sample, hardware=table, seed=seed)
+    record = fit_record(updated.data, errors, output if saved else None)
+    record["windows"] = windows_record(updated.data.windows)
+
+    def show() -> None:
+        show_fit(record)
+        show_windows(record["windows"])
+
+    print_result(record, as_json, show)
+    end_fit(updated, output, saved)
+
+
+def fit_from_statistics(statistics: Compressed, options: Mapping[str, Any]) -> Posterior:
+    """Fit statistics, with a bar a stage."""
+    from bayeslat.compression import fit_statistics
+    from bayeslat.report.progress import stage_bars
+
+    with stage_bars(tuple(statistics.point.stages)) as on_progress:
+        return fit_statistics(statistics, **options, on_progress=on_progress)
+
+
+def save_fit(posterior: Posterior, output: Path, force: bool) -> bool:
+    """Save a posterior that converged, or any with `force`; tell whether it was."""
+    saved = posterior.diagnostics.converged or force
+    if saved:
+        with writing(output):
+            posterior.with_history(command_line()).save(output)
+    return saved
+
+
+def end_fit(posterior: Posterior, output: Path, saved: bool) -> None:
+    """Say what did not converge, and end with exit status 3 where nothing was saved."""
+    for problem in posterior.diagnostics.problems:
+        note(f"not converged: {problem}")
+    if not saved:
+        fail(f"{output} was not written; --force saves it all the same", CHECK_FAILED)
+
+
+def statistics_among(traces: Sequence[str], spec: Spec | None) -> Compressed | None:
+    """Read statistics that are given in place of traces; None if there are none.
+
+    Parameters
+    ----------
+    traces : sequence of str
+    spec : Spec or None
+        That they must have been made with.
+
+    Raises
+    ------
+    InputError
+        If traces are among them, two were settled at different points, or the spec is another.
+    """
+    from bayeslat.inference.sealed_file import holds_netcdf
+
+    held = [name for name in traces if holds_netcdf(name)]
+    if not held:
+        return None
+    others = [name for name in traces if name not in held]
+    if others:
+        raise InputError(
+            f"{held[0]} holds statistics and {others[0]} does not; give either, and compress the "
+            f"others with --like {held[0]} to join them"
+        )
+    from bayeslat.compression import read_statistics
+
+    data = read_statistics(held[0])
+    for name in held[1:]:
+        data = data.merged(read_statistics(name))
+    if spec is not None and spec.hash != data.point.spec.hash:
+        raise InputError(
+            f"{held[0]}: the statistics were made with another specification than {spec.name!r} "
+            "of --model; leave --model out, or compress the traces anew"
+        )
+    return data
+
+
+def _read_like(path: Path) -> Compressed | Posterior:
+    """Read statistics or a posterior, as the file says which."""
+    from bayeslat.compression import read_statistics
+    from bayeslat.errors import StatisticsFileError
+    from bayeslat.inference.sealed_file import format_of
+    from bayeslat.posterior import load_posterior
+
+    kind = format_of(path)
+    if kind == "bayeslat posterior":
+        return load_posterior(path)
+    try:
+        return read_statistics(path)
+    except StatisticsFileError as error:
+        raise StatisticsFileError(f"--like: {error}") from error
+
+
+def _spec_of(base: Compressed | Posterior | None) -> Spec:
+    """Return the spec of what rows are to be added to."""
+    from bayeslat.posterior import Posterior
+
+    if base is None:
+        raise InputError("no specification; give --model SPEC.toml")
+    return base.spec if isinstance(base, Posterior) else base.point.spec
+
+
+def _check_window(name: str | None) -> None:
+    if name is not None and not name.strip():
+        raise InputError(f"--window {name!r}: the name is empty; write one, or leave --window out")

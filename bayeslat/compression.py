@@ -1,0 +1,199 @@
+"""Statistics in place of rows: what users call from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from bayeslat.errors import InputError
+from bayeslat.features.hardware import HardwareTable
+from bayeslat.features.spec import Spec
+from bayeslat.inference.compress import compress_files
+from bayeslat.inference.compressed import Compressed
+from bayeslat.inference.compressed_file import read_compressed, write_compressed
+from bayeslat.inference.settled import SettledPoint
+from bayeslat.inference.stream.sample import SAMPLE_ROWS
+from bayeslat.inference.stream.settle import point_of
+from bayeslat.parallel import check_workers
+from bayeslat.posterior import Posterior
+from bayeslat.traces.sources import Source
+
+if TYPE_CHECKING:
+    from bayeslat.inference.draw_stages import OnProgress
+    from bayeslat.inference.engine import Engine
+
+__all__ = [
+    "Compressed",
+    "compress",
+    "fit_statistics",
+    "read_statistics",
+    "update",
+    "write_statistics",
+]
+
+
+def compress(
+    spec: Spec,
+    *sources: Source,
+    like: Compressed | Posterior | None = None,
+    window: str | None = None,
+    hardware: HardwareTable | None = None,
+    sample_rows: int = SAMPLE_ROWS,
+    jobs: int = 1,
+    engine_address: str | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Compressed:
+    """Compress Parquet traces of any size to the statistics that a fit needs, in constant memory.
+
+    Parameters
+    ----------
+    spec : Spec
+        Without hurdles.
+    *sources : str, Path or iterable of them
+        Parquet files, folders, globs.
+    like : Compressed or Posterior, optional
+        What the rows are to be added to: they are settled at its point.
+    window : str, optional
+        Name of these rows; that of each row's file by default.
+    hardware : HardwareTable, optional
+        The shipped table by default.
+    sample_rows : int
+        The most rows of a group that the point is settled by; with no more rows in a group, the
+        statistics are those that `fit` would make.
+    jobs : int
+        Processes, which change nothing but the time; -1: one a core.
+    engine_address : str, optional
+        Of a Dask cluster that makes the sums in place of this machine, as for
+        `bayeslat.parallel.run`. Its workers read the files by the same paths.
+    on_progress : callable (done, total), optional
+
+    Returns
+    -------
+    Compressed
+
+    Raises
+    ------
+    TraceError
+        With every file that cannot be read, or the rows that break a rule.
+    InputError
+        If a stage has a hurdle, the spec is not that of `like`, or there are rows of a group that
+        `like` is not for.
+    WorkerError
+        As for `bayeslat.parallel.run`.
+    """
+    point = None if like is None else _point(like)
+    if point is not None and point.spec.hash != spec.hash:
+        raise InputError(
+            f"spec {spec.name!r} is not the one of what the rows are to be added to "
+            f"({point.spec.name!r}); leave it out, or compress them by themselves"
+        )
+    if sample_rows < 1:
+        raise InputError(f"sample_rows is {sample_rows}; it must be at least 1")
+    check_workers(jobs, engine_address)
+    return compress_files(
+        spec,
+        sources,
+        like=point,
+        window=window,
+        hardware=hardware,
+        sample_rows=sample_rows,
+        jobs=jobs,
+        engine_address=engine_address,
+        on_progress=on_progress,
+    )
+
+
+def fit_statistics(
+    data: Compressed,
+    *,
+    engine: Engine = "nuts",
+    seed: int = 0,
+    chains: int = 4,
+    draws: int = 800,
+    tune: int = 200,
+    engine_address: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> Posterior:
+    """Fit every stage to statistics: as `fit` does to rows.
+
+    Parameters
+    ----------
+    data : Compressed
+    engine : {"nuts", "laplace"}
+    seed : int
+    chains, draws, tune : int
+        Of NUTS.
+    engine_address : str, optional
+        Of a Dask cluster that fits the stages side by side, as for `bayeslat.parallel.run`.
+    on_progress : callable (stage, done, total), optional
+
+    Returns
+    -------
+    Posterior
+        Converged or not: ask its `diagnostics`.
+
+    Raises
+    ------
+    InputError
+        If no row holds a stage, or an argument has an impossible value.
+    """
+    from bayeslat.inference.engine import EngineOptions  # samplers
+    from bayeslat.inference.fit_compressed import fit_compressed
+
+    options = EngineOptions(engine, seed, chains, draws, tune)
+    return Posterior(fit_compressed(data, options, engine_address, on_progress))
+
+
+def update(
+    posterior: Posterior,
+    data: Compressed | None = None,
+    *,
+    retire: Sequence[str] = (),
+    engine: Engine = "nuts",
+    seed: int = 0,
+    chains: int = 4,
+    draws: int = 800,
+    tune: int = 200,
+    on_progress: OnProgress | None = None,
+) -> Posterior:
+    """Add rows to a posterior, take old ones out of it, and draw it anew.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    data : Compressed, optional
+        Of `compress(..., like=posterior)`.
+    retire : sequence of str
+        Windows to take out; `fit` is the one of all rows that a posterior was fitted to directly.
+    engine : {"nuts", "laplace"}
+    seed : int
+    chains, draws, tune : int
+        Of NUTS.
+    on_progress : callable (stage, done, total), optional
+
+    Returns
+    -------
+    Posterior
+        A new one. Converged or not: ask its `diagnostics`.
+
+    Raises
+    ------
+    InputError
+        If there is no such window, no row is left, the statistics do not add to the posterior's,
+        or GPUs were calibrated since the fit.
+    """
+    from bayeslat.inference.engine import EngineOptions  # samplers
+    from bayeslat.inference.update import update_posterior
+
+    options = EngineOptions(engine, seed, chains, draws, tune)
+    return Posterior(
+        update_posterior(posterior.data, data, options, retire=retire, on_progress=on_progress)
+    )
+
+
+read_statistics = read_compressed
+write_statistics = write_compressed
+
+
+def _point(like: Compressed | Posterior) -> SettledPoint:
+    return like.point if isinstance(like, Compressed) else point_of(like.data)

@@ -1,0 +1,110 @@
+"""Compression: Parquet files to statistics, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+import pandas as pd
+
+from bayeslat.features.hardware import HardwareTable, load_hardware
+from bayeslat.features.spec import Spec
+from bayeslat.inference.compressed import Compressed
+from bayeslat.inference.settled import SettledPoint
+from bayeslat.inference.stream.files import open_files
+from bayeslat.inference.stream.run_pass import sum_files
+from bayeslat.inference.stream.sample import SAMPLE_ROWS, take_sample
+from bayeslat.inference.stream.scan import scan_files
+from bayeslat.inference.stream.settle import check_groups, refuse_hurdles, settle
+from bayeslat.traces import row_sources
+from bayeslat.traces.sources import Source
+
+__all__ = ["LIBRARIES", "compress_files"]
+
+LIBRARIES = ("bayeslat", "numpy", "scipy", "pyarrow")
+
+
+def compress_files(
+    spec: Spec,
+    sources: Sequence[Source],
+    *,
+    like: SettledPoint | None = None,
+    window: str | None = None,
+    hardware: HardwareTable | None = None,
+    sample_rows: int = SAMPLE_ROWS,
+    jobs: int = 1,
+    engine_address: str | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Compressed:
+    """Compress the rows of Parquet files.
+
+    The labels are read first, then a sample of each group's rows, at which the point is settled,
+    then all rows once, in constant memory.
+
+    Parameters
+    ----------
+    spec : Spec
+    sources : sequence of Source
+        Parquet files, folders, globs.
+    like : SettledPoint, optional
+        Where other statistics, which these are to be added to, were settled.
+    window : str, optional
+        Name of these rows; that of each row's file by default.
+    hardware : HardwareTable, optional
+        The shipped table by default.
+    sample_rows : int
+        The most rows of a group that the point is settled by.
+    jobs, engine_address
+        Who shares the pass, as for `bayeslat.parallel.run`.
+    on_progress : callable (done, total), optional
+        Told how many rows are done.
+
+    Returns
+    -------
+    Compressed
+
+    Raises
+    ------
+    TraceError
+        With every file that cannot be read, or the rows that break a rule.
+    InputError
+        If a stage of the spec has a hurdle, or there are rows of a group that `like` is not for.
+    ConvergenceError
+        If the sample's physics, or its hierarchy, has no reachable mode.
+    """
+    refuse_hurdles(spec)
+    table = hardware or load_hardware()
+    if like is not None:
+        table = table.extended(like.hardware)
+    files = open_files(sources, spec)
+    scan = scan_files(files, spec, table)
+    if like is not None:
+        check_groups(like, list(scan.totals))
+    sample = take_sample(files, scan, spec, table, sample_rows)
+    point = like or settle(spec, sample, table, scan.totals)
+    windows = sum_files(
+        files,
+        lambda file: window if window is not None else file.path.name,
+        point,
+        table,
+        jobs=jobs,
+        engine_address=engine_address,
+        on_progress=on_progress,
+    )
+    return Compressed(
+        point=point,
+        windows=windows,
+        sample=_kept(spec, sample),
+        attrs={
+            "sources": list(row_sources(sample)),
+            "versions": {library: version(library) for library in LIBRARIES},
+        },
+    )
+
+
+def _kept(spec: Spec, sample: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of a sample that its file keeps."""
+    named = ("gpu", "stack", "task", *spec.stack_columns, *spec.knobs)
+    columns = [name for name in named if name in sample]
+    columns += [stage.column for stage in spec.stages.values() if stage.column in sample]
+    return sample[list(dict.fromkeys(columns))].reset_index(drop=True)

@@ -1,0 +1,118 @@
+"""A compressed trace: statistics that stand for rows, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from bayeslat.errors import InputError
+from bayeslat.inference.settled import SettledPoint
+from bayeslat.inference.windows import Window
+
+__all__ = ["Compressed", "join_windows", "retire_windows"]
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What a fit needs of a trace, in a size that does not depend on its rows.
+
+    Attributes
+    ----------
+    point : SettledPoint
+    windows : mapping of str to Window
+        By name; those of a file are called as the file unless told otherwise.
+    sample : DataFrame, one row a measurement
+        Some rows, to show errors and the correlation between stages by: labels, knobs, latencies.
+    attrs : mapping
+        `sources` (kinds of traces), `versions`.
+    """
+
+    point: SettledPoint
+    windows: Mapping[str, Window]
+    sample: pd.DataFrame
+    attrs: Mapping[str, Any]
+
+    @property
+    def rows(self) -> int:
+        """Of all windows."""
+        return sum(window.rows for window in self.windows.values())
+
+    def merged(self, other: Compressed) -> Compressed:
+        """Return the statistics of both, which were settled at one point.
+
+        Parameters
+        ----------
+        other : Compressed
+
+        Returns
+        -------
+        Compressed
+
+        Raises
+        ------
+        InputError
+            If they were settled at two points, or both hold a window of the same name.
+        """
+        if other.point.hash != self.point.hash:
+            raise InputError(
+                "the statistics were settled at different points, and do not add up; compress the "
+                "second trace with --like FIRST"
+            )
+        sources = {*self.attrs.get("sources", ()), *other.attrs.get("sources", ())}
+        sample = pd.concat([self.sample, other.sample], ignore_index=True)
+        return replace(
+            self,
+            windows=join_windows(self.windows, other.windows),
+            sample=sample.drop_duplicates(ignore_index=True),
+            attrs={**self.attrs, "sources": sorted(sources)},
+        )
+
+    def retired(self, names: Sequence[str]) -> Compressed:
+        """Return the statistics without some windows.
+
+        Parameters
+        ----------
+        names : sequence of str
+
+        Raises
+        ------
+        InputError
+            If there is no such window, or none is left.
+        """
+        return replace(self, windows=retire_windows(self.windows, names))
+
+
+def join_windows(held: Mapping[str, Window], more: Mapping[str, Window]) -> dict[str, Window]:
+    """Put windows together.
+
+    Raises
+    ------
+    InputError
+        If two have the same name: the same rows would count twice.
+    """
+    both = [name for name in more if name in held]
+    if both:
+        raise InputError(
+            f"window {', '.join(both)} is there already, and its rows would count twice; retire it "
+            "first (--retire), or give the new rows a name of their own (--window)"
+        )
+    return {**held, **more}
+
+
+def retire_windows(held: Mapping[str, Window], names: Sequence[str]) -> dict[str, Window]:
+    """Take windows out.
+
+    Raises
+    ------
+    InputError
+        If there is no such window, or none is left.
+    """
+    missing = [name for name in names if name not in held]
+    if missing:
+        raise InputError(
+            f"no window {', '.join(missing)} to retire; there are {', '.join(held) or 'none'}"
+        )
+    return {name: window for name, window in held.items() if name not in names}

@@ -1,0 +1,225 @@
+"""A fit from statistics: the rows are not needed any more."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.errors import InputError
+from bayeslat.features.design import Linearisation
+from bayeslat.features.hardware import load_hardware
+from bayeslat.inference.compressed import Compressed
+from bayeslat.inference.draw_stages import OnProgress, draw_stages
+from bayeslat.inference.draws import StageDraws
+from bayeslat.inference.engine import EngineOptions, library_versions
+from bayeslat.inference.fit import constant_knobs, flat_chains
+from bayeslat.inference.noise_correlation import correlate_noise, residuals
+from bayeslat.inference.pilot import pseudo_values
+from bayeslat.inference.plan import FitPlan, plan_fit
+from bayeslat.inference.posterior import PosteriorData, StagePosterior
+from bayeslat.inference.regression import log_linear
+from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.settled import SettledPoint
+from bayeslat.inference.stage_rows import held_rows
+from bayeslat.inference.windows import StageSums, Window, total_sums
+from bayeslat.model.priors import stage_features, stage_scales
+from bayeslat.model.problem import StageProblem
+
+__all__ = ["fit_compressed", "join_stages", "rows_fingerprint", "stage_problems"]
+
+type Regression = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
+"""Of a group: positions of its rows, design and response. Shapes (row,), (row, feature), (row,)."""
+
+
+def fit_compressed(
+    data: Compressed,
+    options: EngineOptions,
+    engine_address: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> PosteriorData:
+    """Fit every stage to a compressed trace.
+
+    Parameters
+    ----------
+    data : Compressed
+    options : EngineOptions
+    engine_address : str, optional
+        As for `bayeslat.parallel.run`.
+    on_progress : callable (stage, done, total), optional
+
+    Returns
+    -------
+    PosteriorData
+        Converged or not: ask its `diagnostics`. It keeps the windows.
+
+    Raises
+    ------
+    InputError
+        If no row holds a stage.
+    ConvergenceError
+        If the scales of a stage have no reachable mode.
+    """
+    point = data.point
+    sums = {stage: total_sums(data.windows.values(), stage) for stage in point.stages}
+    problems = stage_problems(point, sums)
+    drawn, diagnostics = draw_stages(
+        problems, options, engine_address=engine_address, on_progress=on_progress
+    )
+    plan = _sample_plan(data)
+    left = {
+        stage: residuals(_sample_rows(plan, point, stage), problems[stage].tree, drawn[stage])
+        for stage in point.stages
+    }
+    first = next(iter(drawn.values()))
+    return PosteriorData(
+        spec=point.spec,
+        hardware=dict(point.hardware),
+        groups=point.groups,
+        families=point.families,
+        reference=point.reference,
+        stages=join_stages(point, problems, sums, drawn),
+        chains=first.scales.shape[0],
+        statistics={stage: dict(each.statistics) for stage, each in drawn.items()},
+        diagnostics=diagnostics,
+        attrs={
+            "engine": options.engine,
+            "seed": options.seed,
+            "rows": data.rows,
+            "fingerprint": rows_fingerprint(data.windows),
+            "sources": list(data.attrs.get("sources", ())),
+            "constants": constant_knobs(plan),
+            "versions": library_versions(),
+        },
+        noise_correlation=correlate_noise(left, len(plan.frame)),
+        windows=dict(data.windows),
+    )
+
+
+def stage_problems(point: SettledPoint, sums: Mapping[str, StageSums]) -> dict[str, StageProblem]:
+    """Lay out the problem of each stage.
+
+    Parameters
+    ----------
+    point : SettledPoint
+    sums : mapping of stage to StageSums
+
+    Returns
+    -------
+    dict of stage to StageProblem
+
+    Raises
+    ------
+    InputError
+        With every stage that no row holds.
+    """
+    empty = [stage for stage, part in sums.items() if not part.measured.any()]
+    if empty:
+        raise InputError(
+            f"no row holds a latency of stage {', '.join(empty)}; measure it, or take it out of "
+            "the spec"
+        )
+    return {
+        stage: StageProblem(
+            statistics=sums[stage].statistics,
+            tree=point.tree,
+            features=stage_features(point.spec, stage, part.basis),
+            layout=stage_scales(point.spec, stage, part.basis, point.groups, point.tree),
+        )
+        for stage, part in point.stages.items()
+    }
+
+
+def join_stages(
+    point: SettledPoint,
+    problems: Mapping[str, StageProblem],
+    sums: Mapping[str, StageSums],
+    drawn: Mapping[str, StageDraws],
+) -> dict[str, StagePosterior]:
+    """Put the draws of all chains beside what the statistics were settled at.
+
+    Parameters
+    ----------
+    point : SettledPoint
+    problems : mapping of stage to StageProblem
+    sums : mapping of stage to StageSums
+    drawn : mapping of stage to StageDraws
+
+    Returns
+    -------
+    dict of stage to StagePosterior
+    """
+    return {
+        stage: StagePosterior(
+            problem=problems[stage],
+            basis=part.basis,
+            shared_efficiency=part.shared_efficiency,
+            departure=part.departure,
+            projection=part.projection,
+            noise_shape=part.noise_shape,
+            noise_dof=part.noise_dof,
+            measured=tuple(sums[stage].measured.tolist()),
+            scales=flat_chains(drawn[stage].scales),
+            effects=flat_chains(drawn[stage].effects),
+            pilots=part.pilots,
+        )
+        for stage, part in point.stages.items()
+    }
+
+
+def rows_fingerprint(windows: Mapping[str, Window]) -> str:
+    """SHA-256 of the statistics, window by window: they stand for the rows.
+
+    Parameters
+    ----------
+    windows : mapping of str to Window
+    """
+    found = hashlib.sha256()
+    for name, window in windows.items():
+        found.update(f"{name}\n{window.rows}\n".encode())
+        for stage, part in window.stages.items():
+            found.update(stage.encode())
+            sums = part.statistics
+            for array in (sums.gram, sums.moment, sums.square, sums.rows, part.measured):
+                found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def _sample_plan(data: Compressed) -> FitPlan:
+    """Sort the sample into the groups of the fit; each row is a measurement of its own."""
+    frame: pd.DataFrame = data.sample.assign(repeat=np.arange(len(data.sample)))
+    table = load_hardware().extended(data.point.hardware)
+    return plan_fit(data.point.spec, frame, hardware=table)
+
+
+def _sample_rows(plan: FitPlan, point: SettledPoint, stage: str) -> list[Regression]:
+    """The sample's regression at the settled point, one part a group of the fit."""
+    held = dict(zip(plan.groups, plan.members, strict=True))
+    none = np.zeros(0, dtype=np.int64)
+    return [
+        settled_rows(plan, point, stage, at, held.get(group, none))
+        for at, group in enumerate(point.groups)
+    ]
+
+
+def settled_rows(
+    plan: FitPlan, point: SettledPoint, stage: str, group: int, members: NDArray[np.int64]
+) -> Regression:
+    """Linearise rows of a group at a settled point, and calm their outliers."""
+    part, name = point.stages[stage], point.groups[group][0]
+    gpu = point.gpus.index(name)
+    rows = plan.frame.iloc[members]
+    labels = number_configs(rows[list(plan.reference)])
+    held = held_rows(point.spec, stage, rows, point.hardware[name], labels)
+    departure = part.departure[gpu]
+    view = Linearisation(part.shared_efficiency + departure, part.projection[gpu])
+    design, response = log_linear(view, departure, held, part.basis)
+    spread = part.noise_shape.spread(part.basis, held.inputs.raw)
+    design, response = design / spread[:, None], response / spread
+    if part.pilots is not None:
+        effect, sd = part.pilots.effect[group], part.pilots.sd[group]
+        response = pseudo_values(design @ effect, response - design @ effect, sd, part.noise_dof)
+    return members[held.position], design, response

@@ -1,0 +1,220 @@
+"""The pass: files to sums, a part at a time, on several processes and in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bayeslat.features.hardware import HardwareTable
+from bayeslat.features.program import Program, Registers
+from bayeslat.features.spec_fields import TASK
+from bayeslat.inference.settled import SettledPoint
+from bayeslat.inference.stream.files import TraceFile, read_batches
+from bayeslat.inference.stream.labels import Label, Labeller
+from bayeslat.inference.stream.scan import explain
+from bayeslat.inference.stream.stage_pass import BrokenBatchError, StagePass
+from bayeslat.inference.windows import Window
+from bayeslat.parallel import run
+
+__all__ = ["sum_files"]
+
+_PART_ROWS = 1_000_000  # of a task; sums do not depend on how many processes share the tasks
+_CHUNK_ROWS = 8192  # of a group at a time: its columns stay in the second-level cache
+
+type Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Row groups of a file, one after the other."""
+
+    file: TraceFile
+    row_groups: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(self.file.row_groups[at] for at in self.row_groups)
+
+
+def sum_files(
+    files: Sequence[TraceFile],
+    window_of: Callable[[TraceFile], str],
+    point: SettledPoint,
+    hardware: HardwareTable,
+    *,
+    jobs: int = 1,
+    engine_address: str | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Window]:
+    """Sum the rows of files up at a settled point.
+
+    Parameters
+    ----------
+    files : sequence of TraceFile
+        With rows of the point's groups only.
+    window_of : callable
+        Names a file's window.
+    point : SettledPoint
+    hardware : HardwareTable
+    jobs, engine_address
+        As for `bayeslat.parallel.run`: of a cluster, every worker reads the files by their paths.
+        The sums are the same to the last bit, whoever makes them.
+    on_progress : callable (done, total), optional
+        Told how many rows are done.
+
+    Returns
+    -------
+    dict of str to Window
+
+    Raises
+    ------
+    TraceError
+        With every row that breaks a rule, in the first row groups that hold any.
+    WorkerError
+        As for `bayeslat.parallel.run`.
+    """
+    parts = [part for file in files for part in _parts(file)]
+    total = sum(part.rows for part in parts)
+    windows: dict[str, Window] = {}
+    broken: list[tuple[TraceFile, int]] = []
+    done = 0
+    found = run(_sum_part, parts, (point, hardware), jobs=jobs, engine_address=engine_address)
+    for part, (window, places) in zip(parts, found, strict=True):
+        broken += [(part.file, at) for at in places]
+        name = window_of(part.file)
+        windows[name] = windows[name] + window if name in windows else window
+        done += part.rows
+        if on_progress is not None:
+            on_progress(done, total)
+    if broken:
+        raise explain(broken, point.spec, hardware)
+    return windows
+
+
+def _parts(file: TraceFile) -> Iterator[_Part]:
+    """Cut a file into parts of some million rows."""
+    taken: list[int] = []
+    rows = 0
+    for at, count in enumerate(file.row_groups):
+        taken.append(at)
+        rows += count
+        if rows >= _PART_ROWS or at == len(file.row_groups) - 1:
+            yield _Part(file, tuple(taken))
+            taken, rows = [], 0
+
+
+def _sum_part(shared: tuple[SettledPoint, HardwareTable], part: _Part) -> tuple[Window, list[int]]:
+    """Sum a part up; with the row groups that hold rows which break a rule."""
+    adder = _Adder(*shared)
+    broken = []
+    for row_group in part.row_groups:
+        try:
+            for _, batch in read_batches(part.file, [row_group]):
+                adder.add(batch)
+        except BrokenBatchError:
+            broken.append(row_group)
+    return adder.window(part.rows), broken
+
+
+class _Adder:
+    """Adds batches to the sums of every stage."""
+
+    def __init__(self, point: SettledPoint, hardware: HardwareTable) -> None:
+        gpu_of = [point.gpus.index(gpu) for gpu, _ in point.groups]
+        self._spec = point.spec
+        self._fields = [point.hardware[gpu].fields() for gpu, _ in point.groups]
+        self._at = {group: at for at, group in enumerate(point.groups)}
+        self._labeller = Labeller(point.spec, hardware)
+        self._registers = Registers(_CHUNK_ROWS)
+        self._programs: dict[tuple[int, str | None, tuple[str, ...]], Program] = {}
+        self._passes = {
+            stage: StagePass(point.spec.stages[stage], part, gpu_of, _CHUNK_ROWS)
+            for stage, part in point.stages.items()
+        }
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take a batch of rows of any groups."""
+        labels = self._labeller.read(batch)
+        columns = self._columns(batch)
+        if len(labels.held) == 1:
+            self._add_label(labels.held[0], columns, batch.num_rows)
+            return
+        order = np.argsort(labels.code, kind="stable")
+        edges = np.cumsum([0, *np.bincount(labels.code, minlength=len(labels.held))])
+        for label, start, end in zip(labels.held, edges, edges[1:], strict=False):
+            rows = order[start:end]
+            own = {name: column[rows] for name, column in columns.items()}
+            self._add_label(label, own, len(rows))
+
+    def window(self, rows: int) -> Window:
+        """Return the sums so far."""
+        return Window(rows, {stage: each.sums() for stage, each in self._passes.items()})
+
+    def _columns(self, batch: pa.RecordBatch) -> dict[str, NDArray[np.generic]]:
+        """Return the knobs and latencies of a batch, in the types that they are stored in."""
+        wanted = [*self._spec.knobs, *(stage.column for stage in self._spec.stages.values())]
+        found = {}
+        for name in wanted:
+            if name in batch.schema.names:
+                column = batch.column(name)
+                kind = column.type
+                if pa.types.is_decimal(kind):
+                    column, kind = column.cast(pa.float64()), pa.float64()
+                if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+                    if column.null_count < len(column):
+                        raise BrokenBatchError
+                    column = column.cast(pa.float64())
+                found[name] = column.to_numpy(zero_copy_only=False)
+        return found
+
+    def _add_label(
+        self, label: Label, columns: Mapping[str, NDArray[np.generic]], count: int
+    ) -> None:
+        """Take rows of one label, in chunks that stay in the cache."""
+        group = self._at[label.gpu or "", label.stack]
+        program = self._program(group, label, columns)
+        for start in range(0, count, _CHUNK_ROWS):
+            rows = slice(start, min(start + _CHUNK_ROWS, count))
+            knobs = {
+                knob: self._knob(knob, columns[knob][rows])
+                for knob in self._spec.knobs
+                if knob in columns
+            }
+            values = program.run(knobs, rows.stop - rows.start)
+            for (stage, each), found in zip(self._passes.items(), values, strict=True):
+                column = self._spec.stages[stage].column
+                if column in columns:
+                    latency = np.array(columns[column][rows], dtype=np.float64)
+                    each.add(group, found, latency, label.task)
+
+    def _program(self, group: int, label: Label, columns: Container[str]) -> Program:
+        """Compile the expressions for a group and task, once."""
+        absent = tuple(knob for knob in self._spec.knobs if knob not in columns)
+        key = (group, label.task if self._spec.uses_task else None, absent)
+        if key not in self._programs:
+            constants: dict[str, float | str] = {**self._fields[group]}
+            for knob in absent:
+                if knob not in self._spec.defaults:
+                    raise BrokenBatchError
+                constants[knob] = self._spec.defaults[knob]
+            if self._spec.uses_task:
+                if label.task is None:
+                    raise BrokenBatchError
+                constants[TASK] = label.task
+            parts = [each.expressions for each in self._passes.values()]
+            self._programs[key] = Program(self._spec, parts, constants, self._registers)
+        return self._programs[key]
+
+    def _knob(self, knob: str, column: NDArray[np.generic]) -> Array:
+        """Values of a knob, with the spec's default where a row says nothing of it."""
+        values = np.array(column, dtype=np.float64)
+        if not (values.min() > -np.inf and values.max() < np.inf):
+            default = self._spec.defaults.get(knob)
+            if default is None or np.isinf(values).any():
+                raise BrokenBatchError
+            values[np.isnan(values)] = default
+        return values

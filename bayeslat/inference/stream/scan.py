@@ -1,0 +1,126 @@
+"""How many rows of which group each row group holds: a look at the labels alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bayeslat.errors import TraceError
+from bayeslat.features.admit import find_violations
+from bayeslat.features.hardware import HardwareTable
+from bayeslat.features.spec import Spec
+from bayeslat.inference.stream.files import TraceFile, labels_of, measured, read_batches, to_frame
+from bayeslat.inference.stream.labels import Label, Labeller
+from bayeslat.traces import Violation, report
+
+__all__ = ["Group", "Scan", "explain", "scan_files"]
+
+type Group = tuple[str, str]
+"""GPU and stack."""
+
+_EXPLAINED = 20  # row groups with broken rows that are looked at closely
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Rows of each group in each row group.
+
+    Attributes
+    ----------
+    counts : mapping of (file, row group) to mapping of Group to int
+        By position of the file.
+    """
+
+    counts: Mapping[tuple[int, int], Mapping[Group, int]]
+
+    @property
+    def totals(self) -> dict[Group, int]:
+        """Rows of each group, sorted by GPU and stack."""
+        total: Counter[Group] = Counter()
+        for held in self.counts.values():
+            total.update(held)
+        return dict(sorted(total.items()))
+
+
+def scan_files(files: Sequence[TraceFile], spec: Spec, hardware: HardwareTable) -> Scan:
+    """Count the rows of each group.
+
+    Parameters
+    ----------
+    files : sequence of TraceFile
+    spec : Spec
+    hardware : HardwareTable
+
+    Returns
+    -------
+    Scan
+
+    Raises
+    ------
+    TraceError
+        With the rows whose GPU is missing or unknown, or whose labels are no text.
+    """
+    labeller = Labeller(spec, hardware)
+    counts: dict[tuple[int, int], Counter[Group]] = {}
+    broken: list[tuple[TraceFile, int]] = []
+    for number, file in enumerate(files):
+        names = [name for name in labels_of(spec) if name in file.columns]
+        for row_group in range(len(file.row_groups)):
+            held: Counter[Label] = Counter()
+            for _, batch in read_batches(file, [row_group], names) if names else ():
+                labels = labeller.read(batch)
+                for place, label in enumerate(labels.held):
+                    held[label] += int((labels.code == place).sum())
+            wrong = not held or any(label.gpu is None for label in held)
+            if wrong:
+                broken.append((file, row_group))
+            groups: Counter[Group] = Counter()
+            for label, count in held.items():
+                groups[(label.gpu or "", label.stack)] += count
+            counts[number, row_group] = groups
+    if broken:
+        raise explain(broken, spec, hardware)
+    return Scan(counts)
+
+
+def explain(
+    places: Sequence[tuple[TraceFile, int]], spec: Spec, hardware: HardwareTable
+) -> TraceError:
+    """Tell what is wrong with the rows of some row groups.
+
+    Parameters
+    ----------
+    places : sequence of (TraceFile, row group)
+    spec : Spec
+    hardware : HardwareTable
+
+    Returns
+    -------
+    TraceError
+        With every violation in the first twenty of them.
+    """
+    found: list[Violation] = []
+    for file, row_group in places[:_EXPLAINED]:
+        for first, batch in read_batches(file, [row_group]):
+            found += find_violations(measured(to_frame(file, first, batch), spec), spec, hardware)
+    found = _merged(found)
+    if not found:
+        told = ", ".join(str(file.path) for file, _ in places[:3])
+        return TraceError(f"{told}: rows break a rule that their columns keep; report this")
+    rest = len(places) - _EXPLAINED
+    more = f"\n{rest} more row groups hold such rows." if rest > 0 else ""
+    return TraceError(report(found) + more, tuple(found))
+
+
+def _merged(violations: Sequence[Violation]) -> list[Violation]:
+    """Join what is told of several batches of a file."""
+    joined: dict[tuple[str, str | None, str], Violation] = {}
+    for each in violations:
+        key = (each.file, each.column, each.message)
+        known = joined.get(key)
+        if known is not None:
+            told = tuple(dict.fromkeys((*known.found, *each.found)))
+            each = replace(known, rows=(*known.rows, *each.rows), found=told)
+        joined[key] = each
+    return list(joined.values())

@@ -1,0 +1,160 @@
+"""Settling: a point for the statistics, from a sample of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from bayeslat.errors import InputError
+from bayeslat.features.hardware import HardwareTable
+from bayeslat.features.spec import Spec
+from bayeslat.inference.pilot import Pilots
+from bayeslat.inference.plan import FitPlan, plan_fit
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.prepare import PreparedStage, prepare_stage
+from bayeslat.inference.settled import SettledPoint, SettledStage
+from bayeslat.inference.stream.scan import Group
+
+__all__ = ["MOST_COUNTED", "check_groups", "point_of", "refuse_hurdles", "settle"]
+
+MOST_COUNTED = 2000.0
+"""Rows that all those of a group count for, when its point is settled."""
+
+
+def settle(
+    spec: Spec, sample: pd.DataFrame, hardware: HardwareTable, totals: Mapping[Group, int]
+) -> SettledPoint:
+    """Settle a point from a sample of the rows, as a fit of these rows would.
+
+    Parameters
+    ----------
+    spec : Spec
+    sample : DataFrame, one row a measurement
+    hardware : HardwareTable
+    totals : mapping of (gpu, stack) to int
+        Rows of each group in all, of which the sample shows how often configurations repeat.
+
+    Returns
+    -------
+    SettledPoint
+
+    Raises
+    ------
+    ConvergenceError
+        If the physics of a stage, or its hierarchy, has no reachable mode.
+    """
+    refuse_hurdles(spec)
+    plan = plan_fit(spec, sample, hardware=hardware)
+    with threadpool_limits(1):
+        stages = {stage: _settle_stage(plan, stage, totals) for stage in spec.stages}
+    return SettledPoint(spec, dict(plan.hardware), plan.groups, plan.reference, stages)
+
+
+def point_of(data: PosteriorData) -> SettledPoint:
+    """Return the point that a posterior's statistics were settled at.
+
+    Parameters
+    ----------
+    data : PosteriorData
+
+    Returns
+    -------
+    SettledPoint
+
+    Raises
+    ------
+    InputError
+        If the posterior is of a version that kept none, or of a spec with a hurdle.
+    """
+    refuse_hurdles(data.spec)
+    stages = {stage: part.settled for stage, part in data.stages.items()}
+    if any(part.pilots is None for part in stages.values()):
+        raise InputError(
+            "the posterior does not hold what further rows need (an earlier version of bayeslat "
+            "wrote it); fit again"
+        )
+    gpus = {gpu: data.hardware[gpu] for gpu in data.gpus}
+    return SettledPoint(data.spec, gpus, data.groups, data.reference, stages)
+
+
+def refuse_hurdles(spec: Spec) -> None:
+    """Refuse specs whose rows no statistics replace.
+
+    Raises
+    ------
+    InputError
+        If a stage has a hurdle: its logistic regression needs the rows themselves.
+    """
+    hurdles = [stage for stage, part in spec.stages.items() if part.hurdle is not None]
+    if hurdles:
+        raise InputError(
+            f"spec {spec.name!r}: stage {', '.join(hurdles)} has a hurdle, whose logistic "
+            "regression needs the rows themselves; `fit` the traces as they are, or take the "
+            "stage out of the spec"
+        )
+
+
+def check_groups(point: SettledPoint, held: Sequence[Group]) -> None:
+    """Refuse rows of groups that a point was not settled for.
+
+    Parameters
+    ----------
+    point : SettledPoint
+    held : sequence of (gpu, stack)
+
+    Raises
+    ------
+    InputError
+        With every such group.
+    """
+    new = [
+        f"{gpu} with {stack}" if stack else gpu
+        for gpu, stack in held
+        if (gpu, stack) not in point.groups
+    ]
+    if new:
+        raise InputError(
+            f"rows of {', '.join(new)}, which the statistics were not made for; `calibrate` adds a "
+            "GPU or a stack to a posterior, `compress` or `fit` of all traces makes it a donor"
+        )
+
+
+def _settle_stage(plan: FitPlan, stage: str, totals: Mapping[Group, int]) -> SettledStage:
+    prepared = prepare_stage(plan, stage)
+    return SettledStage(
+        basis=prepared.basis,
+        shared_efficiency=prepared.anchor.shared,
+        departure=prepared.anchor.departure,
+        projection=prepared.projection,
+        noise_shape=prepared.noise_shape,
+        noise_dof=prepared.noise_dof,
+        pilots=_weigh(prepared, plan, totals),
+    )
+
+
+def _weigh(prepared: PreparedStage, plan: FitPlan, totals: Mapping[Group, int]) -> Pilots:
+    """Weigh rows by how often a configuration repeats among all of them, not in the sample alone.
+
+    A row of the sample with the weight w says that the repeats it was seen with add 1 / w - 1 to
+    the variance of their mean (Kish's design effect, see `repeats`). Two rows of a group are as
+    likely repeats in the sample as among all rows, so a pair's share of that, over the pairs of all
+    groups, tells the weight where there are more of them.
+
+    Nor do millions of rows make sure of more than the physics and the smooth correction can say:
+    what these miss, like configurations miss alike, and it does not average out. So the rows of a
+    group count for at most `MOST_COUNTED`.
+    """
+    pilots = prepared.pilots
+    weight = pilots.weight.copy()
+    held = prepared.regression.noise.weights
+    pairs = sum(len(each) * (len(each) - 1) for each in held)
+    share = sum(float(np.sum(1.0 / each - 1.0)) for each in held) / max(pairs, 1)
+    for at, group in enumerate(plan.groups):
+        if totals.get(group, 0) > len(plan.members[at]):
+            rows = totals[group] * len(held[at]) / len(plan.members[at])  # that hold the stage
+            apart = 1.0 / (1.0 + share * max(rows - 1.0, 0.0))
+            weight[at] = min(apart, MOST_COUNTED / max(rows, 1.0))
+    return Pilots(pilots.effect, pilots.sd, weight)

@@ -1,0 +1,108 @@
+"""Updating a posterior: new rows join, old windows go, and the draws are made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bayeslat.errors import InputError
+from bayeslat.inference.compressed import Compressed, join_windows, retire_windows
+from bayeslat.inference.draw_stages import OnProgress, draw_stages
+from bayeslat.inference.engine import EngineOptions, library_versions
+from bayeslat.inference.fit_compressed import join_stages, rows_fingerprint, stage_problems
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.stream.settle import point_of
+from bayeslat.inference.windows import StageSums, Window, total_sums
+
+__all__ = ["FIRST_WINDOW", "update_posterior", "windows_of"]
+
+FIRST_WINDOW = "fit"
+"""Of the rows of a posterior that was fitted from rows."""
+
+
+def update_posterior(
+    data: PosteriorData,
+    new: Compressed | None,
+    options: EngineOptions,
+    *,
+    retire: Sequence[str] = (),
+    on_progress: OnProgress | None = None,
+) -> PosteriorData:
+    """Add rows to a posterior, take windows out of it, and draw it anew.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    new : Compressed or None
+        Settled at the posterior's point.
+    options : EngineOptions
+    retire : sequence of str
+        Windows to take out.
+    on_progress : callable (stage, done, total), optional
+
+    Returns
+    -------
+    PosteriorData
+        Converged or not: ask its `diagnostics`. The correlation of the stages' noise, the ranges
+        of the fit and the settled point are those of before.
+
+    Raises
+    ------
+    InputError
+        If GPUs were calibrated since the fit, there is no such window, a new one has the name of
+        one that stays, or no row is left.
+    """
+    point = point_of(data)
+    if data.targets:
+        names = ", ".join(f"{gpu} with {stack}" if stack else gpu for gpu, stack in data.targets)
+        raise InputError(
+            f"the posterior holds {names}, calibrated from donors that would change; update the "
+            "posterior without them, and calibrate them again"
+        )
+    windows = retire_windows(windows_of(data), retire)
+    if new is not None:
+        if new.point.hash != point.hash:
+            raise InputError(
+                "the new rows were settled at another point than the posterior; compress them "
+                "with --like POSTERIOR"
+            )
+        windows = join_windows(windows, new.windows)
+    if not windows:
+        raise InputError("no window is left; retire fewer, or give new traces")
+    sums = {stage: total_sums(windows.values(), stage) for stage in point.stages}
+    problems = stage_problems(point, sums)
+    drawn, diagnostics = draw_stages(problems, options, on_progress=on_progress)
+    sources = {*data.attrs.get("sources", ()), *(new.attrs.get("sources", ()) if new else ())}
+    return replace(
+        data,
+        stages=join_stages(point, problems, sums, drawn),
+        chains=next(iter(drawn.values())).scales.shape[0],
+        statistics={stage: dict(each.statistics) for stage, each in drawn.items()},
+        diagnostics=diagnostics,
+        attrs={
+            **data.attrs,
+            "engine": options.engine,
+            "seed": options.seed,
+            "rows": sum(window.rows for window in windows.values()),
+            "fingerprint": rows_fingerprint(windows),
+            "sources": sorted(sources),
+            "versions": library_versions(),
+        },
+        windows=windows,
+    )
+
+
+def windows_of(data: PosteriorData) -> Mapping[str, Window]:
+    """Return the windows of a posterior; one of all its rows, if it was fitted from rows.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    """
+    if data.windows:
+        return data.windows
+    stages = {
+        stage: StageSums.of(part.problem.statistics, part.measured)
+        for stage, part in data.stages.items()
+    }
+    return {FIRST_WINDOW: Window(int(data.attrs.get("rows", 0)), stages)}

@@ -1,0 +1,90 @@
+"""What compression and updates found: the record for machines, the tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bayeslat.inference.compressed import Compressed
+from bayeslat.inference.windows import Window, total_sums
+from bayeslat.report.tables import make_table, open_console, print_line, print_table
+
+__all__ = ["compression_record", "show_compression", "show_windows", "windows_record"]
+
+_SHOWN = 12  # windows
+
+
+def compression_record(data: Compressed, path: Path, seconds: float) -> dict[str, Any]:
+    """What was compressed.
+
+    Parameters
+    ----------
+    data : Compressed
+    path : Path
+        Where the statistics were saved.
+    seconds : float
+        That it took.
+
+    Returns
+    -------
+    dict
+        For JSON: `statistics`, spec, GPUs, rows, rows by stage and by window, and by stage the
+        rows `beyond` the range that the point was settled on.
+    """
+    sums = {stage: total_sums(data.windows.values(), stage) for stage in data.point.stages}
+    return {
+        "statistics": path,
+        "spec": data.point.spec.name,
+        "gpus": list(data.point.gpus),
+        "groups": len(data.point.groups),
+        "rows": data.rows,
+        "seconds": seconds,
+        "sample": len(data.sample),
+        "sources": list(data.attrs.get("sources", ())),
+        "stages": {
+            stage: {
+                "rows": int(part.measured.sum()),
+                "counted": float(part.statistics.rows.sum()),
+                "beyond": part.beyond,
+            }
+            for stage, part in sums.items()
+        },
+        "windows": windows_record(data.windows),
+    }
+
+
+def windows_record(windows: Mapping[str, Window]) -> dict[str, int]:
+    """Rows by window."""
+    return {name: window.rows for name, window in windows.items()}
+
+
+def show_compression(record: Mapping[str, Any]) -> None:
+    """Print what was compressed."""
+    console = open_console()
+    gpus = record["gpus"]
+    print_line(
+        console,
+        f"{record['spec']} on {len(gpus)} GPU{'s' * (len(gpus) != 1)}, {record['rows']:,} rows in "
+        f"{record['seconds']:.1f} s; settled by {record['sample']:,} of them",
+    )
+    console.print()
+    table = make_table(["stage", "rows", "count for", "beyond the sample's range"])
+    for stage, cells in record["stages"].items():
+        table.add_row(
+            stage, f"{cells['rows']:,}", f"{cells['counted']:,.0f}", f"{cells['beyond']:,}"
+        )
+    print_table(console, "Rows", table)
+    show_windows(record["windows"])
+    print_line(console, f"Saved in {record['statistics']}")
+
+
+def show_windows(windows: Mapping[str, int]) -> None:
+    """Print windows, the latest ones if there are many."""
+    console = open_console()
+    table = make_table(["window", "rows"])
+    for name, rows in list(windows.items())[-_SHOWN:]:
+        table.add_row(name, f"{rows:,}")
+    hidden = max(len(windows) - _SHOWN, 0)
+    more = f", the last of {len(windows)}" if hidden else ""
+    print_table(console, f"Windows{more}", table)

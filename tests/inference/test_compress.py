@@ -1,0 +1,380 @@
+"""Compression against the rows themselves: exact where both see them, and at the same point."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bayeslat.errors import InputError, TraceError
+from bayeslat.features.hardware import load_hardware
+from bayeslat.features.spec import Spec
+from bayeslat.inference.compress import compress_files
+from bayeslat.inference.compressed import Compressed
+from bayeslat.inference.engine import EngineOptions
+from bayeslat.inference.fit import fit_posterior
+from bayeslat.inference.fit_compressed import fit_compressed, settled_rows
+from bayeslat.inference.plan import plan_fit
+from bayeslat.inference.prepare import prepare_stage
+from bayeslat.inference.stream import files, run_pass, sample, settle
+from bayeslat.inference.windows import StageSums, total_sums
+from bayeslat.model.statistics import Statistics, summarise
+from bayeslat.traces import read_traces, write_traces
+from tests import hurdles
+from tests.posteriors import SPEC_TEXT, make_frame, small_spec
+
+NAMES = ("gram", "moment", "square", "rows")
+SHAPES = {
+    "GPUs": {},
+    "stacks": {"stacks": ("a", "b")},
+    "stacks and tasks": {"stacks": ("a", "b"), "tasks": ("ocr", "qa")},
+}
+
+
+def assert_equal(one: Statistics, other: Statistics, rtol: float = 1e-10) -> None:
+    """Compare each array in units of its largest number."""
+    for name in NAMES:
+        left, right = getattr(one, name), getattr(other, name)
+        assert np.abs(left - right).max() <= rtol * np.abs(left).max(), name
+
+
+def write(frame: pd.DataFrame, folder: Path, files: int, row_group: int | None = None) -> Path:
+    """Write a trace as several files, rows dealt out one by one."""
+    folder.mkdir(exist_ok=True)
+    for number in range(files):
+        path = folder / f"{number}.parquet"
+        write_traces(frame.iloc[number::files], path)
+        if row_group is not None:
+            pq.write_table(pq.read_table(path), path, row_group_size=row_group)
+    return folder
+
+
+def gappy(frame: pd.DataFrame) -> pd.DataFrame:
+    """Take latencies out here and there."""
+    frame = frame.copy()
+    frame.loc[frame.index % 10 == 4, "t_decode_ms"] = np.nan
+    frame.loc[frame.index % 10 == 1, "t_prefill_ms"] = np.nan
+    return frame
+
+
+def sums_of(data: Compressed, stage: str) -> StageSums:
+    return total_sums(data.windows.values(), stage)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_small_traces_have_the_statistics_of_their_rows(shape: str, tmp_path: Path) -> None:
+    """Every number that a fit keeps of the rows."""
+    frame = gappy(make_frame(3, rows=50, **SHAPES[shape]))
+    folder = write(frame, tmp_path / "t", 3, row_group=17)
+    data = compress_files(small_spec(), [folder])
+    plan = plan_fit(small_spec(), read_traces(folder))
+    assert data.point.groups == plan.groups
+    for stage in small_spec().stages:
+        prepared, sums = prepare_stage(plan, stage), sums_of(data, stage)
+        assert_equal(prepared.problem.statistics, sums.statistics)
+        assert prepared.measured == tuple(sums.measured)
+        np.testing.assert_array_equal(data.point.stages[stage].departure, prepared.anchor.departure)
+        assert not sums.beyond
+
+
+def test_their_posterior_is_that_of_the_rows(tmp_path: Path) -> None:
+    frame = gappy(make_frame(3, rows=50))
+    folder = write(frame, tmp_path / "t", 2)
+    rows = fit_posterior(small_spec(), read_traces(folder), engine="laplace", seed=5)
+    data = compress_files(small_spec(), [folder])
+    sums = fit_compressed(data, EngineOptions("laplace", seed=5))
+    for stage, part in rows.stages.items():
+        # Draws are resampled: a rounding error may move one of them, not their mean.
+        for name in ("scales", "effects"):
+            one, other = getattr(part, name), getattr(sums.stages[stage], name)
+            sd = one.std(axis=0)
+            np.testing.assert_allclose(other.mean(axis=0) / sd, one.mean(axis=0) / sd, atol=0.02)
+    assert rows.attrs["constants"] == sums.attrs["constants"]
+    assert rows.attrs["rows"] == sums.attrs["rows"]
+    pd.testing.assert_frame_equal(rows.reference, sums.reference)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_large_traces_have_the_statistics_of_their_rows_at_the_point(
+    shape: str, tmp_path: Path
+) -> None:
+    """All rows, linearised and calmed one group at a time by what `fit` uses."""
+    frame = gappy(make_frame(4, rows=300, **SHAPES[shape]))
+    folder = write(frame, tmp_path / "t", 2, row_group=100)
+    data = compress_files(small_spec(), [folder], sample_rows=30)
+    assert len(data.sample) <= 30 * len(data.point.groups)
+    plan = plan_fit(small_spec(), read_traces(folder))
+    for stage in small_spec().stages:
+        sums = sums_of(data, stage)
+        for group, members in enumerate(plan.members):
+            _, design, response = settled_rows(plan, data.point, stage, group, members)
+            pilots = data.point.stages[stage].pilots
+            assert pilots is not None
+            weights = np.full(len(response), pilots.weight[group])
+            held = sums.statistics
+            own = Statistics(*(getattr(held, name)[[group]] for name in NAMES))
+            assert_equal(summarise(design, response, weights), own)
+
+
+def test_other_outliers_are_seen(tmp_path: Path) -> None:
+    """The broken twin of the tests above: one latency of 900 is another."""
+    frame = make_frame(3, rows=300)
+    wild = frame.copy()
+    wild["t_decode_ms"] *= np.where(wild.index == 250, 1.05, 1.0)
+    one = compress_files(small_spec(), [write(frame, tmp_path / "t", 1)])
+    two = compress_files(small_spec(), [write(wild, tmp_path / "u", 1)])
+    with pytest.raises(AssertionError):
+        assert_equal(sums_of(one, "decode").statistics, sums_of(two, "decode").statistics)
+
+
+def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(make_frame(4, rows=300), tmp_path / "t", 3, row_group=100)
+    monkeypatch.setattr(run_pass, "_PART_ROWS", 200)
+    one, two = (compress_files(small_spec(), [folder], jobs=n) for n in (1, 2))
+    for name, window in one.windows.items():
+        for stage, part in window.stages.items():
+            for each in NAMES:
+                np.testing.assert_array_equal(
+                    getattr(part.statistics, each),
+                    getattr(two.windows[name].stages[stage].statistics, each),
+                )
+
+
+def test_parts_at_one_point_add_up_to_the_whole(tmp_path: Path) -> None:
+    folder = write(make_frame(4, rows=300), tmp_path / "t", 2)
+    first, second = folder / "0.parquet", folder / "1.parquet"
+    one = compress_files(small_spec(), [first], sample_rows=50)
+    two = compress_files(small_spec(), [second], like=one.point, sample_rows=50)
+    both = compress_files(small_spec(), [folder], like=one.point, sample_rows=50)
+    merged = one.merged(two)
+    assert list(merged.windows) == ["0.parquet", "1.parquet"]
+    for stage in small_spec().stages:
+        assert_equal(sums_of(merged, stage).statistics, sums_of(both, stage).statistics, 1e-14)
+    retired = merged.retired(["1.parquet"])
+    assert_equal(sums_of(retired, "decode").statistics, sums_of(one, "decode").statistics, 0.0)
+    # The broken twin: the whole is not its first part.
+    with pytest.raises(AssertionError):
+        assert_equal(sums_of(merged, "decode").statistics, sums_of(one, "decode").statistics)
+
+
+def test_statistics_of_two_points_do_not_add(tmp_path: Path) -> None:
+    folder = write(make_frame(4, rows=60), tmp_path / "t", 2)
+    one, two = (compress_files(small_spec(), [folder / f"{n}.parquet"]) for n in (0, 1))
+    with pytest.raises(InputError, match=r"different points.*--like"):
+        one.merged(two)
+    with pytest.raises(InputError, match=r"window 0.parquet is there already.*--window"):
+        one.merged(one)
+    with pytest.raises(InputError, match=r"no window x to retire; there are 0.parquet"):
+        one.retired(["x"])
+
+
+def test_rows_of_a_new_gpu_are_refused_with_the_cure(tmp_path: Path) -> None:
+    one = compress_files(small_spec(), [write(make_frame(4, rows=60), tmp_path / "t", 1)])
+    other = make_frame(4, ("l40s", "h100_sxm"), rows=20)
+    folder = write(other, tmp_path / "u", 1)
+    with pytest.raises(InputError, match=r"rows of l40s.*`calibrate`"):
+        compress_files(small_spec(), [folder], like=one.point)
+
+
+def test_every_group_has_its_sample(tmp_path: Path) -> None:
+    """A GPU with a handful of rows in the last of many row groups too."""
+    frame = make_frame(5, rows=200)
+    rare = frame["gpu"] == "a100_sxm"
+    frame = pd.concat([frame[~rare], frame[rare].head(7)])
+    folder = write(frame, tmp_path / "t", 1, row_group=20)
+    counts = compress_files(small_spec(), [folder], sample_rows=60).sample["gpu"].value_counts()
+    assert counts.to_dict() == {"a100_sxm": 7, "h100_sxm": 60, "h200_sxm": 60}
+
+
+def test_a_sample_reads_few_of_many_row_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(make_frame(5, rows=400), tmp_path / "t", 1, row_group=10)
+    read: set[tuple[int, ...]] = set()
+    rows_at = sample._rows_at
+
+    def watched(file, row_group, wanted, labeller):  # type: ignore[no-untyped-def]
+        read.add((row_group,))
+        return rows_at(file, row_group, wanted, labeller)
+
+    monkeypatch.setattr(sample, "_rows_at", watched)
+    compress_files(small_spec(), [folder], sample_rows=30)
+    assert 0 < len(read) <= 3 * 16 < 120
+
+
+def test_memory_does_not_grow_with_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the pass holds at once is a batch, however long the file."""
+    frame = make_frame(6, rows=400)
+    seen: list[int] = []
+    read = files.read_batches
+
+    def watched(*args, **kwargs):  # type: ignore[no-untyped-def]
+        before = pa.total_allocated_bytes()
+        for item in read(*args, **kwargs):
+            yield item
+            seen.append(pa.total_allocated_bytes() - before)
+
+    monkeypatch.setattr(run_pass, "read_batches", watched)
+    peaks = []
+    for copies in (1, 8):
+        more = pd.concat([frame.assign(repeat=n) for n in range(copies)], ignore_index=True)
+        folder = write(more, tmp_path / str(copies), 1, row_group=1200)
+        point = None
+        compress_files(small_spec(), [folder], like=point)
+        peaks.append(max(seen))
+        seen.clear()
+    assert peaks[1] <= 1.5 * peaks[0]
+
+
+def test_rows_beyond_the_sample_count_at_its_edge_and_are_told(tmp_path: Path) -> None:
+    frame = make_frame(4, rows=200).assign(repeat=0)
+    first = compress_files(small_spec(), [write(frame, tmp_path / "t", 1)])
+    far = frame.head(5).assign(context=10**6)
+    far[["t_prefill_ms", "t_decode_ms"]] *= 1e3
+    more = compress_files(small_spec(), [write(far, tmp_path / "u", 1)], like=first.point)
+    assert sums_of(more, "prefill").beyond == 5
+    assert sums_of(more, "decode").beyond == 0  # no feature
+
+
+def test_repeats_are_weighed_as_their_number_in_all_rows_says(tmp_path: Path) -> None:
+    """With one configuration in ten, of many repeats, a row counts for less."""
+    frame = make_frame(4, rows=40)
+    often = pd.concat([frame.assign(repeat=n) for n in range(30)], ignore_index=True)
+    rng = np.random.default_rng(0)
+    often = often.iloc[rng.permutation(len(often))]
+    once = compress_files(small_spec(), [write(make_frame(4, rows=1200), tmp_path / "t", 1)])
+    many = compress_files(small_spec(), [write(often, tmp_path / "u", 1)], sample_rows=200)
+    whole = compress_files(small_spec(), [tmp_path / "u"], sample_rows=2000)
+    weights = [each.point.stages["prefill"].pilots for each in (once, many, whole)]
+    plain, sampled, exact = (each.weight for each in weights if each is not None)
+    np.testing.assert_allclose(plain, 1.0, atol=0.2)
+    # The same latencies thirty times are one: 1/30 of a row each.
+    np.testing.assert_allclose(exact, 1 / 30, rtol=1e-6)
+    np.testing.assert_allclose(sampled, 1 / 30, rtol=0.5)
+
+
+def test_rows_count_for_no_more_than_the_model_can_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a sample settles the point; a trace that is small counts row by row, as in `fit`."""
+    monkeypatch.setattr(settle, "MOST_COUNTED", 50.0)
+    folder = write(make_frame(4, rows=300), tmp_path / "t", 1)
+    sampled = compress_files(small_spec(), [folder], sample_rows=30)
+    whole = compress_files(small_spec(), [folder], sample_rows=300)
+    for stage in small_spec().stages:
+        np.testing.assert_allclose(sums_of(sampled, stage).statistics.rows, 50.0, rtol=1e-12)
+        np.testing.assert_allclose(sums_of(whole, stage).statistics.rows, 300.0, rtol=1e-12)
+
+
+BROKEN = {
+    "missing knob": ("context", np.nan, "'context' must be a finite number"),
+    "impossible knob": ("context", 0.0, r"feature 'log\(context\)' of stage prefill"),
+    "latency below zero": ("t_decode_ms", -1.0, "finite and above 0 ms"),
+    "infinite latency": ("t_decode_ms", np.inf, "finite and above 0 ms"),
+    "unknown GPU": ("gpu", "h1000", "'h1000' is not in the hardware table"),
+    "no GPU": ("gpu", None, "a GPU must be named in every row"),
+    "negative times": ("output_tokens", -1, "times 'output_tokens' of stage decode"),
+}
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_rows_are_told_by_file_and_row(name: str, sampled: bool, tmp_path: Path) -> None:
+    """Those that the sample holds, and those that only the pass sees."""
+    column, value, told = BROKEN[name]
+    frame = make_frame(7, rows=200)
+    frame = frame.astype({column: object if column == "gpu" else float})
+    rows = [20, 335, 336]  # which an even sample of ten of 200 does not hold
+    frame.loc[rows, column] = value  # type: ignore[call-overload]
+    folder = write(frame, tmp_path / "t", 1, row_group=50)
+    with pytest.raises(TraceError, match=told) as caught:
+        compress_files(small_spec(), [folder], sample_rows=1000 if sampled else 10)
+    assert "0.parquet rows 21, 336-337" in str(caught.value)
+
+
+def test_every_damaged_file_is_told_at_once(tmp_path: Path) -> None:
+    folder = write(make_frame(rows=20), tmp_path / "t", 3)
+    cut = folder / "1.parquet"
+    cut.write_bytes(cut.read_bytes()[:-40])
+    (folder / "2.parquet").unlink()
+    (folder / "2.csv").write_text("gpu\n")
+    pq.write_table(pa.table({"gpu": pa.array([], pa.string())}), folder / "3.parquet")
+    with pytest.raises(TraceError) as caught:
+        compress_files(small_spec(), [folder, tmp_path / "none.parquet"])
+    for told in ("1.parquet", "cut short", "2.csv", "from Parquet", "3.parquet", "no rows", "none"):
+        assert told in str(caught.value)
+
+
+def test_a_file_that_is_damaged_inside_is_told(tmp_path: Path) -> None:
+    folder = write(make_frame(rows=300), tmp_path / "t", 1)
+    path = folder / "0.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(bytes(content))
+    with pytest.raises(TraceError, match=r"0.parquet: cannot be read as Parquet"):
+        compress_files(small_spec(), [folder])
+
+
+@pytest.mark.parametrize("column", ["gpu", "context", "t_prefill_ms"])
+def test_wrong_columns_are_told(column: str, tmp_path: Path) -> None:
+    frame = make_frame(rows=30).rename(columns={column: "other"})
+    if column == "t_prefill_ms":
+        frame = frame.drop(columns="t_decode_ms")
+    with pytest.raises(TraceError, match=column):
+        compress_files(small_spec(), [write(frame, tmp_path / "t", 1)])
+
+
+def test_text_in_a_knob_is_told(tmp_path: Path) -> None:
+    frame = make_frame(rows=30).astype({"context": str})
+    with pytest.raises(TraceError, match=r"'context' must be a finite number"):
+        compress_files(small_spec(), [write(frame, tmp_path / "t", 1)])
+
+
+def test_a_hurdle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has a hurdle.*`fit` the traces"):
+        compress_files(hurdles.SPEC, [tmp_path])
+
+
+def test_defaults_and_further_stack_columns(tmp_path: Path) -> None:
+    """As `fit` completes them."""
+    text = SPEC_TEXT.replace(
+        "[architecture]",
+        'stack_columns = ["model"]\n[defaults]\noutput_tokens = 7\n[architecture]',
+    )
+    spec = Spec.from_text(text)
+    frame = make_frame(3, rows=40)
+    frame["model"] = np.where(frame.index % 2, "small", "large")
+    frame["output_tokens"] = frame["output_tokens"].where(frame.index % 3 > 0).astype(float)
+    folder = write(frame, tmp_path / "t", 2)
+    data, plan = compress_files(spec, [folder]), plan_fit(spec, read_traces(folder))
+    assert data.point.groups == plan.groups
+    assert_equal(
+        prepare_stage(plan, "prefill").problem.statistics, sums_of(data, "prefill").statistics
+    )
+
+
+def test_a_gpu_under_two_names_is_one(tmp_path: Path) -> None:
+    frame = make_frame(3, rows=40)
+    alias = load_hardware().resolve("h100_sxm").aliases[0]
+    frame.loc[::2, "gpu"] = frame.loc[::2, "gpu"].replace("h100_sxm", alias)
+    folder = write(frame, tmp_path / "t", 1)
+    data, plan = compress_files(small_spec(), [folder]), plan_fit(small_spec(), read_traces(folder))
+    assert data.point.groups == plan.groups
+    assert_equal(
+        prepare_stage(plan, "decode").problem.statistics, sums_of(data, "decode").statistics
+    )
+
+
+def test_the_point_decides_its_hash(tmp_path: Path) -> None:
+    point = compress_files(small_spec(), [write(make_frame(rows=20), tmp_path / "t", 1)]).point
+    part = point.stages["prefill"]
+    moved = replace(part, departure=part.departure + 1e-9)
+    other = replace(point, stages={**point.stages, "prefill": moved})
+    assert point.hash == replace(point).hash != other.hash

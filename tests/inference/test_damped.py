@@ -1,0 +1,81 @@
+"""Linearising where rows tell much about terms that take little of the time."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from bayeslat.errors import ConvergenceError
+from bayeslat.features.hardware import load_hardware
+from bayeslat.features.knob_range import parse_knobs
+from bayeslat.features.spec import load_spec
+from bayeslat.inference import prepare
+from bayeslat.inference.mode import find_mode, held_mode
+from bayeslat.inference.plan import FitPlan, plan_fit
+from bayeslat.inference.prepare import prepare_stage
+from bayeslat.model.collapsed_data import collapse
+from bayeslat.model.sample_configs import sample_configs
+from bayeslat.model.simulate import draw_parameters, simulate
+from tests.posteriors import make_frame, small_spec
+from tests.problems import CASES, make_case
+
+KNOBS = (
+    "vision_tokens=144:2880", "image_crops=1:20", "prompt_tokens=16:4096:log", "top_k=1,2,4,8",
+    "active_blocks=8:48", "batch_size=1,2,4,8,16,32", "output_tokens=16:512",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def sharp_plan() -> FitPlan:
+    """Twenty GPUs with 4000 rows each: a launch takes a five-hundredth of their prefill."""
+    spec = load_spec("models/vlm.toml")
+    table = load_hardware().gpus
+    full = [k for k, g in table.items() if all(g.fields().get(f) for f in spec.hardware_fields)]
+    configs = sample_configs(parse_knobs(KNOBS), 4000, 0)
+    truth = draw_parameters(spec, full[:20], configs=configs, seed=0)
+    return plan_fit(spec, simulate(spec, configs, full[:20], parameters=truth, seed=0))
+
+
+@pytest.mark.slow
+def test_rows_in_plenty_are_linearised_where_they_lead_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = prepare_stage(sharp_plan(), "llm_prefill")
+    mode = find_mode(collapse(prepared.problem))
+    assert np.abs(mode.centre).max() < 4.0
+    # The broken twin: Gauss and Newton's steps as they are.
+    monkeypatch.setattr(prepare, "_LEAP", np.inf)
+    monkeypatch.setattr(prepare, "_relinearise_damped", give_up)
+    with pytest.raises(ConvergenceError):
+        find_mode(collapse(prepare_stage(sharp_plan(), "llm_prefill").problem))
+
+
+def give_up(*_: object) -> None:
+    raise ConvergenceError("steps that leap")
+
+
+def no_point(*_: object) -> None:
+    return None
+
+
+def test_damped_steps_arrive_where_plain_ones_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where these do not leap."""
+    plan = plan_fit(small_spec(), make_frame(1, rows=60))
+    plain = prepare_stage(plan, "prefill").anchor.departure
+    monkeypatch.setattr(prepare, "_relinearise", no_point)
+    damped = prepare_stage(plan, "prefill").anchor.departure
+    np.testing.assert_allclose(damped, plain, atol=2 * prepare._SETTLED)
+    # The broken twin: no steps at all.
+    monkeypatch.setattr(prepare, "_DAMPED_STEPS", 0)
+    still = prepare_stage(plan, "prefill").anchor.departure
+    assert np.abs(still - plain).max() > 2 * prepare._SETTLED
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_held_mode_is_the_mode_where_the_bound_is_far(name: str) -> None:
+    data = collapse(make_case(11, **CASES[name]).problem)
+    mode = find_mode(data)
+    sd = np.sqrt(np.sum(mode.root**2, axis=1))
+    np.testing.assert_allclose((held_mode(data, 7.0) - mode.centre) / sd, 0.0, atol=0.2)
+    held = held_mode(data, -0.5)
+    assert held[data.half_normal > 0].max() <= -0.5
