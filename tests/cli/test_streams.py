@@ -31,6 +31,11 @@ def start(*words: object, **options: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, text=True, **{**settings, **options})  # type: ignore[call-overload]
 
 
+def hear_interrupts() -> None:
+    """Undo what a shell does to jobs in the background: they and their children ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def on_terminal(*words: object, columns: int = 100) -> tuple[int, str]:
     """Run the command line on a terminal of its own."""
     main, other = pty.openpty()
@@ -160,7 +165,10 @@ def test_control_c_is_quiet(workshop: Workshop) -> None:
     out.write_text("what an earlier run left")
     trace, spec = workshop.trace(), workshop.spec
     before = sorted(workshop.folder.iterdir())
-    process = start("fit", trace, "--model", spec, "-o", out, "--draws", "1000000")
+    process = start(
+        *("fit", trace, "--model", spec, "-o", out, "--draws", "1000000"),
+        preexec_fn=hear_interrupts,
+    )
     time.sleep(4)  # sampling has begun, which the sampler must not take for a wish to stop early
     process.send_signal(signal.SIGINT)
     shown, told = process.communicate(timeout=30)

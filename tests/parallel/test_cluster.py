@@ -161,7 +161,12 @@ def test_ctrl_c_cancels_what_has_not_started(tmp_path: Path) -> None:
             f"list(run(work.mark_and_draw, range(40), shared, engine_address={found.address!r}))\n"
         )
         client = subprocess.Popen(
-            [sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell's job in the background ignores Ctrl-C, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         wait_until(lambda: len(list(marks.iterdir())) >= 2, "tasks run")
         client.send_signal(signal.SIGINT)

@@ -20,6 +20,7 @@ from bayeslat.evaluation.missing_features import find_missing_features
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.stream import run_pass
 from tests.clusters import Cluster, cluster
 from tests.posteriors import GPUS, make_configs, make_frame, small_spec
 
@@ -107,6 +108,23 @@ def test_trials_of_the_guardrail(address: str) -> None:
     for name in ("scores", "decisions", "scatter"):
         found, wanted = getattr(there, name), getattr(here, name)
         pd.testing.assert_frame_equal(found, wanted, rtol=SAME, atol=SAME)
+
+
+def test_the_pass_of_compress(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_pass, "_PART_ROWS", 20)
+    bl.write_traces(rows(), tmp_path / "rows.parquet")
+    here, there = (
+        bl.compress(small_spec(), tmp_path / "rows.parquet", engine_address=where)
+        for where in (None, address)
+    )
+    for stage, sums in here.windows["rows.parquet"].stages.items():
+        found = there.windows["rows.parquet"].stages[stage]
+        for name in ("gram", "moment", "square", "rows"):
+            np.testing.assert_array_equal(
+                getattr(found.statistics, name), getattr(sums.statistics, name)
+            )
 
 
 def test_missing_features(address: str) -> None:
