@@ -377,4 +377,5 @@ found.save({str(tmp_path / "q.nc")!r})
 """
     loaded = loaded_by(code)
     assert "bayeslat" in loaded
-    assert loaded & {*HEAVY, "numba"} == set()
+    # xarray asks distributed for a lock when it writes a file, wherever that is installed.
+    assert loaded & {*HEAVY, "numba"} <= {"distributed"}

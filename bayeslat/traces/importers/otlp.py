@@ -13,7 +13,7 @@ from bayeslat.traces.importers.importer import Tally
 from bayeslat.traces.importers.json_rows import read_lines
 from bayeslat.traces.importers.json_stream import open_json
 
-__all__ = ["Attribute", "Event", "Span", "read_spans", "values_of"]
+__all__ = ["Attribute", "Event", "Span", "number_of", "read_spans", "values_of"]
 
 _HEAD_BYTES = 1 << 16
 
@@ -113,7 +113,7 @@ def values_of(attributes: Sequence[Attribute]) -> dict[str, Scalar]:
 def _plain(value: _Value) -> Scalar | None:
     """Return a value as it is meant."""
     if value.doubleValue is not None:
-        return _number(value.doubleValue)
+        return number_of(value.doubleValue)
     if value.intValue is not None:
         return _whole(value.intValue)
     if value.stringValue is not None:
@@ -129,8 +129,8 @@ def _whole(value: int | str) -> int | float:
         return math.nan
 
 
-def _number(value: float | str) -> float:
-    """Return a number; OTLP writes NaN and Infinity as text."""
+def number_of(value: float | str) -> float:
+    """Return a number, NaN where there is none; OTLP writes NaN and Infinity as text."""
     try:
         return float(value)
     except ValueError:

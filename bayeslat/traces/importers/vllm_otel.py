@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
-from bayeslat.traces.importers.otlp import Scalar, Span, read_spans, values_of
+from bayeslat.traces.importers.otlp import Scalar, Span, number_of, read_spans, values_of
 from bayeslat.traces.importers.vocabulary import columns_named
 
 __all__ = ["IMPORTER"]
@@ -62,7 +62,7 @@ def _batch(rows: list[tuple[Span, Mapping[str, Scalar]]]) -> Batch:
     output = _numbers(rows, _OUTPUT)
     with np.errstate(invalid="ignore", divide="ignore"):
         per_token = np.where(output > 1, seconds["t_decode_ms"] / (output - 1), np.nan)
-    start = 1e-9 * np.array([float(span.startTimeUnixNano) for span, _ in rows])
+    start = 1e-9 * np.array([number_of(span.startTimeUnixNano) for span, _ in rows])
     unknown = ~np.isfinite(np.stack(list(seconds.values()))).any(axis=0)
     return Batch(
         n_rows=len(rows),
