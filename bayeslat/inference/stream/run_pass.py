@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,9 @@ from bayeslat.parallel import run
 
 __all__ = ["sum_files"]
 
-_PART_ROWS = 1_000_000  # of a task; sums do not depend on how many processes share the tasks
+_PART_ROWS = 1_000_000  # are summed apart, so that sums do not depend on who makes them
+_TASK_ROWS = 4_000_000  # of a task at most: it compiles the expressions of every GPU once
+_TASKS = 32  # at least, of a pass that has as many parts
 _CHUNK_ROWS = 8192  # of a group at a time: its columns stay in the second-level cache
 
 type Array = NDArray[np.float64]
@@ -82,8 +85,9 @@ def sum_files(
     windows: dict[str, Window] = {}
     broken: list[tuple[TraceFile, int]] = []
     done = 0
-    found = run(_sum_part, parts, (point, hardware), jobs=jobs, engine_address=engine_address)
-    for part, (window, places) in zip(parts, found, strict=True):
+    tasks = list(_tasks(parts, min(_TASK_ROWS, total / _TASKS)))
+    found = run(_sum_parts, tasks, (point, hardware), jobs=jobs, engine_address=engine_address)
+    for part, (window, places) in zip(parts, chain.from_iterable(found), strict=True):
         broken += [(part.file, at) for at in places]
         name = window_of(part.file)
         windows[name] = windows[name] + window if name in windows else window
@@ -107,9 +111,28 @@ def _parts(file: TraceFile) -> Iterator[_Part]:
             taken, rows = [], 0
 
 
-def _sum_part(shared: tuple[SettledPoint, HardwareTable], part: _Part) -> tuple[Window, list[int]]:
-    """Sum a part up; with the row groups that hold rows which break a rule."""
+def _tasks(parts: Sequence[_Part], rows: float) -> Iterator[list[_Part]]:
+    """Put parts together until they have so many rows."""
+    taken: list[_Part] = []
+    for part in parts:
+        taken.append(part)
+        if sum(each.rows for each in taken) >= rows:
+            yield taken
+            taken = []
+    if taken:
+        yield taken
+
+
+def _sum_parts(
+    shared: tuple[SettledPoint, HardwareTable], parts: Sequence[_Part]
+) -> list[tuple[Window, list[int]]]:
+    """Sum each part up; with the row groups that hold rows which break a rule."""
     adder = _Adder(*shared)
+    return [_sum_part(adder, part) for part in parts]
+
+
+def _sum_part(adder: _Adder, part: _Part) -> tuple[Window, list[int]]:
+    """Sum a part up."""
     broken = []
     for row_group in part.row_groups:
         try:
@@ -117,7 +140,7 @@ def _sum_part(shared: tuple[SettledPoint, HardwareTable], part: _Part) -> tuple[
                 adder.add(batch)
         except BrokenBatchError:
             broken.append(row_group)
-    return adder.window(part.rows), broken
+    return adder.take_window(part.rows), broken
 
 
 class _Adder:
@@ -150,9 +173,9 @@ class _Adder:
             own = {name: column[rows] for name, column in columns.items()}
             self._add_label(label, own, len(rows))
 
-    def window(self, rows: int) -> Window:
-        """Return the sums so far."""
-        return Window(rows, {stage: each.sums() for stage, each in self._passes.items()})
+    def take_window(self, rows: int) -> Window:
+        """Return the sums so far, and start again from zero."""
+        return Window(rows, {stage: each.take_sums() for stage, each in self._passes.items()})
 
     def _columns(self, batch: pa.RecordBatch) -> dict[str, NDArray[np.generic]]:
         """Return the knobs and latencies of a batch, in the types that they are stored in."""

@@ -106,8 +106,8 @@ class StagePass:
         self._products[group] += table @ table.T
         self._measured[group] += count if held is None else int(held.sum())
 
-    def sums(self) -> StageSums:
-        """Return the sums so far."""
+    def take_sums(self) -> StageSums:
+        """Return the sums so far, and start again from zero."""
         weight, product = self._pilots.weight, self._products
         statistics = Statistics(
             gram=product[:, :-1, :-1] * weight[:, None, None],
@@ -115,7 +115,9 @@ class StagePass:
             square=product[:, -1, -1] * weight,
             rows=self._measured * weight,
         )
-        return StageSums(statistics, self._measured.copy(), self._beyond)
+        sums = StageSums(statistics, self._measured.copy(), self._beyond)
+        self._products[:], self._measured[:], self._beyond = 0.0, 0, 0
+        return sums
 
     def _held(self, latency_ms: Array) -> Array | None:
         """Where the stage was measured, 1 or 0; None if everywhere. Gaps become 1 ms."""
