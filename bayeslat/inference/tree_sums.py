@@ -13,13 +13,20 @@ from bayeslat.model.statistics import Statistics
 
 __all__ = ["read_sums", "read_windows", "sums_group", "window_groups"]
 
-_SUMS = ("gram", "moment", "square", "rows")
+_SUMS: Mapping[str, tuple[str, ...]] = {
+    "gram": ("group", "feature", "other_feature"),
+    "moment": ("group", "feature"),
+    "square": ("group",),
+    "rows": ("group",),
+}
 _DESCRIPTIONS: Mapping[str, str] = {
     "gram": "Z'Z: cross products of the design, which with moment, square and rows replace rows",
     "moment": "Z'y",
     "square": "y'y",
     "rows": "number of rows, of which repeats count for less than one",
     "measured": "number of rows",
+    "table_rows": "number of rows of the table, whichever stages they hold",
+    "beyond": "rows beyond the training range in a residual feature",
 }
 
 
@@ -44,12 +51,9 @@ def sums_group(
     Dataset
     """
     variables: Variables = {
-        "gram": (("group", "feature", "other_feature"), statistics.gram),
-        "moment": (("group", "feature"), statistics.moment),
-        "square": (("group",), statistics.square),
-        "rows": (("group",), statistics.rows),
-        "measured": (("group",), np.array(measured)),
+        name: (dimensions, getattr(statistics, name)) for name, dimensions in _SUMS.items()
     }
+    variables["measured"] = (("group",), np.array(measured))
     return label(variables, {"feature": features, "group": groups}, _DESCRIPTIONS)
 
 
@@ -79,7 +83,7 @@ def window_groups(
     features: Mapping[str, Sequence[str]],
     groups: Sequence[str],
 ) -> dict[str, xr.Dataset]:
-    """Lay windows out: `windows/<number>`, below it a group a stage.
+    """Lay windows out side by side: `windows`, with a group a stage below it.
 
     Parameters
     ----------
@@ -90,15 +94,27 @@ def window_groups(
     Returns
     -------
     dict of str to Dataset
+        Nothing without windows.
     """
-    found = {}
-    for number, (name, window) in enumerate(windows.items()):
-        place = f"windows/{number}"
-        found[place] = xr.Dataset(attrs={"name": name, "rows": window.rows})
-        for stage, part in window.stages.items():
-            measured = part.measured.tolist()
-            sums = sums_group(part.statistics, measured, features[stage], groups)
-            found[f"{place}/{stage}"] = sums.assign_attrs(beyond=part.beyond)
+    if not windows:
+        return {}
+    names, held = list(windows), list(windows.values())
+    table_rows = np.array([window.rows for window in held])
+    found = {
+        "windows": label(
+            {"table_rows": (("window",), table_rows)}, {"window": names}, _DESCRIPTIONS
+        )
+    }
+    for stage, columns in features.items():
+        parts = [window.stages[stage] for window in held]
+        variables: Variables = {
+            name: (("window", *dimensions), np.stack([getattr(p.statistics, name) for p in parts]))
+            for name, dimensions in _SUMS.items()
+        }
+        variables["measured"] = (("window", "group"), np.stack([part.measured for part in parts]))
+        variables["beyond"] = (("window",), np.array([part.beyond for part in parts]))
+        labels = {"window": names, "feature": columns, "group": groups}
+        found[f"windows/{stage}"] = label(variables, labels, _DESCRIPTIONS)
     return found
 
 
@@ -118,14 +134,21 @@ def read_windows(tree: xr.DataTree, stages: Sequence[str]) -> dict[str, Window]:
     """
     if "windows" not in tree.children:
         return {}
-    nodes = tree["windows"].children
-    windows = {}
-    for number in sorted(nodes, key=int):
-        node = nodes[number]
-        sums = {}
-        for stage in stages:
-            stored = node[stage].dataset
-            statistics, measured = read_sums(stored)
-            sums[stage] = StageSums(statistics, np.array(measured), int(stored.attrs["beyond"]))
-        windows[str(node.attrs["name"])] = Window(int(node.attrs["rows"]), sums)
-    return windows
+    node = tree["windows"]
+    sums = {stage: _read_stage(node[stage].dataset) for stage in stages}
+    rows = node.dataset["table_rows"].to_numpy().tolist()
+    names = node.dataset["window"].to_numpy().tolist()
+    return {
+        str(name): Window(int(count), {stage: sums[stage][at] for stage in stages})
+        for at, (name, count) in enumerate(zip(names, rows, strict=True))
+    }
+
+
+def _read_stage(stored: xr.Dataset) -> list[StageSums]:
+    """Rebuild a stage's sums, one a window."""
+    arrays = [stored[name].to_numpy() for name in _SUMS]
+    measured, beyond = stored["measured"].to_numpy(), stored["beyond"].to_numpy()
+    return [
+        StageSums(Statistics(*(array[at] for array in arrays)), measured[at], int(beyond[at]))
+        for at in range(len(beyond))
+    ]
