@@ -26,7 +26,9 @@ from typing import Any
 import pandas as pd
 
 import bayeslat as bl
+from bayeslat.report.figures import save_figure
 from benchmarks.common import RESULTS, machine, print_table, root, write_json
+from benchmarks.draw_scale import draw_scale
 from benchmarks.fleet_rows import Fleet
 
 SPEC = root("models/vlm.toml")
@@ -161,7 +163,7 @@ def main() -> None:
         result |= against_gpus(folder, spec, options)
         result["load_after"] = os.getloadavg()
     write_json(options.output, result)
-    draw(result, options.output.with_suffix(".png"))
+    save_figure(draw_scale(result), [options.output.with_suffix(".png")])
 
 
 def against_rows(folder: Path, spec: Any, options: argparse.Namespace) -> dict[str, Any]:
@@ -362,33 +364,6 @@ def tree_bytes(pid: int) -> float:
         except OSError:
             continue
     return float(total * resource.getpagesize())
-
-
-def draw(result: dict[str, Any], path: Path) -> None:
-    """Draw cost against rows and against GPUs."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    rows = {int(name.replace(",", "")): each for name, each in result["rows"].items()}
-    for name, label in (
-        ("seconds", "compress"),
-        ("laplace_s", "fit of statistics, Laplace"),
-        ("fit_of_rows_s", "fit of rows, Laplace"),
-    ):
-        points = [(size, each[name]) for size, each in sorted(rows.items()) if name in each]
-        left.loglog(*zip(*points, strict=True), "o-", label=label)
-    left.set(xlabel="rows (20 GPUs, 4 stages)", ylabel="s")
-    left.legend()
-    for name, label in (("laplace_s", "Laplace"), ("nuts_s", "NUTS"), ("settle_s", "settling")):
-        found = result["by_gpus"].items()
-        points = [(int(gpus), each[name]) for gpus, each in found if name in each]
-        right.loglog(*zip(*points, strict=True), "o-", label=label)
-    right.set(xlabel="GPUs (2000 rows each, 4 stages)", ylabel="s")
-    right.legend()
-    figure.savefig(path, dpi=120)
 
 
 def _options() -> argparse.Namespace:
