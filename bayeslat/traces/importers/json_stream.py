@@ -70,7 +70,7 @@ class JsonStream:
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self._file = file
         self._path = path
-        self._data = file.read(_CHUNK_BYTES).removeprefix(_BYTE_ORDER_MARK)
+        self._data = self._read_on(_CHUNK_BYTES).removeprefix(_BYTE_ORDER_MARK)
         self._at = 0
         self._values = 0
 
@@ -240,11 +240,16 @@ class JsonStream:
     def _extend(self) -> bool:
         """Read on, and forget what was passed; False at the end of the file."""
         rest = self._data[self._at :]
-        more = self._file.read(max(_CHUNK_BYTES, len(rest)))
-        while more.endswith(b"\\") and (next_byte := self._file.read(1)):
-            more += next_byte
+        more = self._read_on(max(_CHUNK_BYTES, len(rest)))
         self._data, self._at = rest + more, 0
         return bool(more)
+
+    def _read_on(self, size: int) -> bytes:
+        """Return what comes next in the file, not ending in a backslash."""
+        found = self._file.read(size)
+        while found.endswith(b"\\") and (next_byte := self._file.read(1)):
+            found += next_byte
+        return found
 
     def _cut_short(self) -> TraceError:
         return refuse(

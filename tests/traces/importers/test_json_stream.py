@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bayeslat.errors import TraceError
@@ -59,6 +59,7 @@ def test_walking_gives_the_document(indent: int | None, value: Any) -> None:
 
 
 @given(value=st.dictionaries(TEXT, VALUE, min_size=1, max_size=4), ascii_only=st.booleans())
+@example(value={"": '"'}, ascii_only=True)  # the first piece ends in a backslash
 def test_members_are_read_or_passed_over(value: dict[str, Any], ascii_only: bool) -> None:
     stream = stream_of(json.dumps(value, ensure_ascii=ascii_only))
     found = {
