@@ -1,7 +1,7 @@
 """The file of a compressed trace: a sealed NetCDF file, as a posterior's.
 
-Groups: `stages/<stage>` (the settled point), `windows/<number>/<stage>` (statistics), `reference`
-(the knob grid) and `sample` (some of the rows).
+Groups: `stages/<stage>` (the settled point), `windows/<stage>` (statistics, side by side),
+`reference` (the knob grid) and `sample` (some of the rows).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from bayeslat.inference.sealed_file import SealedKind
 from bayeslat.inference.settled import SettledPoint
 from bayeslat.inference.tree_settled import read_settled, settled_group
 from bayeslat.inference.tree_sums import read_windows, window_groups
+from bayeslat.model.groups import label_group
 from bayeslat.model.priors import stage_features
 
 __all__ = ["check_statistics_path", "read_compressed", "write_compressed"]
@@ -98,7 +99,7 @@ def read_compressed(path: str | Path) -> Compressed:
 
 def _to_tree(data: Compressed) -> xr.DataTree:
     point = data.point
-    labels = [f"{gpu}@{stack}" if stack else gpu for gpu, stack in point.groups]
+    labels = [label_group(*group) for group in point.groups]
     names = {
         stage: stage_features(point.spec, stage, part.basis).names
         for stage, part in point.stages.items()

@@ -3,7 +3,7 @@
 Groups: `posterior` (draws by name), `unconstrained` (scales as they were sampled), `sample_stats`,
 `stages/<stage>` (statistics and linearisation points, with its `hurdle`, if it has one),
 `reference` (the knob grid) and `targets/<number>` (GPUs that were calibrated, with their rows),
-`windows/<number>` (statistics of the rows that came together, if they were fitted so), and `noise`
+`windows` (statistics of the rows that came together, if they were fitted so), and `noise`
 where stages of a run are noisy together. The tree of GPUs, the features and the priors
 follow from the specification and are built anew.
 

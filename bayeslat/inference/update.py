@@ -13,6 +13,7 @@ from bayeslat.inference.fit_compressed import join_stages, rows_fingerprint, sta
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.stream.settle import point_of
 from bayeslat.inference.windows import StageSums, Window, total_sums
+from bayeslat.model.groups import name_group
 
 __all__ = ["FIRST_WINDOW", "update_posterior", "windows_of"]
 
@@ -54,7 +55,7 @@ def update_posterior(
     """
     point = point_of(data)
     if data.targets:
-        names = ", ".join(f"{gpu} with {stack}" if stack else gpu for gpu, stack in data.targets)
+        names = ", ".join(name_group(*group) for group in data.targets)
         raise InputError(
             f"the posterior holds {names}, calibrated from donors that would change; update the "
             "posterior without them, and calibrate them again"

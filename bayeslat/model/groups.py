@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GroupTree", "Level", "grow_tree"]
+__all__ = ["GroupTree", "Level", "grow_tree", "label_group", "name_group"]
 
 SHARED = -1
 
@@ -114,3 +114,13 @@ def grow_tree(groups: Sequence[tuple[str, str]], families: Mapping[str, str]) ->
     leaf += [single.get(gpu, -1) for gpu in gpus]
     leaf += [-1] * len(shared_families)
     return GroupTree(tuple(names), np.array(level), np.array(parent), np.array(leaf))
+
+
+def label_group(gpu: str, stack: str) -> str:
+    """Return the label of a GPU and its stack in a posterior's arrays."""
+    return f"{gpu}@{stack}" if stack else gpu
+
+
+def name_group(gpu: str, stack: str) -> str:
+    """Return the name of a GPU and its stack in a sentence."""
+    return f"{gpu} with {stack}" if stack else gpu

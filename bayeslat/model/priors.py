@@ -9,7 +9,7 @@ import numpy as np
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.spec import Spec
 from bayeslat.features.terms import KindPrior
-from bayeslat.model.groups import GroupTree
+from bayeslat.model.groups import GroupTree, label_group
 from bayeslat.model.problem import FeaturePriors
 from bayeslat.model.scales import ScaleLayout
 
@@ -132,7 +132,7 @@ def scale_layout(
         offset_prior=(*offset.values(), *[RESIDUAL_OFFSET_SCALE] * len(smooth)),
         shared_names=tuple(smooth),
         shared_prior=(RESIDUAL_SHARED_SCALE,) * len(smooth),
-        groups=tuple(f"{gpu}@{stack}" if stack else gpu for gpu, stack in groups),
+        groups=tuple(label_group(*group) for group in groups),
         has_families=tree.has_families,
         has_stacks=tree.has_stacks,
     )

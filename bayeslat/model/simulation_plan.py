@@ -14,7 +14,7 @@ from bayeslat.features.design import coordinates, stage_inputs
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.residual import ResidualBasis, span_basis
 from bayeslat.features.spec import Spec
-from bayeslat.model.groups import GroupTree, grow_tree
+from bayeslat.model.groups import GroupTree, grow_tree, label_group
 
 __all__ = ["SimulationPlan", "plan_simulation"]
 
@@ -44,7 +44,7 @@ class SimulationPlan:
     @property
     def labels(self) -> tuple[str, ...]:
         """Name of each group: `gpu`, or `gpu@stack`."""
-        return tuple(f"{gpu}@{stack}" if stack else gpu for gpu, stack in self.groups)
+        return tuple(label_group(*group) for group in self.groups)
 
     @property
     def tree(self) -> GroupTree:

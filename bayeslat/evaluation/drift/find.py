@@ -18,6 +18,7 @@ from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.inference.calibrate import rows_of
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.model.groups import name_group
 from bayeslat.traces.names import COLLECTED_AT
 
 __all__ = ["ALLOWANCE", "Drift", "find_drift"]
@@ -125,7 +126,7 @@ def find_drift(
     names = _stacks(data, frame) if stack is None else pd.Series(stack, frame.index, dtype=object)
     groups = list(dict.fromkeys(zip(frame["gpu"], names, strict=True)))
     known = [group for group in groups if group in data.groups or group in data.targets]
-    unknown = tuple(_name(*group) for group in groups if group not in known)
+    unknown = tuple(name_group(*group) for group in groups if group not in known)
     if not known:
         raise InputError(_nothing_known(data, unknown))
     tasks = [(group, stage) for group in known for stage in data.stages]
@@ -207,13 +208,9 @@ def _stacks(data: PosteriorData, frame: pd.DataFrame) -> pd.Series:
     return frame["stack"].astype(object).where(frame["stack"].notna(), unnamed).astype(str)
 
 
-def _name(gpu: str, stack: str) -> str:
-    return f"{gpu} with {stack}" if stack else gpu
-
-
 def _nothing_known(data: PosteriorData, unknown: Sequence[str]) -> str:
     """Say that there is nothing to compare with."""
-    held = ", ".join(_name(*group) for group in dict.fromkeys([*data.groups, *data.targets]))
+    held = ", ".join(name_group(*group) for group in dict.fromkeys([*data.groups, *data.targets]))
     return (
         f"the posterior does not hold {', '.join(unknown)}; it holds {held}. Compare the rows with "
         "one of its stacks by naming it, calibrate the GPU first, or choose another trace"

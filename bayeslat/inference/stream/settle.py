@@ -17,6 +17,7 @@ from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
 from bayeslat.inference.settled import SettledPoint, SettledStage
 from bayeslat.inference.stream.scan import Group
+from bayeslat.model.groups import name_group
 
 __all__ = ["MOST_COUNTED", "check_groups", "point_of", "refuse_hurdles", "settle"]
 
@@ -110,11 +111,7 @@ def check_groups(point: SettledPoint, held: Sequence[Group]) -> None:
     InputError
         With every such group.
     """
-    new = [
-        f"{gpu} with {stack}" if stack else gpu
-        for gpu, stack in held
-        if (gpu, stack) not in point.groups
-    ]
+    new = [name_group(*group) for group in held if group not in point.groups]
     if new:
         raise InputError(
             f"rows of {', '.join(new)}, which the statistics were not made for; `calibrate` adds a "
