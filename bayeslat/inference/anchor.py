@@ -42,6 +42,8 @@ def find_anchor(
     latency_ms: Sequence[NDArray[np.float64]],
     weights: Sequence[NDArray[np.float64]],
     priors: Sequence[KindPrior],
+    smooth: Sequence[NDArray[np.float64]] | None = None,
+    smooth_sd: NDArray[np.float64] | None = None,
 ) -> Anchor:
     """Fit physics alone to every GPU at once, robustly.
 
@@ -56,6 +58,10 @@ def find_anchor(
     weights : sequence over gpu of ndarray, shape (config,)
         How many rows a row counts for.
     priors : sequence of KindPrior, shape (term,)
+    smooth : sequence over gpu of ndarray, shape (config, column), optional
+        Columns of a smooth correction that all GPUs share, where physics alone would lead astray.
+    smooth_sd : ndarray, shape (column,), optional
+        Prior sd of its weights.
 
     Returns
     -------
@@ -70,23 +76,28 @@ def find_anchor(
     width = np.array([prior.slowdown_log_sd for prior in priors])
     log_ms = [np.log(latency) for latency in latency_ms]
     gpus, terms = len(terms_ms), len(priors)
+    if smooth is None or smooth_sd is None:
+        smooth, smooth_sd = [np.zeros((len(each), 0)) for each in latency_ms], np.zeros(0)
 
     def objective(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        table = point.reshape(gpus + 1, terms)
+        table, weight = _split(point, gpus, terms)
         standard = (table[0] - centre) / width
         value = 0.5 * np.sum(standard**2) + 0.5 * np.sum((table[1:] / _DEPARTURE_SD) ** 2)
+        value += 0.5 * np.sum((weight / smooth_sd) ** 2)
         slope = np.concatenate([(standard / width)[None], table[1:] / _DEPARTURE_SD**2])
+        smooth_slope = weight / smooth_sd**2
         for g in range(gpus):
             mean, shares = physics_ms(terms_ms[g], table[0] + table[g + 1])
-            residual = (log_ms[g] - mean) / _LOSS_SCALE
+            residual = (log_ms[g] - mean - smooth[g] @ weight) / _LOSS_SCALE
             value += 0.5 * (_LOSS_DOF + 1) * (weights[g] @ np.log1p(residual**2 / _LOSS_DOF))
             pull = (_LOSS_DOF + 1) * residual / (_LOSS_DOF + residual**2) / _LOSS_SCALE
             pull *= weights[g]
             slope[0] -= pull @ shares
             slope[g + 1] -= pull @ shares
-        return value, slope.ravel()
+            smooth_slope -= pull @ smooth[g]
+        return value, np.concatenate([slope.ravel(), smooth_slope])
 
-    start = np.concatenate([centre, np.zeros(gpus * terms)])
+    start = np.concatenate([centre, np.zeros(gpus * terms + len(smooth_sd))])
     # Over the rows, and within bounds: a first step on the raw objective leaps out of range.
     rows = max(float(sum(each.sum() for each in weights)), 1.0)
     options = {"maxiter": 5000, "maxfun": 10000, "ftol": 1e-14, "gtol": 1e-8}
@@ -103,5 +114,13 @@ def find_anchor(
             f"The physics of the stage has no mode that the optimiser reaches ({found.message}). "
             "Check the units of the latencies, and that no two physics terms are the same."
         )
-    table = found.x.reshape(gpus + 1, terms)
+    table, _ = _split(found.x, gpus, terms)
     return Anchor(shared=table[0], departure=table[1:])
+
+
+def _split(
+    point: NDArray[np.float64], gpus: int, terms: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Shared efficiencies above each GPU's departures, and the weights of the smooth columns."""
+    size = (gpus + 1) * terms
+    return point[:size].reshape(gpus + 1, terms), point[size:]

@@ -81,7 +81,9 @@ def compress_files(
     if like is not None:
         check_groups(like, list(scan.totals))
     sample = take_sample(files, scan, spec, table, sample_rows)
-    point = like or settle(spec, sample, table, scan.totals)
+    point = like or settle(
+        spec, sample, table, scan.totals, jobs=jobs, engine_address=engine_address
+    )
     windows = sum_files(
         files,
         lambda file: window if window is not None else file.path.name,

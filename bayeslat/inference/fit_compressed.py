@@ -128,6 +128,7 @@ def stage_problems(point: SettledPoint, sums: Mapping[str, StageSums]) -> dict[s
             tree=point.tree,
             features=stage_features(point.spec, stage, part.basis),
             layout=stage_scales(point.spec, stage, part.basis, point.groups, point.tree),
+            most_counted=part.most_counted,
         )
         for stage, part in point.stages.items()
     }

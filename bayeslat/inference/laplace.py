@@ -21,13 +21,15 @@ __all__ = ["sample_laplace"]
 _DOF = 6.0  # heavier tails than the target's, as importance sampling needs
 _WIDER = 1.1
 _LEAST_VARIANCE = 1e-8
-_MORE = 4
+_FEWEST_PROPOSALS = 800
+_EACH_SCALE = 120
+_MOST_PROPOSALS = 3200
 _WIDER_EACH = 1.02  # of two hundred directions; more would cost more than the tails are worth
 _SHARP = 4.0  # curvature, where that of the prior is 1
 
 
 def sample_laplace(
-    problem: StageProblem, seed: int, *, proposals: int = 800, draws: int = 400
+    problem: StageProblem, seed: int, *, proposals: int | None = None, draws: int = 400
 ) -> StageDraws:
     """Approximate one stage: a multivariate Student-t, corrected by importance weights.
 
@@ -41,9 +43,11 @@ def sample_laplace(
     ----------
     problem : StageProblem
     seed : int
-    proposals, draws : int
-        Points weighted in each round, four times as many where there are many scales; and points
-        kept.
+    proposals : int, optional
+        Points weighted in each round; the more, the more scales there are, by default: a covariance
+        is found from them.
+    draws : int
+        Points kept.
 
     Returns
     -------
@@ -52,8 +56,8 @@ def sample_laplace(
     """
     rng = np.random.default_rng([seed, 0])
     data = collapse(problem)
-    if problem.layout.size > FEW_SCALES:
-        proposals *= _MORE
+    if proposals is None:
+        proposals = min(max(_FEWEST_PROPOSALS, _EACH_SCALE * problem.layout.size), _MOST_PROPOSALS)
     first = _propose(find_mode(data), data, proposals, rng)
     second = _propose(first.fitted(), data, proposals, rng)
     kept = second.scores[_systematic(second.weights, draws, rng)]

@@ -99,7 +99,7 @@ def fit_pilot(
             both = weights * (dof + 1) / (dof + (residual / sd) ** 2)
         if done:
             break
-    leverage = both * np.einsum("ij,jk,ik->i", design, inverse, design)
+    leverage = both * np.sum(design @ inverse * design, axis=1)
     density = _log_density(residual / sd, dof) - np.log(sd)
     return Pilot(effect, design @ effect, residual, leverage, sd, float(weights @ density))
 

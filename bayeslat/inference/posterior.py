@@ -20,7 +20,7 @@ from bayeslat.inference.pilot import Pilots
 from bayeslat.inference.settled import SettledStage
 from bayeslat.inference.target import Target
 from bayeslat.inference.windows import Window
-from bayeslat.model.problem import StageProblem
+from bayeslat.model.problem import MOST_COUNTED, StageProblem
 
 __all__ = ["PosteriorData", "StagePosterior"]
 
@@ -79,6 +79,7 @@ class StagePosterior:
             noise_shape=self.noise_shape,
             noise_dof=self.noise_dof,
             pilots=self.pilots,
+            most_counted=self.problem.most_counted,
         )
 
     @property
@@ -188,6 +189,14 @@ class PosteriorData:
                 "Two GPUs: how GPUs differ rests on a single difference. Predictions for other "
                 "GPUs are wide, and calibrating one needs more rows than with three or more."
             )
+        for stage, part in self.stages.items():
+            if part.problem.most_counted < MOST_COUNTED:
+                told.append(
+                    f"Stage {stage}: the rows of a group count for at most "
+                    f"{part.problem.most_counted:g}, since with more no mode was found; intervals "
+                    "of its coefficients are wider for it. A term that takes next to none of the "
+                    "time, or that the smooth correction can stand in for, does that."
+                )
         stacks = {stack for _, stack in self.groups}
         if len(stacks) > 1 and len(self.groups) == count:
             told.append(

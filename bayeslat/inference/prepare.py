@@ -20,9 +20,9 @@ from bayeslat.inference.regression import StageRegression, first_anchor, regress
 from bayeslat.inference.stage_rows import stage_rows
 from bayeslat.model.collapsed_data import CollapsedData, collapse
 from bayeslat.model.priors import stage_scales
-from bayeslat.model.problem import StageProblem
+from bayeslat.model.problem import MOST_COUNTED, StageProblem
 from bayeslat.model.scores import FARTHEST
-from bayeslat.model.statistics import Statistics, stack_statistics, summarise
+from bayeslat.model.statistics import stack_statistics, summarise
 
 __all__ = ["PreparedStage", "prepare_stage"]
 
@@ -33,6 +33,7 @@ _SETTLED = 0.05  # log efficiency
 _LIKELY = 2.0  # prior sd
 _TEMPERED_STEPS = 2
 _FEW_ROWS = 300.0
+_FEWEST_ROWS = 60.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
 
     The physics alone gives the first point of linearisation; the mode of the hierarchy, which
     knows the smooth correction and the other GPUs, gives the next ones (Gauss and Newton's steps).
+    Where these do not lead to a mode, the rows of a group count for fewer, which the problem's
+    `most_counted` tells.
 
     Parameters
     ----------
@@ -101,11 +104,15 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
     def problem_of(regression: StageRegression) -> StageProblem:
         return _problem(plan, stage, basis, regression)
 
-    regression = _relinearise(plan, first, regress_at, problem_of)
+    regression, most = _relinearise(plan, first, regress_at, problem_of), MOST_COUNTED
     if regression is None:
-        start = regress_at(first_anchor(plan, stage, rows, _FEW_ROWS))
-        regression = _relinearise_damped(plan, start, regress_at, problem_of)
-    problem = problem_of(regression)
+        start = regress_at(first_anchor(plan, stage, rows, basis, _FEW_ROWS))
+        for most in (MOST_COUNTED, _FEW_ROWS, _FEWEST_ROWS):
+            regression = _relinearise_damped(plan, start, regress_at, problem_of, most)
+            if _has_mode(replace(problem_of(regression), most_counted=most)):
+                break
+    assert regression is not None
+    problem = replace(problem_of(regression), most_counted=most)
     return PreparedStage(
         problem=problem,
         basis=basis,
@@ -150,7 +157,8 @@ def _relinearise(
         move = _moves(plan, problem, scores) - regression.anchor.departure
         step = float(np.abs(move).max())
         regression = regress_at(_moved(regression.anchor, move))
-    return regression if step <= _LEAP else None
+    arrived = step <= _LEAP and _has_mode(problem_of(regression))
+    return regression if arrived else None
 
 
 def _mode(data: CollapsedData) -> NDArray[np.float64]:
@@ -160,11 +168,23 @@ def _mode(data: CollapsedData) -> NDArray[np.float64]:
     return find_mode(data).centre
 
 
+def _has_mode(problem: StageProblem) -> bool:
+    """Whether an engine can start; of many scales, the engine tells."""
+    if problem.layout.size > FEW_SCALES:
+        return True
+    try:
+        find_mode(collapse(problem))
+    except ConvergenceError:
+        return False
+    return True
+
+
 def _relinearise_damped(
     plan: FitPlan,
     regression: StageRegression,
     regress_at: Callable[[Anchor], StageRegression],
     problem_of: Callable[[StageRegression], StageProblem],
+    most: float,
 ) -> StageRegression:
     """Take shorter steps, for terms that take little of the time and rows that tell much.
 
@@ -173,14 +193,14 @@ def _relinearise_damped(
     is worse. So groups differ by no more than the prior finds likely while the point is looked for,
     no efficiency moves by more than a factor of e at once, and one that turns back goes half as far
     (step-limited Gauss-Newton: Nocedal and Wright 2006, Numerical Optimization, section 10.3). The
-    first steps are those of few rows, which lead to where the prior has a say.
+    first steps are those of few rows, which lead to where the prior has a say. Where all steps are
+    led astray even so, the rows of a group count for few.
     """
     reach = np.ones_like(regression.anchor.departure)
     last = np.zeros_like(reach)
     for number in range(_DAMPED_STEPS):
-        problem = problem_of(regression)
-        if number < _TEMPERED_STEPS:
-            problem = _tempered(problem)
+        counted = most if number >= _TEMPERED_STEPS else min(most, _FEW_ROWS)
+        problem = replace(problem_of(regression), most_counted=counted)
         scores = held_mode(collapse(problem), _LIKELY)
         move = _moves(plan, problem, scores) - regression.anchor.departure
         reach = np.where(move * last < 0.0, 0.5 * reach, reach)
@@ -190,19 +210,6 @@ def _relinearise_damped(
         if number >= _TEMPERED_STEPS and np.abs(move).max() < _SETTLED:
             break
     return regression
-
-
-def _tempered(problem: StageProblem) -> StageProblem:
-    """Let the rows of a group count for few."""
-    sums = problem.statistics
-    factor = np.minimum(1.0, _FEW_ROWS / np.maximum(sums.rows, 1.0))
-    fewer = Statistics(
-        sums.gram * factor[:, None, None],
-        sums.moment * factor[:, None],
-        sums.square * factor,
-        sums.rows * factor,
-    )
-    return replace(problem, statistics=fewer)
 
 
 def _moves(

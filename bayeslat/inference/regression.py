@@ -22,7 +22,7 @@ from bayeslat.model.problem import FeaturePriors
 
 __all__ = ["StageRegression", "first_anchor", "log_linear", "regress", "stage_basis"]
 
-_ROWS_FOR_ANCHOR = 5000  # of a GPU: the first point of linearisation need not be exact
+_ROWS_FOR_ANCHOR = 1000  # of a GPU: the first point of linearisation need not be exact
 _PILOT_SD = 0.3  # of effects in the pilot fits that only find outliers
 
 
@@ -116,7 +116,11 @@ def regress(
 
 
 def first_anchor(
-    plan: FitPlan, stage: str, rows: Sequence[StageRows], most: float = np.inf
+    plan: FitPlan,
+    stage: str,
+    rows: Sequence[StageRows],
+    basis: ResidualBasis | None = None,
+    most: float = np.inf,
 ) -> Anchor:
     """Fit the physics by GPU, the rows of its stacks together; a part of them is enough.
 
@@ -127,6 +131,8 @@ def first_anchor(
     plan : FitPlan
     stage : str
     rows : sequence over group of StageRows
+    basis : ResidualBasis, optional
+        Of a smooth correction beside the physics; none by default.
     most : float
         What the rows of a GPU count for together at most.
 
@@ -139,7 +145,7 @@ def first_anchor(
     ConvergenceError
         If the physics has no reachable mode.
     """
-    terms, latency, weights = [], [], []
+    terms, latency, weights, smooth = [], [], [], []
     for gpu in plan.gpus:
         parts = [part for part in rows if part.gpu == gpu]
         all_latency = np.concatenate([part.latency_ms for part in parts])
@@ -149,7 +155,13 @@ def first_anchor(
         once = [row_weights(part.config, 1.0) for part in parts]
         weight = np.concatenate(once)[kept]
         weights.append(weight * min(1.0, most / max(float(weight.sum()), 1.0)))
-    return find_anchor(terms, latency, weights, stage_priors(plan.spec, stage))
+        if basis is not None:
+            columns = [basis.columns(part.inputs.raw, part.inputs.task) for part in parts]
+            smooth.append(np.concatenate(columns)[kept])
+    priors = stage_priors(plan.spec, stage)
+    if basis is None:
+        return find_anchor(terms, latency, weights, priors)
+    return find_anchor(terms, latency, weights, priors, smooth, _PILOT_SD * basis.multiplier)
 
 
 def stage_basis(plan: FitPlan, stage: str, rows: Sequence[StageRows]) -> ResidualBasis:

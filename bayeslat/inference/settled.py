@@ -22,6 +22,7 @@ from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.spec import Spec
 from bayeslat.inference.pilot import Pilots
 from bayeslat.model.groups import GroupTree, grow_tree
+from bayeslat.model.problem import MOST_COUNTED
 
 __all__ = ["SettledPoint", "SettledStage"]
 
@@ -44,6 +45,8 @@ class SettledStage:
         Degrees of freedom of the Student-t noise; infinite for Gaussian noise.
     pilots : Pilots or None
         Round which centre outliers are calmed; None in posteriors that kept none.
+    most_counted : float
+        Rows that those of a group count for together at most.
     """
 
     basis: ResidualBasis
@@ -53,6 +56,7 @@ class SettledStage:
     noise_shape: NoiseShape
     noise_dof: float
     pilots: Pilots | None
+    most_counted: float = MOST_COUNTED
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from bayeslat.features.residual import ResidualBasis
 from bayeslat.inference.labelled import Variables, label
 from bayeslat.inference.pilot import Pilots
 from bayeslat.inference.settled import SettledStage
+from bayeslat.model.problem import MOST_COUNTED
 
 __all__ = ["read_settled", "settled_group"]
 
@@ -79,6 +80,7 @@ def settled_group(
             {name: getattr(basis, name) for name in ("features", "degree", "watched", "tasks")}
         ),
         "noise_dof": float(part.noise_dof),
+        "most_counted": float(part.most_counted),
     }
     # NetCDF has no arrays without elements.
     held = {name: pair for name, pair in variables.items() if pair[1].size}
@@ -119,6 +121,7 @@ def read_settled(stored: xr.Dataset) -> SettledStage:
         ),
         noise_dof=float(stored.attrs["noise_dof"]),
         pilots=pilots,
+        most_counted=float(stored.attrs.get("most_counted", MOST_COUNTED)),
     )
 
 

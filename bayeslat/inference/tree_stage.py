@@ -75,6 +75,7 @@ def read_stage(
         tree=tree,
         features=stage_features(spec, stage, settled.basis),
         layout=stage_scales(spec, stage, settled.basis, groups, tree),
+        most_counted=settled.most_counted,
     )
     return StagePosterior(
         problem=problem,

@@ -41,7 +41,7 @@ class CollapsedData(NamedTuple):
 def collapse(problem: StageProblem) -> CollapsedData:
     """Lay a stage's problem out for `log_likelihood` and `draw_effects`."""
     names = problem.layout.names
-    statistics, tree, layout = problem.statistics, problem.tree, problem.layout
+    statistics, tree, layout = problem.counted, problem.tree, problem.layout
     return CollapsedData(
         gram=np.ascontiguousarray(statistics.gram),
         moment=np.ascontiguousarray(statistics.moment),

@@ -12,7 +12,10 @@ from bayeslat.model.groups import GroupTree
 from bayeslat.model.scales import ScaleLayout
 from bayeslat.model.statistics import Statistics
 
-__all__ = ["FeaturePriors", "StageProblem"]
+__all__ = ["MOST_COUNTED", "FeaturePriors", "StageProblem"]
+
+MOST_COUNTED = 2000.0
+"""Rows that all those of a group count for: more say no more of physics and smooth corrections."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,24 @@ class StageProblem:
     Attributes
     ----------
     statistics : Statistics
-        Per group of rows.
+        Per group of rows, all of which count as their repeats let them.
     tree : GroupTree
     features : FeaturePriors
     layout : ScaleLayout
+    most_counted : float
+        Rows that those of a group count for together at most.
     """
 
     statistics: Statistics
     tree: GroupTree
     features: FeaturePriors
     layout: ScaleLayout
+    most_counted: float = MOST_COUNTED
+
+    @cached_property
+    def counted(self) -> Statistics:
+        """What the engines fit: the statistics, where no group counts for more than it may."""
+        return self.statistics.counted(self.most_counted)
 
     @cached_property
     def offset_index(self) -> NDArray[np.int64]:

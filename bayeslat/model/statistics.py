@@ -41,6 +41,32 @@ class Statistics:
             self.rows + other.rows,
         )
 
+    def counted(self, most: float) -> Statistics:
+        """Let the rows of a group count for at most so many.
+
+        A power posterior: what the model misses does not average out over its rows, so they are
+        given the weight `most / rows` where there are more (Miller and Dunson 2019, Robust Bayesian
+        Inference via Coarsening, section 2.2, which has 1 / (1 + rows / most)).
+
+        Parameters
+        ----------
+        most : float
+
+        Returns
+        -------
+        Statistics
+            The same ones where no group has more.
+        """
+        if np.all(self.rows <= most):
+            return self
+        share = np.minimum(1.0, most / np.maximum(self.rows, 1.0))
+        return Statistics(
+            self.gram * share[:, None, None],
+            self.moment * share[:, None],
+            self.square * share,
+            self.rows * share,
+        )
+
 
 def summarise(
     design: NDArray[np.float64],

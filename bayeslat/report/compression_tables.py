@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bayeslat.inference.compressed import Compressed
-from bayeslat.inference.windows import Window, total_sums
+from bayeslat.inference.windows import StageSums, Window, total_sums
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 
 __all__ = ["compression_record", "show_compression", "show_windows", "windows_record"]
@@ -45,13 +45,19 @@ def compression_record(data: Compressed, path: Path, seconds: float) -> dict[str
         "stages": {
             stage: {
                 "rows": int(part.measured.sum()),
-                "counted": float(part.statistics.rows.sum()),
+                "counted": _counted(data, stage, part),
                 "beyond": part.beyond,
             }
             for stage, part in sums.items()
         },
         "windows": windows_record(data.windows),
     }
+
+
+def _counted(data: Compressed, stage: str, part: StageSums) -> float:
+    """Rows that a fit lets all those of a stage count for."""
+    counted = part.statistics.counted(data.point.stages[stage].most_counted)
+    return float(counted.rows.sum())
 
 
 def windows_record(windows: Mapping[str, Window]) -> dict[str, int]:

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
 from bayeslat.errors import InputError, TraceError
 from bayeslat.features.hardware import load_hardware
@@ -18,12 +19,16 @@ from bayeslat.inference.compress import compress_files
 from bayeslat.inference.compressed import Compressed
 from bayeslat.inference.engine import EngineOptions
 from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.fit_compressed import fit_compressed, settled_rows
+from bayeslat.inference.fit_compressed import fit_compressed, settled_rows, stage_problems
 from bayeslat.inference.plan import plan_fit
+from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.prepare import prepare_stage
-from bayeslat.inference.stream import files, run_pass, sample, settle
+from bayeslat.inference.stream import files, run_pass, sample
+from bayeslat.inference.stream.sample import SAMPLE_ROWS
 from bayeslat.inference.windows import StageSums, total_sums
+from bayeslat.model.problem import MOST_COUNTED
 from bayeslat.model.statistics import Statistics, summarise
+from bayeslat.posterior import Posterior
 from bayeslat.traces import read_traces, write_traces
 from tests import hurdles
 from tests.posteriors import SPEC_TEXT, make_frame, small_spec
@@ -260,17 +265,67 @@ def test_repeats_are_weighed_as_their_number_in_all_rows_says(tmp_path: Path) ->
     np.testing.assert_allclose(sampled, 1 / 30, rtol=0.5)
 
 
-def test_rows_count_for_no_more_than_the_model_can_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("sample_rows", [30, 300])
+def test_statistics_hold_all_rows_and_fits_count_as_many_as_they_may(
+    sample_rows: int, tmp_path: Path
 ) -> None:
-    """Where a sample settles the point; a trace that is small counts row by row, as in `fit`."""
-    monkeypatch.setattr(settle, "MOST_COUNTED", 50.0)
     folder = write(make_frame(4, rows=300), tmp_path / "t", 1)
-    sampled = compress_files(small_spec(), [folder], sample_rows=30)
-    whole = compress_files(small_spec(), [folder], sample_rows=300)
-    for stage in small_spec().stages:
-        np.testing.assert_allclose(sums_of(sampled, stage).statistics.rows, 50.0, rtol=1e-12)
-        np.testing.assert_allclose(sums_of(whole, stage).statistics.rows, 300.0, rtol=1e-12)
+    data = compress_files(small_spec(), [folder], sample_rows=sample_rows)
+    few = {stage: replace(part, most_counted=50.0) for stage, part in data.point.stages.items()}
+    sums = {stage: sums_of(data, stage) for stage in data.point.stages}
+    problems = stage_problems(replace(data.point, stages=few), sums)
+    for stage, problem in problems.items():
+        np.testing.assert_allclose(sums[stage].statistics.rows, 300.0, rtol=1e-12)
+        np.testing.assert_allclose(problem.counted.rows, 50.0, rtol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[PosteriorData, Compressed]:
+    """Twice as many rows a group as count: their fit, and their statistics by a sample."""
+    rows = int(2 * MOST_COUNTED)
+    folder = write(make_frame(4, rows=rows), tmp_path_factory.mktemp("large") / "t", 1)
+    frame = read_traces(folder)
+    return (
+        fit_posterior(small_spec(), frame, engine="laplace", seed=5),
+        compress_files(small_spec(), [folder]),
+    )
+
+
+def test_large_traces_are_fitted_as_their_rows_are(
+    large: tuple[PosteriorData, Compressed],
+) -> None:
+    """Settled by half of the rows."""
+    rows, data = large
+    assert len(data.sample) == SAMPLE_ROWS * len(data.point.groups)
+    gaps, ratios = compare(rows, fit_compressed(data, EngineOptions("laplace", seed=5)))
+    assert gaps.max() < 0.1
+    np.testing.assert_allclose(ratios, 1.0, atol=0.15)
+
+
+def test_rows_that_all_count_make_surer(large: tuple[PosteriorData, Compressed]) -> None:
+    """The broken twin: each row of a million would make a fit surer of what its model misses."""
+    rows, data = large
+    stages = {
+        stage: replace(part, most_counted=np.inf) for stage, part in data.point.stages.items()
+    }
+    sure = replace(data, point=replace(data.point, stages=stages))
+    _, ratios = compare(rows, fit_compressed(sure, EngineOptions("laplace", seed=5)))
+    assert np.median(ratios) < 0.8  # 1 / sqrt(2)
+
+
+def compare(one: PosteriorData, other: PosteriorData) -> tuple[NDArray[np.float64], ...]:
+    """Gaps of log latencies of typical runs, in sd of theirs, and ratios of the sd."""
+    configs = make_frame(9, rows=40)[["batch_size", "context", "output_tokens"]]
+    gaps, ratios = [], []
+    for gpu in one.gpus:
+        left, right = (
+            Posterior(each).predict(configs, gpu, of="typical").frame for each in (one, other)
+        )
+        for stage in (*one.stages, "total"):
+            mean, sd = f"{stage}_mean_ms", f"{stage}_sd_ms"
+            gaps.append(np.abs(left[mean] - right[mean]) / left[sd])
+            ratios.append(right[sd] / left[sd])
+    return np.concatenate(gaps), np.concatenate(ratios)
 
 
 BROKEN = {

@@ -16,6 +16,7 @@ from bayeslat.inference.mode import find_mode, held_mode
 from bayeslat.inference.plan import FitPlan, plan_fit
 from bayeslat.inference.prepare import prepare_stage
 from bayeslat.model.collapsed_data import collapse
+from bayeslat.model.problem import MOST_COUNTED, StageProblem
 from bayeslat.model.sample_configs import sample_configs
 from bayeslat.model.simulate import draw_parameters, simulate
 from tests.posteriors import make_frame, small_spec
@@ -79,3 +80,33 @@ def test_a_held_mode_is_the_mode_where_the_bound_is_far(name: str) -> None:
     np.testing.assert_allclose((held_mode(data, 7.0) - mode.centre) / sd, 0.0, atol=0.2)
     held = held_mode(data, -0.5)
     assert held[data.half_normal > 0].max() <= -0.5
+
+
+def test_rows_count_for_fewer_until_there_is_a_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no steps settle, a posterior tells; it is no error."""
+    plan = plan_fit(small_spec(), make_frame(1, rows=400))
+    asked: list[float] = []
+
+    def has_mode(problem: StageProblem) -> bool:
+        asked.append(problem.most_counted)
+        return problem.most_counted < 100.0
+
+    monkeypatch.setattr(prepare, "_has_mode", has_mode)
+    problem = prepare_stage(plan, "prefill").problem
+    assert asked == [MOST_COUNTED, MOST_COUNTED, 300.0, 60.0]
+    assert problem.counted.rows.max() == pytest.approx(60.0)
+    assert problem.statistics.rows.max() > 300.0
+
+
+@pytest.mark.slow
+def test_a_smooth_correction_that_stands_in_for_a_term_is_no_error() -> None:
+    """Here it takes what a launch, a three-hundredth of the time, could take as well."""
+    spec = load_spec("models/vlm.toml")
+    table = load_hardware().gpus
+    full = [k for k, g in table.items() if all(g.fields().get(f) for f in spec.hardware_fields)]
+    configs = sample_configs(parse_knobs(KNOBS), 1000, 3)
+    truth = draw_parameters(spec, full[:6], configs=configs, seed=3)
+    frame = simulate(spec, configs, full[:6], parameters=truth, seed=3)
+    problem = prepare_stage(plan_fit(spec, frame), "llm_prefill").problem
+    assert problem.most_counted < MOST_COUNTED
+    assert np.abs(find_mode(collapse(problem)).centre).max() < 4.0

@@ -46,3 +46,14 @@ def test_no_rows_say_nothing() -> None:
     assert none.rows.tolist() == [0.0]
     assert not none.gram.any()
     assert none.square.tolist() == [0.0]
+
+
+def test_rows_of_a_group_count_for_at_most_so_many(rows) -> None:  # type: ignore[no-untyped-def]
+    """As rows of less weight would."""
+    design, response = rows
+    both = stack_statistics(
+        [summarise(design[:40], response[:40]), summarise(design[40:], response[40:])]
+    )
+    light = summarise(design[:40], response[:40], np.full(40, 0.5))
+    same(both.counted(20.0), stack_statistics([light, summarise(design[40:], response[40:])]))
+    assert both.counted(40.0) is both

@@ -20,8 +20,8 @@ from bayeslat.traces import report
 
 __all__ = ["SAMPLE_ROWS", "take_sample"]
 
-SAMPLE_ROWS = 400
-"""Of a group: enough to settle a point, and few enough for a fit of seconds."""
+SAMPLE_ROWS = 2000
+"""Of a group: as many as count, and few enough for a fit of seconds."""
 
 _ROW_GROUPS = 16  # that a group's sample is taken from, if these hold enough of its rows
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import HardwareTable
@@ -18,15 +17,21 @@ from bayeslat.inference.prepare import PreparedStage, prepare_stage
 from bayeslat.inference.settled import SettledPoint, SettledStage
 from bayeslat.inference.stream.scan import Group
 from bayeslat.model.groups import name_group
+from bayeslat.parallel import run
 
-__all__ = ["MOST_COUNTED", "check_groups", "point_of", "refuse_hurdles", "settle"]
+__all__ = ["check_groups", "point_of", "refuse_hurdles", "settle"]
 
-MOST_COUNTED = 2000.0
-"""Rows that all those of a group count for, when its point is settled."""
+_LARGE_SAMPLE = 10_000  # rows: fewer are settled before other processes have started
 
 
 def settle(
-    spec: Spec, sample: pd.DataFrame, hardware: HardwareTable, totals: Mapping[Group, int]
+    spec: Spec,
+    sample: pd.DataFrame,
+    hardware: HardwareTable,
+    totals: Mapping[Group, int],
+    *,
+    jobs: int = 1,
+    engine_address: str | None = None,
 ) -> SettledPoint:
     """Settle a point from a sample of the rows, as a fit of these rows would.
 
@@ -37,6 +42,8 @@ def settle(
     hardware : HardwareTable
     totals : mapping of (gpu, stack) to int
         Rows of each group in all, of which the sample shows how often configurations repeat.
+    jobs, engine_address
+        Who shares the stages, as for `bayeslat.parallel.run`; a small sample is settled here.
 
     Returns
     -------
@@ -49,8 +56,12 @@ def settle(
     """
     refuse_hurdles(spec)
     plan = plan_fit(spec, sample, hardware=hardware)
-    with threadpool_limits(1):
-        stages = {stage: _settle_stage(plan, stage, totals) for stage in spec.stages}
+    if len(sample) < _LARGE_SAMPLE:
+        jobs, engine_address = 1, None
+    settled = run(
+        _settle_stage, list(spec.stages), (plan, totals), jobs=jobs, engine_address=engine_address
+    )
+    stages = dict(zip(spec.stages, settled, strict=True))
     return SettledPoint(spec, dict(plan.hardware), plan.groups, plan.reference, stages)
 
 
@@ -119,7 +130,8 @@ def check_groups(point: SettledPoint, held: Sequence[Group]) -> None:
         )
 
 
-def _settle_stage(plan: FitPlan, stage: str, totals: Mapping[Group, int]) -> SettledStage:
+def _settle_stage(shared: tuple[FitPlan, Mapping[Group, int]], stage: str) -> SettledStage:
+    plan, totals = shared
     prepared = prepare_stage(plan, stage)
     return SettledStage(
         basis=prepared.basis,
@@ -129,6 +141,7 @@ def _settle_stage(plan: FitPlan, stage: str, totals: Mapping[Group, int]) -> Set
         noise_shape=prepared.noise_shape,
         noise_dof=prepared.noise_dof,
         pilots=_weigh(prepared, plan, totals),
+        most_counted=prepared.problem.most_counted,
     )
 
 
@@ -139,10 +152,6 @@ def _weigh(prepared: PreparedStage, plan: FitPlan, totals: Mapping[Group, int]) 
     the variance of their mean (Kish's design effect, see `repeats`). Two rows of a group are as
     likely repeats in the sample as among all rows, so a pair's share of that, over the pairs of all
     groups, tells the weight where there are more of them.
-
-    Nor do millions of rows make sure of more than the physics and the smooth correction can say:
-    what these miss, like configurations miss alike, and it does not average out. So the rows of a
-    group count for at most `MOST_COUNTED`.
     """
     pilots = prepared.pilots
     weight = pilots.weight.copy()
@@ -152,6 +161,5 @@ def _weigh(prepared: PreparedStage, plan: FitPlan, totals: Mapping[Group, int]) 
     for at, group in enumerate(plan.groups):
         if totals.get(group, 0) > len(plan.members[at]):
             rows = totals[group] * len(held[at]) / len(plan.members[at])  # that hold the stage
-            apart = 1.0 / (1.0 + share * max(rows - 1.0, 0.0))
-            weight[at] = min(apart, MOST_COUNTED / max(rows, 1.0))
+            weight[at] = 1.0 / (1.0 + share * max(rows - 1.0, 0.0))
     return Pilots(pilots.effect, pilots.sd, weight)
