@@ -143,14 +143,14 @@ class _Builder:
         free = [knob for knob in fields.knobs if knob not in constants]
         self.inputs = {knob: at for at, knob in enumerate(free)}
         self.steps: list[_Step] = []
-        self._known: dict[Node, _Ref] = {}
+        self._known: dict[int, _Ref] = {}  # by identity: a tree's hash is as long as the tree
         self._slots: dict[_Step, int] = {}
 
     def value(self, node: Node) -> _Ref:
         """Return the value of a tree, computed before if it can be."""
-        if node not in self._known:
-            self._known[node] = self._build(node)
-        return self._known[node]
+        if id(node) not in self._known:
+            self._known[id(node)] = self._build(node)
+        return self._known[id(node)]
 
     def _build(self, node: Node) -> _Ref:
         match node:
@@ -177,13 +177,15 @@ class _Builder:
 
     def _quantity(self, name: str) -> _Ref:
         """Compute a quantity after those that it needs, in order, so that nothing recurses deep."""
-        needed = reachable([name], self._fields.quantity_names)
-        for each, expression in self._fields.quantities.items():
-            if each == name:
-                break
-            if each in needed:
-                self.value(expression.tree)
-        return self.value(self._fields.quantities[name].tree)
+        tree = self._fields.quantities[name].tree
+        if id(tree) not in self._known:
+            needed = reachable([name], self._fields.quantity_names)
+            for each, expression in self._fields.quantities.items():
+                if each == name:
+                    break
+                if each in needed:
+                    self.value(expression.tree)
+        return self.value(tree)
 
     def _apply(self, operation: str, values: list[_Ref]) -> _Ref:
         if all(value.slot is None for value in values):

@@ -77,7 +77,7 @@ def compress_files(
     if like is not None:
         table = table.extended(like.hardware)
     files = open_files(sources, spec)
-    scan = scan_files(files, spec, table)
+    scan = scan_files(files, spec, table, jobs=jobs, engine_address=engine_address)
     if like is not None:
         check_groups(like, list(scan.totals))
     sample = take_sample(files, scan, spec, table, sample_rows)

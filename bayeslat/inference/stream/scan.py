@@ -12,6 +12,7 @@ from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
 from bayeslat.inference.stream.files import TraceFile, labels_of, measured, read_batches, to_frame
 from bayeslat.inference.stream.labels import Label, Labeller
+from bayeslat.parallel import run
 from bayeslat.traces import Violation, report
 
 __all__ = ["Group", "Scan", "explain", "scan_files"]
@@ -19,6 +20,7 @@ __all__ = ["Group", "Scan", "explain", "scan_files"]
 type Group = tuple[str, str]
 """GPU and stack."""
 
+_MANY_ROWS = 20_000_000  # fewer are counted before other processes have started
 _EXPLAINED = 20  # row groups with broken rows that are looked at closely
 
 
@@ -43,7 +45,14 @@ class Scan:
         return dict(sorted(total.items()))
 
 
-def scan_files(files: Sequence[TraceFile], spec: Spec, hardware: HardwareTable) -> Scan:
+def scan_files(
+    files: Sequence[TraceFile],
+    spec: Spec,
+    hardware: HardwareTable,
+    *,
+    jobs: int = 1,
+    engine_address: str | None = None,
+) -> Scan:
     """Count the rows of each group.
 
     Parameters
@@ -51,6 +60,8 @@ def scan_files(files: Sequence[TraceFile], spec: Spec, hardware: HardwareTable) 
     files : sequence of TraceFile
     spec : Spec
     hardware : HardwareTable
+    jobs, engine_address
+        Who shares the files, as for `bayeslat.parallel.run`; few rows are counted here.
 
     Returns
     -------
@@ -61,27 +72,40 @@ def scan_files(files: Sequence[TraceFile], spec: Spec, hardware: HardwareTable) 
     TraceError
         With the rows whose GPU is missing or unknown, or whose labels are no text.
     """
-    labeller = Labeller(spec, hardware)
-    counts: dict[tuple[int, int], Counter[Group]] = {}
+    if sum(file.rows for file in files) < _MANY_ROWS:
+        jobs, engine_address = 1, None
+    found = run(_scan_file, files, (spec, hardware), jobs=jobs, engine_address=engine_address)
+    counts: dict[tuple[int, int], Mapping[Group, int]] = {}
     broken: list[tuple[TraceFile, int]] = []
-    for number, file in enumerate(files):
-        names = [name for name in labels_of(spec) if name in file.columns]
-        for row_group in range(len(file.row_groups)):
-            held: Counter[Label] = Counter()
-            for _, batch in read_batches(file, [row_group], names) if names else ():
-                labels = labeller.read(batch)
-                for place, label in enumerate(labels.held):
-                    held[label] += int((labels.code == place).sum())
-            wrong = not held or any(label.gpu is None for label in held)
-            if wrong:
-                broken.append((file, row_group))
-            groups: Counter[Group] = Counter()
-            for label, count in held.items():
-                groups[(label.gpu or "", label.stack)] += count
-            counts[number, row_group] = groups
+    for number, (file, (held, wrong)) in enumerate(zip(files, found, strict=True)):
+        counts |= {(number, row_group): each for row_group, each in enumerate(held)}
+        broken += [(file, row_group) for row_group in wrong]
     if broken:
         raise explain(broken, spec, hardware)
     return Scan(counts)
+
+
+def _scan_file(
+    shared: tuple[Spec, HardwareTable], file: TraceFile
+) -> tuple[list[Counter[Group]], list[int]]:
+    """Count a file's rows by row group; with the row groups whose labels break a rule."""
+    spec, hardware = shared
+    labeller = Labeller(spec, hardware)
+    names = [name for name in labels_of(spec) if name in file.columns]
+    counts, broken = [], []
+    for row_group in range(len(file.row_groups)):
+        held: Counter[Label] = Counter()
+        for _, batch in read_batches(file, [row_group], names) if names else ():
+            labels = labeller.read(batch)
+            for place, label in enumerate(labels.held):
+                held[label] += int((labels.code == place).sum())
+        if not held or any(label.gpu is None for label in held):
+            broken.append(row_group)
+        groups: Counter[Group] = Counter()
+        for label, count in held.items():
+            groups[(label.gpu or "", label.stack)] += count
+        counts.append(groups)
+    return counts, broken
 
 
 def explain(

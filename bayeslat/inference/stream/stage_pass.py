@@ -1,8 +1,9 @@
 """One stage's part of the pass: rows of one GPU, in batches that stay in the cache, to sums.
 
 The arithmetic is that of `regress` and `summarise`, row by row, with arrays of shape (feature, row)
-that are written in place: one symmetric product of the whitened design, with the response as a last
-row, holds Z'Z, Z'y and y'y at once.
+that are written in place, over the noise shape from the start: one symmetric product of the design,
+with the response as a last row, holds Z'Z, Z'y and y'y at once. The residual columns are made
+orthogonal to the shares last, in the sums: that is linear, and the same for all rows of a GPU.
 """
 
 from __future__ import annotations
@@ -58,6 +59,12 @@ class StagePass:
         size = len(self._terms) + len(point.basis.names)
         self._table = np.empty((size + 1, most_rows))
         self._scaled = np.empty((len(self._features), most_rows))
+        self._orthogonal = [_orthogonal(part, len(self._terms)) for part in point.projection]
+        # Effects of the columns as they are, not yet orthogonal.
+        self._effect = [
+            effect @ self._orthogonal[gpu][:-1, :-1]
+            for effect, gpu in zip(self._pilots.effect, self._gpu_of, strict=True)
+        ]
         self._products = np.zeros((len(self._gpu_of), size + 1, size + 1))
         self._measured = np.zeros(len(self._gpu_of), dtype=np.int64)
         self._beyond = 0
@@ -88,27 +95,33 @@ class StagePass:
         table, scaled = self._table[:, :count], self._scaled[:, :count]
         gpu = self._gpu_of[group]
         held = self._held(latency_ms)
-        total = self._shares(table[:terms], values[:terms], self._efficiency[gpu])
+        total = self._times(table[:terms], values[:terms], self._efficiency[gpu])
         self._scale(scaled, values[terms:-1])
         _check_times(values[-1])
-        self._columns(table[terms:-1], scaled, task)
-        table[terms:-1] -= point.projection[gpu].T @ table[:terms]
-
         whiten = self._whiten(scaled, count)
         if held is not None:
             whiten *= held
+        self._columns(table[terms:-1], scaled, whiten, task)
         response = table[-1]
         np.divide(latency_ms, total, out=response)
         np.log(response, out=response)
+        response *= whiten
+        whiten /= total
+        table[:terms] *= whiten
         response += point.departure[gpu] @ table[:terms]
-        self._calm(table, whiten, group)
-        table[:-1] *= whiten
+        self._calm(table, group)
         self._products[group] += table @ table.T
         self._measured[group] += count if held is None else int(held.sum())
 
     def take_sums(self) -> StageSums:
         """Return the sums so far, and start again from zero."""
-        weight, product = self._pilots.weight, self._products
+        weight = self._pilots.weight
+        product = np.array(
+            [
+                self._orthogonal[gpu] @ each @ self._orthogonal[gpu].T
+                for each, gpu in zip(self._products, self._gpu_of, strict=True)
+            ]
+        )
         statistics = Statistics(
             gram=product[:, :-1, :-1] * weight[:, None, None],
             moment=product[:, :-1, -1] * weight[:, None],
@@ -129,16 +142,15 @@ class StagePass:
             raise BrokenBatchError
         return 1.0 - gaps
 
-    def _shares(self, shares: Array, values: Sequence[Value], efficiency: Array) -> Array:
-        """Write each term's share of the time; return the time itself. Shape (row,)."""
-        for share, value, factor in zip(shares, values, efficiency, strict=True):
-            _write(share, value, factor)
-            if not share.min() >= 0.0:
+    def _times(self, times: Array, values: Sequence[Value], efficiency: Array) -> Array:
+        """Write the time of each term; return that of all. Shape (row,)."""
+        for time, value, factor in zip(times, values, efficiency, strict=True):
+            _write(time, value, factor)
+            if not time.min() >= 0.0:
                 raise BrokenBatchError
-        total: Array = shares.sum(axis=0)
+        total: Array = times.sum(axis=0)
         if not (total.min() > 0.0 and total.max() < np.inf):
             raise BrokenBatchError
-        shares *= 1.0 / total
         return total
 
     def _scale(self, scaled: Array, values: Sequence[Value]) -> None:
@@ -163,15 +175,12 @@ class StagePass:
             self._beyond += int(np.any(np.abs(scaled) > 1.0 + 1e-9, axis=0).sum())
             np.clip(scaled, -1.0, 1.0, out=scaled)
 
-    def _columns(self, columns: Array, scaled: Array, task: str | None) -> None:
+    def _columns(self, columns: Array, scaled: Array, whiten: Array, task: str | None) -> None:
         """Write the residual basis: monomials as products of earlier ones, then the tasks."""
         for row, (earlier, feature) in zip(columns, self._plan, strict=False):
-            if earlier < 0:
-                row[:] = scaled[feature]
-            else:
-                np.multiply(columns[earlier], scaled[feature], out=row)
+            np.multiply(whiten if earlier < 0 else columns[earlier], scaled[feature], out=row)
         for row, known in zip(columns[len(self._plan) :], self._point.basis.tasks, strict=True):
-            row[:] = (NO_TASK if task is None else task) == known
+            row[:] = whiten if (NO_TASK if task is None else task) == known else 0.0
 
     def _whiten(self, scaled: Array, count: int) -> Array:
         """Return one over the noise shape. Shape (row,)."""
@@ -186,25 +195,30 @@ class StagePass:
         whiten: Array = np.exp(log_spread, out=log_spread)
         return whiten
 
-    def _calm(self, table: Array, whiten: Array, group: int) -> None:
-        """Write Huber's pseudo-values, over the noise shape, in place of the responses.
+    def _calm(self, table: Array, group: int) -> None:
+        """Write Huber's pseudo-values in place of the responses.
 
         The fitted value plus psi(residual) / E[psi'], as `Pilot.pseudo_values` has them.
         """
         response, dof = table[-1], self._point.noise_dof
         if np.isinf(dof):
-            response *= whiten
             return
-        fitted = self._pilots.effect[group] @ table[:-1]
+        fitted = self._effect[group] @ table[:-1]
         residual = response - fitted
-        residual *= whiten
         weight = np.square(residual)
         weight *= 1.0 / self._pilots.sd[group] ** 2
         weight += dof
         residual /= weight
         residual *= dof + 3
-        np.multiply(fitted, whiten, out=response)
-        response += residual
+        np.add(fitted, residual, out=response)
+
+
+def _orthogonal(projection: Array, terms: int) -> Array:
+    """Return what takes the shares off the residual columns, and leaves the response as it is."""
+    size = terms + projection.shape[1] + 1
+    found = np.eye(size)
+    found[terms:-1, :terms] = -projection.T
+    return found
 
 
 def _write(row: Array, value: Value, factor: float) -> None:
