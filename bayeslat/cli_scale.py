@@ -145,6 +145,7 @@ def update(
             chains=chains,
             draws=draws,
             tune=tune,
+            engine_address=engine_address,
             on_progress=on_progress,
         )
     saved = save_fit(updated, output, force)

@@ -154,6 +154,7 @@ def update(
     chains: int = 4,
     draws: int = 800,
     tune: int = 200,
+    engine_address: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Posterior:
     """Add rows to a posterior, take old ones out of it, and draw it anew.
@@ -169,6 +170,8 @@ def update(
     seed : int
     chains, draws, tune : int
         Of NUTS.
+    engine_address : str, optional
+        Of a Dask cluster that draws the stages side by side, as for `bayeslat.parallel.run`.
     on_progress : callable (stage, done, total), optional
 
     Returns
@@ -187,7 +190,14 @@ def update(
 
     options = EngineOptions(engine, seed, chains, draws, tune)
     return Posterior(
-        update_posterior(posterior.data, data, options, retire=retire, on_progress=on_progress)
+        update_posterior(
+            posterior.data,
+            data,
+            options,
+            retire=retire,
+            engine_address=engine_address,
+            on_progress=on_progress,
+        )
     )
 
 

@@ -27,6 +27,7 @@ def update_posterior(
     options: EngineOptions,
     *,
     retire: Sequence[str] = (),
+    engine_address: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> PosteriorData:
     """Add rows to a posterior, take windows out of it, and draw it anew.
@@ -39,6 +40,8 @@ def update_posterior(
     options : EngineOptions
     retire : sequence of str
         Windows to take out.
+    engine_address : str, optional
+        As for `bayeslat.parallel.run`.
     on_progress : callable (stage, done, total), optional
 
     Returns
@@ -72,7 +75,9 @@ def update_posterior(
         raise InputError("no window is left; retire fewer, or give new traces")
     sums = {stage: total_sums(windows.values(), stage) for stage in point.stages}
     problems = stage_problems(point, sums)
-    drawn, diagnostics = draw_stages(problems, options, on_progress=on_progress)
+    drawn, diagnostics = draw_stages(
+        problems, options, engine_address=engine_address, on_progress=on_progress
+    )
     sources = {*data.attrs.get("sources", ()), *(new.attrs.get("sources", ()) if new else ())}
     return replace(
         data,

@@ -23,7 +23,7 @@ from bayeslat.inference.fit_compressed import fit_compressed, settled_rows, stag
 from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.prepare import prepare_stage
-from bayeslat.inference.stream import files, run_pass, sample
+from bayeslat.inference.stream import files, run_pass, sample, scan, settle
 from bayeslat.inference.stream.sample import SAMPLE_ROWS
 from bayeslat.inference.windows import StageSums, total_sums
 from bayeslat.model.problem import MOST_COUNTED
@@ -140,7 +140,10 @@ def test_other_outliers_are_seen(tmp_path: Path) -> None:
 def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(make_frame(4, rows=300), tmp_path / "t", 3, row_group=100)
     monkeypatch.setattr(run_pass, "_PART_ROWS", 200)
+    monkeypatch.setattr(scan, "_MANY_ROWS", 0)
+    monkeypatch.setattr(settle, "_LARGE_SAMPLE", 0)
     one, two = (compress_files(small_spec(), [folder], jobs=n) for n in (1, 2))
+    assert one.point.hash == two.point.hash
     for name, window in one.windows.items():
         for stage, part in window.stages.items():
             for each in NAMES:

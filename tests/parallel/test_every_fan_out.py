@@ -127,6 +127,17 @@ def test_the_pass_of_compress(
             )
 
 
+def test_update(address: str, tmp_path: Path) -> None:
+    before = bl.Posterior(fitted())
+    bl.write_traces(rows()[rows()["gpu"].isin(GPUS)].head(60), tmp_path / "rows.parquet")
+    new = bl.compress(small_spec(), tmp_path / "rows.parquet", like=before)
+    here, there = (
+        bl.update(before, new, engine="laplace", engine_address=where) for where in (None, address)
+    )
+    for stage, part in here.data.stages.items():
+        np.testing.assert_array_equal(there.data.stages[stage].effects, part.effects)
+
+
 def test_missing_features(address: str) -> None:
     chosen = rows()[rows()["gpu"].isin(GPUS)]
     here, there = (
