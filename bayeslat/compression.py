@@ -48,7 +48,6 @@ def compress(
     Parameters
     ----------
     spec : Spec
-        Without hurdles.
     *sources : str, Path or iterable of them
         Parquet files, folders, globs.
     like : Compressed or Posterior, optional
@@ -76,8 +75,7 @@ def compress(
     TraceError
         With every file that cannot be read, or the rows that break a rule.
     InputError
-        If a stage has a hurdle, the spec is not that of `like`, or there are rows of a group that
-        `like` is not for.
+        If the spec is not that of `like`, or there are rows of a group that `like` is not for.
     WorkerError
         As for `bayeslat.parallel.run`.
     """

@@ -15,7 +15,7 @@ from bayeslat.inference.stream.files import open_files
 from bayeslat.inference.stream.run_pass import sum_files
 from bayeslat.inference.stream.sample import SAMPLE_ROWS, take_sample
 from bayeslat.inference.stream.scan import scan_files
-from bayeslat.inference.stream.settle import check_groups, refuse_hurdles, settle
+from bayeslat.inference.stream.settle import check_groups, settle
 from bayeslat.traces import row_sources
 from bayeslat.traces.sources import Source
 
@@ -68,11 +68,10 @@ def compress_files(
     TraceError
         With every file that cannot be read, or the rows that break a rule.
     InputError
-        If a stage of the spec has a hurdle, or there are rows of a group that `like` is not for.
+        If there are rows of a group that `like` is not for.
     ConvergenceError
         If the sample's physics, or its hierarchy, has no reachable mode.
     """
-    refuse_hurdles(spec)
     table = hardware or load_hardware()
     if like is not None:
         table = table.extended(like.hardware)

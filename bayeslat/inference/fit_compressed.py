@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from bayeslat.inference.draw_stages import OnProgress, draw_stages
 from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.engine import EngineOptions, library_versions
 from bayeslat.inference.fit import constant_knobs, flat_chains
+from bayeslat.inference.hurdle import HurdlePosterior, fit_hurdle
 from bayeslat.inference.noise_correlation import correlate_noise, residuals
 from bayeslat.inference.pilot import pseudo_values
 from bayeslat.inference.plan import FitPlan, plan_fit
@@ -75,13 +77,15 @@ def fit_compressed(
         for stage in point.stages
     }
     first = next(iter(drawn.values()))
+    draws = first.scales.shape[0] * first.scales.shape[1]
+    hurdles = {stage: fit_hurdle(plan, stage, draws, options.seed) for stage in point.stages}
     return PosteriorData(
         spec=point.spec,
         hardware=dict(point.hardware),
         groups=point.groups,
         families=point.families,
         reference=point.reference,
-        stages=join_stages(point, problems, sums, drawn),
+        stages=join_stages(point, problems, sums, drawn, hurdles),
         chains=first.scales.shape[0],
         statistics={stage: dict(each.statistics) for stage, each in drawn.items()},
         diagnostics=diagnostics,
@@ -139,6 +143,7 @@ def join_stages(
     problems: Mapping[str, StageProblem],
     sums: Mapping[str, StageSums],
     drawn: Mapping[str, StageDraws],
+    hurdles: Mapping[str, HurdlePosterior | None],
 ) -> dict[str, StagePosterior]:
     """Put the draws of all chains beside what the statistics were settled at.
 
@@ -148,6 +153,7 @@ def join_stages(
     problems : mapping of stage to StageProblem
     sums : mapping of stage to StageSums
     drawn : mapping of stage to StageDraws
+    hurdles : mapping of stage to HurdlePosterior or None
 
     Returns
     -------
@@ -165,6 +171,7 @@ def join_stages(
             measured=tuple(sums[stage].measured.tolist()),
             scales=flat_chains(drawn[stage].scales),
             effects=flat_chains(drawn[stage].effects),
+            hurdle=hurdles[stage],
             pilots=part.pilots,
         )
         for stage, part in point.stages.items()
@@ -193,16 +200,20 @@ def _sample_plan(data: Compressed) -> FitPlan:
     """Sort the sample into the groups of the fit; each row is a measurement of its own."""
     frame: pd.DataFrame = data.sample.assign(repeat=np.arange(len(data.sample)))
     table = load_hardware().extended(data.point.hardware)
-    return plan_fit(data.point.spec, frame, hardware=table)
+    plan = plan_fit(data.point.spec, frame, hardware=table)
+    held, none = dict(zip(plan.groups, plan.members, strict=True)), np.zeros(0, dtype=np.int64)
+    return replace(
+        plan,
+        hardware=dict(data.point.hardware),
+        groups=data.point.groups,
+        members=tuple(held.get(group, none) for group in data.point.groups),
+    )
 
 
 def _sample_rows(plan: FitPlan, point: SettledPoint, stage: str) -> list[Regression]:
     """The sample's regression at the settled point, one part a group of the fit."""
-    held = dict(zip(plan.groups, plan.members, strict=True))
-    none = np.zeros(0, dtype=np.int64)
     return [
-        settled_rows(plan, point, stage, at, held.get(group, none))
-        for at, group in enumerate(point.groups)
+        settled_rows(plan, point, stage, at, members) for at, members in enumerate(plan.members)
     ]
 
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 from bayeslat.errors import InputError
 from bayeslat.inference.compressed import Compressed, join_windows, retire_windows
 from bayeslat.inference.draw_stages import OnProgress, draw_stages
+from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.engine import EngineOptions, library_versions
 from bayeslat.inference.fit_compressed import join_stages, rows_fingerprint, stage_problems
+from bayeslat.inference.hurdle import HurdlePosterior
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.stream.settle import point_of
 from bayeslat.inference.windows import StageSums, Window, total_sums
@@ -81,7 +83,7 @@ def update_posterior(
     sources = {*data.attrs.get("sources", ()), *(new.attrs.get("sources", ()) if new else ())}
     return replace(
         data,
-        stages=join_stages(point, problems, sums, drawn),
+        stages=join_stages(point, problems, sums, drawn, _hurdles(data, drawn)),
         chains=next(iter(drawn.values())).scales.shape[0],
         statistics={stage: dict(each.statistics) for stage, each in drawn.items()},
         diagnostics=diagnostics,
@@ -112,3 +114,14 @@ def windows_of(data: PosteriorData) -> Mapping[str, Window]:
         for stage, part in data.stages.items()
     }
     return {FIRST_WINDOW: Window(int(data.attrs.get("rows", 0)), stages)}
+
+
+def _hurdles(
+    data: PosteriorData, drawn: Mapping[str, StageDraws]
+) -> dict[str, HurdlePosterior | None]:
+    """Return the hurdles of the fit, with as many draws as the stages have now."""
+    found = {}
+    for stage, part in data.stages.items():
+        count = drawn[stage].scales.shape[0] * drawn[stage].scales.shape[1]
+        found[stage] = None if part.hurdle is None else part.hurdle.resized(count)
+    return found

@@ -11,7 +11,6 @@ import pytest
 from typer.testing import Result
 
 from bayeslat.posterior import load_posterior
-from tests import hurdles
 from tests.cli.conftest import Workshop
 from tests.posteriors import SPEC_TEXT, make_frame
 
@@ -116,13 +115,11 @@ def test_what_compress_refuses(workshop: Workshop, run: Run, days: dict[str, str
     cut = workshop.folder / "cut.parquet"
     cut.write_bytes(Path(monday).read_bytes()[:-99])
     new = workshop.trace(make_frame(1, ("l40s",), rows=5), "new.parquet")
-    queue = workshop.text("queue.toml", hurdles.SPEC.text)
 
     def compress(*words: object) -> Result:
         return run("compress", *words, "-o", out)
 
     refused(compress(monday), "--model SPEC.toml")
-    refused(compress(monday, "-m", queue), "has a hurdle", "`fit` the traces")
     refused(compress(cut, "-m", spec), "cut.parquet", "cut short", "copy it again")
     refused(compress(workshop.trace(name="t.csv"), "-m", spec), "t.csv", "from Parquet")
     refused(compress(monday, "-m", other, "--like", statistics), "is not the one of")

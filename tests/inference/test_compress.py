@@ -25,6 +25,8 @@ from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.prepare import prepare_stage
 from bayeslat.inference.stream import files, run_pass, sample, scan, settle
 from bayeslat.inference.stream.sample import SAMPLE_ROWS
+from bayeslat.inference.stream.settle import point_of
+from bayeslat.inference.update import update_posterior
 from bayeslat.inference.windows import StageSums, total_sums
 from bayeslat.model.problem import MOST_COUNTED
 from bayeslat.model.statistics import Statistics, summarise
@@ -395,9 +397,44 @@ def test_text_in_a_knob_is_told(tmp_path: Path) -> None:
         compress_files(small_spec(), [write(frame, tmp_path / "t", 1)])
 
 
-def test_a_hurdle_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"has a hurdle.*`fit` the traces"):
-        compress_files(hurdles.SPEC, [tmp_path])
+def test_a_hurdle_takes_the_rows_above_it_and_is_that_of_the_sample(tmp_path: Path) -> None:
+    frame = hurdles.make_trace(200, hurdles.effects_of(1, 0.3))
+    folder = write(frame, tmp_path / "t", 2, row_group=70)
+    rows = fit_posterior(hurdles.SPEC, read_traces(folder), engine="laplace", seed=5)
+    data = compress_files(hurdles.SPEC, [folder])
+    above = int((frame["t_queueing_ms"] > 1.0).sum())
+    assert sums_of(data, "queueing").measured.sum() == above < len(frame)
+    assert sums_of(data, "step").measured.sum() == len(frame)
+    assert sums_of(data, "queueing").beyond == 0
+    sums = fit_compressed(data, EngineOptions("laplace", seed=5))
+    for stage, part in rows.stages.items():
+        assert_equal(sums.stages[stage].problem.statistics, part.problem.statistics)
+    one, other = rows.stages["queueing"].hurdle, sums.stages["queueing"].hurdle
+    assert one is not None
+    assert other is not None
+    for name in ("low", "high", "spread", "effects", "below_ms"):
+        np.testing.assert_allclose(getattr(other, name), getattr(one, name), rtol=1e-9)
+    assert sums.stages["step"].hurdle is None
+
+
+def test_an_update_keeps_the_hurdle(tmp_path: Path) -> None:
+    frame = hurdles.make_trace(100, hurdles.effects_of(1, 0.3))
+    before = fit_posterior(hurdles.SPEC, frame, engine="laplace")
+    new = compress_files(
+        hurdles.SPEC,
+        [write(hurdles.make_trace(50, hurdles.effects_of(2, 0.3)), tmp_path / "t", 1)],
+        like=point_of(before),
+    )
+    options = EngineOptions("nuts", seed=1, chains=2, draws=300, tune=100)
+    after = update_posterior(before, new, options).stages["queueing"]
+    kept = before.stages["queueing"].hurdle
+    assert kept is not None
+    assert after.hurdle is not None
+    assert len(after.hurdle.effects) == len(after.scales) == 600
+    np.testing.assert_allclose(
+        after.hurdle.effects.mean(axis=0), kept.effects.mean(axis=0), atol=0.1
+    )
+    assert sum(after.measured) > sum(before.stages["queueing"].measured)
 
 
 def test_defaults_and_further_stack_columns(tmp_path: Path) -> None:

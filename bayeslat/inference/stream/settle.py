@@ -19,7 +19,7 @@ from bayeslat.inference.stream.scan import Group
 from bayeslat.model.groups import name_group
 from bayeslat.parallel import run
 
-__all__ = ["check_groups", "point_of", "refuse_hurdles", "settle"]
+__all__ = ["check_groups", "point_of", "settle"]
 
 _LARGE_SAMPLE = 10_000  # rows: fewer are settled before other processes have started
 
@@ -54,7 +54,6 @@ def settle(
     ConvergenceError
         If the physics of a stage, or its hierarchy, has no reachable mode.
     """
-    refuse_hurdles(spec)
     plan = plan_fit(spec, sample, hardware=hardware)
     if len(sample) < _LARGE_SAMPLE:
         jobs, engine_address = 1, None
@@ -79,9 +78,8 @@ def point_of(data: PosteriorData) -> SettledPoint:
     Raises
     ------
     InputError
-        If the posterior is of a version that kept none, or of a spec with a hurdle.
+        If the posterior is of a version that kept none.
     """
-    refuse_hurdles(data.spec)
     stages = {stage: part.settled for stage, part in data.stages.items()}
     if any(part.pilots is None for part in stages.values()):
         raise InputError(
@@ -90,23 +88,6 @@ def point_of(data: PosteriorData) -> SettledPoint:
         )
     gpus = {gpu: data.hardware[gpu] for gpu in data.gpus}
     return SettledPoint(data.spec, gpus, data.groups, data.reference, stages)
-
-
-def refuse_hurdles(spec: Spec) -> None:
-    """Refuse specs whose rows no statistics replace.
-
-    Raises
-    ------
-    InputError
-        If a stage has a hurdle: its logistic regression needs the rows themselves.
-    """
-    hurdles = [stage for stage, part in spec.stages.items() if part.hurdle is not None]
-    if hurdles:
-        raise InputError(
-            f"spec {spec.name!r}: stage {', '.join(hurdles)} has a hurdle, whose logistic "
-            "regression needs the rows themselves; `fit` the traces as they are, or take the "
-            "stage out of the spec"
-        )
 
 
 def check_groups(point: SettledPoint, held: Sequence[Group]) -> None:

@@ -51,6 +51,7 @@ class StagePass:
         if point.pilots is None:
             raise ValueError("a settled point without pilots takes no rows")
         self._stage, self._point, self._pilots = stage, point, point.pilots
+        self._least_ms = stage.hurdle.above_ms if stage.hurdle else 0.0
         self._gpu_of = tuple(groups)
         self._terms = [term.expression for term in stage.physics.values()]
         self._features = [Expression(text) for text in point.basis.features]
@@ -96,7 +97,7 @@ class StagePass:
         gpu = self._gpu_of[group]
         held = self._held(latency_ms)
         total = self._times(table[:terms], values[:terms], self._efficiency[gpu])
-        self._scale(scaled, values[terms:-1])
+        self._scale(scaled, values[terms:-1], held)
         _check_times(values[-1])
         whiten = self._whiten(scaled, count)
         if held is not None:
@@ -133,13 +134,14 @@ class StagePass:
         return sums
 
     def _held(self, latency_ms: Array) -> Array | None:
-        """Where the stage was measured, 1 or 0; None if everywhere. Gaps become 1 ms."""
-        if latency_ms.min() > 0.0 and latency_ms.max() < np.inf:
+        """Where the stage took time, 1 or 0; None if everywhere. Gaps become 1 ms."""
+        if latency_ms.min() > self._least_ms and latency_ms.max() < np.inf:
             return None
         gaps = np.isnan(latency_ms)
         latency_ms[gaps] = 1.0
         if not (latency_ms.min() > 0.0 and latency_ms.max() < np.inf):
             raise BrokenBatchError
+        gaps |= latency_ms <= self._least_ms
         return 1.0 - gaps
 
     def _times(self, times: Array, values: Sequence[Value], efficiency: Array) -> Array:
@@ -153,7 +155,7 @@ class StagePass:
             raise BrokenBatchError
         return total
 
-    def _scale(self, scaled: Array, values: Sequence[Value]) -> None:
+    def _scale(self, scaled: Array, values: Sequence[Value], held: Array | None) -> None:
         """Write the features on [-1, 1] over the training range, and at its edge beyond it."""
         basis, most = self._point.basis, 0.0
         for j, (row, value) in enumerate(zip(scaled, values, strict=True)):
@@ -172,7 +174,8 @@ class StagePass:
             scaled[still] = basis.scaled(raw).T[still]
             most = max(most, float(np.abs(scaled[still]).max()))
         if most > 1.0:
-            self._beyond += int(np.any(np.abs(scaled) > 1.0 + 1e-9, axis=0).sum())
+            beyond = np.any(np.abs(scaled) > 1.0 + 1e-9, axis=0)
+            self._beyond += int(np.sum(beyond if held is None else beyond & (held > 0.0)))
             np.clip(scaled, -1.0, 1.0, out=scaled)
 
     def _columns(self, columns: Array, scaled: Array, whiten: Array, task: str | None) -> None:
