@@ -123,18 +123,12 @@ def _join(
 ) -> StagePosterior:
     """Put the draws of all chains beside what the stage was linearised round."""
     return StagePosterior(
+        **vars(prepared.settled),
         problem=prepared.problem,
-        basis=prepared.basis,
-        shared_efficiency=prepared.anchor.shared,
-        departure=prepared.anchor.departure,
-        projection=prepared.projection,
-        noise_shape=prepared.noise_shape,
-        noise_dof=prepared.noise_dof,
         measured=prepared.measured,
         scales=flat_chains(drawn.scales),
         effects=flat_chains(drawn.effects),
         hurdle=hurdle,
-        pilots=prepared.pilots,
     )
 
 

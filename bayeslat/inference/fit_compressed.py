@@ -161,18 +161,12 @@ def join_stages(
     """
     return {
         stage: StagePosterior(
+            **vars(part),
             problem=problems[stage],
-            basis=part.basis,
-            shared_efficiency=part.shared_efficiency,
-            departure=part.departure,
-            projection=part.projection,
-            noise_shape=part.noise_shape,
-            noise_dof=part.noise_dof,
             measured=tuple(sums[stage].measured.tolist()),
             scales=flat_chains(drawn[stage].scales),
             effects=flat_chains(drawn[stage].effects),
             hurdle=hurdles[stage],
-            pilots=part.pilots,
         )
         for stage, part in point.stages.items()
     }

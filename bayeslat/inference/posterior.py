@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.features.hardware import Gpu
-from bayeslat.features.noise_shape import NoiseShape
-from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics
 from bayeslat.inference.hurdle import HurdlePosterior
-from bayeslat.inference.pilot import Pilots
 from bayeslat.inference.settled import SettledStage
 from bayeslat.inference.target import Target
 from bayeslat.inference.windows import Window
@@ -25,25 +22,14 @@ from bayeslat.model.problem import MOST_COUNTED, StageProblem
 __all__ = ["PosteriorData", "StagePosterior"]
 
 
-@dataclass(frozen=True)
-class StagePosterior:
-    """One stage's posterior.
+@dataclass(frozen=True, kw_only=True)
+class StagePosterior(SettledStage):
+    """One stage's posterior, and what decided how a row entered it.
 
     Attributes
     ----------
     problem : StageProblem
         Statistics, groups, features and priors of the regression.
-    basis : ResidualBasis
-    shared_efficiency : ndarray, shape (term,)
-        theta0: shared log slowdown of each physics term against the data sheet.
-    departure : ndarray, shape (gpu, term)
-        U: each GPU's own log slowdown less the shared one, where its physics was linearised.
-    projection : ndarray, shape (gpu, term, column)
-        What makes each GPU's residual columns orthogonal to its shares.
-    noise_shape : NoiseShape
-        How the noise depends on the configuration.
-    noise_dof : float
-        Degrees of freedom of the Student-t noise; infinite for Gaussian noise.
     measured : tuple over group of int
         Rows that hold the stage.
     scales : ndarray, shape (draw, scale)
@@ -51,35 +37,19 @@ class StagePosterior:
         Of each node of the group tree; the last is the shared effect.
     hurdle : HurdlePosterior or None
         What decides whether the stage takes any time; None where it always does.
-    pilots : Pilots or None
-        Round which centre outliers were calmed; None in files of versions that kept none.
     """
 
     problem: StageProblem
-    basis: ResidualBasis
-    shared_efficiency: NDArray[np.float64]
-    departure: NDArray[np.float64]
-    projection: NDArray[np.float64]
-    noise_shape: NoiseShape
-    noise_dof: float
     measured: tuple[int, ...]
     scales: NDArray[np.float64]
     effects: NDArray[np.float64]
     hurdle: HurdlePosterior | None = None
-    pilots: Pilots | None = None
 
     @property
     def settled(self) -> SettledStage:
-        """What decided how a row entered the statistics."""
+        """What decided how a row entered, alone."""
         return SettledStage(
-            basis=self.basis,
-            shared_efficiency=self.shared_efficiency,
-            departure=self.departure,
-            projection=self.projection,
-            noise_shape=self.noise_shape,
-            noise_dof=self.noise_dof,
-            pilots=self.pilots,
-            most_counted=self.problem.most_counted,
+            **{each.name: getattr(self, each.name) for each in fields(SettledStage)}
         )
 
     @property
@@ -190,10 +160,10 @@ class PosteriorData:
                 "GPUs are wide, and calibrating one needs more rows than with three or more."
             )
         for stage, part in self.stages.items():
-            if part.problem.most_counted < MOST_COUNTED:
+            if part.most_counted < MOST_COUNTED:
                 told.append(
                     f"Stage {stage}: the rows of a group count for at most "
-                    f"{part.problem.most_counted:g}, since with more no mode was found; intervals "
+                    f"{part.most_counted:g}, since with more no mode was found; intervals "
                     "of its coefficients are wider for it. A term that takes next to none of the "
                     "time, or that the smooth correction can stand in for, does that."
                 )

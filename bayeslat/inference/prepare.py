@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.errors import ConvergenceError
-from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.inference.anchor import Anchor
 from bayeslat.inference.draws import mean_effects
 from bayeslat.inference.mode import FEW_SCALES, find_mode, held_mode
-from bayeslat.inference.pilot import Pilots
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.regression import StageRegression, first_anchor, regress, stage_basis
+from bayeslat.inference.settled import SettledStage
 from bayeslat.inference.stage_rows import stage_rows
 from bayeslat.model.collapsed_data import CollapsedData, collapse
 from bayeslat.model.priors import stage_scales
@@ -38,35 +37,24 @@ _FEWEST_ROWS = 60.0
 
 @dataclass(frozen=True)
 class PreparedStage:
-    """A stage's problem, and what it was linearised round.
+    """A stage's problem, and what decided how a row entered it.
 
     Attributes
     ----------
+    settled : SettledStage
     problem : StageProblem
-    basis : ResidualBasis
-    anchor : Anchor
-    projection : ndarray, shape (gpu, term, column)
-    noise_shape : NoiseShape
-    noise_dof : float
     measured : tuple over group of int
         Rows that hold the stage.
     positions : tuple over group of ndarray of int, shape (row,)
         Of those rows in the table.
-    pilots : Pilots
-        Round which centre outliers were calmed.
     regression : StageRegression
         The rows, which a posterior does not keep.
     """
 
+    settled: SettledStage
     problem: StageProblem
-    basis: ResidualBasis
-    anchor: Anchor
-    projection: NDArray[np.float64]
-    noise_shape: NoiseShape
-    noise_dof: float
     measured: tuple[int, ...]
     positions: tuple[NDArray[np.int64], ...]
-    pilots: Pilots
     regression: StageRegression
 
 
@@ -112,17 +100,20 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
             if _has_mode(replace(problem_of(regression), most_counted=most)):
                 break
     assert regression is not None
-    problem = replace(problem_of(regression), most_counted=most)
     return PreparedStage(
-        problem=problem,
-        basis=basis,
-        anchor=regression.anchor,
-        projection=regression.projection,
-        noise_shape=regression.noise.shape,
-        noise_dof=regression.noise.dof,
+        settled=SettledStage(
+            basis=basis,
+            shared_efficiency=regression.anchor.shared,
+            departure=regression.anchor.departure,
+            projection=regression.projection,
+            noise_shape=regression.noise.shape,
+            noise_dof=regression.noise.dof,
+            pilots=regression.pilots,
+            most_counted=most,
+        ),
+        problem=replace(problem_of(regression), most_counted=most),
         measured=tuple(map(len, rows)),
         positions=tuple(part.position for part in rows),
-        pilots=regression.pilots,
         regression=regression,
     )
 

@@ -27,7 +27,7 @@ from bayeslat.model.problem import MOST_COUNTED
 __all__ = ["SettledPoint", "SettledStage"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SettledStage:
     """One stage's settled point.
 
@@ -41,6 +41,7 @@ class SettledStage:
     projection : ndarray, shape (gpu, term, column)
         What makes each GPU's residual columns orthogonal to its shares.
     noise_shape : NoiseShape
+        How the noise depends on the configuration.
     noise_dof : float
         Degrees of freedom of the Student-t noise; infinite for Gaussian noise.
     pilots : Pilots or None
@@ -55,7 +56,7 @@ class SettledStage:
     projection: NDArray[np.float64]
     noise_shape: NoiseShape
     noise_dof: float
-    pilots: Pilots | None
+    pilots: Pilots | None = None
     most_counted: float = MOST_COUNTED
 
 

@@ -78,16 +78,10 @@ def read_stage(
         most_counted=settled.most_counted,
     )
     return StagePosterior(
+        **vars(settled),
         problem=problem,
-        basis=settled.basis,
-        shared_efficiency=settled.shared_efficiency,
-        departure=settled.departure,
-        projection=settled.projection,
-        noise_shape=settled.noise_shape,
-        noise_dof=settled.noise_dof,
         measured=measured,
         scales=drawn.scales,
         effects=drawn.effects,
         hurdle=read_hurdle(node["hurdle"].dataset) if "hurdle" in node.children else None,
-        pilots=settled.pilots,
     )

@@ -85,7 +85,9 @@ def test_small_traces_have_the_statistics_of_their_rows(shape: str, tmp_path: Pa
         prepared, sums = prepare_stage(plan, stage), sums_of(data, stage)
         assert_equal(prepared.problem.statistics, sums.statistics)
         assert prepared.measured == tuple(sums.measured)
-        np.testing.assert_array_equal(data.point.stages[stage].departure, prepared.anchor.departure)
+        np.testing.assert_array_equal(
+            data.point.stages[stage].departure, prepared.settled.departure
+        )
         assert not sums.beyond
 
 

@@ -62,13 +62,13 @@ def no_point(*_: object) -> None:
 def test_damped_steps_arrive_where_plain_ones_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where these do not leap."""
     plan = plan_fit(small_spec(), make_frame(1, rows=60))
-    plain = prepare_stage(plan, "prefill").anchor.departure
+    plain = prepare_stage(plan, "prefill").settled.departure
     monkeypatch.setattr(prepare, "_relinearise", no_point)
-    damped = prepare_stage(plan, "prefill").anchor.departure
+    damped = prepare_stage(plan, "prefill").settled.departure
     np.testing.assert_allclose(damped, plain, atol=2 * prepare._SETTLED)
     # The broken twin: no steps at all.
     monkeypatch.setattr(prepare, "_DAMPED_STEPS", 0)
-    still = prepare_stage(plan, "prefill").anchor.departure
+    still = prepare_stage(plan, "prefill").settled.departure
     assert np.abs(still - plain).max() > 2 * prepare._SETTLED
 
 

@@ -30,9 +30,10 @@ def test_latencies_far_from_the_data_sheet_have_an_anchor(factor: float, stage: 
     frame = make_frame()
     column = f"t_{stage}_ms"
     plan = plan_fit(small_spec(), frame.assign(**{column: factor * frame[column]}))
-    known = prepare_stage(plan_fit(small_spec(), frame), stage).anchor
-    found = prepare_stage(plan, stage).anchor
-    slower = (found.shared + found.departure) - (known.shared + known.departure)
+    known = prepare_stage(plan_fit(small_spec(), frame), stage).settled
+    found = prepare_stage(plan, stage).settled
+    slower = found.shared_efficiency + found.departure
+    slower = slower - (known.shared_efficiency + known.departure)
     # Some term takes up most of the factor: none can take up more than all of it and its prior.
     assert np.all(np.abs(slower).max(axis=1) > 0.4 * abs(np.log(factor)))
 

@@ -74,13 +74,13 @@ def test_it_is_linearised_at_the_mode_of_the_hierarchy() -> None:
     prepared = prepare_stage(plan, STAGE)
     _, sd = effect_moments(prepared.problem)
     nodes = [prepared.problem.tree.index(gpu) for gpu in GPUS]
-    unknown = sd[nodes, : prepared.anchor.departure.shape[1]]
-    moves = np.abs(efficiencies(prepared.problem) - prepared.anchor.departure) / unknown
+    unknown = sd[nodes, : prepared.settled.departure.shape[1]]
+    moves = np.abs(efficiencies(prepared.problem) - prepared.settled.departure) / unknown
     assert moves.max() < 0.1
     # The broken twin: physics alone, which does not know the corrections, is another place.
     first = first_anchor(plan, STAGE, stage_rows(plan, STAGE))
     assert (np.abs(efficiencies(prepared.problem) - first.departure) / unknown).max() > 0.4
-    np.testing.assert_array_equal(first.shared, prepared.anchor.shared)
+    np.testing.assert_array_equal(first.shared, prepared.settled.shared_efficiency)
 
 
 def test_copies_of_a_row_say_what_the_row_says() -> None:
@@ -123,13 +123,15 @@ def test_repeats_that_scatter_afresh_count_for_more() -> None:
 
 def test_rows_in_another_order_are_the_same_problem() -> None:
     one, other = prepare("single"), prepare("shuffled")
-    assert other.noise_dof == one.noise_dof
+    assert other.settled.noise_dof == one.settled.noise_dof
     assert other.problem.features.names == one.problem.features.names
     assert other.problem.layout == one.problem.layout
-    np.testing.assert_array_equal(other.basis.low, one.basis.low)
-    np.testing.assert_array_equal(other.basis.high, one.basis.high)
-    np.testing.assert_allclose(other.anchor.departure, one.anchor.departure, atol=1e-3)
-    np.testing.assert_allclose(other.noise_shape.slopes, one.noise_shape.slopes, atol=5e-3)
+    np.testing.assert_array_equal(other.settled.basis.low, one.settled.basis.low)
+    np.testing.assert_array_equal(other.settled.basis.high, one.settled.basis.high)
+    np.testing.assert_allclose(other.settled.departure, one.settled.departure, atol=1e-3)
+    np.testing.assert_allclose(
+        other.settled.noise_shape.slopes, one.settled.noise_shape.slopes, atol=5e-3
+    )
     sd = effect_moments(one.problem)[1]
     moves = (hierarchy_mode(other.problem) - hierarchy_mode(one.problem)) / sd
     np.testing.assert_allclose(moves, 0.0, atol=0.03)

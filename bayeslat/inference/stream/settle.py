@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -114,16 +115,7 @@ def check_groups(point: SettledPoint, held: Sequence[Group]) -> None:
 def _settle_stage(shared: tuple[FitPlan, Mapping[Group, int]], stage: str) -> SettledStage:
     plan, totals = shared
     prepared = prepare_stage(plan, stage)
-    return SettledStage(
-        basis=prepared.basis,
-        shared_efficiency=prepared.anchor.shared,
-        departure=prepared.anchor.departure,
-        projection=prepared.projection,
-        noise_shape=prepared.noise_shape,
-        noise_dof=prepared.noise_dof,
-        pilots=_weigh(prepared, plan, totals),
-        most_counted=prepared.problem.most_counted,
-    )
+    return replace(prepared.settled, pilots=_weigh(prepared, plan, totals))
 
 
 def _weigh(prepared: PreparedStage, plan: FitPlan, totals: Mapping[Group, int]) -> Pilots:
@@ -134,7 +126,7 @@ def _weigh(prepared: PreparedStage, plan: FitPlan, totals: Mapping[Group, int]) 
     likely repeats in the sample as among all rows, so a pair's share of that, over the pairs of all
     groups, tells the weight where there are more of them.
     """
-    pilots = prepared.pilots
+    pilots = prepared.regression.pilots
     weight = pilots.weight.copy()
     held = prepared.regression.noise.weights
     pairs = sum(len(each) * (len(each) - 1) for each in held)
