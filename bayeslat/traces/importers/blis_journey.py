@@ -12,8 +12,9 @@ in it (`reconstruct_steps`), where these tell the same number of decoding reques
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,11 @@ from numpy.typing import NDArray
 from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.column_log import ColumnLog
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
-from bayeslat.traces.importers.journey import Journey, JourneyEvent
-from bayeslat.traces.importers.otlp import Event, Scalar, Span, read_spans, values_of
-from bayeslat.traces.importers.reconstruct import IntervalLog, reconstruct_steps
+from bayeslat.traces.importers.journey import Intervals, Journeys
+from bayeslat.traces.importers.journey_spans import JourneyParts
+from bayeslat.traces.importers.otlp import read_spans
+from bayeslat.traces.importers.reconstruct import reconstruct_steps
+from bayeslat.traces.importers.span_columns import Attributes, Spans
 from bayeslat.traces.importers.vocabulary import columns_named
 
 __all__ = ["IMPORTER"]
@@ -34,6 +37,8 @@ type Numbers = NDArray[np.float64]
 _BATCH_ROWS = 1 << 16
 # A state that is older than so many steps says little of what a request met.
 _STALE_STEPS = 16
+
+_FAILED = ("aborted", "error", "abort")
 
 _STATE = {
     "running": "queue.running_depth",
@@ -74,174 +79,147 @@ class _Gathered:
     names: list[str] = field(default_factory=list)
     refused: list[str | None] = field(default_factory=list)
     steps: ColumnLog = field(default_factory=lambda: ColumnLog(("t_step_ms", *_STEP)))
-    intervals: IntervalLog = field(default_factory=IntervalLog)
-    partial: dict[str, list[JourneyEvent]] = field(default_factory=dict)
+    intervals: list[Intervals] = field(default_factory=list)
+    journeys: JourneyParts = field(default_factory=JourneyParts)
     waiting: dict[str, list[int]] = field(default_factory=dict)
     api: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def _read(path: Path, tally: Tally) -> Iterator[Batch]:
     found = _Gathered()
-    for scope, spans in read_spans(path, tally):
-        for span in spans:
-            if span.name == "llm_core" and scope == "vllm.scheduler":
-                _add_core(found, span, path)
-            elif span.name == "llm_request" and scope == "vllm.api":
-                _add_api(found, span)
+    for spans in read_spans(path, tally):
+        cores, apis, steps = [], [], []
+        for place, (scope, name) in enumerate(zip(spans.scope, spans.name, strict=True)):
+            if name == "llm_core" and scope == "vllm.scheduler":
+                cores.append(place)
+            elif name == "llm_request" and scope == "vllm.api":
+                apis.append(place)
             elif scope == "vllm.scheduler.step":
-                _add_steps(found, span, path, tally)
+                steps.append(place)
             else:
-                tally.refuse(f"span of another kind ({scope}, {span.name})")
-    if not found.names and not found.partial and not found.steps.n_rows:
+                tally.refuse(f"span of another kind ({scope}, {name})")
+        _add_cores(found, spans, cores, path)
+        _add_apis(found, spans, apis)
+        _add_steps(found, spans, steps, path, tally)
+    if not found.names and not found.journeys.waiting and not found.steps.n_rows:
         raise refuse(
             path,
             "holds no journey or step of BLIS's vLLM; record it with --enable-journey-tracing or "
             "--step-tracing-enabled, or import spans of vLLM itself as vllm_otel",
         )
-    tally.refuse("request whose journey is not whole", len(found.partial))
+    tally.refuse("request whose journey is not whole", len(found.journeys.waiting))
     yield from _request_batches(found)
     yield from _step_batches(found, tally)
 
 
-def _add_core(found: _Gathered, span: Span, path: Path) -> None:
-    """Take up the events of a request; spans of one request may come apart."""
-    name = values_of(span.attributes).get("gen_ai.request.id")
-    if not isinstance(name, str):
-        name = f"unnamed {len(found.names) + len(found.partial)}"
-    events = found.partial.pop(name, []) + [
-        each for event in span.events if (each := _journey_event(event, path)) is not None
-    ]
-    journey = Journey(name, events)
-    if not journey.is_whole:
-        found.partial[name] = events
+def _add_cores(found: _Gathered, spans: Spans, cores: list[int], path: Path) -> None:
+    """Take up requests that are whole."""
+    names, journeys = found.journeys.add(spans, cores, path)
+    if not names:
         return
-    found.intervals.add(journey)
-    position = found.requests.add(_request_row(journey))
-    found.names.append(name)
-    last = journey.in_order()[-1]
-    wrong = last.status in ("aborted", "error", "abort")
-    found.refused.append(f"request {last.status}" if wrong else None)
-    api = name.rsplit("-0-", 1)[0]
-    if api in found.api:
-        _join(found, position, *found.api[api])
-    else:
-        found.waiting.setdefault(api, []).append(position)
+    begin = found.requests.n_rows
+    found.requests.extend(_request_columns(journeys), len(names))
+    found.names += names
+    for status in found.journeys.statuses(journeys):
+        found.refused.append(f"request {status}" if status in _FAILED else None)
+    found.intervals.append(journeys.intervals())
+    joined: dict[int, tuple[float, float]] = {}
+    for place, name in enumerate(names, begin):
+        api = name.rsplit("-0-", 1)[0]
+        if api in found.api:
+            joined[place] = found.api[api]
+        else:
+            found.waiting.setdefault(api, []).append(place)
+    _join(found, joined)
 
 
-def _journey_event(event: Event, path: Path) -> JourneyEvent | None:
-    """Return an event of a journey, None for another one."""
-    if not event.name.startswith("journey."):
-        return None
-    values = values_of(event.attributes)
-    seconds, nanoseconds = values.get("ts.monotonic"), values.get("ts.monotonic_ns")
-    if not isinstance(seconds, int | float):
-        return None
-    if isinstance(nanoseconds, int | float) and abs(1e9 * seconds - nanoseconds) > 1e6:
-        raise refuse(
-            path,
-            f"its 'ts.monotonic' are no seconds: {seconds:g} stands beside {nanoseconds:g} ns; "
-            "name the file as the collector wrote it",
-        )
-    return JourneyEvent(
-        name=event.name.removeprefix("journey."),
-        step=_count(values, "scheduler.step"),
-        at_s=float(seconds),
-        prefill_done=_count(values, "prefill.done_tokens"),
-        prefill_total=_count(values, "prefill.total_tokens"),
-        decode_done=_count(values, "decode.done_tokens"),
-        resumes=values.get("schedule.kind") == "RESUME",
-        status=str(values.get("finish.status", "")),
+def _request_columns(journeys: Journeys) -> dict[str, Numbers]:
+    """Return the cells of requests."""
+    times = journeys.times()
+    queued, scheduled, finished = (
+        journeys.first(event) for event in ("QUEUED", "SCHEDULED", "FINISHED")
     )
-
-
-def _count(values: dict[str, Scalar], key: str) -> int:
-    """Return a whole number, 0 where there is none."""
-    value = values.get(key, 0)
-    if isinstance(value, int):
-        return value
-    return int(value) if isinstance(value, float) and math.isfinite(value) else 0
-
-
-def _request_row(journey: Journey) -> dict[str, float]:
-    """Return the cells of a request."""
-    times = journey.times()
-    events = journey.in_order()
-    first = {event.name: event for event in reversed(events)}
-    output = events[-1].decode_done
-    row: dict[str, float] = {
+    output = journeys["decode_done"][journeys.last]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        per_token = np.where(output > 1, 1e3 * times.decode_s / (output - 1), np.nan)
+    return {
         "t_queueing_ms": 1e3 * times.queueing_s,
         "t_prefill_ms": 1e3 * times.prefill_s,
         "t_decode_ms": 1e3 * times.decode_s,
         "t_ttft_ms": 1e3 * times.first_token_s,
         "t_e2e_ms": 1e3 * times.end_to_end_s,
-        "prompt_tokens": first["SCHEDULED"].prefill_total,
-        "cached_tokens": first["SCHEDULED"].prefill_done,
+        "t_tpot_ms": per_token,
+        "prompt_tokens": journeys["prefill_total"][scheduled],
+        "cached_tokens": journeys["prefill_done"][scheduled],
         "output_tokens": output,
-        "preemptions": times.preemptions,
-        "_queued_s": first["QUEUED"].at_s,
-        "_finished_s": first["FINISHED"].at_s,
-        "_step": first["QUEUED"].step,
+        "preemptions": times.preemptions.astype(np.float64),
+        "_queued_s": journeys["at_s"][queued],
+        "_finished_s": journeys["at_s"][finished],
+        "_step": journeys["step"][queued],
     }
-    if output > 1:
-        row["t_tpot_ms"] = 1e3 * times.decode_s / (output - 1)
-    return row
 
 
-def _add_api(found: _Gathered, span: Span) -> None:
-    """Take up when a request came to the server and left it."""
-    name = values_of(span.attributes).get("gen_ai.request.id")
-    at = {
-        event.name: values_of(event.attributes).get("event.ts.monotonic") for event in span.events
-    }
-    arrived, departed = (at.get(f"api.{kind}") for kind in ("ARRIVED", "DEPARTED"))
-    if not isinstance(name, str) or not isinstance(arrived, int | float):
+def _add_apis(found: _Gathered, spans: Spans, apis: list[int]) -> None:
+    """Take up when requests came to the server and left it."""
+    if not apis:
         return
-    left = float(departed) if isinstance(departed, int | float) else np.nan
-    positions = found.waiting.pop(name, [])
-    for position in positions:
-        _join(found, position, float(arrived), left)
-    if not positions:
-        found.api[name] = (float(arrived), left)
-
-
-def _join(found: _Gathered, position: int, arrived_s: float, departed_s: float) -> None:
-    """Put in what the front end took before and after the engine."""
-    requests = found.requests
-    queued, finished = requests.get(position, "_queued_s"), requests.get(position, "_finished_s")
-    requests.set(position, "t_admission_ms", 1e3 * (queued - arrived_s))
-    requests.set(position, "t_departure_ms", 1e3 * (departed_s - finished))
-
-
-def _add_steps(found: _Gathered, span: Span, path: Path, tally: Tally) -> None:
-    """Take up the steps that were sampled."""
-    for event in span.events:
-        if event.name != "step.BATCH_SUMMARY":
-            tally.refuse(f"event of another kind ({event.name})")
+    names, events = spans.attributes.texts("gen_ai.request.id"), spans.events
+    at_s = events.attributes.numbers("event.ts.monotonic")
+    times = np.full((2, len(spans.name)), np.nan)
+    for row, name in enumerate(("api.ARRIVED", "api.DEPARTED")):
+        there = np.array([each == name for each in events.name], dtype=bool)
+        times[row, events.span[there]] = at_s[there]
+    arrived, left = times.tolist()
+    joined: dict[int, tuple[float, float]] = {}
+    for span in apis:
+        api = names[span]
+        if api is None or math.isnan(arrived[span]):
             continue
-        values = values_of(event.attributes)
-        row = {
-            name: float(value)
-            for name, key in _STEP.items()
-            if isinstance(value := values.get(key), int | float)
-        }
-        row["t_step_ms"] = _duration_ms(values, path)
-        found.steps.add(row)
+        places = found.waiting.pop(api, [])
+        joined |= dict.fromkeys(places, (arrived[span], left[span]))
+        if not places:
+            found.api[api] = (arrived[span], left[span])
+    _join(found, joined)
 
 
-def _duration_ms(values: dict[str, Scalar], path: Path) -> float:
-    """Return how long a step took, NaN where nobody knows."""
+def _join(found: _Gathered, times: Mapping[int, tuple[float, float]]) -> None:
+    """Put in what the front end took before and after the engine: arrival and departure, s."""
+    places = list(times)
+    arrived, left = np.array(list(times.values()), dtype=np.float64).reshape(-1, 2).T
+    queued, finished = (found.requests.get(places, name) for name in ("_queued_s", "_finished_s"))
+    found.requests.set(places, "t_admission_ms", 1e3 * (queued - arrived))
+    found.requests.set(places, "t_departure_ms", 1e3 * (left - finished))
+
+
+def _add_steps(found: _Gathered, spans: Spans, steps: list[int], path: Path, tally: Tally) -> None:
+    """Take up the steps that were sampled."""
+    events = spans.events
+    of_steps = np.isin(events.span, steps)
+    summary = np.array([name == "step.BATCH_SUMMARY" for name in events.name], dtype=bool)
+    for name in compress(events.name, of_steps & ~summary):
+        tally.refuse(f"event of another kind ({name})")
+    used = of_steps & summary
+    if used.any():
+        numbers = events.attributes.numbers
+        columns = {name: numbers(key)[used] for name, key in _STEP.items()}
+        columns["t_step_ms"] = _duration_ms(events.attributes, used, path)
+        found.steps.extend(columns, int(used.sum()))
+
+
+def _duration_ms(attributes: Attributes, used: NDArray[np.bool_], path: Path) -> Numbers:
+    """Return how long steps took, NaN where nobody knows."""
     duration, start, end = (
-        values.get(key) for key in ("step.duration_us", "step.ts_start_ns", "step.ts_end_ns")
+        attributes.numbers(key)[used]
+        for key in ("step.duration_us", "step.ts_start_ns", "step.ts_end_ns")
     )
-    if not isinstance(duration, int | float):
-        return np.nan
-    if not (isinstance(start, int | float) and isinstance(end, int | float)):
-        return 1e-3 * duration
-    if abs(1e3 * duration - (end - start)) > 1e5 + 0.5 * (end - start):
+    with np.errstate(over="ignore", invalid="ignore"):
+        took = end - start
+        wrong = np.flatnonzero(np.abs(1e3 * duration - took) > 1e5 + 0.5 * took)
+    if len(wrong):
         raise refuse(
             path,
-            f"its 'step.duration_us' are no µs: {duration:g} stands beside a start and an end "
-            f"that are {end - start:g} ns apart; name the file as the collector wrote it",
+            f"its 'step.duration_us' are no µs: {duration[wrong[0]]:g} stands beside a start and "
+            f"an end that are {took[wrong[0]]:g} ns apart; name the file as the collector wrote it",
         )
     return 1e-3 * duration
 
@@ -293,7 +271,8 @@ def _step_batches(found: _Gathered, tally: Tally) -> Iterator[Batch]:
 def _context(found: _Gathered, tally: Tally) -> Numbers:
     """Return the tokens that the decoding requests of each step hold, NaN where nobody knows."""
     budget = tally.given.get("max_num_batched_tokens")
-    batches = reconstruct_steps(found.intervals, int(budget) if budget is not None else None)
+    intervals = Intervals(*(np.concatenate(each) for each in zip(*found.intervals, strict=True)))
+    batches = reconstruct_steps(intervals, int(budget) if budget is not None else None)
     step, decoding = found.steps["step_id"], found.steps["decode_requests"]
     if not len(batches.step):
         return np.full(found.steps.n_rows, np.nan)

@@ -1,4 +1,4 @@
-"""Rows that are gathered one by one and wanted as columns, in little memory."""
+"""Rows that are gathered piece by piece and wanted as columns, in little memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 __all__ = ["ColumnLog"]
 
+type Numbers = NDArray[np.float64]
+
 
 class ColumnLog:
     """Columns of numbers, 8 bytes a cell, that grow by rows.
@@ -20,30 +22,40 @@ class ColumnLog:
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._cells = {name: array("d") for name in names}
-        self.n_rows = 0
+        self._places = {name: place for place, name in enumerate(names)}
+        self._cells = array("d")  # row after row
 
-    def add(self, row: Mapping[str, float]) -> int:
-        """Add a row and return its position; what it lacks is NaN."""
-        for name, cells in self._cells.items():
-            cells.append(row.get(name, np.nan))
-        self.n_rows += 1
-        return self.n_rows - 1
+    @property
+    def n_rows(self) -> int:
+        """Rows so far."""
+        return len(self._cells) // len(self._places)
 
-    def get(self, position: int, name: str) -> float:
-        """Return a cell."""
-        return self._cells[name][position]
+    def extend(self, columns: Mapping[str, Numbers], n_rows: int) -> None:
+        """Add rows; a column that they lack is NaN in them."""
+        lacking = np.full(n_rows, np.nan)
+        rows = np.stack([columns.get(name, lacking) for name in self._places], axis=1)
+        self._cells.frombytes(rows.astype(np.float64).tobytes())
 
-    def set(self, position: int, name: str, value: float) -> None:
-        """Change a cell."""
-        self._cells[name][position] = value
+    def get(self, positions: Sequence[int], name: str) -> Numbers:
+        """Return cells of a column, shape (position,)."""
+        found: Numbers = self._table()[list(positions), self._places[name]]
+        return found
 
-    def __getitem__(self, name: str) -> NDArray[np.float64]:
+    def set(self, positions: Sequence[int], name: str, values: Numbers) -> None:
+        """Change cells of a column."""
+        self._table()[list(positions), self._places[name]] = values
+
+    def __getitem__(self, name: str) -> Numbers:
         """Return a column, shape (row,)."""
-        return np.array(self._cells[name], dtype=np.float64)
+        return self._table()[:, self._places[name]].copy()
 
-    def slices(self, n_rows: int) -> Iterator[tuple[slice, dict[str, NDArray[np.float64]]]]:
+    def slices(self, n_rows: int) -> Iterator[tuple[slice, dict[str, Numbers]]]:
         """Give the rows in order, at most so many at a time."""
         for first in range(0, self.n_rows, n_rows):
             rows = slice(first, min(first + n_rows, self.n_rows))
-            yield rows, {name: np.array(cells[rows]) for name, cells in self._cells.items()}
+            table = self._table()[rows]
+            yield rows, {name: table[:, place].copy() for name, place in self._places.items()}
+
+    def _table(self) -> Numbers:
+        """Return the cells without a copy; no row can be added while somebody holds it."""
+        return np.frombuffer(self._cells, dtype=np.float64).reshape(-1, len(self._places))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bayeslat.errors import InputError, TraceError
 from bayeslat.traces.importers.assemble import Assembly
 from bayeslat.traces.importers.clean import Cleaner
+from bayeslat.traces.importers.even import even_batches
 from bayeslat.traces.importers.find import find_importable
 from bayeslat.traces.importers.groups import settle_groups
 from bayeslat.traces.importers.importer import Importer, Tally
@@ -145,9 +146,8 @@ def _read_all(
     for number, file in enumerate(files):
         cleaner = Cleaner(importer.columns, emptied)
         try:
-            for batch in importer.read(file, tally):
-                if batch.n_rows:
-                    yield cleaner.clean(batch), number, batch.section
+            for batch in even_batches(importer.read(file, tally)):
+                yield cleaner.clean(batch), number, batch.section
             cleaner.check_units(file)
         except TraceError as error:
             problems.append(error)

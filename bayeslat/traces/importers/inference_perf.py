@@ -10,6 +10,7 @@ and nothing else is used. A server's own count of tokens is preferred to the tok
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,10 @@ _MODEL = re.compile(r'"model"\s*:\s*"((?:[^"\\]|\\.)*)"')
 _AGAIN = "run inference-perf again with report.request_lifecycle.per_request: true"
 
 
+# A request has hundreds of token times, of which two are needed: the others stay text.
+_NO_TIMES = msgspec.Raw(b"[]")
+
+
 class _Usage(msgspec.Struct):
     prompt_tokens: float | None = None
     completion_tokens: float | None = None
@@ -45,7 +50,7 @@ class _RequestMetrics(msgspec.Struct):
 
 class _ResponseMetrics(msgspec.Struct):
     output_tokens: float | None = None
-    output_token_times: list[float] = []
+    output_token_times: msgspec.Raw = _NO_TIMES
     server_usage: _Usage | None = None
 
 
@@ -54,7 +59,7 @@ class _Info(msgspec.Struct):
     response_metrics: _ResponseMetrics | None = None
     input_tokens: float | None = None  # until 0.4: here
     output_tokens: float | None = None
-    output_token_times: list[float] = []
+    output_token_times: msgspec.Raw = _NO_TIMES
 
 
 class _Request(msgspec.Struct):
@@ -82,11 +87,9 @@ def _read(path: Path, tally: Tally) -> Iterator[Batch]:
 
 def _batch(rows: list[_Request], first: int) -> Batch:
     """Return requests as rows."""
-    times = [_token_times(row) for row in rows]
     start = np.array([row.start_time for row in rows], dtype=np.float64)
     end = np.array([row.end_time for row in rows], dtype=np.float64)
-    begin = np.array([each[0] if each else np.nan for each in times], dtype=np.float64)
-    last = np.array([each[-1] if each else np.nan for each in times], dtype=np.float64)
+    begin, last = np.array([_token_times(row) for row in rows]).reshape(-1, 2).T
     counts = np.array([_tokens(row) for row in rows], dtype=np.float64).reshape(len(rows), 2)
     output = counts[:, 1]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -109,13 +112,21 @@ def _batch(rows: list[_Request], first: int) -> Batch:
     )
 
 
-def _token_times(row: _Request) -> list[float]:
-    """Return when tokens came, s; none for a response that was not streamed."""
+def _token_times(row: _Request) -> tuple[float, float]:
+    """Return when the first and the last token came, s; NaN if the response was not streamed."""
     if row.info is None:
-        return []
-    if row.info.response_metrics is not None:
-        return row.info.response_metrics.output_token_times
-    return row.info.output_token_times
+        return math.nan, math.nan
+    found = row.info.response_metrics or row.info
+    times = bytes(found.output_token_times).strip(b"[] \t\r\n")
+    return _number(times.partition(b",")[0]), _number(times.rpartition(b",")[2])
+
+
+def _number(text: bytes) -> float:
+    """Return a number, NaN where there is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _tokens(row: _Request) -> tuple[float | None, float | None]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -12,11 +13,11 @@ from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.importer import Tally
 from bayeslat.traces.importers.json_stream import decode
 
-__all__ = ["NO_JSON", "decode_rows", "read_lines"]
+__all__ = ["NO_JSON", "decode_rows", "read_columns", "read_lines"]
 
 NO_JSON = "no JSON, or cut short"
 
-_BLOCK_BYTES = 1 << 22
+_BLOCK_BYTES = 1 << 20  # of larger ones the objects leave the processor's cache
 _LONGEST_LINE_BYTES = 1 << 28
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -41,16 +42,74 @@ def read_lines[T](path: Path, tally: Tally, kind: type[T]) -> Iterator[list[T]]:
     TraceError
         The file cannot be opened, is empty, or has no line of the type.
     """
-    good, example = 0, ""
-    for block in _blocks(path):
-        rows, problem = _decode_block(block, tally, kind)
-        good += len(rows)
-        example = example or problem
-        if rows:
-            yield rows
+    decoder = msgspec.json.Decoder(kind)
+
+    def decode_good(block: bytes) -> list[T] | None:
+        try:
+            return decoder.decode_lines(block) or None
+        except ValueError:
+            return None
+
+    yield from read_columns(path, tally, kind, decode_good, lambda rows: rows)
+
+
+def read_columns[T, Columns](
+    path: Path,
+    tally: Tally,
+    kind: type[T],
+    parse_good: Callable[[bytes], Columns | None],
+    parse_rows: Callable[[list[T]], Columns],
+) -> Iterator[Columns]:
+    """Read a file with one JSON value a line in another form than a list of rows.
+
+    Parameters
+    ----------
+    path : Path
+    tally : Tally
+        Counts the lines that are no JSON, or of another type.
+    kind : type
+        Of a line.
+    parse_good : callable
+        From some lines to the other form; None if one of them is not good. It runs in a thread
+        while the lines before are used.
+    parse_rows : callable
+        From good lines to the other form.
+
+    Yields
+    ------
+    Columns
+        Some lines in the other form.
+
+    Raises
+    ------
+    TraceError
+        The file cannot be opened, is empty, or has no line of the type.
+    """
+    good, example = False, ""
+    for block, columns in _ahead(_blocks(path), parse_good):
+        if columns is None:
+            rows, problem = _decode_block(block, tally, kind)
+            example = example or problem
+            columns = parse_rows(rows) if rows else None
+        if columns is not None:
+            good = True
+            yield columns
     if not good:
         what = f"no line is of this format (the first: {example})" if example else "it is empty"
         raise refuse(path, f"{what}; name a file of this format, with one JSON object a line")
+
+
+def _ahead[T, R](items: Iterable[T], compute: Callable[[T], R]) -> Iterator[tuple[T, R]]:
+    """Give items with what a function makes of each, in order, and compute the next meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        held: tuple[T, Future[R]] | None = None
+        for item in items:
+            following = (item, pool.submit(compute, item))
+            if held is not None:
+                yield held[0], held[1].result()
+            held = following
+        if held is not None:
+            yield held[0], held[1].result()
 
 
 def decode_rows[T](text: bytes, tally: Tally, kind: type[T]) -> list[T]:
@@ -96,26 +155,24 @@ def _blocks(path: Path) -> Iterator[bytes]:
     """Give the file in pieces of whole lines."""
     try:
         with path.open("rb") as file:
-            rest = file.read(len(_BYTE_ORDER_MARK)).removeprefix(_BYTE_ORDER_MARK)
+            rest = [file.read(len(_BYTE_ORDER_MARK)).removeprefix(_BYTE_ORDER_MARK)]
             while piece := file.read(_BLOCK_BYTES):
-                lines, newline, rest_of = (rest + piece).rpartition(b"\n")
-                rest = rest_of
+                lines, newline, after = piece.rpartition(b"\n")
                 if newline:
-                    yield lines
-                elif len(rest) > _LONGEST_LINE_BYTES:
+                    yield b"".join([*rest, lines])
+                    rest = []
+                rest.append(after)
+                if not newline and sum(map(len, rest)) > _LONGEST_LINE_BYTES:
                     raise refuse(path, "its lines have no end: it is not one JSON object a line")
-            if rest.strip():
-                yield rest
+            rest_of_file = b"".join(rest)
+            if rest_of_file.strip():
+                yield rest_of_file
     except OSError as error:
         raise refuse(path, f"cannot be opened ({error.strerror}); check it") from error
 
 
 def _decode_block[T](block: bytes, tally: Tally, kind: type[T]) -> tuple[list[T], str]:
     """Return the rows of some lines, and what is wrong with the first that is none."""
-    try:
-        return msgspec.json.Decoder(kind).decode_lines(block), ""
-    except ValueError:
-        pass
     rows, example = [], ""
     for line in block.split(b"\n"):
         if not line.strip():

@@ -18,7 +18,7 @@ from bayeslat.traces.importers.json_structure import find_structure
 
 __all__ = ["JsonStream", "decode", "open_json"]
 
-_CHUNK_BYTES = 1 << 22
+_CHUNK_BYTES = 1 << 18  # of larger ones the objects leave the processor's cache
 _FIRST_LOOK_BYTES = 1 << 10
 _LONGEST_NAME_BYTES = 1 << 16
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -1,82 +1,92 @@
-"""OpenTelemetry spans in OTLP's JSON encoding, a line or a document a batch of them."""
+"""OpenTelemetry spans in OTLP's JSON encoding, a line or a document a batch of them.
+
+Arrow's reader makes columns of lines that are as OTLP has them. Others are looked at one by one,
+and those that can be used are written anew for it.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
+import pyarrow.json as pa_json
 
 from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.importer import Tally
-from bayeslat.traces.importers.json_rows import read_lines
+from bayeslat.traces.importers.json_rows import read_columns
 from bayeslat.traces.importers.json_stream import open_json
+from bayeslat.traces.importers.span_columns import Spans, filled
 
-__all__ = ["Attribute", "Event", "Span", "number_of", "read_spans", "values_of"]
+__all__ = ["read_spans"]
 
 _HEAD_BYTES = 1 << 16
 
-type Scalar = str | float | int | bool
 
-
-class _Value(msgspec.Struct, gc=False):
+class _Value(msgspec.Struct, gc=False, omit_defaults=True):
     """A value in a member named for its type; 64-bit whole numbers are text."""
 
     stringValue: str | None = None
     intValue: str | int | None = None
     doubleValue: float | str | None = None
-    boolValue: bool | None = None
 
 
-class Attribute(msgspec.Struct, gc=False):
-    """A name and a value."""
-
+class _Attribute(msgspec.Struct, gc=False, omit_defaults=True):
     key: str
-    value: _Value = msgspec.field(default_factory=_Value)
+    value: _Value | None = None
 
 
-class Event(msgspec.Struct, gc=False):
-    """Something that happened during a span."""
-
+class _Event(msgspec.Struct, gc=False, omit_defaults=True):
     name: str
-    attributes: list[Attribute] = []
+    attributes: list[_Attribute] | None = None
 
 
-class Span(msgspec.Struct, gc=False):
-    """A piece of work, with what is known of it."""
-
+class _Span(msgspec.Struct, gc=False, omit_defaults=True):
     name: str
-    startTimeUnixNano: str | int = 0
-    endTimeUnixNano: str | int = 0
-    attributes: list[Attribute] = []
-    events: list[Event] = []
+    startTimeUnixNano: str | int | None = None
+    attributes: list[_Attribute] | None = None
+    events: list[_Event] | None = None
 
 
-class _Scope(msgspec.Struct, gc=False):
-    name: str = ""
+class _Scope(msgspec.Struct, gc=False, omit_defaults=True):
+    name: str | None = None
 
 
-class _ScopeSpans(msgspec.Struct, gc=False):
-    scope: _Scope = msgspec.field(default_factory=_Scope)
-    spans: list[Span] = []
+class _ScopeSpans(msgspec.Struct, gc=False, omit_defaults=True):
+    scope: _Scope | None = None
+    spans: list[_Span] | None = None
 
 
-class _Resource(msgspec.Struct, gc=False):
-    attributes: list[Attribute] = []
+class _ResourceSpans(msgspec.Struct, gc=False, omit_defaults=True):
+    scopeSpans: list[_ScopeSpans] | None = None
 
 
-class _ResourceSpans(msgspec.Struct, gc=False):
-    resource: _Resource = msgspec.field(default_factory=_Resource)
-    scopeSpans: list[_ScopeSpans] = []
-
-
-class _Export(msgspec.Struct, gc=False):
+class _Export(msgspec.Struct, gc=False, omit_defaults=True):
     resourceSpans: list[_ResourceSpans]
 
 
-def read_spans(path: Path, tally: Tally) -> Iterator[tuple[str, list[Span]]]:
-    """Read the spans of a file, some at a time, with the scope that each group is of.
+def _schema(whole: pa.DataType) -> pa.Schema:
+    """Return the columns that are needed, with whole numbers as text or not."""
+    value = {"stringValue": pa.string(), "intValue": whole, "doubleValue": pa.float64()}
+    attributes = pa.list_(_struct(key=pa.string(), value=_struct(**value)))
+    events = pa.list_(_struct(name=pa.string(), attributes=attributes))
+    span = _struct(name=pa.string(), startTimeUnixNano=whole, attributes=attributes, events=events)
+    scope = _struct(scope=_struct(name=pa.string()), spans=pa.list_(span))
+    return pa.schema({"resourceSpans": pa.list_(_struct(scopeSpans=pa.list_(scope)))})
+
+
+def _struct(**members: pa.DataType) -> pa.DataType:
+    return pa.struct(list(members.items()))
+
+
+# Of 64 bits, whole numbers should be text, and some tools write them as numbers.
+_SCHEMAS = (_schema(pa.string()), _schema(pa.int64()))
+
+
+def read_spans(path: Path, tally: Tally) -> Iterator[Spans]:
+    """Read the spans of a file, some at a time.
 
     Parameters
     ----------
@@ -86,64 +96,20 @@ def read_spans(path: Path, tally: Tally) -> Iterator[tuple[str, list[Span]]]:
 
     Yields
     ------
-    scope : str
-        What made the spans.
-    spans : list of Span
+    Spans
 
     Raises
     ------
     TraceError
         The file holds no spans, or is a document that is cut short.
     """
-    for resource in _resources(path, tally):
-        for group in resource.scopeSpans:
-            yield group.scope.name, group.spans
-
-
-def values_of(attributes: Sequence[Attribute]) -> dict[str, Scalar]:
-    """Return attributes by name; those of no plain type are left out."""
-    found: dict[str, Scalar] = {}
-    for attribute in attributes:
-        value = _plain(attribute.value)
-        if value is not None:
-            found[attribute.key] = value
-    return found
-
-
-def _plain(value: _Value) -> Scalar | None:
-    """Return a value as it is meant."""
-    if value.doubleValue is not None:
-        return number_of(value.doubleValue)
-    if value.intValue is not None:
-        return _whole(value.intValue)
-    if value.stringValue is not None:
-        return value.stringValue
-    return value.boolValue
-
-
-def _whole(value: int | str) -> int | float:
-    """Return a whole number; OTLP writes those of 64 bits as text."""
-    try:
-        return int(value)
-    except ValueError:
-        return math.nan
-
-
-def number_of(value: float | str) -> float:
-    """Return a number, NaN where there is none; OTLP writes NaN and Infinity as text."""
-    try:
-        return float(value)
-    except ValueError:
-        return math.nan
-
-
-def _resources(path: Path, tally: Tally) -> Iterator[_ResourceSpans]:
-    """Give the spans of each resource."""
-    if _has_one_a_line(path):
-        for exports in read_lines(path, tally, _Export):
-            for export in exports:
-                yield from export.resourceSpans
+    if not _has_one_a_line(path):
+        yield from _read_document(path)
         return
+    yield from read_columns(path, tally, _Export, _parse_good, _parse_rows)
+
+
+def _read_document(path: Path) -> Iterator[Spans]:
     found = False
     with open_json(path) as stream:
         if stream.peek() != "{":
@@ -152,9 +118,73 @@ def _resources(path: Path, tally: Tally) -> Iterator[_ResourceSpans]:
             if key == "resourceSpans":
                 found = True
                 for _ in stream.elements():
-                    yield stream.read(_ResourceSpans)
+                    yield _parse_rows([_Export([stream.read(_ResourceSpans)])])
     if not found:
         raise _no_spans(path)
+
+
+def _parse_good(block: bytes) -> Spans | None:
+    """Return the spans of some lines if all of these are good."""
+    if not block.startswith(b"{"):  # Arrow 26 ends the process at a null
+        return None
+    for schema in _SCHEMAS:
+        try:
+            return _parse(block, schema)
+        except pa.ArrowException:
+            continue
+    return None
+
+
+def _parse_rows(exports: list[_Export]) -> Spans:
+    """Return spans whose values need not be written in the usual way."""
+    for span in _spans(exports):
+        span.startTimeUnixNano = _text(span.startTimeUnixNano)
+        of_events = [event.attributes or [] for event in span.events or []]
+        for attribute in chain(span.attributes or [], *of_events):
+            if attribute.value is not None:
+                attribute.value.intValue = _text(attribute.value.intValue)
+                attribute.value.doubleValue = _number(attribute.value.doubleValue)
+    return _parse(b"\n".join(map(msgspec.json.encode, exports)), _SCHEMAS[0])
+
+
+def _spans(exports: list[_Export]) -> Iterator[_Span]:
+    for export in exports:
+        for resource in export.resourceSpans:
+            for group in resource.scopeSpans or []:
+                yield from group.spans or []
+
+
+def _text(value: str | int | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _number(value: float | str | None) -> float | None:
+    """Return a number, None where there is none; OTLP writes NaN and Infinity as text."""
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        return None
+
+
+def _parse(block: bytes, schema: pa.Schema) -> Spans:
+    """Return the spans of some lines.
+
+    Raises
+    ------
+    ArrowInvalid
+        A line is not as OTLP has it.
+    """
+    table = pa_json.read_json(
+        pa.BufferReader(block),
+        read_options=pa_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+        parse_options=pa_json.ParseOptions(
+            explicit_schema=schema, unexpected_field_behavior="ignore"
+        ),
+    )
+    table.validate(full=True)  # names that are no UTF-8
+    resources = filled(table["resourceSpans"].combine_chunks()).flatten()
+    scopes = filled(filled(resources).field("scopeSpans").flatten())
+    return Spans.of(scopes)
 
 
 def _no_spans(path: Path) -> Exception:

@@ -8,18 +8,16 @@ that is computed in one step is exact, whatever the budget.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.traces.importers.journey import Journey
+from bayeslat.traces.importers.journey import Intervals, Journey, Journeys
 
-__all__ = ["Batches", "IntervalLog", "reconstruct_steps"]
+__all__ = ["Batches", "reconstruct_steps"]
 
 type Counts = NDArray[np.int64]
-
-_FIELDS = ("first", "last", "decode", "tokens", "prompt_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,46 +42,14 @@ class Batches:
     context_tokens: Counts
 
 
-@dataclass(slots=True)
-class IntervalLog:
-    """The intervals of many requests, in little memory: 48 bytes each."""
-
-    _rows: list[tuple[int, ...]] = field(default_factory=list)
-    _packed: list[Counts] = field(default_factory=list)
-
-    def add(self, journey: Journey) -> None:
-        """Keep the intervals of one request, whose journey is whole."""
-        first = min(event.at_s for event in journey.events if event.name == "SCHEDULED")
-        scheduled = round(1e9 * first)
-        for interval in journey.intervals():
-            self._rows.append((scheduled, *(int(getattr(interval, name)) for name in _FIELDS)))
-        if len(self._rows) >= 1 << 16:
-            self._pack()
-
-    def table(self) -> Counts:
-        """Return the intervals: when the request was first scheduled, ns, and those of Interval.
-
-        Returns
-        -------
-        ndarray of int, shape (6, interval)
-        """
-        self._pack()
-        return np.concatenate([np.empty((0, 6), dtype=np.int64), *self._packed]).T
-
-    def _pack(self) -> None:
-        if self._rows:
-            self._packed.append(np.array(self._rows, dtype=np.int64))
-            self._rows.clear()
-
-
 def reconstruct_steps(
-    journeys: Iterable[Journey] | IntervalLog, max_num_batched_tokens: int | None = None
+    journeys: Iterable[Journey] | Intervals, max_num_batched_tokens: int | None = None
 ) -> Batches:
     """Rebuild the batch of each step.
 
     Parameters
     ----------
-    journeys : iterable of Journey, or IntervalLog
+    journeys : iterable of Journey, or Intervals
         Of all requests of an engine; those that are not whole are passed over.
     max_num_batched_tokens : int, optional
         The budget of tokens of a step. Without it, a prompt that takes several steps counts in the
@@ -93,14 +59,9 @@ def reconstruct_steps(
     -------
     Batches
     """
-    if isinstance(journeys, IntervalLog):
-        log = journeys
-    else:
-        log = IntervalLog()
-        for journey in journeys:
-            if journey.is_whole:
-                log.add(journey)
-    scheduled, first, last, decode, tokens, prompt = log.table()
+    if not isinstance(journeys, Intervals):
+        journeys = Journeys.of(each for each in journeys if each.is_whole).intervals()
+    scheduled, first, last, decode, tokens, prompt = journeys
     if not len(first):
         nothing = np.empty(0, dtype=np.int64)
         return Batches(nothing, nothing, nothing, nothing, nothing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from array import array
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.importer import Tally
+from bayeslat.traces.importers.json_stream import decode
 
 __all__ = ["Log", "Rows", "read_log"]
 
@@ -41,7 +41,7 @@ class Rows:
     Attributes
     ----------
     columns : mapping of str to ndarray of float, shape (row,)
-        NaN where nothing is told.
+        NaN where nothing is told; those of which nothing is told in any row are left out.
     ids : sequence of str or None, shape (row,)
     """
 
@@ -53,11 +53,16 @@ class Rows:
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """Return a column, shape (row,)."""
-        return self.columns[name]
+        return self.columns[name] if name in self.columns else np.full(len(self), np.nan)
 
     def counts(self, name: str) -> NDArray[np.int64]:
         """Return a column of whole numbers, 0 where nothing is told, shape (row,)."""
-        return np.nan_to_num(self.columns[name]).astype(np.int64)
+        return np.nan_to_num(self.numbers(name)).astype(np.int64)
+
+    def part(self, rows: slice) -> Rows:
+        """Return some of the rows, without a copy."""
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        return Rows(columns, self.ids[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +102,22 @@ class _Growing:
 
     def add(self, row: Mapping[str, Any]) -> bool:
         """Take a row; tells whether its cells are what they should be."""
-        cells = [row.get(name, math.nan) for name in self.names]
-        if not all(map(_is_cell, self.names, cells)):
+        if not all(_is_cell(name, row[name]) for name in self.names if name in row):
             return False
-        for column, cell in zip(self.columns, cells, strict=True):
-            column.append(cell)
-        name = row.get("id")
-        self.ids.append(name if isinstance(name, str) else None)
+        for name, column in zip(self.names, self.columns, strict=True):
+            column.append(row.get(name, math.nan))
+        request = row.get("id")
+        self.ids.append(request if isinstance(request, str) else None)
         return True
 
     def finished(self) -> Rows:
-        columns = [np.array(column, dtype=np.float64) for column in self.columns]
-        return Rows(dict(zip(self.names, columns, strict=True)), self.ids)
+        """Return the rows, without a copy: none can be added any more."""
+        columns = {
+            name: np.frombuffer(column, dtype=np.float64)
+            for name, column in zip(self.names, self.columns, strict=True)
+        }
+        told = {name: column for name, column in columns.items() if not np.isnan(column).all()}
+        return Rows(told, self.ids)
 
 
 def _is_cell(name: str, cell: object) -> bool:
@@ -163,10 +172,9 @@ def read_log(path: Path, tally: Tally) -> Log:
 def _row(line: bytes) -> dict[str, Any]:
     """Return what a line says; nothing if it is no object."""
     try:
-        row = json.loads(line)
+        return decode(line, dict[str, Any])
     except ValueError:
         return {}
-    return row if isinstance(row, dict) else {}
 
 
 def _server(path: Path, line: bytes) -> Mapping[str, Any]:

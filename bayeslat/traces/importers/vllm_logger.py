@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bayeslat.traces.importers.batch_contexts import Contexts, Finished, Steps, find_contexts
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
-from bayeslat.traces.importers.vllm_log import Log, read_log
+from bayeslat.traces.importers.vllm_log import Log, Rows, read_log
 from bayeslat.traces.importers.vocabulary import Column, columns_named
 
 __all__ = ["IMPORTER"]
@@ -76,6 +76,7 @@ _BATCH = (
 _ARRIVAL_WINDOW_S = 10.0
 _YEAR_3000_S = 32_503_680_000.0
 _WHOLE = 2**53
+_BATCH_ROWS = 1 << 15
 
 
 def _read(path: Path, tally: Tally) -> Iterator[Batch]:
@@ -92,14 +93,18 @@ def _read(path: Path, tally: Tally) -> Iterator[Batch]:
         )
     columns = _context_columns(log, contexts)
     yield Batch(len(log.steps), {**constants, **_step_columns(log), **columns}, section)
-    start_s = log.requests.numbers("arrived_at_s")
-    yield Batch(
-        len(log.requests),
-        {**constants, **_request_columns(log), **_met_contexts(log, columns)},
-        section,
-        start_s,
-        log.requests.numbers("at_s"),
-    )
+    met = _met(log.requests) | _met_contexts(log, columns)
+    for first in range(0, max(len(log.requests), 1), _BATCH_ROWS):
+        rows = slice(first, first + _BATCH_ROWS)
+        requests = log.requests.part(rows)
+        of_rows = {name: column[rows] for name, column in met.items()}
+        yield Batch(
+            len(requests),
+            {**constants, **_request_columns(requests, of_rows)},
+            section,
+            requests.numbers("arrived_at_s"),
+            requests.numbers("at_s"),
+        )
 
 
 def _tell(log: Log, tally: Tally) -> None:
@@ -232,24 +237,33 @@ def _context_columns(log: Log, contexts: Contexts) -> dict[str, Any]:
     }
 
 
-def _request_columns(log: Log) -> dict[str, Any]:
-    requests = log.requests
+def _request_columns(requests: Rows, met: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+    """Return the columns of requests, given what they met that the engine does not tell."""
     times = ("queueing_ms", "prefill_ms", "decode_ms", "e2e_ms")
     counts = ("prompt_tokens", "cached_tokens", "output_tokens", "preemptions")
     columns: dict[str, Any] = {f"t_{name}": requests.numbers(name) for name in times}
     columns |= {name: requests.numbers(name) for name in counts}
     columns |= {name: requests.numbers(f"met_{name}") for name in (*_STATE, *_BATCH)}
-    arrived_s, queued_s = requests.numbers("arrived_at_s"), requests.numbers("queued_at_s")
-    ahead, tokens = _queue(
-        queued_s, queued_s + 1e-3 * columns["t_queueing_ms"], columns["prompt_tokens"]
-    )
-    return columns | {
+    admission_s = requests.numbers("queued_at_s") - requests.numbers("arrived_at_s")
+    return {
+        **columns,
+        **met,
         "request_id": requests.ids,
         "observed_by": "server",
-        "waiting": np.fmax(columns["waiting"], ahead),
+        "waiting": np.fmax(columns["waiting"], met["waiting"]),
+        "t_admission_ms": 1e3 * admission_s,
+    }
+
+
+def _met(requests: Rows) -> dict[str, NDArray[np.float64]]:
+    """Return what each request met of the others, shape (row,)."""
+    queued_s = requests.numbers("queued_at_s")
+    scheduled_s = queued_s + 1e-3 * requests.numbers("queueing_ms")
+    ahead, tokens = _queue(queued_s, scheduled_s, requests.numbers("prompt_tokens"))
+    return {
+        "waiting": ahead,
         "waiting_prompt_tokens": tokens,
-        "t_admission_ms": 1e3 * (queued_s - arrived_s),
-        "arrivals_per_s": _arrivals_per_s(arrived_s),
+        "arrivals_per_s": _arrivals_per_s(requests.numbers("arrived_at_s")),
     }
 
 

@@ -6,7 +6,8 @@ the span, in seconds. The span starts when the request arrived at the server.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,12 @@ from numpy.typing import NDArray
 
 from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
-from bayeslat.traces.importers.otlp import Scalar, Span, number_of, read_spans, values_of
+from bayeslat.traces.importers.otlp import read_spans
+from bayeslat.traces.importers.span_columns import Spans
 from bayeslat.traces.importers.vocabulary import columns_named
 
 __all__ = ["IMPORTER"]
 
-type Numbers = NDArray[np.float64]
-
-_BATCH_ROWS = 1 << 15
 _LATENCIES = {
     "t_queueing_ms": "gen_ai.latency.time_in_queue",
     "t_prefill_ms": "gen_ai.latency.time_in_model_prefill",
@@ -30,24 +29,17 @@ _LATENCIES = {
     "t_e2e_ms": "gen_ai.latency.e2e",
 }
 _PROMPT, _OUTPUT = "gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens"
-_REQUEST, _MODEL = "gen_ai.request.id", "gen_ai.response.model"
+_TEXTS = {"request_id": "gen_ai.request.id", "model": "gen_ai.response.model"}
 
 
 def _read(path: Path, tally: Tally) -> Iterator[Batch]:
-    rows: list[tuple[Span, Mapping[str, Scalar]]] = []
     requests = 0
-    for _, spans in read_spans(path, tally):
-        for span in spans:
-            if span.name != "llm_request":
-                tally.refuse(f"span of another kind ({span.name})")
-                continue
-            requests += 1
-            rows.append((span, values_of(span.attributes)))
-        if len(rows) >= _BATCH_ROWS:
-            yield _batch(rows)
-            rows = []
-    if rows:
-        yield _batch(rows)
+    for spans in read_spans(path, tally):
+        is_request = np.array([name == "llm_request" for name in spans.name], dtype=bool)
+        for name in compress(spans.name, ~is_request):
+            tally.refuse(f"span of another kind ({name})")
+        requests += int(is_request.sum())
+        yield _batch(spans, is_request)
     if not requests:
         raise refuse(
             path,
@@ -56,42 +48,32 @@ def _read(path: Path, tally: Tally) -> Iterator[Batch]:
         )
 
 
-def _batch(rows: list[tuple[Span, Mapping[str, Scalar]]]) -> Batch:
-    """Return spans as rows."""
-    seconds = {name: _numbers(rows, key) for name, key in _LATENCIES.items()}
-    output = _numbers(rows, _OUTPUT)
+def _batch(spans: Spans, wanted: NDArray[np.bool_]) -> Batch:
+    """Return the wanted spans as rows."""
+    numbers = spans.attributes.numbers
+    seconds = {name: numbers(key)[wanted] for name, key in _LATENCIES.items()}
+    output = numbers(_OUTPUT)[wanted]
     with np.errstate(invalid="ignore", divide="ignore"):
         per_token = np.where(output > 1, seconds["t_decode_ms"] / (output - 1), np.nan)
-    start = 1e-9 * np.array([number_of(span.startTimeUnixNano) for span, _ in rows])
+    start = 1e-9 * spans.start_ns[wanted]
     unknown = ~np.isfinite(np.stack(list(seconds.values()))).any(axis=0)
+    texts = {
+        name: list(compress(spans.attributes.texts(key), wanted)) for name, key in _TEXTS.items()
+    }
     return Batch(
-        n_rows=len(rows),
+        n_rows=len(start),
         columns={
             **{name: 1e3 * values for name, values in seconds.items()},
+            **texts,
             "t_tpot_ms": 1e3 * per_token,
             "observed_by": "server",
-            "request_id": [_text(values, _REQUEST) for _, values in rows],
-            "model": [_text(values, _MODEL) for _, values in rows],
-            "prompt_tokens": _numbers(rows, _PROMPT),
+            "prompt_tokens": numbers(_PROMPT)[wanted],
             "output_tokens": output,
         },
         start_s=np.where(start > 0, start, np.nan),
         end_s=np.where(start > 0, start + seconds["t_e2e_ms"], np.nan),
         refused=["span without gen_ai.latency attributes" if each else None for each in unknown],
     )
-
-
-def _numbers(rows: list[tuple[Span, Mapping[str, Scalar]]], key: str) -> Numbers:
-    """Return an attribute of each span, NaN where it has none or no number."""
-    found = [values.get(key) for _, values in rows]
-    return np.array(
-        [value if isinstance(value, int | float) else np.nan for value in found], dtype=np.float64
-    )
-
-
-def _text(values: Mapping[str, Scalar], key: str) -> str | None:
-    value = values.get(key)
-    return value if isinstance(value, str) else None
 
 
 IMPORTER = Importer(
