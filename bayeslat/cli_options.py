@@ -208,6 +208,10 @@ DropInvalid = Annotated[
         "--drop-invalid", help="Leave out rows that break a rule; write them beside the output."
     ),
 ]
+LeaveOut = Annotated[
+    bool,
+    typer.Option("--drop-invalid", help="Leave out rows that break a rule; count and tell them."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Save even what did not converge.")]
 Chains = Annotated[int, typer.Option(help="Chains of NUTS.", min=1, metavar="INTEGER")]
 Draws = Annotated[int, typer.Option(help="Draws of each chain.", min=10, metavar="INTEGER")]

@@ -37,6 +37,7 @@ def compress(
     like: opt.Like = None,
     window: opt.Window = None,
     hardware: opt.Hardware = None,
+    drop_invalid: opt.LeaveOut = False,
     jobs: opt.Jobs = None,
     engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
@@ -71,10 +72,12 @@ def compress(
             like=base,
             window=window,
             hardware=load_hardware(hardware),
+            drop_invalid=drop_invalid,
             jobs=processes,
             engine_address=engine_address,
             on_progress=on_progress,
         )
+    tell_left_out(data)
     with writing(output):
         write_statistics(data, output)
     record = compression_record(data, output, time.perf_counter() - start)
@@ -90,6 +93,7 @@ def update(
     window: opt.Window = None,
     engine: opt.Engine = "nuts",
     hardware: opt.Hardware = None,
+    drop_invalid: opt.LeaveOut = False,
     force: opt.Force = False,
     chains: opt.Chains = 4,
     draws: opt.Draws = 800,
@@ -131,10 +135,12 @@ def update(
                 like=fitted,
                 window=window,
                 hardware=table,
+                drop_invalid=drop_invalid,
                 jobs=processes,
                 engine_address=engine_address,
                 on_progress=told,
             )
+        tell_left_out(data)
     with stage_bars(tuple(fitted.spec.stages)) as on_progress:
         updated = update_draws(
             fitted,
@@ -170,6 +176,13 @@ def fit_from_statistics(statistics: Compressed, options: Mapping[str, Any]) -> P
 
     with stage_bars(tuple(statistics.point.stages)) as on_progress:
         return fit_statistics(statistics, **options, on_progress=on_progress)
+
+
+def tell_left_out(data: Compressed) -> None:
+    """Say how many rows broke a rule, and which."""
+    if data.left_out:
+        note(f"{data.left_out} rows break a rule and are left out")
+        note(data.left_out_why)
 
 
 def save_fit(posterior: Posterior, output: Path, force: bool) -> bool:

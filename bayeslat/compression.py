@@ -39,6 +39,7 @@ def compress(
     window: str | None = None,
     hardware: HardwareTable | None = None,
     sample_rows: int = SAMPLE_ROWS,
+    drop_invalid: bool = False,
     jobs: int = 1,
     engine_address: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -59,6 +60,8 @@ def compress(
     sample_rows : int
         The most rows of a group that the point is settled by; with no more rows in a group, the
         statistics are those that `fit` would make.
+    drop_invalid : bool
+        Whether rows that break a rule are left out; else they are an error.
     jobs : int
         Processes, which change nothing but the time; -1: one a core.
     engine_address : str, optional
@@ -95,6 +98,7 @@ def compress(
         window=window,
         hardware=hardware,
         sample_rows=sample_rows,
+        drop_invalid=drop_invalid,
         jobs=jobs,
         engine_address=engine_address,
         on_progress=on_progress,

@@ -16,7 +16,7 @@ from bayeslat.inference.stream.run_pass import sum_files
 from bayeslat.inference.stream.sample import SAMPLE_ROWS, take_sample
 from bayeslat.inference.stream.scan import scan_files
 from bayeslat.inference.stream.settle import check_groups, settle
-from bayeslat.traces import row_sources
+from bayeslat.traces import report, row_sources
 from bayeslat.traces.sources import Source
 
 __all__ = ["LIBRARIES", "compress_files"]
@@ -32,6 +32,7 @@ def compress_files(
     window: str | None = None,
     hardware: HardwareTable | None = None,
     sample_rows: int = SAMPLE_ROWS,
+    drop_invalid: bool = False,
     jobs: int = 1,
     engine_address: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -54,6 +55,8 @@ def compress_files(
         The shipped table by default.
     sample_rows : int
         The most rows of a group that the point is settled by.
+    drop_invalid : bool
+        Whether rows that break a rule are left out; else they are an error.
     jobs, engine_address
         Who shares the pass, as for `bayeslat.parallel.run`.
     on_progress : callable (done, total), optional
@@ -76,18 +79,21 @@ def compress_files(
     if like is not None:
         table = table.extended(like.hardware)
     files = open_files(sources, spec)
-    scan = scan_files(files, spec, table, jobs=jobs, engine_address=engine_address)
+    scan = scan_files(
+        files, spec, table, drop_invalid=drop_invalid, jobs=jobs, engine_address=engine_address
+    )
     if like is not None:
         check_groups(like, list(scan.totals))
-    sample = take_sample(files, scan, spec, table, sample_rows)
+    sample = take_sample(files, scan, spec, table, sample_rows, drop_invalid=drop_invalid)
     point = like or settle(
         spec, sample, table, scan.totals, jobs=jobs, engine_address=engine_address
     )
-    windows = sum_files(
+    windows, left_out = sum_files(
         files,
         lambda file: window if window is not None else file.path.name,
         point,
         table,
+        drop_invalid=drop_invalid,
         jobs=jobs,
         engine_address=engine_address,
         on_progress=on_progress,
@@ -98,6 +104,8 @@ def compress_files(
         sample=_kept(spec, sample),
         attrs={
             "sources": list(row_sources(sample)),
+            "left_out": left_out.rows,
+            "left_out_why": report(left_out.violations),
             "versions": {library: version(library) for library in LIBRARIES},
         },
     )

@@ -27,7 +27,7 @@ class Compressed:
     sample : DataFrame, one row a measurement
         Some rows, to show errors and the correlation between stages by: labels, knobs, latencies.
     attrs : mapping
-        `sources` (kinds of traces), `versions`.
+        `sources` (kinds of traces), `versions`, `left_out`, `left_out_why`.
     """
 
     point: SettledPoint
@@ -39,6 +39,16 @@ class Compressed:
     def rows(self) -> int:
         """Of all windows."""
         return sum(window.rows for window in self.windows.values())
+
+    @property
+    def left_out(self) -> int:
+        """Rows that broke a rule and were left out."""
+        return int(self.attrs.get("left_out", 0))
+
+    @property
+    def left_out_why(self) -> str:
+        """What was wrong with the first of them, by file and row."""
+        return str(self.attrs.get("left_out_why", ""))
 
     def merged(self, other: Compressed) -> Compressed:
         """Return the statistics of both, which were settled at one point.
@@ -67,7 +77,12 @@ class Compressed:
             self,
             windows=join_windows(self.windows, other.windows),
             sample=sample.drop_duplicates(ignore_index=True),
-            attrs={**self.attrs, "sources": sorted(sources)},
+            attrs={
+                **self.attrs,
+                "sources": sorted(sources),
+                "left_out": self.left_out + other.left_out,
+                "left_out_why": "\n".join(filter(None, (self.left_out_why, other.left_out_why))),
+            },
         )
 
     def retired(self, names: Sequence[str]) -> Compressed:

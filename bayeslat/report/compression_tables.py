@@ -29,8 +29,8 @@ def compression_record(data: Compressed, path: Path, seconds: float) -> dict[str
     Returns
     -------
     dict
-        For JSON: `statistics`, spec, GPUs, rows, rows by stage and by window, and by stage the
-        rows `beyond` the range that the point was settled on.
+        For JSON: `statistics`, spec, GPUs, rows, rows left out, rows by stage and by window, and by
+        stage the rows `beyond` the range that the point was settled on.
     """
     sums = {stage: total_sums(data.windows.values(), stage) for stage in data.point.stages}
     return {
@@ -39,6 +39,7 @@ def compression_record(data: Compressed, path: Path, seconds: float) -> dict[str
         "gpus": list(data.point.gpus),
         "groups": len(data.point.groups),
         "rows": data.rows,
+        "left_out": data.left_out,
         "seconds": seconds,
         "sample": len(data.sample),
         "sources": list(data.attrs.get("sources", ())),

@@ -17,7 +17,7 @@ __all__ = ["drop_invalid"]
 
 
 def drop_invalid(
-    frame: pd.DataFrame, violations: Sequence[Violation]
+    frame: pd.DataFrame, violations: Sequence[Violation], *, some: bool = True
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split a frame into the rows that keep every rule and those that break one.
 
@@ -27,6 +27,8 @@ def drop_invalid(
         The checked frame.
     violations : sequence of Violation
         What was found in it.
+    some : bool
+        Whether a row has to be left.
 
     Returns
     -------
@@ -37,14 +39,14 @@ def drop_invalid(
     Raises
     ------
     TraceError
-        A whole file or column breaks a rule, or no row is left.
+        A whole file or column breaks a rule; or no row is left, and one has to be.
     """
     whole = tuple(violation for violation in violations if not violation.rows)
     if whole:
         raise TraceError(f"dropping rows cannot cure this:\n{report(whole)}", tuple(violations))
     broken = _broken(frame, violations)
     kept, dropped = frame[~broken].copy(), frame[broken].copy()
-    if kept.empty and not frame.empty:
+    if some and kept.empty and not frame.empty:
         raise TraceError(f"no row is left:\n{report(violations)}", tuple(violations))
     texts = {GPU, STACK, TASK, COLLECTED_AT}
     for column in dict.fromkeys(violation.column for violation in violations):

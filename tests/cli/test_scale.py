@@ -69,6 +69,30 @@ def test_statistics_at_one_point_are_fitted_together(
     assert list(load_posterior(both).data.windows) == ["monday.parquet", "tuesday.parquet"]
 
 
+def test_broken_rows_are_left_out_when_asked(
+    workshop: Workshop, run: Run, days: dict[str, str]
+) -> None:
+    frame = make_frame(8, rows=60)
+    frame.loc[[5, 6], "t_decode_ms"] = -1.0
+    broken = workshop.trace(frame, "broken.parquet")
+    out = workshop.folder / "s.nc"
+    refused = run("compress", broken, "-m", workshop.spec, "-o", out)
+    assert refused.exit_code == 2
+    assert not out.exists()
+    left = done(run("compress", broken, "-m", workshop.spec, "-o", out, "--drop-invalid", "--json"))
+    record = json.loads(left.stdout)
+    assert record["left_out"] == 2
+    assert record["rows"] == len(frame) - 2
+    assert "2 rows break a rule and are left out" in left.stderr
+    assert "rows 6-7" in left.stderr
+    posterior = fit(run, workshop, days["monday"], "-m", workshop.spec)
+    added = workshop.folder / "u.nc"
+    words = ("--engine", "laplace", "--drop-invalid", "-o", added)
+    done(run("update", posterior, broken, *words))
+    windows = load_posterior(added).data.windows
+    assert windows["broken.parquet"].rows == len(frame) - 2
+
+
 def test_an_update_adds_and_retires(workshop: Workshop, run: Run, days: dict[str, str]) -> None:
     statistics = made(run, workshop, days["monday"], days["tuesday"], "-m", workshop.spec)
     posterior = fit(run, workshop, statistics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -344,6 +345,40 @@ BROKEN = {
     "no GPU": ("gpu", None, "a GPU must be named in every row"),
     "negative times": ("output_tokens", -1, "times 'output_tokens' of stage decode"),
 }
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_rows_can_be_left_out(name: str, sampled: bool, tmp_path: Path) -> None:
+    """What is left has the statistics that it has alone."""
+    column, value, told = BROKEN[name]
+    frame = make_frame(7, rows=200)
+    rows = [20, 335, 336]
+    whole = write(frame.drop(rows), tmp_path / "w", 1)
+    frame = frame.astype({column: object if column == "gpu" else float})
+    frame.loc[rows, column] = value  # type: ignore[call-overload]
+    folder = write(frame, tmp_path / "t", 1, row_group=50)
+    most = 1000 if sampled else 10
+    point = compress_files(small_spec(), [whole], sample_rows=most).point
+    left = compress_files(small_spec(), [folder], like=point, drop_invalid=True)
+    alone = compress_files(small_spec(), [whole], like=point)
+    for stage in small_spec().stages:
+        assert_equal(sums_of(left, stage).statistics, sums_of(alone, stage).statistics)
+    assert left.left_out == 3
+    assert left.rows == alone.rows == len(frame) - 3
+    assert re.search(told, left.left_out_why)
+    assert "0.parquet rows 21, 336-337" in left.left_out_why
+    settled = compress_files(small_spec(), [folder], sample_rows=most, drop_invalid=True)
+    assert settled.left_out == 3
+
+
+def test_columns_that_break_a_rule_cannot_be_left_out(tmp_path: Path) -> None:
+    folder = write(make_frame(7, rows=20).drop(columns="context"), tmp_path / "t", 1)
+    with pytest.raises(TraceError, match="knob 'context'"):
+        compress_files(small_spec(), [folder], drop_invalid=True)
+    nobody = make_frame(7, rows=20).assign(gpu="h1000")
+    with pytest.raises(TraceError, match="h1000"):
+        compress_files(small_spec(), [write(nobody, tmp_path / "u", 1)], drop_invalid=True)
 
 
 @pytest.mark.parametrize("sampled", [True, False])

@@ -14,10 +14,11 @@ from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.program import Program, Registers
 from bayeslat.features.spec_fields import TASK
 from bayeslat.inference.settled import SettledPoint
+from bayeslat.inference.stream.clean import LeftOut, clean
 from bayeslat.inference.stream.files import TraceFile, read_batches
 from bayeslat.inference.stream.labels import Label, Labeller
 from bayeslat.inference.stream.scan import explain
-from bayeslat.inference.stream.stage_pass import BrokenBatchError, StagePass
+from bayeslat.inference.stream.stage_pass import BrokenBatchError, Mark, StagePass
 from bayeslat.inference.windows import Window
 from bayeslat.parallel import run
 
@@ -49,10 +50,11 @@ def sum_files(
     point: SettledPoint,
     hardware: HardwareTable,
     *,
+    drop_invalid: bool = False,
     jobs: int = 1,
     engine_address: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Window]:
+) -> tuple[dict[str, Window], LeftOut]:
     """Sum the rows of files up at a settled point.
 
     Parameters
@@ -63,6 +65,8 @@ def sum_files(
         Names a file's window.
     point : SettledPoint
     hardware : HardwareTable
+    drop_invalid : bool
+        Whether rows that break a rule are left out.
     jobs, engine_address
         As for `bayeslat.parallel.run`: of a cluster, every worker reads the files by their paths.
         The sums are the same to the last bit, whoever makes them.
@@ -71,7 +75,8 @@ def sum_files(
 
     Returns
     -------
-    dict of str to Window
+    windows : dict of str to Window
+    left_out : LeftOut
 
     Raises
     ------
@@ -84,11 +89,14 @@ def sum_files(
     total = sum(part.rows for part in parts)
     windows: dict[str, Window] = {}
     broken: list[tuple[TraceFile, int]] = []
+    left_out: list[LeftOut] = []
     done = 0
     tasks = list(_tasks(parts, min(_TASK_ROWS, total / _TASKS)))
-    found = run(_sum_parts, tasks, (point, hardware), jobs=jobs, engine_address=engine_address)
-    for part, (window, places) in zip(parts, chain.from_iterable(found), strict=True):
+    shared = (point, hardware, drop_invalid)
+    found = run(_sum_parts, tasks, shared, jobs=jobs, engine_address=engine_address)
+    for part, (window, places, out) in zip(parts, chain.from_iterable(found), strict=True):
         broken += [(part.file, at) for at in places]
+        left_out.append(out)
         name = window_of(part.file)
         windows[name] = windows[name] + window if name in windows else window
         done += part.rows
@@ -96,7 +104,7 @@ def sum_files(
             on_progress(done, total)
     if broken:
         raise explain(broken, point.spec, hardware)
-    return windows
+    return windows, LeftOut.together(left_out)
 
 
 def _parts(file: TraceFile) -> Iterator[_Part]:
@@ -124,23 +132,37 @@ def _tasks(parts: Sequence[_Part], rows: float) -> Iterator[list[_Part]]:
 
 
 def _sum_parts(
-    shared: tuple[SettledPoint, HardwareTable], parts: Sequence[_Part]
-) -> list[tuple[Window, list[int]]]:
+    shared: tuple[SettledPoint, HardwareTable, bool], parts: Sequence[_Part]
+) -> list[tuple[Window, list[int], LeftOut]]:
     """Sum each part up; with the row groups that hold rows which break a rule."""
-    adder = _Adder(*shared)
-    return [_sum_part(adder, part) for part in parts]
+    point, hardware, drop_invalid = shared
+    adder = _Adder(point, hardware)
 
-
-def _sum_part(adder: _Adder, part: _Part) -> tuple[Window, list[int]]:
-    """Sum a part up."""
-    broken = []
-    for row_group in part.row_groups:
+    def sum_batch(file: TraceFile, first: int, batch: pa.RecordBatch) -> LeftOut:
+        mark = adder.mark()
         try:
-            for _, batch in read_batches(part.file, [row_group]):
-                adder.add(batch)
+            adder.add(batch)
         except BrokenBatchError:
-            broken.append(row_group)
-    return adder.take_window(part.rows), broken
+            if not drop_invalid:
+                raise
+            adder.go_back(mark)
+            kept, left_out = clean(file, first, batch, point.spec, hardware)
+            adder.add(kept)
+            return left_out
+        return LeftOut()
+
+    def sum_part(part: _Part) -> tuple[Window, list[int], LeftOut]:
+        broken, left_out = [], []
+        for row_group in part.row_groups:
+            try:
+                for first, batch in read_batches(part.file, [row_group]):
+                    left_out.append(sum_batch(part.file, first, batch))
+            except BrokenBatchError:
+                broken.append(row_group)
+        out = LeftOut.together(left_out)
+        return adder.take_window(part.rows - out.rows), broken, out
+
+    return [sum_part(part) for part in parts]
 
 
 class _Adder:
@@ -161,7 +183,11 @@ class _Adder:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take a batch of rows of any groups."""
+        if not batch.num_rows:
+            return
         labels = self._labeller.read(batch)
+        if any((label.gpu, label.stack) not in self._at for label in labels.held):
+            raise BrokenBatchError
         columns = self._columns(batch)
         if len(labels.held) == 1:
             self._add_label(labels.held[0], columns, batch.num_rows)
@@ -172,6 +198,15 @@ class _Adder:
             rows = order[start:end]
             own = {name: column[rows] for name, column in columns.items()}
             self._add_label(label, own, len(rows))
+
+    def mark(self) -> list[Mark]:
+        """Return where the sums are, for `go_back`."""
+        return [each.mark() for each in self._passes.values()]
+
+    def go_back(self, marks: Sequence[Mark]) -> None:
+        """Forget the rows since a mark."""
+        for each, mark in zip(self._passes.values(), marks, strict=True):
+            each.go_back(mark)
 
     def take_window(self, rows: int) -> Window:
         """Return the sums so far, and start again from zero."""

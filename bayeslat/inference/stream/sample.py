@@ -16,6 +16,7 @@ from bayeslat.features.thinning import evenly
 from bayeslat.inference.stream.files import TraceFile, measured, read_batches, to_frame
 from bayeslat.inference.stream.labels import Labeller
 from bayeslat.inference.stream.scan import Group, Scan
+from bayeslat.traces import drop_invalid as split_rows
 from bayeslat.traces import report
 
 __all__ = ["SAMPLE_ROWS", "take_sample"]
@@ -35,6 +36,8 @@ def take_sample(
     spec: Spec,
     hardware: HardwareTable,
     most: int = SAMPLE_ROWS,
+    *,
+    drop_invalid: bool = False,
 ) -> pd.DataFrame:
     """Take at most so many rows of each group; all of a group that has no more.
 
@@ -47,6 +50,8 @@ def take_sample(
     hardware : HardwareTable
     most : int
         Rows of a group.
+    drop_invalid : bool
+        Whether rows that break a rule are left out.
 
     Returns
     -------
@@ -77,7 +82,10 @@ def take_sample(
             for file in files
         ],
     }
-    if found := find_violations(frame, spec, hardware):
+    found = find_violations(frame, spec, hardware)
+    if drop_invalid:
+        return split_rows(frame, found)[0]
+    if found:
         few = f"\nOnly a sample of {len(frame)} rows was looked at so far."
         raise TraceError(report(found) + (few if len(frame) < starts[-1] else ""), found)
     return frame

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bayeslat.errors import TraceError
 from bayeslat.features.admit import find_violations
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
+from bayeslat.inference.stream.clean import merge_violations
 from bayeslat.inference.stream.files import TraceFile, labels_of, measured, read_batches, to_frame
 from bayeslat.inference.stream.labels import Label, Labeller
 from bayeslat.parallel import run
@@ -50,6 +51,7 @@ def scan_files(
     spec: Spec,
     hardware: HardwareTable,
     *,
+    drop_invalid: bool = False,
     jobs: int = 1,
     engine_address: str | None = None,
 ) -> Scan:
@@ -60,6 +62,8 @@ def scan_files(
     files : sequence of TraceFile
     spec : Spec
     hardware : HardwareTable
+    drop_invalid : bool
+        Whether rows whose labels break a rule are passed over.
     jobs, engine_address
         Who shares the files, as for `bayeslat.parallel.run`; few rows are counted here.
 
@@ -74,7 +78,8 @@ def scan_files(
     """
     if sum(file.rows for file in files) < _MANY_ROWS:
         jobs, engine_address = 1, None
-    found = run(_scan_file, files, (spec, hardware), jobs=jobs, engine_address=engine_address)
+    shared = (spec, hardware, drop_invalid)
+    found = run(_scan_file, files, shared, jobs=jobs, engine_address=engine_address)
     counts: dict[tuple[int, int], Mapping[Group, int]] = {}
     broken: list[tuple[TraceFile, int]] = []
     for number, (file, (held, wrong)) in enumerate(zip(files, found, strict=True)):
@@ -86,10 +91,10 @@ def scan_files(
 
 
 def _scan_file(
-    shared: tuple[Spec, HardwareTable], file: TraceFile
+    shared: tuple[Spec, HardwareTable, bool], file: TraceFile
 ) -> tuple[list[Counter[Group]], list[int]]:
     """Count a file's rows by row group; with the row groups whose labels break a rule."""
-    spec, hardware = shared
+    spec, hardware, drop_invalid = shared
     labeller = Labeller(spec, hardware)
     names = [name for name in labels_of(spec) if name in file.columns]
     counts, broken = [], []
@@ -99,11 +104,12 @@ def _scan_file(
             labels = labeller.read(batch)
             for place, label in enumerate(labels.held):
                 held[label] += int((labels.code == place).sum())
-        if not held or any(label.gpu is None for label in held):
+        known = [label for label in held if label.gpu is not None]
+        if not known or (len(known) < len(held) and not drop_invalid):
             broken.append(row_group)
         groups: Counter[Group] = Counter()
-        for label, count in held.items():
-            groups[(label.gpu or "", label.stack)] += count
+        for label in known:
+            groups[(label.gpu or "", label.stack)] += held[label]
         counts.append(groups)
     return counts, broken
 
@@ -128,23 +134,10 @@ def explain(
     for file, row_group in places[:_EXPLAINED]:
         for first, batch in read_batches(file, [row_group]):
             found += find_violations(measured(to_frame(file, first, batch), spec), spec, hardware)
-    found = _merged(found)
+    found = merge_violations(found)
     if not found:
         told = ", ".join(str(file.path) for file, _ in places[:3])
         return TraceError(f"{told}: rows break a rule that their columns keep; report this")
     rest = len(places) - _EXPLAINED
     more = f"\n{rest} more row groups hold such rows." if rest > 0 else ""
     return TraceError(report(found) + more, tuple(found))
-
-
-def _merged(violations: Sequence[Violation]) -> list[Violation]:
-    """Join what is told of several batches of a file."""
-    joined: dict[tuple[str, str | None, str], Violation] = {}
-    for each in violations:
-        key = (each.file, each.column, each.message)
-        known = joined.get(key)
-        if known is not None:
-            told = tuple(dict.fromkeys((*known.found, *each.found)))
-            each = replace(known, rows=(*known.rows, *each.rows), found=told)
-        joined[key] = each
-    return list(joined.values())

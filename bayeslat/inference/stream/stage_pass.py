@@ -22,9 +22,10 @@ from bayeslat.inference.settled import SettledStage
 from bayeslat.inference.windows import StageSums
 from bayeslat.model.statistics import Statistics
 
-__all__ = ["BrokenBatchError", "StagePass"]
+__all__ = ["BrokenBatchError", "Mark", "StagePass"]
 
 type Array = NDArray[np.float64]
+type Mark = tuple[Array, NDArray[np.int64], int]
 
 
 class BrokenBatchError(Exception):
@@ -113,6 +114,14 @@ class StagePass:
         self._calm(table, group)
         self._products[group] += table @ table.T
         self._measured[group] += count if held is None else int(held.sum())
+
+    def mark(self) -> Mark:
+        """Return where the sums are, for `go_back`."""
+        return self._products.copy(), self._measured.copy(), self._beyond
+
+    def go_back(self, mark: Mark) -> None:
+        """Forget the rows since a mark."""
+        self._products[:], self._measured[:], self._beyond = mark
 
     def take_sums(self) -> StageSums:
         """Return the sums so far, and start again from zero."""
