@@ -29,26 +29,26 @@ KNOBS = (
 
 
 @lru_cache(maxsize=1)
-def sharp_plan() -> FitPlan:
-    """Twenty GPUs with 4000 rows each: a launch takes a five-hundredth of their prefill."""
+def sharp_plan(gpus: int, rows: int, seed: int) -> FitPlan:
+    """GPUs whose launches take some thousandth of their prefill."""
     spec = load_spec("models/vlm.toml")
     table = load_hardware().gpus
     full = [k for k, g in table.items() if all(g.fields().get(f) for f in spec.hardware_fields)]
-    configs = sample_configs(parse_knobs(KNOBS), 4000, 0)
-    truth = draw_parameters(spec, full[:20], configs=configs, seed=0)
-    return plan_fit(spec, simulate(spec, configs, full[:20], parameters=truth, seed=0))
+    configs = sample_configs(parse_knobs(KNOBS), rows, seed)
+    truth = draw_parameters(spec, full[:gpus], configs=configs, seed=seed)
+    return plan_fit(spec, simulate(spec, configs, full[:gpus], parameters=truth, seed=seed))
 
 
 @pytest.mark.slow
 def test_rows_in_plenty_are_linearised_where_they_lead_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    prepared = prepare_stage(sharp_plan(), "llm_prefill")
+    prepared = prepare_stage(sharp_plan(20, 4000, 0), "llm_prefill")
     mode = find_mode(collapse(prepared.problem))
     assert np.abs(mode.centre).max() < 4.0
     # The broken twin: Gauss and Newton's steps as they are.
     monkeypatch.setattr(prepare, "_LEAP", np.inf)
     monkeypatch.setattr(prepare, "_relinearise_damped", give_up)
     with pytest.raises(ConvergenceError):
-        find_mode(collapse(prepare_stage(sharp_plan(), "llm_prefill").problem))
+        find_mode(collapse(prepare_stage(sharp_plan(20, 4000, 0), "llm_prefill").problem))
 
 
 def give_up(*_: object) -> None:
@@ -101,12 +101,6 @@ def test_rows_count_for_fewer_until_there_is_a_mode(monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 def test_a_smooth_correction_that_stands_in_for_a_term_is_no_error() -> None:
     """Here it takes what a launch, a three-hundredth of the time, could take as well."""
-    spec = load_spec("models/vlm.toml")
-    table = load_hardware().gpus
-    full = [k for k, g in table.items() if all(g.fields().get(f) for f in spec.hardware_fields)]
-    configs = sample_configs(parse_knobs(KNOBS), 1000, 3)
-    truth = draw_parameters(spec, full[:6], configs=configs, seed=3)
-    frame = simulate(spec, configs, full[:6], parameters=truth, seed=3)
-    problem = prepare_stage(plan_fit(spec, frame), "llm_prefill").problem
+    problem = prepare_stage(sharp_plan(6, 1000, 3), "llm_prefill").problem
     assert problem.most_counted < MOST_COUNTED
     assert np.abs(find_mode(collapse(problem)).centre).max() < 4.0
