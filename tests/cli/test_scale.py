@@ -69,6 +69,19 @@ def test_statistics_at_one_point_are_fitted_together(
     assert list(load_posterior(both).data.windows) == ["monday.parquet", "tuesday.parquet"]
 
 
+def test_an_update_takes_rows_of_one_gpu(
+    workshop: Workshop, run: Run, days: dict[str, str]
+) -> None:
+    posterior = fit(run, workshop, days["monday"], "-m", workshop.spec)
+    frame = make_frame(8, rows=30)
+    gpu = str(frame["gpu"].iloc[0])
+    one = workshop.trace(frame[frame["gpu"] == gpu], "one.parquet")
+    words = ("--engine", "laplace", "-o", workshop.folder / "u.nc")
+    record = json.loads(done(run("update", posterior, one, *words, "--json")).stdout)
+    assert {tuple(cells) for cells in record["in_sample"].values()} == {(gpu,)}
+    done(run("update", posterior, one, *words))  # the tables
+
+
 def test_broken_rows_are_left_out_when_asked(
     workshop: Workshop, run: Run, days: dict[str, str]
 ) -> None:
