@@ -78,9 +78,9 @@ def _product_bytes(rows: pd.DataFrame) -> pd.Series:
 def _concurrency(rows: pd.DataFrame) -> pd.Series:
     """Requests in flight on the whole server.
 
-    Where `dp` is not recorded (-1) and `concurrency` is `batch_size`, both are those of one replica:
-    servers of a model on as many GPUs, loaded to the same limit, have half of it at twice the
-    replicas. Elsewhere `concurrency` is `batch_size` times the replicas.
+    Where `dp` is not recorded (-1) and `concurrency` is `batch_size`, both are of one replica: of
+    servers on as many GPUs that were loaded up to the same limit, one with twice the replicas has
+    half of it. Elsewhere `concurrency` is `batch_size` times the replicas.
     """
     of_a_replica = (rows["dp"] < 0) & (rows["concurrency"] == rows["batch_size"])
     return rows["concurrency"].where(~of_a_replica, rows["concurrency"] * _replicas(rows))
