@@ -92,7 +92,7 @@ def test_the_effect_of_a_new_task_is_learnt(
 def test_a_new_task_is_then_as_sure_as_one_of_the_donors(stage: str) -> None:
     def width(task: str) -> np.ndarray:
         frame = calibrated().predict(inside(task), GPU).frame
-        return np.log(frame[f"{stage}_q95_ms"] / frame[f"{stage}_q05_ms"]).to_numpy()
+        return np.log(frame[f"{stage}_q95_ms"].to_numpy() / frame[f"{stage}_q05_ms"].to_numpy())
 
     np.testing.assert_allclose(width("ocr"), width("qa"), rtol=0.15)
     assert (width("no such task") > 1.5 * width("ocr")).all()
