@@ -222,7 +222,7 @@ def _calibrate_stage(
     departure = population.departure
     point = linearise(part.shared_efficiency + departure, reference, part.basis, columns)
     measured = int(frame[data.spec.stages[stage].column].notna().sum())
-    rows = held_rows(data.spec, stage, frame, gpu, labels)
+    rows = held_rows(data.spec, stage, frame, gpu, labels, data.reference)
     if not len(rows):
         effects, noise_sd = population.draw(rng)
         count = float(len(effects))
