@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.features.spec import Spec
@@ -23,7 +24,7 @@ from bayeslat.model.groups import Level
 from bayeslat.model.priors import stage_features
 from bayeslat.model.statistics import Statistics
 
-__all__ = ["admit_tasks"]
+__all__ = ["admit_tasks", "grid_of_tasks"]
 
 
 def admit_tasks(data: PosteriorData, names: Iterable[str]) -> PosteriorData:
@@ -49,6 +50,26 @@ def admit_tasks(data: PosteriorData, names: Iterable[str]) -> PosteriorData:
             if part.basis.tasks and name not in part.basis.tasks:
                 data = _admit(data, stage, name, [number, 6])
     return data
+
+
+def grid_of_tasks(data: PosteriorData) -> pd.DataFrame:
+    """Return the knob grid, and once more with each task that came after the fit.
+
+    Parameters
+    ----------
+    data : PosteriorData
+
+    Returns
+    -------
+    DataFrame, one row a config
+        The grid itself where there is none.
+    """
+    grid = data.reference
+    if "task" not in grid:
+        return grid
+    known = {task for part in data.stages.values() for task in part.basis.tasks}
+    new = sorted(known - set(grid["task"]))
+    return pd.concat([grid, *(grid.assign(task=name) for name in new)], ignore_index=True)
 
 
 def _admit(data: PosteriorData, stage: str, name: str, seed: Sequence[int]) -> PosteriorData:
