@@ -46,7 +46,8 @@ def prepare(raw: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     trace = rows.assign(
         t_ttft_ms=rows["ttft_ms"],
         t_tpot_ms=rows["tpot_ms"],
-        dp=_gpus(rows) / rows["tp"],
+        concurrency=_concurrency(rows),
+        dp=_replicas(rows),
         expert_layers=expert_layers,
         dense_params=rows["total_params"] - experts,
         weight_bytes=_weight_bytes(rows),
@@ -72,6 +73,21 @@ def _product_bytes(rows: pd.DataFrame) -> pd.Series:
     known = rows["precision"].map(PRODUCT_BYTES).fillna(_weight_bytes(rows))
     widened = rows["gpu"].isin(WITHOUT_FP4) & (rows["precision"] == "fp4")
     return known.mask(widened, 2.0)
+
+
+def _concurrency(rows: pd.DataFrame) -> pd.Series:
+    """Requests in flight on the whole server.
+
+    Where `dp` is not recorded (-1) and `concurrency` is `batch_size`, both are of one replica: of
+    servers on as many GPUs that were loaded up to the same limit, one with twice the replicas has
+    half of it. Elsewhere `concurrency` is `batch_size` times the replicas.
+    """
+    of_a_replica = (rows["dp"] < 0) & (rows["concurrency"] == rows["batch_size"])
+    return rows["concurrency"].where(~of_a_replica, rows["concurrency"] * _replicas(rows))
+
+
+def _replicas(rows: pd.DataFrame) -> pd.Series:
+    return _gpus(rows) / rows["tp"]
 
 
 def _gpus(rows: pd.DataFrame) -> pd.Series:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.inference.posterior import StagePosterior
 from bayeslat.inference.strata import stratified_normal
 
-__all__ = ["correction_rms", "hold_knobs", "walk_steps", "widening", "widening_variance"]
+__all__ = ["correction_rms", "walk_steps", "widening", "widening_variance"]
 
 # How the correction may go on: with twice its size within the range, and 5 %. Chosen on fits of a
 # part of each knob's range (benchmarks/bench_extrapolation).
@@ -19,32 +16,6 @@ _GROWTH = 2.0
 _LEAST_SD = 0.05
 _NO_RESIDUAL_SD = 0.2  # where no correction was fitted, so that its size is not known
 _STILL_SD = 0.2  # per power of e: a correction says nothing about a knob that it never saw move
-
-
-def hold_knobs(
-    configs: pd.DataFrame, reference: pd.DataFrame, knobs: Sequence[str]
-) -> pd.DataFrame:
-    """Return the configs with each knob at the nearest value inside its training range.
-
-    Parameters
-    ----------
-    configs : DataFrame, one row a config
-    reference : DataFrame, one row a config
-        Spans the training range of every knob.
-    knobs : sequence of str
-
-    Returns
-    -------
-    DataFrame, one row a config
-        `configs` itself where nothing moves.
-    """
-    held = {}
-    for knob in knobs:
-        values = configs[knob].to_numpy()
-        inside = np.clip(values, reference[knob].min(), reference[knob].max())
-        if np.any(inside != values):
-            held[knob] = inside
-    return configs.assign(**held) if held else configs
 
 
 def correction_rms(

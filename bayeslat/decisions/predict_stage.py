@@ -9,13 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from bayeslat.decisions.extrapolation import correction_rms, hold_knobs, widening
+from bayeslat.decisions.extrapolation import correction_rms, widening
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.hurdle_prediction import HurdlePrediction
 from bayeslat.decisions.prediction import StagePrediction
 from bayeslat.decisions.unseen_task import is_unseen, task_effects
 from bayeslat.features.design import StageInputs, stage_inputs
 from bayeslat.features.hardware import Gpu
+from bayeslat.features.hold_knobs import hold_knobs
 from bayeslat.features.hurdle_inputs import hurdle_inputs
 from bayeslat.features.tasks import task_names
 from bayeslat.inference.posterior import PosteriorData

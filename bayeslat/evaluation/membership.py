@@ -94,7 +94,7 @@ def _of_stage(
     rng = np.random.default_rng([seed, list(data.stages).index(stage), 2])
     population = population_of(data, stage, gpu, stack, rng)
     labels = number_configs(frame[data.reference.columns.to_list()])
-    rows = held_rows(data.spec, stage, frame, gpu, labels)
+    rows = held_rows(data.spec, stage, frame, gpu, labels, data.reference)
     point = known.point(part.shared_efficiency)
     design, response = even_rows(part, point, known.departure, rows)
     changes = _changes(rows.inputs.raw, design[:, : part.terms])

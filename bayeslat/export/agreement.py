@@ -12,6 +12,7 @@ from bayeslat.decisions.guard import Budget, Guard
 from bayeslat.decisions.predict import predict
 from bayeslat.export import guard_reader
 from bayeslat.features.hardware import Gpu
+from bayeslat.inference.new_tasks import grid_of_tasks
 from bayeslat.inference.posterior import PosteriorData
 
 __all__ = ["check_agreement"]
@@ -45,7 +46,7 @@ def check_agreement(
         `configs` and `budgets` that were decided about; the largest difference in `p_exceed`, and
         that which 99 % of them keep, `p_exceed_99`; the part of the `decisions` that are the same.
     """
-    configs = data.reference
+    configs = grid_of_tasks(data)
     prediction = predict(data, configs, gpu, stack=stack, seed=seed)
     typical = np.median(prediction.typical(), axis=1)
     reader = guard_reader.GuardBundle(header, arrays)

@@ -20,6 +20,7 @@ from bayeslat.features.hardware import Gpu
 from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.tasks import NO_TASK
+from bayeslat.inference.new_tasks import grid_of_tasks
 from bayeslat.inference.posterior import PosteriorData
 
 __all__ = ["StagePart", "join_parts", "make_part"]
@@ -191,7 +192,7 @@ def _latent(data: PosteriorData, stage: str, gpu: Gpu, view: GroupView) -> NDArr
     The first principal components of the draws: as many as leave next to nothing at any config.
     """
     part = data.stages[stage]
-    reference = stage_inputs(data.spec, stage, data.reference, gpu)
+    reference = stage_inputs(data.spec, stage, grid_of_tasks(data), gpu)
     departures = view.point.design(reference, part.basis)[1] @ view.effects.T
     departures -= departures.mean(axis=1, keepdims=True)
     draws = departures.shape[1]

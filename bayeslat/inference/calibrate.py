@@ -18,6 +18,7 @@ from bayeslat.features.tasks import task_names
 from bayeslat.inference.condition import Rows, condition, find_mode, mean_given
 from bayeslat.inference.even_rows import even_rows
 from bayeslat.inference.hurdle import GroupHurdle, condition_hurdle, hurdle_rows
+from bayeslat.inference.new_tasks import admit_tasks
 from bayeslat.inference.pilot import Pilot
 from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
@@ -128,7 +129,8 @@ def calibrate_group(
 
     Rows join those of earlier calibrations; a latency that repeats one of them to the last bit, at
     the same configuration, was read twice and counts once. The rows of a fit count through its
-    posterior. Without any rows, the GPU is as its data sheet and the donors have it.
+    posterior. Without any rows, the GPU is as its data sheet and the donors have it. A task that
+    no donor ran gets an effect of its own, where the fit knew how far tasks differ.
 
     Parameters
     ----------
@@ -149,6 +151,8 @@ def calibrate_group(
     own = _held_columns(data, rows)
     if known is not None and len(known.rows):
         own = _join(data, known.rows, own)
+    if "task" in own:
+        data = admit_tasks(data, own["task"])
     # What is drawn does not depend on the order that rows came in.
     ordered = own.sort_values(own.columns.to_list(), ignore_index=True)
     labels = number_configs(ordered[data.reference.columns.to_list()])
@@ -218,7 +222,7 @@ def _calibrate_stage(
     departure = population.departure
     point = linearise(part.shared_efficiency + departure, reference, part.basis, columns)
     measured = int(frame[data.spec.stages[stage].column].notna().sum())
-    rows = held_rows(data.spec, stage, frame, gpu, labels)
+    rows = held_rows(data.spec, stage, frame, gpu, labels, data.reference)
     if not len(rows):
         effects, noise_sd = population.draw(rng)
         count = float(len(effects))

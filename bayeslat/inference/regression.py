@@ -184,6 +184,6 @@ def log_linear(
     point: Linearisation, departure: NDArray[np.float64], rows: StageRows, basis: ResidualBasis
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Design and response of a group: y = log t - log mu + share' U, whose slopes are offsets."""
-    log_ms, design = point.design(rows.inputs, basis)
+    log_ms, design = point.design(rows.inputs, basis, residual_at=rows.edge)
     response = np.log(rows.latency_ms) - log_ms + design[:, : len(departure)] @ departure
     return design, response

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bayeslat.errors import InputError
 from bayeslat.features.design import StageInputs, stage_inputs
 from bayeslat.features.hardware import Gpu
+from bayeslat.features.hold_knobs import hold_knobs
 from bayeslat.features.spec import Spec
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.repeats import number_configs
@@ -33,6 +34,9 @@ class StageRows:
         Repeats of a configuration have the same number.
     position : ndarray of int, shape (row,)
         Of each row in the table that it is from.
+    edge : StageInputs or None
+        Where the smooth correction is evaluated, for rows of which some lie beyond the training
+        range; None where that is at `inputs`.
     """
 
     gpu: str
@@ -40,6 +44,7 @@ class StageRows:
     latency_ms: NDArray[np.float64]
     config: NDArray[np.int64]
     position: NDArray[np.int64]
+    edge: StageInputs | None = None
 
     def __len__(self) -> int:
         return len(self.latency_ms)
@@ -105,7 +110,12 @@ def _group_rows(plan: FitPlan, stage: str, group: int) -> StageRows:
 
 
 def held_rows(
-    spec: Spec, stage: str, frame: pd.DataFrame, gpu: Gpu, labels: NDArray[np.int64]
+    spec: Spec,
+    stage: str,
+    frame: pd.DataFrame,
+    gpu: Gpu,
+    labels: NDArray[np.int64],
+    reference: pd.DataFrame | None = None,
 ) -> StageRows:
     """Take the rows of a GPU that hold a latency of the stage.
 
@@ -118,6 +128,9 @@ def held_rows(
     gpu : Gpu
     labels : ndarray of int, shape (row,)
         Of `number_configs`.
+    reference : DataFrame, one row a config, optional
+        Spans the training range, for rows that may lie beyond it: their smooth correction is that
+        of its edge, as it will be when they are predicted.
 
     Returns
     -------
@@ -125,6 +138,10 @@ def held_rows(
     """
     latency = latency_of(spec, stage, frame)
     held = latency > least_ms(spec, stage)
-    inputs = stage_inputs(spec, stage, frame[held], gpu)
+    kept = frame[held]
+    inputs, edge = stage_inputs(spec, stage, kept, gpu), None
+    if reference is not None:
+        inside = hold_knobs(kept, reference, spec.knobs)
+        edge = None if inside is kept else stage_inputs(spec, stage, inside, gpu)
     config = np.unique(labels[held], return_inverse=True)[1]
-    return StageRows(gpu.key, inputs, latency[held], config, np.flatnonzero(held))
+    return StageRows(gpu.key, inputs, latency[held], config, np.flatnonzero(held), edge)

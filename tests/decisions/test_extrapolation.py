@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayeslat.decisions.extrapolation import correction_rms, hold_knobs, widening
+from bayeslat.decisions.extrapolation import correction_rms, widening
 from bayeslat.decisions.predict import predict
 from bayeslat.features.design import physics_ms, stage_inputs
 from bayeslat.features.hardware import load_hardware
+from bayeslat.features.hold_knobs import hold_knobs
 from bayeslat.features.spec import Spec
 from bayeslat.inference.fit import fit_posterior
 from tests.posteriors import SPEC_TEXT, make_configs, make_data, make_frame

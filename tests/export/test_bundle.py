@@ -112,6 +112,24 @@ def test_tasks_and_noise_that_strikes_stages_together(tmp_path: Path) -> None:
     assert np.abs(wrong - expected["p_exceed"]).max() > AGREES
 
 
+def test_a_task_that_came_after_the_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make_data(tasks=("chat", "code"))
+    own = make_frame(5, (CALIBRATED,), rows=20, tasks=("chat", "poetry"))
+    found = Posterior(data).calibrate(own, CALIBRATED)
+    configs = make_configs(200, 7).assign(task="poetry")
+    budget = float(found.predict(configs, CALIBRATED).frame["total_q50_ms"].median())
+    expected = found.guard(CALIBRATED, budget).decide(configs)
+    bundle = bundle_of(CALIBRATED, found.data)
+    decisions, p_exceed = read(bundle, tmp_path).decide(columns(configs), budget)
+    assert np.abs(p_exceed - expected["p_exceed"]).max() < AGREES
+    assert (decisions == expected["decision"]).mean() > 0.98
+    assert bundle.header["agreement"]["configs"] == 2 * len(data.reference)
+    # The broken twin: latent variables of the fitted tasks alone.
+    monkeypatch.setattr("bayeslat.export.stage_part.grid_of_tasks", lambda data: data.reference)
+    twin = bundle_of(CALIBRATED, found.data).header["agreement"]["p_exceed"]
+    assert twin > 2 * bundle.header["agreement"]["p_exceed"]
+
+
 def test_the_bundle_says_how_far_it_agrees() -> None:
     found = bundle_of(CALIBRATED).header["agreement"]
     assert 0 < found["p_exceed_99"] <= found["p_exceed"] < AGREES
