@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Diagnostics", "StageDiagnostics"]
+__all__ = ["MAX_PARETO_K", "Diagnostics", "StageDiagnostics"]
 
 MAX_RHAT = 1.01
 MIN_ESS = 400.0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from bayeslat.inference.cores import available_cores
+from bayeslat.inference.diagnostics import MAX_PARETO_K
 from bayeslat.inference.draws import StageDraws, draw_all_effects
 from bayeslat.inference.mode import FEW_SCALES, Mode, find_mode
 from bayeslat.model.collapsed import log_posterior
@@ -34,7 +35,8 @@ def sample_laplace(
     """Approximate one stage: a multivariate Student-t, corrected by importance weights.
 
     A first round of proposals, round the mode, finds the mean and the covariance; the second is
-    drawn round these (adaptive importance sampling: Oh and Berger 1992). The weights are
+    drawn round these (adaptive importance sampling: Oh and Berger 1992), and so is a third one, of
+    twice as many points, where the second cannot be trusted. The weights are
     Pareto-smoothed (Vehtari, Simpson, Gelman, Yao and Gabry 2024), the draws resampled from
     them; the Pareto shape is returned as a statistic, since above 0.7 the approximation cannot be
     trusted.
@@ -58,12 +60,15 @@ def sample_laplace(
     data = collapse(problem)
     if proposals is None:
         proposals = min(max(_FEWEST_PROPOSALS, _EACH_SCALE * problem.layout.size), _MOST_PROPOSALS)
-    first = _propose(find_mode(data), data, proposals, rng)
-    second = _propose(first.fitted(), data, proposals, rng)
-    kept = second.scores[_systematic(second.weights, draws, rng)]
+    proposed = _propose(find_mode(data), data, proposals, rng)
+    for count in (proposals, 2 * proposals):
+        proposed = _propose(proposed.fitted(), data, count, rng)
+        if proposed.pareto_k <= MAX_PARETO_K:
+            break
+    kept = proposed.scores[_systematic(proposed.weights, draws, rng)]
     scales = problem.layout.from_scores(kept)[None]
     effects = draw_all_effects(problem, scales, seed)
-    return StageDraws(scales, effects, {"pareto_k": np.full((1, draws), second.pareto_k)})
+    return StageDraws(scales, effects, {"pareto_k": np.full((1, draws), proposed.pareto_k)})
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ def first_anchor(
     for gpu in plan.gpus:
         parts = [part for part in rows if part.gpu == gpu]
         all_latency = np.concatenate([part.latency_ms for part in parts])
-        kept = evenly(len(all_latency), _ROWS_FOR_ANCHOR)
+        kept = evenly(len(all_latency), int(min(most, _ROWS_FOR_ANCHOR)))
         terms.append(np.concatenate([part.inputs.terms_ms for part in parts])[kept])
         latency.append(all_latency[kept])
         once = [row_weights(part.config, 1.0) for part in parts]
