@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import combinations
 
 import numpy as np
@@ -95,8 +95,11 @@ class ResidualBasis:
         -------
         ndarray, shape (config, column)
         """
-        scaled = self.scaled(raw)
-        powers = [np.prod(scaled**row, axis=1) for row in self.exponents]
+        scaled = np.ascontiguousarray(self.scaled(raw).T)
+        powers = [
+            reduce(np.multiply, (scaled[at] ** row[at] for at in np.flatnonzero(row)))
+            for row in self.exponents
+        ]
         if self.tasks:
             names = task_names(task, len(raw))
             powers += [(names == known).astype(float) for known in self.tasks]

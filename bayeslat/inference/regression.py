@@ -22,7 +22,8 @@ from bayeslat.model.problem import FeaturePriors
 
 __all__ = ["StageRegression", "first_anchor", "log_linear", "regress", "stage_basis"]
 
-_ROWS_FOR_ANCHOR = 1000  # of a GPU: the first point of linearisation need not be exact
+_ROWS_FOR_ANCHOR = 12_000  # of all GPUs: the first point of linearisation need not be exact
+_FEWEST_FOR_ANCHOR, _MOST_FOR_ANCHOR = 100, 1000  # of each
 _PILOT_SD = 0.3  # of effects in the pilot fits that only find outliers
 
 
@@ -145,11 +146,12 @@ def first_anchor(
     ConvergenceError
         If the physics has no reachable mode.
     """
+    each = min(max(_ROWS_FOR_ANCHOR // len(plan.gpus), _FEWEST_FOR_ANCHOR), _MOST_FOR_ANCHOR)
     terms, latency, weights, smooth = [], [], [], []
     for gpu in plan.gpus:
         parts = [part for part in rows if part.gpu == gpu]
         all_latency = np.concatenate([part.latency_ms for part in parts])
-        kept = evenly(len(all_latency), int(min(most, _ROWS_FOR_ANCHOR)))
+        kept = evenly(len(all_latency), int(min(most, each)))
         terms.append(np.concatenate([part.inputs.terms_ms for part in parts])[kept])
         latency.append(all_latency[kept])
         once = [row_weights(part.config, 1.0) for part in parts]
