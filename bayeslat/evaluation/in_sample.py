@@ -49,7 +49,7 @@ def in_sample_errors(
     """
     keys = [_key(hardware, name) for name in traces["gpu"]]
     found: list[dict[str, Any]] = []
-    for gpu in filter(set(keys).__contains__, data.gpus):
+    for gpu in (each for each in data.gpus if each in keys):
         rows = np.flatnonzero([key == gpu for key in keys])
         kept = rows[evenly(len(rows), MOST_ROWS)]
         measured, entry = traces.iloc[kept], data.hardware[gpu]

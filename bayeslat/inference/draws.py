@@ -35,6 +35,12 @@ class StageDraws:
     effects: NDArray[np.float64]
     statistics: Mapping[str, NDArray[np.float64]]
 
+    @property
+    def count(self) -> int:
+        """Draws of all chains."""
+        chains, draws = self.scales.shape[:2]
+        return int(chains * draws)
+
 
 def draw_all_effects(
     problem: StageProblem, scales: NDArray[np.float64], seed: int

@@ -88,7 +88,6 @@ def fit_posterior(
         problems, options, engine_address=engine_address, on_progress=on_progress
     )
     first = next(iter(drawn.values()))
-    count = first.scales.shape[0] * first.scales.shape[1]
     return PosteriorData(
         spec=spec,
         hardware=dict(plan.hardware),
@@ -96,7 +95,7 @@ def fit_posterior(
         families={gpu: plan.hardware[gpu].family for gpu in plan.gpus},
         reference=plan.reference,
         stages={
-            stage: _join(prepared[stage], drawn[stage], fit_hurdle(plan, stage, count, seed))
+            stage: _join(prepared[stage], drawn[stage], fit_hurdle(plan, stage, first.count, seed))
             for stage in spec.stages
         },
         chains=first.scales.shape[0],

@@ -77,8 +77,7 @@ def fit_compressed(
         for stage in point.stages
     }
     first = next(iter(drawn.values()))
-    draws = first.scales.shape[0] * first.scales.shape[1]
-    hurdles = {stage: fit_hurdle(plan, stage, draws, options.seed) for stage in point.stages}
+    hurdles = {stage: fit_hurdle(plan, stage, first.count, options.seed) for stage in point.stages}
     return PosteriorData(
         spec=point.spec,
         hardware=dict(point.hardware),

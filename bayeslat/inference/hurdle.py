@@ -116,9 +116,8 @@ class HurdlePosterior:
         """Return the hurdle of a fitted group."""
         return GroupHurdle(self.effects[:, group], self.below_ms[group])
 
-    def resized(self, draws: int) -> HurdlePosterior:
-        """Return so many of its draws, evenly taken; some twice where it has fewer."""
-        kept = np.arange(draws) * len(self.spread) // draws
+    def take(self, kept: NDArray[np.int64]) -> HurdlePosterior:
+        """Return some of its draws, by their positions."""
         return replace(self, spread=self.spread[kept], effects=self.effects[kept])
 
     def draw_group(self, rng: np.random.Generator) -> GroupHurdle:

@@ -21,6 +21,7 @@ from bayeslat.inference.strata import stratified_normal
 from bayeslat.inference.target import TargetStage
 from bayeslat.inference.windows import Window
 from bayeslat.model.groups import Level
+from bayeslat.model.level_ratios import level_ratios
 from bayeslat.model.priors import stage_features
 from bayeslat.model.statistics import Statistics
 
@@ -126,14 +127,7 @@ def _draw_nodes(
 ) -> NDArray[np.float64]:
     """Draw the effect of every node of the group tree, parents first. Shape (draw, node + 1)."""
     problem, draws = part.problem, len(part.scales)
-    named = problem.layout.name_draws(part.scales)
-    share = named.get("family_share", np.zeros(draws))
-    ratio: dict[Level, NDArray[np.float64]] = {
-        Level.GPU: np.ones(draws),
-        Level.MEMBER: np.sqrt(1.0 - share),
-        Level.FAMILY: np.sqrt(share),
-        Level.STACK: named.get("stack_ratio", np.ones(draws)),
-    }
+    ratio = level_ratios(problem.layout.name_draws(part.scales))
     tree, offset_sd = problem.tree, problem.offset_sd(part.scales)[:, feature]
     nodes = len(tree.names)
     effects = stratified_normal((draws, nodes + 1), rng)

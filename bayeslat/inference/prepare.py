@@ -92,14 +92,16 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
     def problem_of(regression: StageRegression) -> StageProblem:
         return _problem(plan, stage, basis, regression)
 
-    regression, most = _relinearise(plan, first, regress_at, problem_of), MOST_COUNTED
-    if regression is None:
+    found = _relinearise(plan, first, regress_at, problem_of)
+    if found is not None:
+        regression, problem = found
+    else:
         start = regress_at(first_anchor(plan, stage, rows, basis, _FEW_ROWS))
         for most in (MOST_COUNTED, _FEW_ROWS, _FEWEST_ROWS):
             regression = _relinearise_damped(plan, start, regress_at, problem_of, most)
-            if _has_mode(replace(problem_of(regression), most_counted=most)):
+            problem = replace(problem_of(regression), most_counted=most)
+            if _has_mode(problem):
                 break
-    assert regression is not None
     return PreparedStage(
         settled=SettledStage(
             basis=basis,
@@ -109,9 +111,9 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
             noise_shape=regression.noise.shape,
             noise_dof=regression.noise.dof,
             pilots=regression.pilots,
-            most_counted=most,
+            most_counted=problem.most_counted,
         ),
-        problem=replace(problem_of(regression), most_counted=most),
+        problem=problem,
         measured=tuple(map(len, rows)),
         positions=tuple(part.position for part in rows),
         regression=regression,
@@ -136,8 +138,8 @@ def _relinearise(
     regression: StageRegression,
     regress_at: Callable[[Anchor], StageRegression],
     problem_of: Callable[[StageRegression], StageProblem],
-) -> StageRegression | None:
-    """Take Gauss and Newton's steps; None where they leap."""
+) -> tuple[StageRegression, StageProblem] | None:
+    """Take Gauss and Newton's steps; None where they leap, or end without a mode."""
     step = np.inf
     for _ in range(_RELINEARISATIONS):
         problem = problem_of(regression)
@@ -148,8 +150,8 @@ def _relinearise(
         move = _moves(plan, problem, scores) - regression.anchor.departure
         step = float(np.abs(move).max())
         regression = regress_at(_moved(regression.anchor, move))
-    arrived = step <= _LEAP and _has_mode(problem_of(regression))
-    return regression if arrived else None
+    problem = problem_of(regression)
+    return (regression, problem) if step <= _LEAP and _has_mode(problem) else None
 
 
 def _mode(data: CollapsedData) -> NDArray[np.float64]:

@@ -135,7 +135,7 @@ def first_anchor(
     basis : ResidualBasis, optional
         Of a smooth correction beside the physics; none by default.
     most : float
-        What the rows of a GPU count for together at most.
+        Rows of a GPU that are looked at, at most.
 
     Returns
     -------
@@ -154,9 +154,7 @@ def first_anchor(
         kept = evenly(len(all_latency), int(min(most, each)))
         terms.append(np.concatenate([part.inputs.terms_ms for part in parts])[kept])
         latency.append(all_latency[kept])
-        once = [row_weights(part.config, 1.0) for part in parts]
-        weight = np.concatenate(once)[kept]
-        weights.append(weight * min(1.0, most / max(float(weight.sum()), 1.0)))
+        weights.append(np.concatenate([row_weights(part.config, 1.0) for part in parts])[kept])
         if basis is not None:
             columns = [basis.columns(part.inputs.raw, part.inputs.task) for part in parts]
             smooth.append(np.concatenate(columns)[kept])

@@ -37,9 +37,7 @@ def thin_draws(data: PosteriorData, most: int) -> PosteriorData:
 def _thin_stage(part: StagePosterior, most: int) -> StagePosterior:
     """Keep at most so many draws of one stage."""
     kept = evenly(len(part.scales), most)
-    hurdle = part.hurdle
-    if hurdle is not None:
-        hurdle = replace(hurdle, spread=hurdle.spread[kept], effects=hurdle.effects[kept])
+    hurdle = None if part.hurdle is None else part.hurdle.take(kept)
     return replace(part, scales=part.scales[kept], effects=part.effects[kept], hurdle=hurdle)
 
 

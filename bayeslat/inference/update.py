@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from bayeslat.errors import InputError
 from bayeslat.inference.compressed import Compressed, join_windows, retire_windows
 from bayeslat.inference.draw_stages import OnProgress, draw_stages
@@ -122,6 +124,7 @@ def _hurdles(
     """Return the hurdles of the fit, with as many draws as the stages have now."""
     found = {}
     for stage, part in data.stages.items():
-        count = drawn[stage].scales.shape[0] * drawn[stage].scales.shape[1]
-        found[stage] = None if part.hurdle is None else part.hurdle.resized(count)
+        count = drawn[stage].count
+        kept = np.arange(count) * len(part.scales) // count  # some twice where it has fewer
+        found[stage] = None if part.hurdle is None else part.hurdle.take(kept)
     return found

@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.model.groups import GroupTree, Level
+from bayeslat.model.level_ratios import NamedScales, level_ratios
 from bayeslat.model.priors import stage_features, stage_priors, stage_scales
-from bayeslat.model.scales import ScaleLayout
 from bayeslat.model.simulation_parameters import SimulationParameters, StageParameters
 from bayeslat.model.simulation_plan import SimulationPlan
 
 __all__ = ["draw_from_priors"]
-
-type NamedScales = dict[str, NDArray[np.float64]]
 
 
 def draw_from_priors(plan: SimulationPlan, seed: int) -> SimulationParameters:
@@ -47,7 +45,7 @@ def _draw_stage(plan: SimulationPlan, stage: str, rng: np.random.Generator) -> S
     offset_sd = features.multiplier * np.array([offset[kind] for kind in features.kinds])
     drawn = features.multiplier * np.array([shared.get(kind, np.nan) for kind in features.kinds])
     shared_sd = np.where(np.isnan(features.shared_sd), drawn, features.shared_sd)
-    effects = _draw_effects(plan.tree, layout, named, offset_sd, shared_sd, rng)
+    effects = _draw_effects(plan.tree, named, offset_sd, shared_sd, rng)
     theta0 = [
         np.log(prior.slowdown) + prior.slowdown_log_sd * rng.standard_normal()
         for prior in stage_priors(plan.spec, stage)
@@ -63,23 +61,16 @@ def _draw_stage(plan: SimulationPlan, stage: str, rng: np.random.Generator) -> S
 
 def _draw_effects(
     tree: GroupTree,
-    layout: ScaleLayout,
     named: NamedScales,
     offset_sd: NDArray[np.float64],
     shared_sd: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> dict[int, NDArray[np.float64]]:
     """Draw the effects of each group of rows, parents first. Shapes (feature,)."""
-    share = float(named["family_share"]) if layout.has_families else 0.0
-    part: dict[Level, float] = {
-        Level.GPU: 1.0,
-        Level.MEMBER: (1 - share) ** 0.5,
-        Level.FAMILY: share**0.5,
-        Level.STACK: float(named["stack_ratio"]) if layout.has_stacks else 0.0,
-    }
+    ratio = level_ratios(named)
     effect = {-1: shared_sd * rng.standard_normal(len(shared_sd))}
     for node in reversed(range(len(tree.names))):
-        departure = part[Level(tree.level[node])] * offset_sd * rng.standard_normal(len(offset_sd))
+        departure = ratio[Level(tree.level[node])] * offset_sd * rng.standard_normal(len(offset_sd))
         effect[node] = effect[int(tree.parent[node])] + departure
     return {int(group): effect[node] for node, group in enumerate(tree.leaf) if group >= 0}
 

@@ -66,10 +66,11 @@ def clean(
     TraceError
         If a column breaks a rule, which leaving rows out cannot cure.
     """
-    frame = measured(to_frame(file, first, batch), spec)
-    violations = find_violations(frame, spec, hardware)
-    _, broken = drop_invalid(frame, violations, some=False)
-    keep = ~to_frame(file, first, batch).index.isin(broken.index)
+    frame = to_frame(file, first, batch)
+    held = measured(frame, spec)
+    violations = find_violations(held, spec, hardware)
+    _, broken = drop_invalid(held, violations, some=False)
+    keep = ~frame.index.isin(broken.index)
     return batch.filter(pa.array(keep)), LeftOut(len(broken), tuple(violations))
 
 

@@ -139,12 +139,13 @@ def _sum_parts(
     adder = _Adder(point, hardware)
 
     def sum_batch(file: TraceFile, first: int, batch: pa.RecordBatch) -> LeftOut:
+        if not drop_invalid:
+            adder.add(batch)
+            return LeftOut()
         mark = adder.mark()
         try:
             adder.add(batch)
         except BrokenBatchError:
-            if not drop_invalid:
-                raise
             adder.go_back(mark)
             kept, left_out = clean(file, first, batch, point.spec, hardware)
             adder.add(kept)
