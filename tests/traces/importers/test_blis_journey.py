@@ -16,17 +16,8 @@ from bayeslat.traces import read_traces
 from bayeslat.traces.importers import json_rows
 from bayeslat.traces.importers.convert import Imported, Settings, import_traces
 from bayeslat.traces.importers.registry import find_importer
-
-PROMPT = 100
-# event, step, at_s, prefill done, decode done
-PREEMPTED = [
-    ("QUEUED", 0, 1000.0, 0, 0),
-    ("SCHEDULED", 10, 1001.0, 0, 0),
-    ("FIRST_TOKEN", 10, 1001.1, 100, 1),
-    ("PREEMPTED", 60, 1006.0, 100, 50),
-    ("SCHEDULED", 100, 1010.0, 100, 50),
-    ("FINISHED", 249, 1025.0, 100, 200),
-]
+from tests.traces.importers.preempted import PREEMPTED_EVENTS as PREEMPTED
+from tests.traces.importers.preempted import PREEMPTED_PROMPT as PROMPT
 
 
 def attributes(**values: Any) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bayeslat.traces.importers.journey import Journey, JourneyEvent
 from bayeslat.traces.importers.reconstruct import Batches, reconstruct_steps
+from tests.traces.importers.preempted import PREEMPTED_EVENTS, PREEMPTED_PROMPT
 
 
 def journey(name: str, prompt: int, *events: tuple[str, int, float, int, int]) -> Journey:
@@ -48,16 +49,7 @@ def simple(name: str, prompt: int, first: int, output: int, last_prefill: int = 
     )
 
 
-PREEMPTED = journey(
-    "p",
-    100,
-    ("QUEUED", 0, 1000.0, 0, 0),
-    ("SCHEDULED", 10, 1001.0, 0, 0),
-    ("FIRST_TOKEN", 10, 1001.1, 100, 1),
-    ("PREEMPTED", 60, 1006.0, 100, 50),
-    ("SCHEDULED", 100, 1010.0, 100, 50),
-    ("FINISHED", 249, 1025.0, 100, 200),
-)
+PREEMPTED = journey("p", PREEMPTED_PROMPT, *PREEMPTED_EVENTS)
 
 
 def test_one_request() -> None:
