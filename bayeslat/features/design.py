@@ -124,6 +124,7 @@ class Linearisation:
         basis: ResidualBasis,
         *,
         residual_at: StageInputs | None = None,
+        columns: NDArray[np.float64] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Physics at the linearisation point, and the design matrix of the departures from it.
 
@@ -135,6 +136,8 @@ class Linearisation:
             Where the residual columns are evaluated; at `inputs` by default. Beyond the training
             range, shares grow that the rows hardly saw, and what was taken off the columns with
             them would act as physics: there the columns stay as they are at the edge.
+        columns : ndarray, shape (config, column), optional
+            The basis there, for who linearises at several points.
 
         Returns
         -------
@@ -148,8 +151,10 @@ class Linearisation:
         edge_shares = (
             shares if edge is inputs else physics_ms(edge.terms_ms, self.log_efficiency)[1]
         )
-        columns = basis.columns(edge.raw, edge.task) - edge_shares @ self.projection
-        return log_ms, np.concatenate([shares, columns], axis=1)
+        if columns is None:
+            columns = basis.columns(edge.raw, edge.task)
+        orthogonal = columns - edge_shares @ self.projection
+        return log_ms, np.concatenate([shares, orthogonal], axis=1)
 
 
 def physics_ms(

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from bayeslat.errors import ConvergenceError
-from bayeslat.features.design import physics_ms
 from bayeslat.features.terms import KindPrior
 
 __all__ = ["Anchor", "find_anchor"]
@@ -73,54 +72,59 @@ def find_anchor(
         If the optimiser stops before it reaches a mode.
     """
     centre = np.log([prior.slowdown for prior in priors])
-    width = np.array([prior.slowdown_log_sd for prior in priors])
-    log_ms = [np.log(latency) for latency in latency_ms]
     gpus, terms = len(terms_ms), len(priors)
     if smooth is None or smooth_sd is None:
         smooth, smooth_sd = [np.zeros((len(each), 0)) for each in latency_ms], np.zeros(0)
-
-    def objective(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        table, weight = _split(point, gpus, terms)
-        standard = (table[0] - centre) / width
-        value = 0.5 * np.sum(standard**2) + 0.5 * np.sum((table[1:] / _DEPARTURE_SD) ** 2)
-        value += 0.5 * np.sum((weight / smooth_sd) ** 2)
-        slope = np.concatenate([(standard / width)[None], table[1:] / _DEPARTURE_SD**2])
-        smooth_slope = weight / smooth_sd**2
-        for g in range(gpus):
-            mean, shares = physics_ms(terms_ms[g], table[0] + table[g + 1])
-            residual = (log_ms[g] - mean - smooth[g] @ weight) / _LOSS_SCALE
-            value += 0.5 * (_LOSS_DOF + 1) * (weights[g] @ np.log1p(residual**2 / _LOSS_DOF))
-            pull = (_LOSS_DOF + 1) * residual / (_LOSS_DOF + residual**2) / _LOSS_SCALE
-            pull *= weights[g]
-            slope[0] -= pull @ shares
-            slope[g + 1] -= pull @ shares
-            smooth_slope -= pull @ smooth[g]
-        return value, np.concatenate([slope.ravel(), smooth_slope])
-
-    start = np.concatenate([centre, np.zeros(gpus * terms + len(smooth_sd))])
+    # Scores: each unknown in prior standard deviations from its centre.
+    unit = np.concatenate(
+        [
+            [prior.slowdown_log_sd for prior in priors],
+            np.full(gpus * terms, _DEPARTURE_SD),
+            smooth_sd,
+        ]
+    )
+    held = np.array([len(each) for each in latency_ms])
+    gpu_of = np.repeat(np.arange(gpus), held)
+    # One row a term or a column: sums over them are over whole rows of numbers.
+    time = np.ascontiguousarray(np.concatenate(terms_ms).T)
+    column = np.ascontiguousarray(np.concatenate(smooth).T)
+    log_ms, weight = np.log(np.concatenate(latency_ms)), np.concatenate(weights)
     # Over the rows, and within bounds: a first step on the raw objective leaps out of range.
-    rows = max(float(sum(each.sum() for each in weights)), 1.0)
-    options = {"maxiter": 5000, "maxfun": 10000, "ftol": 1e-14, "gtol": 1e-8}
+    rows = max(float(weight.sum()), 1.0)
+
+    def objective(scores: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        shared, departure, slope = _split(scores * unit, gpus, terms)
+        parts = time * np.exp(centre + shared + departure)[gpu_of].T
+        total = parts.sum(axis=0)
+        residual = (log_ms - np.log(total) - slope @ column) / _LOSS_SCALE
+        squared = residual**2
+        value = 0.5 * (_LOSS_DOF + 1) * (weight @ np.log1p(squared / _LOSS_DOF))
+        pull = (_LOSS_DOF + 1) / _LOSS_SCALE * weight * residual / (_LOSS_DOF + squared)
+        parts *= pull / total
+        by_gpu = np.array([np.bincount(gpu_of, part, gpus) for part in parts])
+        climb = np.concatenate([by_gpu.sum(axis=1), by_gpu.T.ravel(), column @ pull]) * unit
+        return float(value + 0.5 * (scores @ scores)) / rows, (scores - climb) / rows
+
     found = minimize(
-        lambda point: tuple(part / rows for part in objective(point)),
-        start,
+        objective,
+        np.zeros(len(unit)),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(x - _FARTHEST, x + _FARTHEST) for x in start],
-        options=options,
+        bounds=[(-_FARTHEST / each, _FARTHEST / each) for each in unit],
+        options={"maxiter": 5000, "maxfun": 10000, "ftol": 1e-14, "gtol": 1e-8},
     )
     if not np.isfinite(found.fun) or np.abs(found.jac).max() > 1e-3:
         raise ConvergenceError(
             f"The physics of the stage has no mode that the optimiser reaches ({found.message}). "
             "Check the units of the latencies, and that no two physics terms are the same."
         )
-    table, _ = _split(found.x, gpus, terms)
-    return Anchor(shared=table[0], departure=table[1:])
+    shared, departure, _ = _split(found.x * unit, gpus, terms)
+    return Anchor(shared=centre + shared, departure=departure)
 
 
 def _split(
     point: NDArray[np.float64], gpus: int, terms: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Shared efficiencies above each GPU's departures, and the weights of the smooth columns."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Shared efficiencies, each GPU's departures, and the weights of the smooth columns."""
     size = (gpus + 1) * terms
-    return point[:size].reshape(gpus + 1, terms), point[size:]
+    return point[:terms], point[terms:size].reshape(gpus, terms), point[size:]

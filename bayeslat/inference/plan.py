@@ -16,7 +16,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.features.thinning import evenly
 from bayeslat.model.groups import GroupTree, grow_tree
 
-__all__ = ["FitPlan", "plan_fit"]
+__all__ = ["FitPlan", "plan_admitted", "plan_fit"]
 
 _REFERENCE_CONFIGS = 512
 
@@ -74,8 +74,31 @@ def plan_fit(
     chosen = [table.resolve(name).key for name in gpus] if gpus is not None else None
     if chosen is not None and "gpu" in traces:
         traces = _choose(traces, chosen, table)
-    frame = admit(traces, spec, table)
-    keys = chosen or sorted(frame["gpu"].unique())
+    return plan_admitted(spec, admit(traces, spec, table), table, chosen)
+
+
+def plan_admitted(
+    spec: Spec,
+    frame: pd.DataFrame,
+    hardware: HardwareTable,
+    gpus: Sequence[str] | None = None,
+) -> FitPlan:
+    """Sort the rows of a trace that was admitted into groups.
+
+    Parameters
+    ----------
+    spec : Spec
+    frame : DataFrame, one row a measurement
+        Of `admit`.
+    hardware : HardwareTable
+    gpus : sequence of str, optional
+        Keys, in the order of the plan; sorted by default.
+
+    Returns
+    -------
+    FitPlan
+    """
+    keys = gpus if gpus is not None else sorted(frame["gpu"].unique())
     stacks = (
         frame["stack"].fillna("").astype(str) if "stack" in frame else pd.Series("", frame.index)
     )
@@ -87,7 +110,7 @@ def plan_fit(
     return FitPlan(
         spec=spec,
         frame=frame,
-        hardware={key: table.resolve(key) for key in keys},
+        hardware={key: hardware.resolve(key) for key in keys},
         groups=tuple(groups),
         members=tuple(members),
         reference=_reference(frame, spec),

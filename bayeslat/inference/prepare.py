@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.errors import ConvergenceError
-from bayeslat.features.residual import ResidualBasis
 from bayeslat.inference.anchor import Anchor
 from bayeslat.inference.draws import mean_effects
 from bayeslat.inference.mode import FEW_SCALES, find_mode, held_mode
 from bayeslat.inference.plan import FitPlan
-from bayeslat.inference.regression import StageRegression, first_anchor, regress, stage_basis
+from bayeslat.inference.regression import StageRegression, first_anchor, regress
 from bayeslat.inference.settled import SettledStage
-from bayeslat.inference.stage_rows import stage_rows
+from bayeslat.inference.stage_table import stage_table
 from bayeslat.model.collapsed_data import CollapsedData, collapse
 from bayeslat.model.priors import stage_scales
 from bayeslat.model.problem import MOST_COUNTED, StageProblem
@@ -82,21 +81,24 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
     ConvergenceError
         If the physics, or the hierarchy, has no reachable mode.
     """
-    rows = stage_rows(plan, stage)
-    basis = stage_basis(plan, stage, rows)
-    first = regress(plan, stage, rows, basis, first_anchor(plan, stage, rows))
+    table = stage_table(plan, stage)
+    layout = stage_scales(plan.spec, stage, table.basis, plan.groups, plan.tree)
+    first = regress(table, first_anchor(table))
 
     def regress_at(anchor: Anchor) -> StageRegression:
-        return regress(plan, stage, rows, basis, anchor, first.noise)
+        return regress(table, anchor, first.noise)
 
     def problem_of(regression: StageRegression) -> StageProblem:
-        return _problem(plan, stage, basis, regression)
+        """Sum the rows up."""
+        parts = zip(regression.designs, regression.responses, regression.noise.weights, strict=True)
+        sums = stack_statistics([summarise(*part) for part in parts])
+        return StageProblem(sums, plan.tree, table.features, layout)
 
     found = _relinearise(plan, first, regress_at, problem_of)
     if found is not None:
         regression, problem = found
     else:
-        start = regress_at(first_anchor(plan, stage, rows, basis, _FEW_ROWS))
+        start = regress_at(first_anchor(table, smooth=True, most=_FEW_ROWS))
         for most in (MOST_COUNTED, _FEW_ROWS, _FEWEST_ROWS):
             regression = _relinearise_damped(plan, start, regress_at, problem_of, most)
             problem = replace(problem_of(regression), most_counted=most)
@@ -104,7 +106,7 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
                 break
     return PreparedStage(
         settled=SettledStage(
-            basis=basis,
+            basis=table.basis,
             shared_efficiency=regression.anchor.shared,
             departure=regression.anchor.departure,
             projection=regression.projection,
@@ -114,22 +116,9 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
             most_counted=problem.most_counted,
         ),
         problem=problem,
-        measured=tuple(map(len, rows)),
-        positions=tuple(part.position for part in rows),
+        measured=tuple(map(len, table.rows)),
+        positions=tuple(part.position for part in table.rows),
         regression=regression,
-    )
-
-
-def _problem(
-    plan: FitPlan, stage: str, basis: ResidualBasis, regression: StageRegression
-) -> StageProblem:
-    """Sum the rows up, and lay out groups and scales."""
-    groups = zip(regression.designs, regression.responses, regression.noise.weights, strict=True)
-    return StageProblem(
-        statistics=stack_statistics([summarise(*group) for group in groups]),
-        tree=plan.tree,
-        features=regression.features,
-        layout=stage_scales(plan.spec, stage, basis, plan.groups, plan.tree),
     )
 
 

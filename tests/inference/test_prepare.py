@@ -15,7 +15,7 @@ from bayeslat.inference.mode import find_mode
 from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
 from bayeslat.inference.regression import first_anchor
-from bayeslat.inference.stage_rows import stage_rows
+from bayeslat.inference.stage_table import stage_table
 from bayeslat.model.collapsed_data import collapse
 from bayeslat.model.problem import StageProblem
 from bayeslat.model.statistics import stack_statistics, summarise
@@ -78,7 +78,7 @@ def test_it_is_linearised_at_the_mode_of_the_hierarchy() -> None:
     moves = np.abs(efficiencies(prepared.problem) - prepared.settled.departure) / unknown
     assert moves.max() < 0.1
     # The broken twin: physics alone, which does not know the corrections, is another place.
-    first = first_anchor(plan, STAGE, stage_rows(plan, STAGE))
+    first = first_anchor(stage_table(plan, STAGE))
     assert (np.abs(efficiencies(prepared.problem) - first.departure) / unknown).max() > 0.4
     np.testing.assert_array_equal(first.shared, prepared.settled.shared_efficiency)
 

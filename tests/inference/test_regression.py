@@ -9,8 +9,9 @@ import pytest
 from bayeslat.features.design import physics_ms, stage_inputs
 from bayeslat.inference.anchor import Anchor
 from bayeslat.inference.plan import FitPlan, plan_fit
-from bayeslat.inference.regression import StageRegression, first_anchor, regress, stage_basis
+from bayeslat.inference.regression import StageRegression, first_anchor, regress
 from bayeslat.inference.stage_rows import stage_rows
+from bayeslat.inference.stage_table import stage_table
 from tests.posteriors import make_frame, small_spec
 from tests.regressions import Array
 from tests.simulated import GPUS, SPEC, simulate_trace
@@ -25,10 +26,9 @@ def plan() -> FitPlan:
 
 def regress_at(plan: FitPlan, departure: float) -> StageRegression:
     """Regress with each GPU's efficiencies at the same departure from those of physics alone."""
-    rows = stage_rows(plan, STAGE)
-    anchor = first_anchor(plan, STAGE, rows)
-    moved = Anchor(anchor.shared, anchor.departure + departure)
-    return regress(plan, STAGE, rows, stage_basis(plan, STAGE, rows), moved)
+    table = stage_table(plan, STAGE)
+    anchor = first_anchor(table)
+    return regress(table, Anchor(anchor.shared, anchor.departure + departure))
 
 
 def unevened(regression: StageRegression, group: int) -> tuple[Array, Array]:
@@ -41,7 +41,7 @@ def test_the_first_anchor_has_the_efficiencies_of_the_simulation() -> None:
     """Of 100 rows of 3 %, for terms that lead somewhere; corrections and noise blur the others."""
     simulated = simulate_trace(2, rows=100, residual=0.0)
     plan = plan_fit(SPEC, simulated.frame)
-    anchor = first_anchor(plan, "prefill", stage_rows(plan, "prefill"))
+    anchor = first_anchor(stage_table(plan, "prefill"))
     order = [GPUS.index(gpu) for gpu in plan.gpus]
     found = (anchor.shared + anchor.departure)[:, 0]  # arithmetic, which leads most
     np.testing.assert_allclose(found, simulated.efficiency["prefill"][order, 0], atol=0.03)
@@ -62,8 +62,7 @@ def test_shares_sum_to_one_and_are_the_slopes_of_physics(plan: FitPlan) -> None:
 
 
 def test_residual_columns_are_orthogonal_to_shares_over_the_reference(plan: FitPlan) -> None:
-    regression, rows = regress_at(plan, 0.0), stage_rows(plan, STAGE)
-    basis = stage_basis(plan, STAGE, rows)
+    regression, basis = regress_at(plan, 0.0), stage_table(plan, STAGE).basis
     for gpu, departure, projection in zip(
         plan.gpus, regression.anchor.departure, regression.projection, strict=True
     ):
@@ -90,9 +89,8 @@ def test_at_the_anchor_the_regression_gives_the_physics_back(plan: FitPlan) -> N
 
 
 def test_noise_that_is_settled_is_kept(plan: FitPlan) -> None:
-    rows = stage_rows(plan, STAGE)
-    basis, first = stage_basis(plan, STAGE, rows), regress_at(plan, 0.0)
-    again = regress(plan, STAGE, rows, basis, first.anchor, first.noise)
+    first = regress_at(plan, 0.0)
+    again = regress(stage_table(plan, STAGE), first.anchor, first.noise)
     assert again.noise is first.noise
     for left, right in zip(again.responses, first.responses, strict=True):
         np.testing.assert_array_equal(left, right)
@@ -101,11 +99,11 @@ def test_noise_that_is_settled_is_kept(plan: FitPlan) -> None:
 def test_stacks_of_a_gpu_share_its_anchor() -> None:
     frame = make_frame(1, gpus=("a100_sxm", "h100_sxm"), rows=30, stacks=("vllm", "sglang"))
     plan = plan_fit(small_spec(), frame)
-    rows = stage_rows(plan, "prefill")
-    anchor = first_anchor(plan, "prefill", rows)
+    table = stage_table(plan, "prefill")
+    anchor = first_anchor(table)
     assert len(plan.groups) == 4
     assert anchor.departure.shape == (2, 3)
-    regression = regress(plan, "prefill", rows, stage_basis(plan, "prefill", rows), anchor)
+    regression = regress(table, anchor)
     assert len(regression.designs) == 4
     assert regression.projection.shape[0] == 2
 
@@ -113,7 +111,7 @@ def test_stacks_of_a_gpu_share_its_anchor() -> None:
 def test_the_basis_spans_the_rows_of_all_groups_and_their_tasks() -> None:
     frame = make_frame(2, rows=30, tasks=("qa", "chat"))
     plan = plan_fit(small_spec(), frame)
-    basis = stage_basis(plan, "prefill", stage_rows(plan, "prefill"))
+    basis = stage_table(plan, "prefill").basis
     assert basis.tasks == ("chat", "qa")
     assert basis.features == ("log(context)",)
     assert basis.watched == ("batch_size",)
@@ -124,16 +122,15 @@ def test_the_basis_spans_the_rows_of_all_groups_and_their_tasks() -> None:
 def test_a_single_task_is_no_task() -> None:
     frame = make_frame(3, rows=20).assign(task="qa")
     plan = plan_fit(small_spec(), frame)
-    assert stage_basis(plan, "prefill", stage_rows(plan, "prefill")).tasks == ()
+    assert stage_table(plan, "prefill").basis.tasks == ()
 
 
 def test_a_stage_of_physics_alone_has_no_columns() -> None:
     plan = plan_fit(small_spec(), make_frame(4, rows=20))
-    rows = stage_rows(plan, "decode")
-    basis = stage_basis(plan, "decode", rows)
-    regression = regress(plan, "decode", rows, basis, first_anchor(plan, "decode", rows))
-    assert basis.names == ()
-    assert regression.features.names == ("memory", "launch")
+    table = stage_table(plan, "decode")
+    regression = regress(table, first_anchor(table))
+    assert table.basis.names == ()
+    assert table.features.names == ("memory", "launch")
     assert regression.projection.shape == (3, 2, 0)
     assert all(np.all(spread == 1.0) for spread in regression.noise.spread)
 
@@ -143,7 +140,7 @@ def test_a_gpu_that_lacks_the_stage_has_no_rows_and_the_others_departure() -> No
     column = small_spec().stages["decode"].column
     frame.loc[frame["gpu"] == "a100_sxm", column] = np.nan
     plan = plan_fit(small_spec(), pd.DataFrame(frame))
-    rows = stage_rows(plan, "decode")
-    assert [len(part) for part in rows] == [0, 30, 30]
-    anchor = first_anchor(plan, "decode", rows)
+    table = stage_table(plan, "decode")
+    assert [len(part) for part in table.rows] == [0, 30, 30]
+    anchor = first_anchor(table)
     np.testing.assert_allclose(anchor.departure[0], 0.0, atol=1e-4)

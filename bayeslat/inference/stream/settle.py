@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from bayeslat.errors import InputError
+from bayeslat.features.admit import resolve_gpus
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
 from bayeslat.inference.pilot import Pilots
-from bayeslat.inference.plan import FitPlan, plan_fit
+from bayeslat.inference.plan import FitPlan, plan_admitted
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
 from bayeslat.inference.settled import SettledPoint, SettledStage
@@ -40,6 +41,7 @@ def settle(
     ----------
     spec : Spec
     sample : DataFrame, one row a measurement
+        Of `take_sample`, which has checked it.
     hardware : HardwareTable
     totals : mapping of (gpu, stack) to int
         Rows of each group in all, of which the sample shows how often configurations repeat.
@@ -55,7 +57,7 @@ def settle(
     ConvergenceError
         If the physics of a stage, or its hierarchy, has no reachable mode.
     """
-    plan = plan_fit(spec, sample, hardware=hardware)
+    plan = plan_admitted(spec, resolve_gpus(spec.complete(sample), hardware), hardware)
     if len(sample) < _LARGE_SAMPLE:
         jobs, engine_address = 1, None
     settled = run(
