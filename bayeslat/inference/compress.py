@@ -54,11 +54,11 @@ def compress_files(
     hardware : HardwareTable, optional
         The shipped table by default.
     sample_rows : int
-        The most rows of a group that the point is settled by.
+        The most rows of a group that a stage is settled by.
     drop_invalid : bool
         Whether rows that break a rule are left out; else they are an error.
     jobs, engine_address
-        Who shares the pass, as for `bayeslat.parallel.run`.
+        Who shares the work, as for `bayeslat.parallel.run`.
     on_progress : callable (done, total), optional
         Told how many rows are done.
 
@@ -84,10 +84,17 @@ def compress_files(
     )
     if like is not None:
         check_groups(like, list(scan.totals))
-    sample = take_sample(files, scan, spec, table, sample_rows, drop_invalid=drop_invalid)
-    point = like or settle(
-        spec, sample, table, scan.totals, jobs=jobs, engine_address=engine_address
+    sample = take_sample(
+        files,
+        scan,
+        spec,
+        table,
+        sample_rows,
+        drop_invalid=drop_invalid,
+        jobs=jobs,
+        engine_address=engine_address,
     )
+    point = like or settle(spec, sample, table, jobs=jobs, engine_address=engine_address)
     windows, left_out = sum_files(
         files,
         lambda file: window if window is not None else file.path.name,
@@ -101,9 +108,9 @@ def compress_files(
     return Compressed(
         point=point,
         windows=windows,
-        sample=_kept(spec, sample),
+        sample=_kept(spec, sample.frame),
         attrs={
-            "sources": list(row_sources(sample)),
+            "sources": list(row_sources(sample.frame)),
             "left_out": left_out.rows,
             "left_out_why": report(left_out.violations),
             "versions": {library: version(library) for library in LIBRARIES},

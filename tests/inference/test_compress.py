@@ -204,18 +204,47 @@ def test_every_group_has_its_sample(tmp_path: Path) -> None:
     assert counts.to_dict() == {"a100_sxm": 7, "h100_sxm": 60, "h200_sxm": 60}
 
 
+def test_a_seldom_stage_has_a_sample_of_its_own(tmp_path: Path) -> None:
+    """As a server's requests among its steps; one that most rows hold has none."""
+    frame = make_frame(5, rows=600)
+    seldom = frame.index % 20 == 3
+    frame["t_decode_ms"] = frame["t_decode_ms"].where(seldom)
+    frame["t_prefill_ms"] = frame["t_prefill_ms"].mask(seldom)
+    folder = write(frame, tmp_path / "t", 2, row_group=100)
+    found = compress_files(small_spec(), [folder], sample_rows=40).sample
+    measured = found.groupby("gpu")[["t_prefill_ms", "t_decode_ms"]].count()
+    assert measured["t_decode_ms"].tolist() == [30, 30, 30]  # all
+    assert measured["t_prefill_ms"].between(35, 40).all()
+
+
+def test_a_row_of_the_sample_stands_for_several(tmp_path: Path) -> None:
+    """Of 1000 rows of a GPU, each twentieth holds the second stage."""
+    frame = make_frame(5, gpus=("a100_sxm", "h100_sxm"), rows=1000)
+    frame["t_decode_ms"] = frame["t_decode_ms"].where(frame.index % 20 == 3)
+    folder = write(frame, tmp_path / "t", 1, row_group=500)
+    opened, table = files.open_files([folder], small_spec()), load_hardware()
+    found = sample.take_sample(
+        opened, scan.scan_files(opened, small_spec(), table), small_spec(), table, 40
+    )
+    for gpu, rows in found.frame.groupby("gpu"):
+        for stage, total in (("prefill", 1000), ("decode", 50)):
+            held = rows[f"t_{stage}_ms"].notna().sum()
+            assert found.stands_for[(str(gpu), ""), stage] == pytest.approx(total / held)
+        assert rows["t_decode_ms"].notna().sum() >= 40
+
+
 def test_a_sample_reads_few_of_many_row_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write(make_frame(5, rows=400), tmp_path / "t", 1, row_group=10)
-    read: set[tuple[int, ...]] = set()
-    rows_at = sample._rows_at
+    read: set[int] = set()
+    batches = files.read_batches
 
-    def watched(file, row_group, wanted, labeller):  # type: ignore[no-untyped-def]
-        read.add((row_group,))
-        return rows_at(file, row_group, wanted, labeller)
+    def watched(file, row_groups, columns=None):  # type: ignore[no-untyped-def]
+        read.update(row_groups)
+        return batches(file, row_groups, columns)
 
-    monkeypatch.setattr(sample, "_rows_at", watched)
+    monkeypatch.setattr(sample, "read_batches", watched)
     compress_files(small_spec(), [folder], sample_rows=30)
     assert 0 < len(read) <= 3 * 16 < 120
 

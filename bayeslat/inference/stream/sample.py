@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bayeslat.errors import TraceError
@@ -13,21 +16,43 @@ from bayeslat.features.admit import find_violations
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
 from bayeslat.features.thinning import evenly
-from bayeslat.inference.stream.files import TraceFile, measured, read_batches, to_frame
+from bayeslat.inference.stream.files import TraceFile, labels_of, read_batches, to_frame
 from bayeslat.inference.stream.labels import Labeller
 from bayeslat.inference.stream.scan import Group, Scan
+from bayeslat.parallel import run
 from bayeslat.traces import drop_invalid as split_rows
 from bayeslat.traces import report
 
-__all__ = ["SAMPLE_ROWS", "take_sample"]
+__all__ = ["SAMPLE_ROWS", "Sample", "Share", "take_sample"]
 
 SAMPLE_ROWS = 2000
 """Of a group: as many as count, and few enough for a fit of seconds."""
 
+_SELDOM = 0.5  # of a group's rows: a stage that fewer hold has a sample of its own
 _ROW_GROUPS = 16  # that a group's sample is taken from, if these hold enough of its rows
+_MANY_ROWS = 2_000_000  # fewer are read before other processes have started
 
-type Places = dict[tuple[int, int], dict[Group, NDArray[np.int64]]]
-"""By file and row group: which of each group's rows there, counted from the first."""
+type Share = tuple[Group, str]
+"""A group and a stage: its rows that hold a latency of the stage; of any, where it is empty."""
+
+type _Place = tuple[int, int]  # file and row group
+type _Source = tuple[Sequence[TraceFile], Spec, HardwareTable]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of every group, for every stage.
+
+    Attributes
+    ----------
+    frame : DataFrame, one row a measurement
+        In the order of files and rows.
+    stands_for : mapping of Share to float
+        How many rows, of all that there are, one of the sample stands for.
+    """
+
+    frame: pd.DataFrame
+    stands_for: Mapping[Share, float]
 
 
 def take_sample(
@@ -38,8 +63,12 @@ def take_sample(
     most: int = SAMPLE_ROWS,
     *,
     drop_invalid: bool = False,
-) -> pd.DataFrame:
-    """Take at most so many rows of each group; all of a group that has no more.
+    jobs: int = 1,
+    engine_address: str | None = None,
+) -> Sample:
+    """Take at most so many rows of each group; all where there are no more.
+
+    And as many again for a stage that few of them hold, as a server's requests among its steps.
 
     Parameters
     ----------
@@ -49,29 +78,148 @@ def take_sample(
     spec : Spec
     hardware : HardwareTable
     most : int
-        Rows of a group.
+        Rows of a group, and of those that hold a seldom stage.
     drop_invalid : bool
         Whether rows that break a rule are left out.
+    jobs, engine_address
+        Who shares the row groups, as for `bayeslat.parallel.run`; few rows are read here.
 
     Returns
     -------
-    DataFrame, one row a measurement
-        In the order of files and rows.
+    Sample
 
     Raises
     ------
     TraceError
         With every rule that the sample breaks, by file and row.
     """
-    labeller = Labeller(spec, hardware)
-    starts = np.cumsum([0, *(file.rows for file in files)])
+    places = {group: _places(scan, group, most) for group in scan.totals}
+    every = sorted({place for held in places.values() for place in held})
+    if sum(files[number].row_groups[row_group] for number, row_group in every) < _MANY_ROWS:
+        jobs, engine_address = 1, None
+    source = (files, spec, hardware)
+    counted = run(_count, every, source, jobs=jobs, engine_address=engine_address)
+    counts = dict(zip(every, counted, strict=True))
+    tasks = list(_choose(places, counts, most).items())
+    taken = list(run(_take, tasks, source, jobs=jobs, engine_address=engine_address))
+    frame = _join([piece for piece, _ in taken], files)
+    found = find_violations(frame, spec, hardware)
+    if drop_invalid:
+        frame = split_rows(frame, found)[0]
+    elif found:
+        looked_at, rows = len(frame), sum(file.rows for file in files)
+        few = f"\nOnly a sample of {looked_at} rows was looked at so far."
+        raise TraceError(report(found) + (few if looked_at < rows else ""), found)
+    held: Counter[Share] = sum(counts.values(), Counter())
+    sampled: Counter[Share] = sum((number for _, number in taken), Counter())
+    read = {group: sum(scan.counts[place][group] for place in at) for group, at in places.items()}
+    stands_for = {
+        (group, stage): held[group, stage] / number * scan.totals[group] / read[group]
+        for (group, stage), number in sampled.items()
+    }
+    return Sample(frame, stands_for)
+
+
+def _places(scan: Scan, group: Group, most: int) -> list[_Place]:
+    """Choose where a group's rows are taken from: few row groups, that not all is read."""
+    held = [place for place, counts in scan.counts.items() if counts[group]]
+    few = _ROW_GROUPS
+    while few < len(held) and scan.totals[group] > most:
+        chosen = [held[at] for at in evenly(len(held), few)]
+        if sum(scan.counts[place][group] for place in chosen) >= most:
+            return chosen
+        few *= 2
+    return held
+
+
+def _choose(
+    places: Mapping[Group, Sequence[_Place]], counts: Mapping[_Place, Counter[Share]], most: int
+) -> dict[_Place, dict[Share, NDArray[np.int64]]]:
+    """Choose rows of each share evenly: which of those at each place, counted from the first."""
+    chosen: dict[_Place, dict[Share, NDArray[np.int64]]] = {place: {} for place in counts}
+    held: Counter[Share] = sum(counts.values(), Counter())
+    for (group, stage), number in held.items():
+        if stage and number >= _SELDOM * held[group, ""]:
+            continue
+        kept = evenly(number, most)
+        edges = np.cumsum([0, *(counts[place][group, stage] for place in places[group])])
+        for place, start, end in zip(places[group], edges, edges[1:], strict=False):
+            if len(ranks := kept[(kept >= start) & (kept < end)] - start):
+                chosen[place][group, stage] = ranks
+    return chosen
+
+
+def _count(source: _Source, place: _Place) -> Counter[Share]:
+    """Count the rows of each share in a row group."""
+    files, spec, _ = source
+    few = {*labels_of(spec), *(stage.column for stage in spec.stages.values())}
+    names = [name for name in files[place[0]].columns if name in few]
+    count: Counter[Share] = Counter()
+    for _, _, rows in _read(source, place, names):
+        count.update({share: len(at) for share, at in rows.items()})
+    return count
+
+
+def _take(
+    source: _Source, task: tuple[_Place, Mapping[Share, NDArray[np.int64]]]
+) -> tuple[pd.DataFrame, Counter[Share]]:
+    """Take the chosen rows of a row group, and count those of each share among them."""
+    place, ranks = task
+    seen: Counter[Share] = Counter()
+    count: Counter[Share] = Counter()
     kept = []
-    for (number, row_group), wanted in sorted(_choose(scan, most).items()):
-        for piece in _rows_at(files[number], row_group, wanted, labeller):
-            held = measured(piece, spec)
-            kept.append(held.set_index(held.index + starts[number]))
+    for first, batch, rows in _read(source, place):
+        take = np.zeros(batch.num_rows, dtype=bool)
+        for share, at in rows.items():
+            wanted = ranks.get(share, np.zeros(0, dtype=np.int64)) - seen[share]
+            take[at[wanted[(wanted >= 0) & (wanted < len(at))]]] = True
+            seen[share] += len(at)
+        count.update({share: int(take[at].sum()) for share, at in rows.items()})
+        kept.append(to_frame(source[0][place[0]], first, batch.filter(pa.array(take))))
+        kept[-1].index = first + np.flatnonzero(take)
+    start = sum(file.rows for file in source[0][: place[0]])
     frame = pd.concat(kept)
+    return frame.set_index(frame.index + start), count
+
+
+def _read(
+    source: _Source, place: _Place, columns: Sequence[str] | None = None
+) -> Iterator[tuple[int, pa.RecordBatch, dict[Share, NDArray[np.int64]]]]:
+    """Read a row group batch by batch: position of the first row, rows, those of each share."""
+    files, spec, hardware = source
+    file, row_group = files[place[0]], place[1]
+    labeller = Labeller(spec, hardware)
+    stages = {stage: part.column for stage, part in spec.stages.items()}
+    stages = {stage: column for stage, column in stages.items() if column in file.columns}
+    for first, batch in read_batches(file, [row_group], columns):
+        labels = labeller.read(batch)
+        groups: dict[Group, list[int]] = {}
+        for code, label in enumerate(labels.held):
+            if label.gpu is not None:
+                groups.setdefault((label.gpu, label.stack), []).append(code)
+        held = {stage: _held(batch.column(column)) for stage, column in stages.items()}
+        # A file without any latency is refused later, by its rows.
+        held[""] = np.any(list(held.values()) or [np.ones(batch.num_rows, dtype=bool)], axis=0)
+        rows: dict[Share, NDArray[np.int64]] = {}
+        for group, codes in groups.items():
+            at = np.flatnonzero(np.isin(labels.code, codes))
+            rows |= {(group, stage): at[mask[at]] for stage, mask in held.items()}
+        yield first, batch, rows
+
+
+def _held(latency: pa.Array) -> NDArray[np.bool_]:
+    """Whether each row has a latency, right or wrong. Shape (row,)."""
+    held: NDArray[np.bool_] = latency.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_floating(latency.type):
+        held = held & ~np.isnan(latency.to_numpy(zero_copy_only=False))
+    return held
+
+
+def _join(pieces: Sequence[pd.DataFrame], files: Sequence[TraceFile]) -> pd.DataFrame:
+    """Join the rows of all places to a trace that knows where they are from."""
+    frame = pd.concat(pieces)
     frame["repeat"] = np.arange(len(frame))
+    starts = np.cumsum([0, *(file.rows for file in files)])
     frame.attrs["bayeslat"] = {
         "sources": [
             [str(file.path), int(start), file.rows]
@@ -82,62 +230,4 @@ def take_sample(
             for file in files
         ],
     }
-    found = find_violations(frame, spec, hardware)
-    if drop_invalid:
-        return split_rows(frame, found)[0]
-    if found:
-        few = f"\nOnly a sample of {len(frame)} rows was looked at so far."
-        raise TraceError(report(found) + (few if len(frame) < starts[-1] else ""), found)
     return frame
-
-
-def _choose(scan: Scan, most: int) -> Places:
-    """Choose rows evenly, from few enough row groups that not all of a file has to be read."""
-    places: Places = {}
-    for group in scan.totals:
-        held = [(place, counts[group]) for place, counts in scan.counts.items() if counts[group]]
-        for place, ranks in _spread(held, most).items():
-            places.setdefault(place, {})[group] = ranks
-    return places
-
-
-def _spread(
-    held: Sequence[tuple[tuple[int, int], int]], most: int
-) -> Mapping[tuple[int, int], NDArray[np.int64]]:
-    """Choose a group's rows: which of those in each row group."""
-    total = sum(count for _, count in held)
-    few, chosen = _ROW_GROUPS, list(held)
-    while few < len(held) and total > most:
-        chosen = [held[at] for at in evenly(len(held), few)]
-        if sum(count for _, count in chosen) >= most:
-            break
-        few, chosen = 2 * few, list(held)
-    edges = np.cumsum([0, *(count for _, count in chosen)])
-    kept = evenly(int(edges[-1]), most)
-    home = np.searchsorted(edges, kept, side="right") - 1
-    return {
-        place: kept[home == number] - edges[number]
-        for number, (place, _) in enumerate(chosen)
-        if np.any(home == number)
-    }
-
-
-def _rows_at(
-    file: TraceFile,
-    row_group: int,
-    wanted: Mapping[Group, NDArray[np.int64]],
-    labeller: Labeller,
-) -> Iterator[pd.DataFrame]:
-    """Read the chosen rows of one row group."""
-    seen = dict.fromkeys(wanted, 0)
-    for first, batch in read_batches(file, [row_group]):
-        labels = labeller.read(batch)
-        take = np.zeros(batch.num_rows, dtype=bool)
-        for group, ranks in wanted.items():
-            places = [at for at, each in enumerate(labels.held) if (each.gpu, each.stack) == group]
-            rows = np.flatnonzero(np.isin(labels.code, places))
-            here = ranks[(ranks >= seen[group]) & (ranks < seen[group] + len(rows))] - seen[group]
-            take[rows[here]] = True
-            seen[group] += len(rows)
-        if take.any():
-            yield to_frame(file, first, batch)[take]

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from bayeslat.errors import InputError
 from bayeslat.features.admit import resolve_gpus
@@ -17,6 +16,7 @@ from bayeslat.inference.plan import FitPlan, plan_admitted
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
 from bayeslat.inference.settled import SettledPoint, SettledStage
+from bayeslat.inference.stream.sample import Sample, Share
 from bayeslat.inference.stream.scan import Group
 from bayeslat.model.groups import name_group
 from bayeslat.parallel import run
@@ -28,9 +28,8 @@ _LARGE_SAMPLE = 10_000  # rows: fewer are settled before other processes have st
 
 def settle(
     spec: Spec,
-    sample: pd.DataFrame,
+    sample: Sample,
     hardware: HardwareTable,
-    totals: Mapping[Group, int],
     *,
     jobs: int = 1,
     engine_address: str | None = None,
@@ -40,11 +39,8 @@ def settle(
     Parameters
     ----------
     spec : Spec
-    sample : DataFrame, one row a measurement
-        Of `take_sample`, which has checked it.
+    sample : Sample
     hardware : HardwareTable
-    totals : mapping of (gpu, stack) to int
-        Rows of each group in all, of which the sample shows how often configurations repeat.
     jobs, engine_address
         Who shares the stages, as for `bayeslat.parallel.run`; a small sample is settled here.
 
@@ -57,11 +53,12 @@ def settle(
     ConvergenceError
         If the physics of a stage, or its hierarchy, has no reachable mode.
     """
-    plan = plan_admitted(spec, resolve_gpus(spec.complete(sample), hardware), hardware)
-    if len(sample) < _LARGE_SAMPLE:
+    plan = plan_admitted(spec, resolve_gpus(spec.complete(sample.frame), hardware), hardware)
+    if len(sample.frame) < _LARGE_SAMPLE:
         jobs, engine_address = 1, None
+    shared = (plan, sample.stands_for)
     settled = run(
-        _settle_stage, list(spec.stages), (plan, totals), jobs=jobs, engine_address=engine_address
+        _settle_stage, list(spec.stages), shared, jobs=jobs, engine_address=engine_address
     )
     stages = dict(zip(spec.stages, settled, strict=True))
     return SettledPoint(spec, dict(plan.hardware), plan.groups, plan.reference, stages)
@@ -114,27 +111,27 @@ def check_groups(point: SettledPoint, held: Sequence[Group]) -> None:
         )
 
 
-def _settle_stage(shared: tuple[FitPlan, Mapping[Group, int]], stage: str) -> SettledStage:
-    plan, totals = shared
+def _settle_stage(shared: tuple[FitPlan, Mapping[Share, float]], stage: str) -> SettledStage:
+    plan, stands_for = shared
     prepared = prepare_stage(plan, stage)
-    return replace(prepared.settled, pilots=_weigh(prepared, plan, totals))
+    times = [stands_for.get((group, stage), 1.0) for group in plan.groups]
+    return replace(prepared.settled, pilots=_weigh(prepared, times))
 
 
-def _weigh(prepared: PreparedStage, plan: FitPlan, totals: Mapping[Group, int]) -> Pilots:
+def _weigh(prepared: PreparedStage, times: Sequence[float]) -> Pilots:
     """Weigh rows by how often a configuration repeats among all of them, not in the sample alone.
 
     A row of the sample with the weight w says that the repeats it was seen with add 1 / w - 1 to
     the variance of their mean (Kish's design effect, see `repeats`). Two rows of a group are as
     likely repeats in the sample as among all rows, so a pair's share of that, over the pairs of all
-    groups, tells the weight where there are more of them.
+    groups, tells the weight where a row of the sample stands for several.
     """
     pilots = prepared.regression.pilots
     weight = pilots.weight.copy()
     held = prepared.regression.noise.weights
     pairs = sum(len(each) * (len(each) - 1) for each in held)
     share = sum(float(np.sum(1.0 / each - 1.0)) for each in held) / max(pairs, 1)
-    for at, group in enumerate(plan.groups):
-        if totals.get(group, 0) > len(plan.members[at]):
-            rows = totals[group] * len(held[at]) / len(plan.members[at])  # that hold the stage
-            weight[at] = 1.0 / (1.0 + share * max(rows - 1.0, 0.0))
+    for at, (rows, each) in enumerate(zip(held, times, strict=True)):
+        if each > 1.0:
+            weight[at] = 1.0 / (1.0 + share * max(each * len(rows) - 1.0, 0.0))
     return Pilots(pilots.effect, pilots.sd, weight)
