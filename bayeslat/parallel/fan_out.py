@@ -21,6 +21,7 @@ def run[S, T, R](
     *,
     jobs: int = 1,
     engine_address: str | None = None,
+    worthwhile: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[R]:
     """Call a function on every task.
@@ -46,6 +47,8 @@ def run[S, T, R](
     engine_address : str, optional
         Of the scheduler of a Dask cluster, as in `tcp://10.0.0.7:8786`, which runs the tasks in
         place of this machine.
+    worthwhile : bool
+        Whether the tasks take longer than others need to start; else they run in this process.
     on_progress : callable (done, total), optional
         Told after each task, in this thread.
 
@@ -63,6 +66,8 @@ def run[S, T, R](
         workers for good; or if processes of this machine are killed again and again.
     """
     check_workers(jobs, engine_address)
+    if not worthwhile:
+        return run_here(function, tasks, shared, 1, on_progress)
     if engine_address is None:
         return run_here(function, tasks, shared, jobs, on_progress)
     from bayeslat.parallel.cluster import run_on_cluster  # Dask: an extra, and heavy

@@ -146,6 +146,7 @@ def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     folder = write(make_frame(4, rows=300), tmp_path / "t", 3, row_group=100)
     monkeypatch.setattr(run_pass, "_PART_ROWS", 200)
     monkeypatch.setattr(scan, "_MANY_ROWS", 0)
+    monkeypatch.setattr(sample, "_MANY_ROWS", 0)
     monkeypatch.setattr(settle, "_LARGE_SAMPLE", 0)
     one, two = (compress_files(small_spec(), [folder], jobs=n) for n in (1, 2))
     assert one.point.hash == two.point.hash

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -95,13 +96,16 @@ def take_sample(
     """
     places = {group: _places(scan, group, most) for group in scan.totals}
     every = sorted({place for held in places.values() for place in held})
-    if sum(files[number].row_groups[row_group] for number, row_group in every) < _MANY_ROWS:
-        jobs, engine_address = 1, None
-    source = (files, spec, hardware)
-    counted = run(_count, every, source, jobs=jobs, engine_address=engine_address)
-    counts = dict(zip(every, counted, strict=True))
-    tasks = list(_choose(places, counts, most).items())
-    taken = list(run(_take, tasks, source, jobs=jobs, engine_address=engine_address))
+    rows = sum(files[number].row_groups[row_group] for number, row_group in every)
+    fan_out = partial(
+        run,
+        shared=(files, spec, hardware),
+        jobs=jobs,
+        engine_address=engine_address,
+        worthwhile=rows >= _MANY_ROWS,
+    )
+    counts = dict(zip(every, fan_out(_count, every), strict=True))
+    taken = list(fan_out(_take, list(_choose(places, counts, most).items())))
     frame = _join([piece for piece, _ in taken], files)
     found = find_violations(frame, spec, hardware)
     if drop_invalid:

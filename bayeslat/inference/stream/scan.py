@@ -76,10 +76,14 @@ def scan_files(
     TraceError
         With the rows whose GPU is missing or unknown, or whose labels are no text.
     """
-    if sum(file.rows for file in files) < _MANY_ROWS:
-        jobs, engine_address = 1, None
-    shared = (spec, hardware, drop_invalid)
-    found = run(_scan_file, files, shared, jobs=jobs, engine_address=engine_address)
+    found = run(
+        _scan_file,
+        files,
+        (spec, hardware, drop_invalid),
+        jobs=jobs,
+        engine_address=engine_address,
+        worthwhile=sum(file.rows for file in files) >= _MANY_ROWS,
+    )
     counts: dict[tuple[int, int], Mapping[Group, int]] = {}
     broken: list[tuple[TraceFile, int]] = []
     for number, (file, (held, wrong)) in enumerate(zip(files, found, strict=True)):

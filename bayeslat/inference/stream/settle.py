@@ -54,11 +54,13 @@ def settle(
         If the physics of a stage, or its hierarchy, has no reachable mode.
     """
     plan = plan_admitted(spec, resolve_gpus(spec.complete(sample.frame), hardware), hardware)
-    if len(sample.frame) < _LARGE_SAMPLE:
-        jobs, engine_address = 1, None
-    shared = (plan, sample.stands_for)
     settled = run(
-        _settle_stage, list(spec.stages), shared, jobs=jobs, engine_address=engine_address
+        _settle_stage,
+        list(spec.stages),
+        (plan, sample.stands_for),
+        jobs=jobs,
+        engine_address=engine_address,
+        worthwhile=len(sample.frame) >= _LARGE_SAMPLE,
     )
     stages = dict(zip(spec.stages, settled, strict=True))
     return SettledPoint(spec, dict(plan.hardware), plan.groups, plan.reference, stages)
