@@ -54,15 +54,18 @@ def settle(
         If the physics of a stage, or its hierarchy, has no reachable mode.
     """
     plan = plan_admitted(spec, resolve_gpus(spec.complete(sample.frame), hardware), hardware)
+    # Those with the most terms take the longest: they start first.
+    largest = sorted(spec.stages, key=lambda stage: -len(spec.stages[stage].physics))
     settled = run(
         _settle_stage,
-        list(spec.stages),
+        largest,
         (plan, sample.stands_for),
         jobs=jobs,
         engine_address=engine_address,
         worthwhile=len(sample.frame) >= _LARGE_SAMPLE,
     )
-    stages = dict(zip(spec.stages, settled, strict=True))
+    found = dict(zip(largest, settled, strict=True))
+    stages = {stage: found[stage] for stage in spec.stages}
     return SettledPoint(spec, dict(plan.hardware), plan.groups, plan.reference, stages)
 
 
