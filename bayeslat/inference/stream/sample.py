@@ -18,7 +18,7 @@ from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
 from bayeslat.features.thinning import evenly
 from bayeslat.inference.stream.files import TraceFile, labels_of, read_batches, to_frame
-from bayeslat.inference.stream.labels import Labeller
+from bayeslat.inference.stream.labels import Labeller, Labels
 from bayeslat.inference.stream.scan import Group, Scan
 from bayeslat.parallel import run
 from bayeslat.traces import drop_invalid as split_rows
@@ -197,18 +197,23 @@ def _read(
     stages = {stage: column for stage, column in stages.items() if column in file.columns}
     for first, batch in read_batches(file, [row_group], columns):
         labels = labeller.read(batch)
-        groups: dict[Group, list[int]] = {}
-        for code, label in enumerate(labels.held):
-            if label.gpu is not None:
-                groups.setdefault((label.gpu, label.stack), []).append(code)
         held = {stage: _held(batch.column(column)) for stage, column in stages.items()}
         # A file without any latency is refused later, by its rows.
         held[""] = np.any(list(held.values()) or [np.ones(batch.num_rows, dtype=bool)], axis=0)
         rows: dict[Share, NDArray[np.int64]] = {}
-        for group, codes in groups.items():
-            at = np.flatnonzero(np.isin(labels.code, codes))
+        for group, at in _by_group(labels).items():
             rows |= {(group, stage): at[mask[at]] for stage, mask in held.items()}
         yield first, batch, rows
+
+
+def _by_group(labels: Labels) -> dict[Group, NDArray[np.int64]]:
+    """Rows of each group, in order; those of unknown GPUs belong to none."""
+    groups = [(label.gpu or "", label.stack) for label in labels.held]
+    names = list(dict.fromkeys(groups))
+    code = np.array([names.index(group) for group in groups], dtype=np.int16)[labels.code]
+    order = np.argsort(code, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(code, minlength=len(names)))[:-1])
+    return {name: rows for name, rows in zip(names, parts, strict=True) if name[0]}
 
 
 def _held(latency: pa.Array) -> NDArray[np.bool_]:

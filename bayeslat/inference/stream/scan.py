@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bayeslat.errors import TraceError
 from bayeslat.features.admit import find_violations
 from bayeslat.features.hardware import HardwareTable
@@ -106,8 +108,8 @@ def _scan_file(
         held: Counter[Label] = Counter()
         for _, batch in read_batches(file, [row_group], names) if names else ():
             labels = labeller.read(batch)
-            for place, label in enumerate(labels.held):
-                held[label] += int((labels.code == place).sum())
+            rows = np.bincount(labels.code, minlength=len(labels.held)).tolist()
+            held.update(dict(zip(labels.held, rows, strict=True)))
         known = [label for label in held if label.gpu is not None]
         if not known or (len(known) < len(held) and not drop_invalid):
             broken.append(row_group)
