@@ -60,8 +60,8 @@ class BlisExport:
     draws : int
         How many draws are written.
     kv_blocks : int
-        Of the server's cache, 0 where the traces do not say. With another tensor parallelism than
-        theirs in proportion, which is no more than what fits.
+        Of the server's cache, 0 where no trace of this GPU says. With another tensor parallelism
+        than theirs in proportion, which is no more than what fits.
     whole_prompts : bool
         Whether the coefficients are for the attention of prompts as BLIS counts it.
     """
@@ -158,6 +158,7 @@ def make_blis(
     """
     stack = find_stack(data, gpu, model)
     measured = model_knobs(data, gpu, stack)
+    ran = (gpu.key, stack) in {*data.groups, *data.targets}
     knobs = {**measured, "tensor_parallel": float(tensor_parallel)}
     _check(knobs, tensor_parallel, draws, alpha_us)
     shape = blis_model(knobs, gpu, tensor_parallel)
@@ -179,7 +180,7 @@ def make_blis(
         blis_version=blis_version,
         blackbox=fit_blackbox(batches, found.predicted_us) if old else None,
         draws=draws,
-        kv_blocks=_kv_blocks(measured, tensor_parallel),
+        kv_blocks=_kv_blocks(measured, tensor_parallel) if ran else 0,
         whole_prompts=whole_prompts,
     )
 

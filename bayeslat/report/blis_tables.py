@@ -95,6 +95,6 @@ def show_blis(record: Mapping[str, Any]) -> None:
     if record["kv_blocks"] is None:
         print_line(
             console,
-            "The traces do not say how many cache blocks the server has: put them in command.txt",
+            "No trace says how many cache blocks there are on this GPU: put them in command.txt",
         )
     print_line(console, f"Saved in {record['folder']}; run it with command.txt")

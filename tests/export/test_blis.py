@@ -370,3 +370,4 @@ def test_a_gpu_that_ran_another_model_only_is_exported_from_its_data_sheet() -> 
     found = make_blis(posterior.data, other, MODEL)
     assert found.model.tflops == other.bf16_tflops
     assert found.largest_departure < 0.03
+    assert found.kv_blocks == 0  # another GPU's cache is none of its own
