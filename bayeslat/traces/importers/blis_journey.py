@@ -285,7 +285,9 @@ def _contexts(found: _Gathered, tally: Tally) -> dict[str, Any]:
     and without a past. What the step reads of the cache is then left empty.
     """
     budget = tally.given.get("max_num_batched_tokens")
-    intervals = Intervals(*(np.concatenate(each) for each in zip(*found.intervals, strict=True)))
+    nothing = Intervals(*([np.empty(0, dtype=np.int64)] * len(Intervals._fields)))
+    parts = zip(nothing, *found.intervals, strict=True)
+    intervals = Intervals(*(np.concatenate(each) for each in parts))
     batches = reconstruct_steps(intervals, int(budget) if budget is not None else None)
     step, decoding = found.steps["step_id"], found.steps["decode_requests"]
     prompts, tokens = found.steps["prefill_requests"], found.steps["prefill_tokens"]
@@ -296,10 +298,10 @@ def _contexts(found: _Gathered, tally: Tally) -> dict[str, Any]:
             "no journey tells what the steps' requests attend to: decode_context_tokens is left "
             "empty where requests decode"
         )
-        nothing = np.full(found.steps.n_rows, np.nan)
+        unknown = np.full(found.steps.n_rows, np.nan)
         return {
-            "kv_read_tokens": nothing,
-            "decode_context_tokens": np.where(decoding == 0, 0, nothing),
+            "kv_read_tokens": unknown,
+            "decode_context_tokens": np.where(decoding == 0, 0, unknown),
             "prefill_attended_tokens": attended,
         }
     place = np.minimum(np.searchsorted(batches.step, step), len(batches.step) - 1)

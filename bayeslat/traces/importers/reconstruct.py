@@ -64,7 +64,7 @@ def reconstruct_steps(
     """
     if not isinstance(journeys, Intervals):
         journeys = Journeys.of(each for each in journeys if each.is_whole).intervals()
-    scheduled, first, last, decode, tokens, prompt = journeys
+    scheduled, first, last, decode, tokens, prompt, past = journeys
     if not len(first):
         nothing = np.empty(0, dtype=np.int64)
         return Batches(nothing, nothing, nothing, nothing, nothing, nothing)
@@ -76,8 +76,7 @@ def reconstruct_steps(
     # Its context grows by one a step: what does not change is summed, and the step times the count.
     fixed = (prompt + tokens - first)[decoding]
     context = _running(begin, end, fixed, len(steps)) + steps * requests
-    before = np.maximum(prompt - tokens, 0)  # found in the cache
-    prompts = np.stack([scheduled, first - origin, last - origin, tokens, before])[:, ~decoding]
+    prompts = np.stack([scheduled, first - origin, last - origin, tokens, past])[:, ~decoding]
     prefill_requests, prefill_tokens, attended = _prefill(prompts, requests, max_num_batched_tokens)
     busy = (requests > 0) | (prefill_requests > 0)
     return Batches(
@@ -107,7 +106,7 @@ def _prefill(
     ----------
     prompts : ndarray of int, shape (5, interval)
         When each request was first scheduled, ns, the first and last step, the tokens, and those
-        before them.
+        that came before.
     decoding : ndarray of int, shape (step,)
     budget : int or None
 
