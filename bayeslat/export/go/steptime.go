@@ -23,7 +23,8 @@ type Model struct {
 	MemBandwidthTBps float64 `json:"mem_bw_TBps"`
 }
 
-// Batch is what one step computes.
+// Batch is what one step computes. Prompts attend to what the coefficients were fitted to: to what
+// came before, or, with --whole-prompts, to what BLIS counts.
 type Batch struct {
 	PrefillRequests       float64 `json:"prefill_requests"`
 	PrefillTokens         float64 `json:"prefill_tokens"`
