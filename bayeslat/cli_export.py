@@ -60,6 +60,7 @@ def blis(
     draws: opt.BlisDraws = 0,
     blis_version: opt.BlisVersion = "",
     alpha: opt.BlisAlpha = None,
+    whole_prompts: opt.WholePrompts = False,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
@@ -85,6 +86,7 @@ def blis(
         draws=draws,
         blis_version=blis_version,
         alpha_us=read_alpha(alpha),
+        whole_prompts=whole_prompts,
         seed=seed,
     )
     with writing(output):

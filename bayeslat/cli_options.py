@@ -105,6 +105,7 @@ __all__ = [
     "Threshold",
     "Traces",
     "Tune",
+    "WholePrompts",
     "Window",
 ]
 
@@ -560,8 +561,16 @@ BlisAlpha = Annotated[
     str | None,
     typer.Option(
         help="Overheads in us that the engine does not see: of a request, after its last token, "
-        "of a token. By default the time through an empty queue, 0, 0.",
+        "of a token. By default the time through an empty queue, 0, 0. The second is that of a "
+        "prompt token up to v0.7.10.",
         metavar="A0,A1,A2",
+    ),
+]
+WholePrompts = Annotated[
+    bool,
+    typer.Option(
+        "--whole-prompts",
+        help="Fit to the attention of prompts as BLIS counts it, of each chunk to all of it.",
     ),
 ]
 

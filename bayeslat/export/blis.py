@@ -6,22 +6,28 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
 from bayeslat.atomic import atomic_folder
 from bayeslat.decisions.group_view import view_group
 from bayeslat.errors import InputError
-from bayeslat.export.blis_basis import BASES, BATCH, BlisModel, step_bases_us
+from bayeslat.export.blis_basis import BlisModel
 from bayeslat.export.blis_blackbox import blackbox_columns, fit_blackbox
-from bayeslat.export.blis_coefficients import BlisCoefficients, fit_coefficients, summarise
+from bayeslat.export.blis_coefficients import BlisCoefficients, fit_coefficients
+from bayeslat.export.blis_files import (
+    coefficients_yaml,
+    command_line,
+    go_vectors,
+    hardware_entry,
+    model_config,
+    sidecar,
+)
 from bayeslat.export.blis_model import blis_model, find_stack, model_knobs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.thinning import evenly
@@ -30,7 +36,6 @@ from bayeslat.inference.posterior import PosteriorData
 __all__ = ["BlisExport", "make_blis", "write_blis"]
 
 _LAST_BLACKBOX = (0, 7, 10)
-_VECTORS = 64
 _GO = Path(__file__).parent / "go"
 
 
@@ -54,6 +59,11 @@ class BlisExport:
         Coefficients of old versions: of a step, a prompt token and a generated one, in us.
     draws : int
         How many draws are written.
+    kv_blocks : int
+        Of the server's cache, 0 where no trace of this GPU says. With another tensor parallelism
+        than theirs in proportion, which is no more than what fits.
+    whole_prompts : bool
+        Whether the coefficients are for the attention of prompts as BLIS counts it.
     """
 
     model_name: str
@@ -66,6 +76,8 @@ class BlisExport:
     blis_version: str
     blackbox: NDArray[np.float64] | None
     draws: int
+    kv_blocks: int = 0
+    whole_prompts: bool = False
 
     @property
     def beta(self) -> NDArray[np.float64]:
@@ -88,6 +100,15 @@ class BlisExport:
         )
         return departure
 
+    @property
+    def counted_departure(self) -> NDArray[np.float64]:
+        """The same, where prompts attend to what BLIS counts. Shape (batch,)."""
+        if self.blackbox is not None:
+            return self.departure
+        found = self.coefficients
+        departure: NDArray[np.float64] = found.counted_us / found.predicted_us - 1.0
+        return departure
+
 
 def make_blis(
     data: PosteriorData,
@@ -98,6 +119,7 @@ def make_blis(
     draws: int = 0,
     blis_version: str = "",
     alpha_us: tuple[float, float, float] | None = None,
+    whole_prompts: bool = False,
     seed: int = 0,
 ) -> BlisExport:
     """Compute what BLIS needs to simulate a model on a GPU.
@@ -117,6 +139,10 @@ def make_blis(
     alpha_us : tuple of float, optional
         By default, the time that a request takes through an empty queue, 0 and 0: what a server
         does outside its engine is not in the traces of the engine.
+    whole_prompts : bool
+        BLIS lets each chunk of a prompt attend to the whole prompt (`count_as_blis`). Fit the
+        coefficients to that, as well as they can; by default they are those of the posterior's own
+        count, and simulated prefills of long prompts take longer than its mean.
     seed : int
 
     Returns
@@ -131,11 +157,15 @@ def make_blis(
         If the data sheet lacks what BLIS needs.
     """
     stack = find_stack(data, gpu, model)
-    knobs = {**model_knobs(data, gpu, stack), "tensor_parallel": float(tensor_parallel)}
+    measured = model_knobs(data, gpu, stack)
+    ran = (gpu.key, stack) in {*data.groups, *data.targets}
+    knobs = {**measured, "tensor_parallel": float(tensor_parallel)}
     _check(knobs, tensor_parallel, draws, alpha_us)
     shape = blis_model(knobs, gpu, tensor_parallel)
     batches = _batches(data, knobs)
-    found = fit_coefficients(data, gpu, stack, shape, batches, seed=seed)
+    found = fit_coefficients(
+        data, gpu, stack, shape, batches, whole_prompts=whole_prompts, seed=seed
+    )
     if draws > len(found.draws):
         raise InputError(f"draws is {draws}; the posterior has {len(found.draws)}: ask for fewer")
     old = _version(blis_version) <= _LAST_BLACKBOX if blis_version else False
@@ -150,6 +180,8 @@ def make_blis(
         blis_version=blis_version,
         blackbox=fit_blackbox(batches, found.predicted_us) if old else None,
         draws=draws,
+        kv_blocks=_kv_blocks(measured, tensor_parallel) if ran else 0,
+        whole_prompts=whole_prompts,
     )
 
 
@@ -170,17 +202,17 @@ def write_blis(export: BlisExport, folder: str | Path) -> None:
         If the folder holds something else.
     """
     with atomic_folder(folder, "posterior.json") as out:
-        _text(out / "coefficients.yaml", _yaml(export, export.beta))
-        _text(out / "hardware.json", _json(_hardware(export)))
-        _text(out / "model" / "config.json", _json(_config(export)))
-        _text(out / "posterior.json", _json(_posterior(export)))
-        _text(out / "command.txt", _command(export))
+        _text(out / "coefficients.yaml", coefficients_yaml(export, export.beta))
+        _text(out / "hardware.json", _json(hardware_entry(export)))
+        _text(out / "model" / "config.json", _json(model_config(export)))
+        _text(out / "posterior.json", _json(sidecar(export)))
+        _text(out / "command.txt", command_line(export))
         if export.blackbox is None:
             for number, at in enumerate(evenly(len(export.coefficients.draws), export.draws)):
                 path = out / "draws" / f"{number:04d}.yaml"
-                _text(path, _yaml(export, export.coefficients.draws[at]))
+                _text(path, coefficients_yaml(export, export.coefficients.draws[at]))
             shutil.copytree(_GO, out / "go")
-            _text(out / "go" / "vectors.json", _json(_vectors(export)))
+            _text(out / "go" / "vectors.json", _json(go_vectors(export)))
 
 
 def _check(
@@ -211,6 +243,12 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups()))
 
 
+def _kv_blocks(measured: Mapping[str, float], tensor_parallel: int) -> int:
+    """Blocks of the cache, each of which is spread over more GPUs."""
+    blocks = measured.get("kv_blocks", 0.0)
+    return int(blocks * tensor_parallel / measured.get("tensor_parallel", 1.0))
+
+
 def _batches(data: PosteriorData, knobs: Mapping[str, float]) -> pd.DataFrame:
     """Return batches of the training range, as the model would run them."""
     batches = data.reference.assign(**dict(knobs.items()))
@@ -225,120 +263,6 @@ def _empty_queue_us(data: PosteriorData, gpu: Gpu, stack: str) -> float:
         if hurdle is not None:
             return 1000.0 * float(np.median(hurdle.below_ms))
     return 0.0
-
-
-def _yaml(export: BlisExport, beta: NDArray[np.float64]) -> str:
-    alpha = [float(each) for each in export.alpha_us]
-    name = export.model_name.lower()
-    content: dict[str, Any] = {"version": "0.0.1"}
-    setting = {"GPU": export.gpu.key, "tensor_parallelism": export.model.tensor_parallel}
-    if export.blackbox is None:
-        content["defaults"] = {name: {**setting, "hf_repo": export.model_name}}
-        content["trained_physics_coefficients"] = {
-            "alpha_coeffs": alpha,
-            "beta_coeffs": [float(each) for each in beta],
-        }
-    else:
-        content["models"] = [
-            {
-                "id": name,
-                **setting,
-                "vllm_version": export.stack.split("/")[0],
-                "alpha_coeffs": alpha,
-                "beta_coeffs": [float(each) for each in beta],
-                "best_loss": float(np.abs(export.departure).mean()),
-            }
-        ]
-    return str(yaml.safe_dump(content, sort_keys=False))
-
-
-def _hardware(export: BlisExport) -> dict[str, Any]:
-    gpu, coefficients = export.gpu, export.coefficients.mean
-    prefill = max(coefficients[BASES.index("prefill_compute")], 1.0)
-    decode = max(coefficients[BASES.index("weights")], 1.0)
-    return {
-        gpu.key: {
-            "TFlopsPeak": export.model.tflops,
-            "TFlopsFP8": gpu.fp8_tflops or 0.0,
-            "BwPeakTBs": export.model.mem_bw_TBps,
-            "mfuPrefill": 1.0 / prefill,
-            "mfuDecode": 1.0 / decode,
-            "MemoryGiB": (gpu.mem_GB or 0.0) * 1e9 / 2**30,
-        }
-    }
-
-
-def _config(export: BlisExport) -> dict[str, Any]:
-    """Return the model's sizes under the names of a Hugging Face config.json."""
-    model = export.model
-    config: dict[str, Any] = {
-        "hidden_size": model.hidden,
-        "num_hidden_layers": model.layers,
-        "num_attention_heads": model.heads,
-        "num_key_value_heads": model.kv_heads,
-        "intermediate_size": model.intermediate,
-        "torch_dtype": {4: "float32", 2: "bfloat16", 1: "float8_e4m3fn"}.get(
-            int(model.weight_bytes), "bfloat16"
-        ),
-    }
-    if model.has_experts:
-        config |= {
-            "num_local_experts": model.experts,
-            "num_experts_per_tok": model.experts_per_token,
-            "moe_intermediate_size": model.moe_intermediate,
-        }
-    return config
-
-
-def _posterior(export: BlisExport) -> dict[str, Any]:
-    departure = np.abs(export.departure)
-    return {
-        "gpu": export.gpu.key,
-        "model": export.model_name,
-        "stack": export.stack,
-        "tensor_parallel": export.model.tensor_parallel,
-        "backend": "blackbox" if export.blackbox is not None else "trained-physics",
-        "bases": list(BASES),
-        "alpha_us": list(export.alpha_us),
-        "beta": [float(each) for each in export.beta],
-        "beta_posterior": summarise(export.coefficients.draws),
-        "departure_from_posterior_mean": {
-            "batches": len(departure),
-            "mean": float(departure.mean()),
-            "q95": float(np.quantile(departure, 0.95)),
-            "largest": float(departure.max()),
-        },
-        "made_with": {"bayeslat": version("bayeslat")},
-    }
-
-
-def _command(export: BlisExport) -> str:
-    words = [
-        *("blis run", f"--model {export.model_name.lower()}", f"--hardware {export.gpu.key}"),
-        f"--tp {export.model.tensor_parallel}",
-        *("--hardware-config hardware.json", "--model-config-folder model"),
-        *("--defaults-filepath coefficients.yaml",),
-        f"--latency-model {'blackbox' if export.blackbox is not None else 'trained-physics'}",
-    ]
-    return " ".join(words) + "\n"
-
-
-def _vectors(export: BlisExport) -> dict[str, Any]:
-    batches = export.coefficients.batches
-    kept = batches.iloc[evenly(len(batches), _VECTORS)]
-    features = step_bases_us(export.model, kept)
-    return {
-        "model": asdict(export.model),
-        "beta": [float(each) for each in export.coefficients.mean],
-        "vectors": [
-            {
-                "batch": {name: float(row[name]) for name in BATCH},
-                "features": [float(each) for each in bases],
-                "step_us": float(bases @ export.coefficients.mean),
-            }
-            for (_, row), bases in zip(kept.iterrows(), features, strict=True)
-        ],
-    }
 
 
 def _json(content: Mapping[str, Any]) -> str:

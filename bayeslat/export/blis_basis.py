@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["BASES", "BATCH", "BlisModel", "step_bases_us"]
+__all__ = ["BASES", "BATCH", "BlisModel", "count_as_blis", "step_bases_us"]
 
 BASES = (
     "prefill_compute",
@@ -42,7 +42,6 @@ BATCH = (
 of the requests in decode."""
 
 _KV_BYTES = 2.0  # of a value, whatever the model's type
-_LINK_BYTES = 2.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class BlisModel:
         Of a parameter.
     tensor_parallel : int
     tflops : float
-        Peak for this type, TFLOP/s.
+        Peak that BLIS takes for this type, TFLOP/s.
     mem_bw_TBps : float
         Peak memory bandwidth, TB/s.
     """
@@ -84,9 +83,19 @@ class BlisModel:
         return self.experts > 1
 
     @property
-    def kv_dim(self) -> float:
+    def head_dim(self) -> int:
+        """Width of a head: BLIS does not read a model's own, and drops a remainder."""
+        return self.hidden // self.heads
+
+    @property
+    def kv_dim(self) -> int:
         """Width of the keys of all heads."""
-        return self.kv_heads * self.hidden / self.heads
+        return self.kv_heads * self.head_dim
+
+    @property
+    def activation_bytes(self) -> float:
+        """Of a value between layers: quantised weights leave it at two."""
+        return max(self.weight_bytes, 2.0)
 
     @property
     def flops_per_us(self) -> float:
@@ -139,6 +148,29 @@ def step_bases_us(model: BlisModel, batches: pd.DataFrame) -> NDArray[np.float64
     return np.column_stack([columns.get(name, zeros) for name in BASES])
 
 
+def count_as_blis(batches: pd.DataFrame) -> pd.DataFrame:
+    """Return the batches with the attention of prompts as BLIS counts it.
+
+    A chunk of t tokens of a prompt of n attends to t (n + t / 2) in BLIS: to the whole prompt, and
+    half of the chunk once more. What a batch holds are totals, in which the prompts of a step are
+    taken to have chunks of one size, each the last of its prompt.
+
+    Parameters
+    ----------
+    batches : DataFrame, one row a batch
+        With the columns `BATCH`.
+
+    Returns
+    -------
+    DataFrame, one row a batch
+    """
+    tokens = batches["prefill_tokens"]
+    chunk = tokens / batches["prefill_requests"].clip(lower=1.0)
+    return batches.assign(
+        prefill_attended_tokens=batches["prefill_attended_tokens"] + tokens * chunk
+    )
+
+
 def _compute_us(
     model: BlisModel, tokens: NDArray[np.float64], attended: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -148,7 +180,7 @@ def _compute_us(
     if model.has_experts:
         width = model.experts_per_token * model.moe_intermediate
     linear = (projections + 6.0 * model.hidden * width) * tokens
-    attention = 4.0 * model.hidden * attended  # over all heads
+    attention = 4.0 * model.heads * model.head_dim * attended
     flops: NDArray[np.float64] = model.layers * (linear + attention) / model.tensor_parallel
     return flops / model.flops_per_us
 
@@ -165,6 +197,7 @@ def _weight_bytes(model: BlisModel) -> float:
 def _link_us(model: BlisModel, tokens: NDArray[np.float64]) -> NDArray[np.float64]:
     """Two all-reduces a layer, at the memory's bandwidth: the coefficient takes up the link's."""
     tp = model.tensor_parallel
-    sent = 2.0 * model.layers * tokens * model.hidden * _LINK_BYTES * 2.0 * (tp - 1) / tp
+    values = 2.0 * model.layers * tokens * model.hidden
+    sent = values * model.activation_bytes * 2.0 * (tp - 1) / tp
     us: NDArray[np.float64] = sent / model.bytes_per_us
     return us

@@ -13,7 +13,13 @@ from scipy.optimize import nnls
 from bayeslat.decisions.group_view import view_group
 from bayeslat.decisions.predict_stage import predict_stage
 from bayeslat.errors import InputError
-from bayeslat.export.blis_basis import BASES, BATCH, BlisModel, step_bases_us
+from bayeslat.export.blis_basis import (
+    BASES,
+    BATCH,
+    BlisModel,
+    count_as_blis,
+    step_bases_us,
+)
 from bayeslat.features.gpu import Gpu
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
@@ -46,8 +52,9 @@ class BlisCoefficients:
         Of each draw's.
     batches : DataFrame, one row a batch
         Where they were fitted.
-    predicted_us, dot_us : ndarray, shape (batch,)
-        Step time of the posterior mean, and of the coefficients.
+    predicted_us, dot_us, counted_us : ndarray, shape (batch,)
+        Step time of the posterior mean, of the coefficients, and of the coefficients where prompts
+        attend to what BLIS counts.
     """
 
     mean: NDArray[np.float64]
@@ -55,6 +62,7 @@ class BlisCoefficients:
     batches: pd.DataFrame
     predicted_us: NDArray[np.float64]
     dot_us: NDArray[np.float64]
+    counted_us: NDArray[np.float64]
 
     @property
     def departure(self) -> NDArray[np.float64]:
@@ -70,6 +78,7 @@ def fit_coefficients(
     model: BlisModel,
     batches: pd.DataFrame,
     *,
+    whole_prompts: bool = False,
     seed: int = 0,
 ) -> BlisCoefficients:
     """Project the step time of the posterior onto BLIS's bases.
@@ -88,6 +97,8 @@ def fit_coefficients(
     model : BlisModel
     batches : DataFrame, one row a batch
         With all knobs of the spec.
+    whole_prompts : bool
+        Fit to the attention of prompts as BLIS counts it (`count_as_blis`), and not as it is.
     seed : int
 
     Returns
@@ -104,7 +115,8 @@ def fit_coefficients(
     predicted = predict_stage(
         thin, STAGE, batches, gpu, stack=stack, of="typical", seed=seed
     ).typical_ms
-    bases = step_bases_us(model, batches)
+    counted = count_as_blis(batches)
+    bases = step_bases_us(model, counted if whole_prompts else batches)
     guesses = _guesses_us(thin, gpu, stack, model, seed)
     step_us = 1000.0 * predicted
     mean_us = step_us.mean(axis=1)
@@ -112,7 +124,14 @@ def fit_coefficients(
     draws = np.stack(
         [_project(bases, each, guess) for each, guess in zip(step_us.T, guesses, strict=True)]
     )
-    return BlisCoefficients(mean, draws, batches, mean_us, bases @ mean)
+    return BlisCoefficients(
+        mean=mean,
+        draws=draws,
+        batches=counted if whole_prompts else batches,
+        predicted_us=mean_us,
+        dot_us=bases @ mean,
+        counted_us=step_bases_us(model, counted) @ mean,
+    )
 
 
 def _check(data: PosteriorData) -> None:
@@ -154,9 +173,10 @@ def _units_us(model: BlisModel) -> dict[str, float]:
         "prefix_caching": 10.0,
         "chunked_prefill": 10.0,
         "cpu_offload": 0.0,
-        # BLIS counts two bytes for a value of the cache and of a message.
+        # BLIS counts two bytes for a value of the cache; the spec, for one of a message.
         "prefill_kv": model.weight_bytes / 2.0,
         "decode_kv": model.weight_bytes / 2.0,
+        "tensor_parallel": 2.0 / model.activation_bytes,
     }
 
 

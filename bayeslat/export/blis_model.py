@@ -9,7 +9,7 @@ from bayeslat.export.blis_basis import BlisModel
 from bayeslat.features.gpu import Gpu
 from bayeslat.inference.posterior import PosteriorData
 
-__all__ = ["blis_model", "find_stack", "model_knobs"]
+__all__ = ["blis_model", "find_stack", "model_knobs", "peak_tflops"]
 
 _SIZES = ("layers", "hidden", "heads", "kv_heads", "intermediate", "dtype_bytes")
 _EXPERTS = ("experts", "experts_per_token", "moe_intermediate")
@@ -100,13 +100,7 @@ def blis_model(knobs: Mapping[str, float], gpu: Gpu, tensor_parallel: int) -> Bl
         If the data sheet has no peak for the model's type.
     """
     width = knobs["dtype_bytes"]
-    peak = gpu.fp32_tflops if width > 2 else gpu.bf16_tflops
-    if peak is None:
-        field = "fp32_tflops" if width > 2 else "bf16_tflops"
-        raise HardwareError(
-            f"{gpu.key} has no {field}, which BLIS needs: describe the GPU in a file and pass "
-            "--hardware FILE"
-        )
+    peak = peak_tflops(gpu, width)
     whole = {name: int(knobs[name]) for name in _SIZES if name != "dtype_bytes"}
     experts = {name: int(knobs.get(name, 0)) for name in _EXPERTS}
     return BlisModel(
@@ -114,6 +108,30 @@ def blis_model(knobs: Mapping[str, float], gpu: Gpu, tensor_parallel: int) -> Bl
         **experts,
         weight_bytes=width,
         tensor_parallel=tensor_parallel,
-        tflops=peak if width >= 2 else 2.0 * peak,
+        tflops=(gpu.fp8_tflops or peak) if width == 1 else peak,
         mem_bw_TBps=gpu.mem_bw_GBps / 1000.0,
     )
+
+
+def peak_tflops(gpu: Gpu, weight_bytes: float) -> float:
+    """Return the peak that BLIS takes for all types but those of one byte.
+
+    Parameters
+    ----------
+    gpu : Gpu
+    weight_bytes : float
+        Of a parameter.
+
+    Raises
+    ------
+    HardwareError
+        If the data sheet does not have it.
+    """
+    field = "fp32_tflops" if weight_bytes > 2 else "bf16_tflops"
+    peak: float | None = getattr(gpu, field)
+    if peak is None:
+        raise HardwareError(
+            f"{gpu.key} has no {field}, which BLIS needs: describe the GPU in a file and pass "
+            "--hardware FILE"
+        )
+    return peak

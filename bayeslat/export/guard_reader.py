@@ -643,7 +643,8 @@ class _Coordinate:
         self.value, self.moved = tuple(entry["value"]), bool(entry["moved"])
         self.low, high = float(entry["low"]), float(entry["high"])
         self.middle, self.half = 0.5 * (self.low + high), 0.5 * (high - self.low)
-        self.is_size = self.low > 0 and not entry["log"]  # its distance counts in powers of e
+        self.is_log = bool(entry["log"])
+        self.is_size = self.low > 0 and not self.is_log  # its distance counts in powers of e
         self.unit = 1.0 if entry["log"] else max(abs(self.low), 1.0)
 
     def scaled(self, ops: _Ops, values: Sequence[Any]) -> Any:
@@ -653,6 +654,10 @@ class _Coordinate:
         if self.moved:
             return (raw - self.middle) / self.half
         distance = (raw - self.low) / self.unit
+        if not self.is_log:
+            units = abs(distance)
+            far = 1.0 + ops.log(ops.where(units > 1.0, units, 1.0))
+            distance = ops.where(units <= 1.0, distance, far * ops.where(distance > 0, 1.0, -1.0))
         if self.is_size:
             size = ops.where(raw > 0, raw, self.low) / self.low
             distance = ops.where(raw > 0, ops.log(size), distance)

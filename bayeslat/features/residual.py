@@ -121,8 +121,8 @@ class ResidualBasis:
     def excess(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far each coordinate lies beyond the training range, in half widths of that range.
 
-        One that never moved has no width: it counts in powers of e from where it was, else in its
-        own units.
+        One that never moved has no width: it counts in powers of e from where it was; one that was
+        at 0 in its own units, and from the first of them on in powers of e, too.
 
         Parameters
         ----------
@@ -158,7 +158,10 @@ class ResidualBasis:
         ratio = np.log(np.where(sizes, raw, 1.0) / np.where(sizes, start, 1.0))
         # A log counts in powers of e as it is.
         unit = np.where(logs, 1.0, np.maximum(np.abs(start), 1.0))
-        return np.where(sizes, ratio, (raw - start) / unit)
+        units = (raw - start) / unit
+        far = np.sign(units) * (1.0 + np.log(np.maximum(np.abs(units), 1.0)))
+        own = np.where(logs | (np.abs(units) <= 1.0), units, far)
+        return np.where(sizes, ratio, own)
 
 
 def span_basis(

@@ -36,7 +36,7 @@ def blis_record(export: BlisExport, folder: Path) -> dict[str, Any]:
     dict
         For JSON.
     """
-    departure = np.abs(export.departure)
+    departure, counted = np.abs(export.departure), np.abs(export.counted_departure)
     spread = export.coefficients.draws.std(axis=0, ddof=1)
     if export.blackbox is None:
         beta = [
@@ -61,6 +61,10 @@ def blis_record(export: BlisExport, folder: Path) -> dict[str, Any]:
         "departure_mean": float(departure.mean()),
         "departure_largest": float(departure.max()),
         "batches": len(departure),
+        "whole_prompts": export.whole_prompts,
+        "counted_mean": float(counted.mean()),
+        "counted_largest": float(counted.max()),
+        "kv_blocks": export.kv_blocks or None,
     }
 
 
@@ -81,4 +85,16 @@ def show_blis(record: Mapping[str, Any]) -> None:
         f"Step times differ from the posterior mean by {record['departure_mean']:.1%} on average "
         f"over {record['batches']} batches, {record['departure_largest']:.1%} at most",
     )
+    if not record["whole_prompts"] and record["counted_largest"] > record["departure_largest"]:
+        print_line(
+            console,
+            "BLIS lets each chunk of a prompt attend to the whole prompt: by its own count they "
+            f"differ by {record['counted_mean']:.1%}, {record['counted_largest']:.1%} at most; "
+            "--whole-prompts fits to that",
+        )
+    if record["kv_blocks"] is None:
+        print_line(
+            console,
+            "No trace says how many cache blocks there are on this GPU: put them in command.txt",
+        )
     print_line(console, f"Saved in {record['folder']}; run it with command.txt")

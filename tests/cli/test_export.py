@@ -61,6 +61,21 @@ def test_blis_gets_a_folder(server_file: Path, run: Callable[..., Result], tmp_p
     assert told["alpha_us"] == [15000.0, 800.0, 50.0]
     shown = run(*words, "-o", tmp_path / "b")
     assert "run it with command.txt" in shown.stdout
+    assert "--whole-prompts fits to that" in shown.stdout
+    assert record["kv_blocks"] == 40000
+
+
+def test_blis_gets_coefficients_for_its_own_count_of_prompts(
+    server_file: Path, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    words = ("export", "blis", server_file, "--gpu", "b200_sxm", "--model", "qwen3")
+    shown = run(*words, "--whole-prompts", "-o", tmp_path / "b")
+    assert shown.exit_code == 0, shown.output
+    assert "by its own count" not in shown.stdout
+    assert "put them in command.txt" in shown.stdout
+    record = json.loads(run(*words, "--whole-prompts", "-o", tmp_path / "b", "--json").stdout)
+    assert record["whole_prompts"] is True
+    assert record["counted_largest"] == record["departure_largest"]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +17,9 @@ import yaml
 
 from bayeslat.errors import HardwareError, InputError
 from bayeslat.export.blis import BlisExport, make_blis, write_blis
-from bayeslat.export.blis_basis import BASES, BlisModel, step_bases_us
+from bayeslat.export.blis_basis import BASES, BlisModel, count_as_blis, step_bases_us
+from bayeslat.export.blis_files import command_line, hardware_entry, model_config
+from bayeslat.export.blis_model import blis_model
 from bayeslat.features.hardware import load_hardware
 from bayeslat.posterior import Posterior
 from tests.servers import MODEL_KNOBS, fitted_server, make_batches
@@ -25,8 +29,16 @@ MODEL = "qwen3"
 
 
 @lru_cache(maxsize=4)
-def exported(draws: int = 3, version: str = "", model: str = MODEL) -> BlisExport:
-    return make_blis(fitted_server().data, GPU, model, draws=draws, blis_version=version)
+def exported(draws: int = 3, version: str = "", model: str = MODEL, tp: int = 1) -> BlisExport:
+    return make_blis(
+        fitted_server().data, GPU, model, draws=draws, blis_version=version, tensor_parallel=tp
+    )
+
+
+def options_of(command: str) -> dict[str, str]:
+    program, verb, *words = shlex.split(command)
+    assert (program, verb) == ("blis", "run")
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -132,18 +144,144 @@ def test_the_command_names_the_files(folder: Path) -> None:
         assert word in command
 
 
+def test_the_command_names_the_server_of_the_traces(folder: Path) -> None:
+    """BLIS ends where it must compute the cache itself: the files name no vocabulary."""
+    options = options_of((folder / "command.txt").read_text())
+    assert options["--total-kv-blocks"] == "20000"
+    assert options["--block-size-in-tokens"] == "16"
+    assert options["--max-num-running-reqs"] == "128"
+    assert options["--max-num-scheduled-tokens"] == "4096"
+    assert options_of(command_line(exported(tp=2)))["--total-kv-blocks"] == "40000"
+    unknown = replace(exported(), kv_blocks=0, knobs={})
+    assert options_of(command_line(unknown))["--total-kv-blocks"] == "1000000"
+    assert "--max-num-running-reqs" not in options_of(command_line(unknown))
+
+
+def test_the_command_of_old_versions_names_all_four_keys_of_the_model(tmp_path: Path) -> None:
+    write_blis(exported(version="v0.7.10"), tmp_path / "old")
+    content = yaml.safe_load((tmp_path / "old" / "coefficients.yaml").read_text())
+    (model,) = content["models"]
+    options = options_of((tmp_path / "old" / "command.txt").read_text())
+    assert options["--vllm-version"] == model["vllm_version"]
+    assert options["--model"] == model["id"]
+    assert options["--hardware"] == model["GPU"]
+    assert options["--tp"] == str(model["tensor_parallelism"])
+
+
+def test_a_model_of_any_name_is_one_word_of_the_command() -> None:
+    odd = replace(exported(), model_name="Größe 7B; it's")
+    assert options_of(command_line(odd))["--model"] == "größe 7b; it's"
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "told"),
+    [
+        ("qwen3", 2.0, (2.0, 2.0)),
+        ("qwen3", 4.0, (4.0, 4.0)),
+        ("qwen3", 1.0, (2.0, 1.0)),
+        ("qwen3", 0.5, (2.0, 0.5)),
+        ("qwen3-FP8", 2.0, (2.0, 2.0)),
+        ("qwen3.w4a16", 2.0, (2.0, 2.0)),
+    ],
+)
+def test_blis_reads_the_width_of_weights_that_the_bases_have(
+    name: str, width: float, told: tuple[float, float]
+) -> None:
+    """It knows few types by name, and takes a name like FP8 for one byte unless told more."""
+    knobs = {**MODEL_KNOBS, "dtype_bytes": width}
+    export = replace(exported(), model_name=name, model=blis_model(knobs, GPU, 1))
+    config = model_config(export)
+    values = {"float32": 4.0, "bfloat16": 2.0}[config["torch_dtype"]]
+    named = {"qwen3-FP8": 1.0, "qwen3.w4a16": 0.5}.get(name, values)
+    quantised = config.get("quantization_config")
+    assert (values, named if quantised is None else quantised["bits"] / 8) == told
+    assert export.model.activation_bytes == told[0]
+    told_peaks = hardware_entry(export)["h100_sxm"]
+    peak = told_peaks["TFlopsFP8"] if told[1] == 1.0 else told_peaks["TFlopsPeak"]
+    assert export.model.tflops == peak
+
+
+def test_a_model_of_experts_alone_has_the_width_that_blis_wants() -> None:
+    experts = {"experts": 8, "experts_per_token": 2, "moe_intermediate": 768, "intermediate": 0}
+    model = replace(exported().model, **experts)
+    config = model_config(replace(exported(), model=model))
+    assert config["intermediate_size"] == config["moe_intermediate_size"] == 768
+
+
+def test_heads_are_as_wide_as_blis_divides() -> None:
+    odd = replace(exported().model, hidden=4110)  # 128 and a remainder
+    even = replace(exported().model, hidden=4096)
+    assert (odd.head_dim, odd.kv_dim) == (even.head_dim, even.kv_dim) == (128, 1024)
+
+
+def test_values_of_four_bytes_are_sent_as_such() -> None:
+    two = replace(exported().model, tensor_parallel=2)
+    batches = make_batches(5, seed=5)
+    link = BASES.index("tensor_parallel")
+    sent = [
+        step_bases_us(replace(two, weight_bytes=width), batches)[:, link] for width in (0.5, 2, 4)
+    ]
+    np.testing.assert_allclose(sent[0], sent[1])
+    np.testing.assert_allclose(sent[2], 2 * sent[1])
+
+
+def prompts_in_steps(count: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Batches with one prompt, cut or not; and what BLIS lets its tokens attend to."""
+    rng = np.random.default_rng(seed)
+    tokens = np.exp(rng.uniform(np.log(64), np.log(1000), count)).round()
+    before = np.where(rng.random(count) < 0.5, 0.0, rng.integers(1, 500, count))
+    batches = make_batches(count, seed).assign(
+        prefill_requests=1.0,
+        prefill_tokens=tokens,
+        prefill_attended_tokens=tokens * (before + tokens / 2),
+    )
+    return batches, tokens * (before + tokens + tokens / 2)
+
+
+def test_the_attention_of_a_prompt_is_counted_as_blis_does() -> None:
+    batches, attended = prompts_in_steps(40, seed=2)
+    counted = count_as_blis(batches)
+    np.testing.assert_allclose(counted["prefill_attended_tokens"], attended)
+    alone = batches.assign(prefill_requests=0.0, prefill_tokens=0.0, prefill_attended_tokens=0.0)
+    assert (count_as_blis(alone)["prefill_attended_tokens"] == 0).all()
+
+
+def test_what_blis_counts_beyond_the_posterior_is_told_and_can_be_fitted(tmp_path: Path) -> None:
+    usual = exported()
+    asked = make_blis(fitted_server().data, GPU, MODEL, draws=1, whole_prompts=True)
+    assert usual.largest_departure < 0.01
+    assert np.abs(usual.counted_departure).max() > 0.02
+    np.testing.assert_allclose(asked.counted_departure, asked.departure)
+    squares = [float((each.counted_departure**2).sum()) for each in (usual, asked)]
+    assert squares[1] < 0.7 * squares[0]
+    write_blis(asked, tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "posterior.json").read_text())
+    assert told["whole_prompts"] is True
+    assert told["departure_by_the_count_of_blis"] == {
+        name: pytest.approx(value)
+        for name, value in told["departure_from_posterior_mean"].items()
+        if name != "batches"
+    }
+
+
 def test_the_model_is_written_as_hugging_face_does(folder: Path) -> None:
     config = json.loads((folder / "model" / "config.json").read_text())
     assert config["hidden_size"] == MODEL_KNOBS["hidden"]
     assert config["num_hidden_layers"] == MODEL_KNOBS["layers"]
     assert config["torch_dtype"] == "bfloat16"
     assert "num_local_experts" not in config
+    assert "quantization_config" not in config
 
 
 @pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed")
-def test_go_computes_the_same_numbers(folder: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "go"
-    shutil.copytree(folder / "go", copy)
+@pytest.mark.parametrize(
+    "changes", [{}, {"hidden": 4110, "weight_bytes": 4.0, "tensor_parallel": 2, "experts": 4}]
+)
+def test_go_computes_the_same_numbers(changes: dict[str, float], tmp_path: Path) -> None:
+    experts = {"experts_per_token": 2, "moe_intermediate": 768}
+    model = replace(exported().model, **experts, **changes)  # type: ignore[arg-type]
+    write_blis(replace(exported(), model=model), tmp_path / "out")
+    copy = tmp_path / "out" / "go"
     environ = {
         "PATH": "/usr/bin:/bin:/usr/local/bin",
         "HOME": str(tmp_path / "home"),
@@ -232,3 +370,4 @@ def test_a_gpu_that_ran_another_model_only_is_exported_from_its_data_sheet() -> 
     found = make_blis(posterior.data, other, MODEL)
     assert found.model.tflops == other.bf16_tflops
     assert found.largest_departure < 0.03
+    assert found.kv_blocks == 0  # another GPU's cache is none of its own

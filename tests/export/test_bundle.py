@@ -18,6 +18,7 @@ import pytest
 from bayeslat.errors import InputError
 from bayeslat.export import READER_NAME, Bundle, guard_reader, make_bundle, write_bundle
 from bayeslat.features.hardware import load_hardware
+from bayeslat.features.residual import span_basis
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.posterior import Posterior
 from tests.posteriors import make_configs, make_data, make_frame
@@ -213,3 +214,18 @@ def test_a_file_that_is_not_whole_is_refused(change: str, tmp_path: Path) -> Non
 def test_bad_knobs_are_named(knobs: Mapping[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=told):
         read(bundle_of(FITTED), tmp_path).decide_one(knobs, 100.0)
+
+
+@pytest.mark.parametrize("low", [0.0, -2.0, 5.0])
+@pytest.mark.parametrize("log", [False, True])
+def test_the_reader_measures_what_never_moved_as_the_posterior_does(low: float, log: bool) -> None:
+    name = "log(size)" if log else "size"
+    basis = span_basis([], 0, np.full((2, 1), low), watched=[name])
+    entry = {"value": [0.0, 1.0, 0], "moved": False, "low": low, "high": low, "log": log}
+    coordinate = guard_reader._Coordinate(entry)
+    values = low + np.array([0.0, 0.3, -0.7, 1.0, 2.5, -40.0, 4096.0])
+    expected = basis.excess(values[:, None])[:, 0]
+    arrays = np.abs(coordinate.scaled(guard_reader._ARRAYS, [values]))
+    numbers = [abs(coordinate.scaled(guard_reader._NUMBERS, [each])) for each in values.tolist()]
+    np.testing.assert_allclose(np.maximum(arrays - 1.0, 0.0), expected)
+    np.testing.assert_allclose(np.maximum(np.array(numbers) - 1.0, 0.0), expected)

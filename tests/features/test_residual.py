@@ -33,12 +33,19 @@ def test_a_size_that_never_moved_counts_in_powers_of_e(unit: float) -> None:
 
 @pytest.mark.parametrize(
     ("start", "value", "expected"),
-    [(0, 3, 3), (-2, 4, 3), (5, 0, 1), (5, -5, 2), (1, 0, 1), (0.5, -1, 1.5)],
+    [(0, 1, 1), (0, -0.3, 0.3), (-2, -1, 0.5), (5, 0, 1), (1, 0, 1), (0.5, -0.2, 0.7)],
 )
 def test_other_numbers_that_never_moved_count_in_units_of_their_size(
     start: float, value: float, expected: float
 ) -> None:
-    assert excess(spanned(start, start), value, start).tolist() == [expected, 0]
+    np.testing.assert_allclose(excess(spanned(start, start), value, start), [expected, 0])
+
+
+def test_beyond_the_first_of_these_units_they_count_in_powers_of_e() -> None:
+    """A count that was always 0, as tokens that no step had, is not thousands of ranges away."""
+    found = excess(spanned(0, 0), 4096, -np.e, 1 + 1e-9)
+    np.testing.assert_allclose(found, [1 + np.log(4096), 2, 1])
+    np.testing.assert_allclose(excess(spanned(-2, -2), 4), [1 + np.log(3)])
 
 
 def test_a_log_that_never_moved_counts_as_it_is() -> None:

@@ -74,3 +74,15 @@ def test_rows_below_a_hurdle_do_not_count() -> None:
     slow = frame.assign(lat=[0.01, 1e6, 1e6, 40.0])
     (violation,) = unit_violations(slow, read_knobs(slow, hurdle), GPU, every)
     assert "in 67% of its rows" in violation.message
+
+
+def test_short_waits_are_no_wrong_unit() -> None:
+    """A request that waits for the end of a step waits for less than the physics says."""
+    hurdle = Spec.from_text(SPEC.text + "[stages.only.hurdle]\nabove_ms = 1.0\nfeatures = []\n")
+    waits = pd.DataFrame({"size": [900.0, 1900.0, 2900.0], "lat": [20.0, 30.0, 40.0]})
+    every = np.ones(len(waits), dtype=bool)
+    assert len(list(unit_violations(waits, read_knobs(waits, SPEC), GPU, every))) == 1
+    assert list(unit_violations(waits, read_knobs(waits, hurdle), GPU, every)) == []
+    seconds = waits.assign(lat=[1.1, 1.9, 2.9])
+    (violation,) = unit_violations(seconds, read_knobs(seconds, hurdle), GPU, every)
+    assert "is the column in seconds" in violation.message

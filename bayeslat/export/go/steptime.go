@@ -5,6 +5,8 @@
 // at the peaks of the data sheet, for one data-parallel replica.
 package steptime
 
+import "math"
+
 // Model is a model on a GPU.
 type Model struct {
 	Layers           float64 `json:"layers"`
@@ -21,7 +23,8 @@ type Model struct {
 	MemBandwidthTBps float64 `json:"mem_bw_TBps"`
 }
 
-// Batch is what one step computes.
+// Batch is what one step computes. Prompts attend to what the coefficients were fitted to: to what
+// came before, or, with --whole-prompts, to what BLIS counts.
 type Batch struct {
 	PrefillRequests       float64 `json:"prefill_requests"`
 	PrefillTokens         float64 `json:"prefill_tokens"`
@@ -33,7 +36,8 @@ type Batch struct {
 // Features of a batch, in the order of the exported beta coefficients.
 func Features(m Model, b Batch) []float64 {
 	flopsPerUs, bytesPerUs := m.TFlops*1e6, m.MemBandwidthTBps*1e6
-	kvDim := m.KVHeads * m.Hidden / m.Heads
+	headDim := math.Floor(m.Hidden / m.Heads)
+	kvDim := m.KVHeads * headDim
 	width, stored := m.Intermediate, m.Intermediate
 	if m.Experts > 1 {
 		width, stored = m.ExpertsPerToken*m.MoEIntermediate, m.Experts*m.MoEIntermediate
@@ -41,11 +45,11 @@ func Features(m Model, b Batch) []float64 {
 	attention := m.Hidden * (2*m.Hidden + 2*kvDim)
 	compute := func(tokens, attended float64) float64 {
 		linear := (2*attention + 6*m.Hidden*width) * tokens
-		return m.Layers * (linear + 4*m.Hidden*attended) / m.TensorParallel / flopsPerUs
+		return m.Layers * (linear + 4*m.Heads*headDim*attended) / m.TensorParallel / flopsPerUs
 	}
 	tokens := b.PrefillTokens + b.DecodeRequests
 	weights := m.WeightBytes * m.Layers * (attention + 3*m.Hidden*stored) / m.TensorParallel
-	sent := 8 * m.Layers * tokens * m.Hidden * (m.TensorParallel - 1) / m.TensorParallel
+	sent := 4 * math.Max(m.WeightBytes, 2) * m.Layers * tokens * m.Hidden * (m.TensorParallel - 1) / m.TensorParallel
 	kvBytes := 4 * m.Layers * kvDim / m.TensorParallel
 	return []float64{
 		compute(b.PrefillTokens, b.PrefillAttendedTokens),

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from bayeslat.traces.formats.content import refuse
@@ -85,7 +86,9 @@ def _read(path: Path, tally: Tally) -> Iterator[Batch]:
 def _steps(table: pa.Table, first: int) -> Batch:
     """Return forward passes as rows."""
     prompts, batch = numbers(table, "total_prefill_tokens"), numbers(table, "batch_size")
-    prefill = prompts > 0
+    prefill, past = prompts > 0, numbers(table, "total_kv_read_tokens")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        attended = prompts * (past + 0.5 * prompts) / batch + 0.5 * prompts  # alike requests
     return Batch(
         n_rows=table.num_rows,
         columns={
@@ -100,7 +103,9 @@ def _steps(table: pa.Table, first: int) -> Batch:
             "prefill_tokens": prompts,
             "decode_requests": batch * ~prefill,
             "decode_tokens": batch * ~prefill,
-            "kv_read_tokens": numbers(table, "total_kv_read_tokens"),
+            "kv_read_tokens": past,
+            "prefill_attended_tokens": np.round(np.where(prefill, attended, 0)),
+            "decode_context_tokens": np.where(prefill, 0, past),
             "tensor_parallel": numbers(table, "tp"),
             "weight_quantization": texts(table, "weight_quantization"),
         },
@@ -153,6 +158,8 @@ IMPORTER = Importer(
             "decode_requests",
             "decode_tokens",
             "kv_read_tokens",
+            "prefill_attended_tokens",
+            "decode_context_tokens",
             "batch_size",
             "tensor_parallel",
         ),

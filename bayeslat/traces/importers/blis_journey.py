@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.journey import Intervals, Journeys
 from bayeslat.traces.importers.journey_spans import JourneyParts
 from bayeslat.traces.importers.otlp import read_spans
+from bayeslat.traces.importers.queue import find_queue
 from bayeslat.traces.importers.reconstruct import reconstruct_steps
 from bayeslat.traces.importers.span_columns import Attributes, Spans
 from bayeslat.traces.importers.vocabulary import columns_named
@@ -228,6 +230,9 @@ def _request_batches(found: _Gathered) -> Iterator[Batch]:
     """Give the requests, with the state that they met."""
     state = _state_met(found.requests["_step"], found.steps)
     start, end = found.requests["_queued_s"], found.requests["_finished_s"]
+    scheduled = start + 1e-3 * found.requests["t_queueing_ms"]
+    _, tokens = find_queue(start, scheduled, found.requests["prompt_tokens"])
+    state["waiting_prompt_tokens"] = tokens
     for rows, cells in found.requests.slices(_BATCH_ROWS):
         columns = {name: cells[name] for name in _REQUEST}
         yield Batch(
@@ -260,22 +265,45 @@ def _step_batches(found: _Gathered, tally: Tally) -> Iterator[Batch]:
     """Give the steps, with what they read where the journeys tell it."""
     if not found.steps.n_rows:
         return
-    read = _context(found, tally)
+    contexts = _contexts(found, tally)
     for rows, cells in found.steps.slices(_BATCH_ROWS):
         yield Batch(
             n_rows=rows.stop - rows.start,
-            columns={**cells, "kv_read_tokens": read[rows], "observed_by": "engine"},
+            columns={
+                **cells,
+                **{name: values[rows] for name, values in contexts.items()},
+                "observed_by": "engine",
+            },
         )
 
 
-def _context(found: _Gathered, tally: Tally) -> Numbers:
-    """Return the tokens that the decoding requests of each step hold, NaN where nobody knows."""
+def _contexts(found: _Gathered, tally: Tally) -> dict[str, Any]:
+    """Return what the requests of each step attend to.
+
+    Where the journeys tell another batch than the step does, its decoding requests are taken to be
+    as long as those of the journeys in it, or else on average, and its prompts to be alike, whole
+    and without a past. What the step reads of the cache is then left empty.
+    """
     budget = tally.given.get("max_num_batched_tokens")
-    intervals = Intervals(*(np.concatenate(each) for each in zip(*found.intervals, strict=True)))
+    nothing = Intervals(*([np.empty(0, dtype=np.int64)] * len(Intervals._fields)))
+    parts = zip(nothing, *found.intervals, strict=True)
+    intervals = Intervals(*(np.concatenate(each) for each in parts))
     batches = reconstruct_steps(intervals, int(budget) if budget is not None else None)
     step, decoding = found.steps["step_id"], found.steps["decode_requests"]
+    prompts, tokens = found.steps["prefill_requests"], found.steps["prefill_tokens"]
+    alike_prompts = tokens == 0
+    attended = np.round(tokens * (tokens / np.maximum(prompts, 1) + 1) / 2)
     if not len(batches.step):
-        return np.full(found.steps.n_rows, np.nan)
+        tally.note(
+            "no journey tells what the steps' requests attend to: decode_context_tokens is left "
+            "empty where requests decode"
+        )
+        unknown = np.full(found.steps.n_rows, np.nan)
+        return {
+            "kv_read_tokens": unknown,
+            "decode_context_tokens": np.where(decoding == 0, 0, unknown),
+            "prefill_attended_tokens": attended,
+        }
     place = np.minimum(np.searchsorted(batches.step, step), len(batches.step) - 1)
     alike = (batches.step[place] == step) & (batches.decode_requests[place] == decoding)
     alike |= decoding == 0
@@ -283,9 +311,26 @@ def _context(found: _Gathered, tally: Tally) -> Numbers:
     if differ:
         tally.note(
             f"{differ} of {len(step)} steps have other decoding requests than the journeys tell; "
-            "their kv_read_tokens are left empty"
+            "their kv_read_tokens are left empty, their contexts estimated"
         )
-    return np.where(alike, np.where(decoding == 0, 0, batches.context_tokens[place]), np.nan)
+    there = batches.step[place] == step
+    alike_prompts |= (
+        there
+        & (batches.prefill_tokens[place] == tokens)
+        & (batches.prefill_requests[place] == prompts)
+    )
+    known = np.where(decoding == 0, 0, batches.context_tokens[place])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        each = np.where(there, batches.context_tokens[place] / batches.decode_requests[place], 0)
+    usual = batches.context_tokens.sum() / max(int(batches.decode_requests.sum()), 1)
+    each = np.where(np.isfinite(each) & (each > 0), each, usual)
+    attended = np.where(alike_prompts & there, batches.attended_tokens[place], attended)
+    return {
+        "kv_read_tokens": np.where(alike, known, np.nan),
+        "decode_context_tokens": np.where(alike, known, np.round(each * decoding)),
+        "prefill_attended_tokens": np.where(tokens == 0, 0, attended),
+        "contexts": np.where(alike & alike_prompts, "exact", "estimated").tolist(),
+    }
 
 
 IMPORTER = Importer(
@@ -293,7 +338,14 @@ IMPORTER = Importer(
     title="journey and step traces of BLIS's vLLM (inference-sim/vllm), traces.json",
     patterns=("*traces*.json", "*traces*.jsonl"),
     columns=columns_named(
-        "request_id", "observed_by", *_REQUEST, "t_step_ms", *_STEP, "kv_read_tokens"
+        "request_id",
+        "observed_by",
+        *_REQUEST,
+        "t_step_ms",
+        *_STEP,
+        "waiting_prompt_tokens",
+        "kv_read_tokens",
+        *("prefill_attended_tokens", "decode_context_tokens", "contexts"),
     ),
     definitions={
         "t_admission_ms": "from the request's arrival at the server to the engine's queue",

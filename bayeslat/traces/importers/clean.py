@@ -22,6 +22,8 @@ type BoolArray = NDArray[np.bool_]
 
 REFUSED, START, END = "_refused", "_start_s", "_end_s"
 _NO_LATENCY = "no latency that is finite and above 0 ms"
+_AFTER_END = "its first token came after its end"
+_SLACK = 1.001  # clocks and rounding
 
 
 @dataclass(slots=True)
@@ -114,7 +116,7 @@ class Cleaner:
             if column.is_latency:
                 bare &= cells[column.name].is_null().to_numpy(zero_copy_only=False)
         reason = pc.if_else(pa.array(bare), _NO_LATENCY, pa.scalar(None, pa.string()))
-        return pc.coalesce(stated, reason)
+        return pc.coalesce(stated, reason, _contradiction(cells, batch.n_rows))
 
     def _wrong_unit(self, file: object, column: Column) -> TraceError:
         low, high = column.usual or (0.0, np.inf)
@@ -127,16 +129,26 @@ class Cleaner:
         )
 
 
+def _contradiction(cells: dict[str, pa.Array], n_rows: int) -> pa.Array:
+    """Return what is wrong with rows whose latencies contradict each other, null elsewhere."""
+    first, end = cells.get("t_ttft_ms"), cells.get("t_e2e_ms")
+    if first is None or end is None:
+        return pa.nulls(n_rows, pa.string())
+    late = pc.fill_null(pc.greater(first, pc.add(pc.multiply(end, _SLACK), 1.0)), False)
+    return pc.if_else(late, _AFTER_END, pa.scalar(None, pa.string()))
+
+
 def arrow_type(column: Column) -> pa.DataType:
     """Return the type that a column is stored as."""
     return {"text": pa.string(), "count": pa.int64(), "number": pa.float64()}[column.kind]
 
 
 def _counts(given: object) -> pa.Array:
-    """Return whole numbers; what is none, as NaN or a fraction, is missing."""
+    """Return whole numbers from 0 on; what is none, as NaN or a fraction, is missing."""
     cells = pa.array(given, from_pandas=True)
     if not pa.types.is_floating(cells.type):
-        return cells.cast(pa.int64())
+        counts = cells.cast(pa.int64())
+        return pc.if_else(pc.less(counts, 0), pa.scalar(None, pa.int64()), counts)
     values = cells.to_numpy(zero_copy_only=False)
-    whole = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) < 2**53)
+    whole = np.isfinite(values) & (values == np.floor(values)) & (values >= 0) & (values < 2**53)
     return pa.array(np.where(whole, values, 0).astype(np.int64), mask=~whole)

@@ -12,6 +12,15 @@ from bayeslat.traces.violations import Violation, report
 
 __all__ = ["find_importable"]
 
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"PK\x03\x04": "zip",
+}
+_ENDINGS = (".gz", ".zst", ".bz2", ".xz", ".zip")
+
 
 def find_importable(importer: Importer, sources: Sequence[str | Path]) -> tuple[Path, ...]:
     """Return the files that sources name.
@@ -31,13 +40,15 @@ def find_importable(importer: Importer, sources: Sequence[str | Path]) -> tuple[
     Raises
     ------
     TraceError
-        With every source that names no file.
+        With every source that names no file, and every compressed file that would be left out.
     """
     files: dict[Path, Path] = {}
     violations: list[Violation] = []
     for source in map(str, sources):
         found = _expand(importer, source)
-        if not found:
+        packed = [file for file in found if _compression(file)] or _packed(importer, Path(source))
+        violations += [Violation(str(file), (), None, _unpack(file)) for file in packed]
+        if not found and not packed:
             violations.append(Violation(source, (), None, _problem(importer, Path(source))))
         for file in found:
             files.setdefault(file.resolve(), file)
@@ -57,6 +68,31 @@ def _expand(importer: Importer, source: str) -> list[Path]:
         return sorted(file for file in matches if file.is_file())
     # Not Path.glob: the pattern may be absolute.
     return sorted(Path(name) for name in glob.glob(source, recursive=True))  # noqa: PTH207
+
+
+def _compression(file: Path) -> str | None:
+    """Return how a file is compressed; None if it is not, or cannot be opened."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(max(map(len, _COMPRESSED)))
+    except OSError:
+        return None
+    return next((name for mark, name in _COMPRESSED.items() if head.startswith(mark)), None)
+
+
+def _packed(importer: Importer, folder: Path) -> list[Path]:
+    """Return the compressed files of a folder whose content is not beside them."""
+    if not folder.is_dir():
+        return []
+    names = [f"{pattern}{ending}" for pattern in importer.patterns for ending in _ENDINGS]
+    matches = {file for name in names for file in folder.rglob(name)}
+    return sorted(
+        file for file in matches if _compression(file) and not file.with_suffix("").exists()
+    )
+
+
+def _unpack(file: Path) -> str:
+    return f"is compressed ({_compression(file)}), and would be left out; unpack it first"
 
 
 def _problem(importer: Importer, path: Path) -> str:

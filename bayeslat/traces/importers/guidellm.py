@@ -93,13 +93,15 @@ def _note_version(metadata: Any, tally: Tally, path: Path) -> None:
 def _read_benchmark(stream: JsonStream, path: Path, tally: Tally, section: str) -> Iterator[Batch]:
     """Read one benchmark: its settings come before its requests."""
     constants: dict[str, str | float | int] = {"observed_by": "client"}
-    sampled = requests = False
+    sampled = requests = late = False
     keys = []
     for key in stream.members():
         keys.append(key)
         if key in ("config", "args", "worker"):
             config = stream.read(Any)
-            constants |= _constants(config)
+            found = _constants(config)
+            constants |= found
+            late |= requests and bool(found)
             sampled |= isinstance(config, dict) and bool(config.get("sample_size"))
         elif key == "requests":
             requests = True
@@ -113,6 +115,11 @@ def _read_benchmark(stream: JsonStream, path: Path, tally: Tally, section: str) 
             path,
             f"its benchmark {section} holds aggregates only ({', '.join(keys[:4])}, ...), not its "
             f"requests; {_AGAIN}",
+        )
+    if late:
+        tally.note(
+            "the settings of a benchmark stand behind its requests: model and load are not taken "
+            "from them; name these with --served-model and --set"
         )
     if sampled:
         tally.note(

@@ -22,7 +22,7 @@ import numpy as np
 from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.json_rows import decode_rows
-from bayeslat.traces.importers.json_stream import open_json
+from bayeslat.traces.importers.json_stream import decode, open_json
 from bayeslat.traces.importers.vocabulary import columns_named
 
 __all__ = ["IMPORTER"]
@@ -154,7 +154,15 @@ def _model(row: _Request) -> str | None:
         model = row.request.get("model")
         return model if isinstance(model, str) else None
     found = _MODEL.search(row.request) if isinstance(row.request, str) else None
-    return found[1] if found else None
+    return _text(found[1]) if found else None
+
+
+def _text(quoted: str) -> str:
+    """Return what stands between the quotes of a JSON text."""
+    try:
+        return decode(f'"{quoted}"'.encode(), str)
+    except ValueError:
+        return quoted
 
 
 IMPORTER = Importer(

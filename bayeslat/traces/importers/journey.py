@@ -80,6 +80,8 @@ class Intervals(NamedTuple):
         Of the prompt that are computed in the interval; of decode, tokens that were generated
         before it, the first one included.
     prompt_tokens : ndarray of int
+    past_tokens : ndarray of int
+        Of the prompt that were computed, or found in the cache, before the interval.
     """
 
     scheduled_ns: Counts
@@ -88,6 +90,7 @@ class Intervals(NamedTuple):
     decode: Counts
     tokens: Counts
     prompt_tokens: Counts
+    past_tokens: Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,7 @@ class Journeys:
             decode=decode.astype(np.int64),
             tokens=np.where(decode, generated, prefilled[end] - prefilled[begin]),
             prompt_tokens=prompts[request],
+            past_tokens=prefilled[begin],
         )
 
     def _gaps(self) -> tuple[Counts, Counts]:

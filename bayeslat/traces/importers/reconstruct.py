@@ -33,6 +33,8 @@ class Batches:
         As many as tokens are decoded.
     context_tokens : ndarray of int, shape (step,)
         Tokens of the decoding requests so far: their prompts, and what they generated.
+    attended_tokens : ndarray of int, shape (step,)
+        Sum over all prompt tokens that go in of the tokens that each attends to, with itself.
     """
 
     step: Counts
@@ -40,6 +42,7 @@ class Batches:
     prefill_tokens: Counts
     decode_requests: Counts
     context_tokens: Counts
+    attended_tokens: Counts
 
 
 def reconstruct_steps(
@@ -61,10 +64,10 @@ def reconstruct_steps(
     """
     if not isinstance(journeys, Intervals):
         journeys = Journeys.of(each for each in journeys if each.is_whole).intervals()
-    scheduled, first, last, decode, tokens, prompt = journeys
+    scheduled, first, last, decode, tokens, prompt, past = journeys
     if not len(first):
         nothing = np.empty(0, dtype=np.int64)
-        return Batches(nothing, nothing, nothing, nothing, nothing)
+        return Batches(nothing, nothing, nothing, nothing, nothing, nothing)
     origin = int(first.min())
     steps = np.arange(origin, int(last.max()) + 1)
     decoding = decode == 1
@@ -73,11 +76,16 @@ def reconstruct_steps(
     # Its context grows by one a step: what does not change is summed, and the step times the count.
     fixed = (prompt + tokens - first)[decoding]
     context = _running(begin, end, fixed, len(steps)) + steps * requests
-    prompts = np.stack([scheduled, first - origin, last - origin, tokens])[:, ~decoding]
-    prefill_requests, prefill_tokens = _prefill(prompts, requests, max_num_batched_tokens)
+    prompts = np.stack([scheduled, first - origin, last - origin, tokens, past])[:, ~decoding]
+    prefill_requests, prefill_tokens, attended = _prefill(prompts, requests, max_num_batched_tokens)
     busy = (requests > 0) | (prefill_requests > 0)
     return Batches(
-        steps[busy], prefill_requests[busy], prefill_tokens[busy], requests[busy], context[busy]
+        steps[busy],
+        prefill_requests[busy],
+        prefill_tokens[busy],
+        requests[busy],
+        context[busy],
+        attended[busy],
     )
 
 
@@ -89,27 +97,31 @@ def _running(begin: Counts, end: Counts, amounts: Counts, n_steps: int) -> Count
     return np.cumsum(change)[:-1]
 
 
-def _prefill(prompts: Counts, decoding: Counts, budget: int | None) -> tuple[Counts, Counts]:
-    """Return the requests and tokens of prompts at each step.
+def _prefill(
+    prompts: Counts, decoding: Counts, budget: int | None
+) -> tuple[Counts, Counts, Counts]:
+    """Return the requests and tokens of prompts at each step, and what these attend to.
 
     Parameters
     ----------
-    prompts : ndarray of int, shape (4, interval)
-        When each request was first scheduled, ns, the first and last step, and the tokens.
+    prompts : ndarray of int, shape (5, interval)
+        When each request was first scheduled, ns, the first and last step, the tokens, and those
+        that came before.
     decoding : ndarray of int, shape (step,)
     budget : int or None
 
     Returns
     -------
-    requests, tokens : ndarray of int, shape (step,)
+    requests, tokens, attended : ndarray of int, shape (step,)
     """
-    requests, tokens = np.zeros((2, len(decoding)), dtype=np.int64)
+    requests, tokens, attended = np.zeros((3, len(decoding)), dtype=np.int64)
     order = np.argsort(prompts[0], kind="stable")
-    _, first, last, total = prompts[:, order]
+    _, first, last, total, before = prompts[:, order]
     long = last > first
     exact = ~long & (total > 0)
     np.add.at(requests, first[exact], 1)
     np.add.at(tokens, first[exact], total[exact])
+    np.add.at(attended, first[exact], _attended(before[exact], total[exact]))
     at_step = _by_step(first, last, exact | (long & (total > 0)), long)
     left = total.copy()
     for step, places in at_step.items():
@@ -118,10 +130,17 @@ def _prefill(prompts: Counts, decoding: Counts, budget: int | None) -> tuple[Cou
             chunk = int(total[place]) if exact[place] else min(int(left[place]), max(room, 0))
             room -= chunk
             if not exact[place] and chunk:
+                done = before[place] + total[place] - left[place]
+                attended[step] += _attended(done, np.int64(chunk))
                 left[place] -= chunk
                 requests[step] += 1
                 tokens[step] += chunk
-    return requests, tokens
+    return requests, tokens, attended
+
+
+def _attended[T: (Counts, np.int64)](before: T, tokens: T) -> T:
+    """Return the tokens that some of a prompt attend to, with themselves."""
+    return before * tokens + tokens * (tokens + 1) // 2
 
 
 def _by_step(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from bayeslat.traces.importers.batch_contexts import Contexts, Finished, Steps, find_contexts
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
+from bayeslat.traces.importers.queue import find_queue
 from bayeslat.traces.importers.vllm_log import Log, Rows, read_log
 from bayeslat.traces.importers.vocabulary import Column, columns_named
 
@@ -54,12 +55,8 @@ _ARCHITECTURE = {
 _DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "half": 2}
 _OWN = (
     Column("step_interval_ms", "number", "from the end of the step before to the end of this one"),
-    Column("waiting_prompt_tokens", "count", "tokens of the prompts in the queue before it"),
     Column("arrivals_per_s", "number", "requests that arrived in the 10 s before, by second"),
     Column("encoder_inputs", "count", "images and the like that the step encoded"),
-    Column("prefill_attended_tokens", "count", "tokens attended to, summed over prompt tokens"),
-    Column("decode_context_tokens", "count", "tokens of the requests in decode, so far"),
-    Column("contexts", "text", "exact, or estimated from the KV usage"),
     Column("max_model_len", "count", "most tokens of a request"),
     Column("prefix_caching", "count", "1 if prompts are looked up in a cache, or 0"),
     Column("chunked_prefill", "count", "1 if prompts may be spread over steps, or 0"),
@@ -259,31 +256,12 @@ def _met(requests: Rows) -> dict[str, NDArray[np.float64]]:
     """Return what each request met of the others, shape (row,)."""
     queued_s = requests.numbers("queued_at_s")
     scheduled_s = queued_s + 1e-3 * requests.numbers("queueing_ms")
-    ahead, tokens = _queue(queued_s, scheduled_s, requests.numbers("prompt_tokens"))
+    ahead, tokens = find_queue(queued_s, scheduled_s, requests.numbers("prompt_tokens"))
     return {
         "waiting": ahead,
         "waiting_prompt_tokens": tokens,
         "arrivals_per_s": _arrivals_per_s(requests.numbers("arrived_at_s")),
     }
-
-
-def _queue(
-    queued_s: NDArray[np.float64],
-    scheduled_s: NDArray[np.float64],
-    prompt_tokens: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the requests before each in the queue, and the tokens of their prompts.
-
-    The state that the last step left does not count those that came since, such as the others of a
-    burst.
-    """
-    by_queued, by_scheduled = np.argsort(queued_s), np.argsort(scheduled_s)
-    came = np.searchsorted(queued_s[by_queued], queued_s, side="left")
-    went = np.searchsorted(scheduled_s[by_scheduled], queued_s, side="right")
-    came_tokens = np.concatenate([[0.0], np.cumsum(prompt_tokens[by_queued])])
-    went_tokens = np.concatenate([[0.0], np.cumsum(prompt_tokens[by_scheduled])])
-    tokens = came_tokens[came] - went_tokens[went]
-    return (came - went).astype(np.float64), np.maximum(tokens, 0.0)
 
 
 def _arrivals_per_s(arrived_s: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -323,7 +301,8 @@ IMPORTER = Importer(
             *("prompt_tokens", "cached_tokens", "output_tokens", "preemptions"),
             *_STATE,
             *("prefill_requests", "prefill_tokens", "decode_requests", "decode_tokens"),
-            *("kv_read_tokens", "encoder_tokens"),
+            *("kv_read_tokens", "encoder_tokens", "waiting_prompt_tokens"),
+            *("prefill_attended_tokens", "decode_context_tokens", "contexts"),
             *("tensor_parallel", "max_num_seqs", "max_num_batched_tokens"),
         ),
         *_OWN,

@@ -74,12 +74,16 @@ _ALL = (
     Column("running", "count", "requests that the engine is working on"),
     Column("waiting", "count", "requests in the engine's queue"),
     Column("kv_usage", "number", "share of the KV cache in use, 0 to 1"),
+    Column("waiting_prompt_tokens", "count", "tokens of the prompts in the queue before it"),
     # Work of a step.
     Column("prefill_requests", "count", "requests of the step in prefill"),
     Column("prefill_tokens", "count", "tokens of prompts in the step"),
     Column("decode_requests", "count", "requests of the step in decode"),
     Column("decode_tokens", "count", "tokens decoded in the step"),
     Column("kv_read_tokens", "count", "tokens in the KV cache that the step reads"),
+    Column("prefill_attended_tokens", "count", "tokens attended to, summed over prompt tokens"),
+    Column("decode_context_tokens", "count", "tokens of the requests in decode, so far"),
+    Column("contexts", "text", "whether the two before are exact or estimated"),
     Column(
         "encoder_tokens", "count", "tokens that encoders (of images, sound) put out in the step"
     ),

@@ -145,6 +145,52 @@ def test_a_step_reads_the_contexts_of_the_journeys_in_it(tmp_path: Path) -> None
     assert rows["running"].tolist() == list(range(8, 62))
 
 
+def test_steps_tell_what_their_requests_attend_to(tmp_path: Path) -> None:
+    """As models/vllm.toml wants it; estimated where the journeys tell another batch."""
+    prompt = steps(10, 11, batch__prefill_tokens=PROMPT).replace(
+        '"batch.num_prefill_reqs", "value": {"intValue": "0"}',
+        '"batch.num_prefill_reqs", "value": {"intValue": "1"}',
+    )
+    prompt = prompt.replace(
+        '"batch.num_decode_reqs", "value": {"intValue": "1"}',
+        '"batch.num_decode_reqs", "value": {"intValue": "0"}',
+    )
+    other = prompt.replace(
+        '"step.id", "value": {"intValue": "10"}', '"step.id", "value": {"intValue": "70"}'
+    )
+    decode = steps(12, 14, batch__prefill_tokens=0)
+    two = steps(14, 15, batch__prefill_tokens=0).replace(
+        '"batch.num_decode_reqs", "value": {"intValue": "1"}',
+        '"batch.num_decode_reqs", "value": {"intValue": "2"}',
+    )
+    _, frame = run(tmp_path, prompt, decode, two, other, core("cmpl", PREEMPTED))
+    rows = frame[frame["t_step_ms"].notna()].set_index("step_id")
+    context = [0, PROMPT + 2, PROMPT + 3, 2 * (PROMPT + 4), 0]
+    assert rows["decode_context_tokens"].tolist() == context
+    whole = PROMPT * (PROMPT + 1) / 2
+    assert rows["prefill_attended_tokens"].tolist() == [whole, 0, 0, 0, whole]
+    assert rows["contexts"].tolist() == ["exact"] * 3 + ["estimated"] * 2
+
+
+def test_steps_without_journeys_say_what_is_not_known(tmp_path: Path) -> None:
+    imported, frame = run(tmp_path, steps(1, 3, batch__prefill_tokens=0))
+    assert frame["t_step_ms"].tolist() == [8.0, 8.0]
+    assert "decode_context_tokens" not in frame or frame["decode_context_tokens"].isna().all()
+    (note,) = imported.notes
+    assert "no journey tells" in note
+
+
+def test_a_request_meets_the_prompts_that_wait(tmp_path: Path) -> None:
+    first = core("a", PREEMPTED)
+    later = [
+        (name, step, at_s + (0.25 if name == "QUEUED" else 5), *cells)
+        for name, step, at_s, *cells in PREEMPTED
+    ]
+    _, frame = run(tmp_path, first, core("b", later))  # type: ignore[arg-type]
+    met = frame.set_index("request_id")["waiting_prompt_tokens"]
+    assert met.to_dict() == {"a-0-8f2a": 0, "b-0-8f2a": PROMPT}
+
+
 def test_an_aborted_request_is_left_out_and_counted(tmp_path: Path) -> None:
     imported, frame = run(tmp_path, core("a", PREEMPTED, "aborted"), core("b", PREEMPTED))
     assert len(frame) == 1

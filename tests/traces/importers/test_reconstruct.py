@@ -36,6 +36,12 @@ def at(batches: Batches, step: int) -> tuple[int, int, int, int]:
     )
 
 
+def attended(batches: Batches, step: int) -> int:
+    """Return what the prompt tokens of a step attend to."""
+    (place,) = np.flatnonzero(batches.step == step)
+    return int(batches.attended_tokens[place])
+
+
 def simple(name: str, prompt: int, first: int, output: int, last_prefill: int = -1) -> Journey:
     """Return a journey without preemption: scheduled at `first`, one token a step afterwards."""
     token = max(first, last_prefill)
@@ -99,6 +105,9 @@ def test_a_prompt_preempted_half_way() -> None:
     assert at(batches, 20) == (1, 400, 0, 0)
     assert at(batches, 21) == (0, 0, 1, 1001)
     assert made.times().prefill_s == pytest.approx(1.3 - 0.5)
+    assert attended(batches, 10) == 600 * 601 // 2
+    assert attended(batches, 20) == 400 * 600 + 400 * 401 // 2
+    assert attended(batches, 21) == 0
 
 
 def test_events_in_any_order() -> None:
@@ -116,6 +125,8 @@ def test_long_prompts_share_what_the_budget_leaves_the_first_scheduled_first() -
     assert at(batches, 50)[:3] == (1, 2028, 20)
     assert at(batches, 51)[:3] == (2, 972 + 1000, 20)
     assert at(batches, 52)[:3] == (0, 0, 20)
+    assert attended(batches, 50) == 2028 * 2029 // 2
+    assert attended(batches, 51) == 972 * 2028 + 972 * 973 // 2 + 1000 * 1001 // 2
     # An exact prompt counts whatever the budget, and takes from what others get.
     exact = simple("e", 1500, 50, 5)
     batches = reconstruct_steps([*decoding, exact, first], 2048)
