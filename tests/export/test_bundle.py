@@ -213,3 +213,12 @@ def test_a_file_that_is_not_whole_is_refused(change: str, tmp_path: Path) -> Non
 def test_bad_knobs_are_named(knobs: Mapping[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=told):
         read(bundle_of(FITTED), tmp_path).decide_one(knobs, 100.0)
+
+
+def test_budgets_are_one_or_one_a_config(tmp_path: Path) -> None:
+    knobs = {"batch_size": [4, 4, 4], "context": [10, 10, 10], "output_tokens": [1, 1, 1]}
+    bundle = read(bundle_of(FITTED), tmp_path)
+    told = "budget of total has 2 values for 3 configs; give one, or one a config"
+    with pytest.raises(ValueError, match=told):
+        bundle.decide(knobs, [100.0, 200.0])
+    assert len(bundle.decide(knobs, [100.0, 200.0, 300.0])[0]) == 3
