@@ -20,7 +20,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path : str or Path
-        The file to write. Missing parent folders are made.
+        The file to write; what it links to, if it is a link. Missing parent folders are made.
 
     Yields
     ------
@@ -28,7 +28,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         A path in the same folder, with the same suffix. After an error it is removed and `path`
         is left as it was.
     """
-    target = Path(path)
+    target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
         prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent

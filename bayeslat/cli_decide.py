@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from bayeslat import cli_options as opt
-from bayeslat.cli_input import check_budget, check_stack, hardware_with, split_budgets
+from bayeslat.cli_input import (
+    check_budget,
+    check_stack,
+    hardware_with,
+    note_unknown_gpus,
+    split_budgets,
+)
 from bayeslat.cli_run import ends_well, ensure_writable, note_unconverged, print_result, writing
 from bayeslat.errors import InputError
 
@@ -126,17 +132,13 @@ def guard(
         hardware=table,
     )
     frame = rule.decide(read_configs(*configs, check=False))  # tells all that is wrong at once
-    control = (
-        control_guard(
-            rule,
-            read_traces(*held_out, check=False),
-            false_accepts=false_accepts,
-            confidence=confidence,
-            hardware=table,
+    control = None
+    if held_out:
+        measured = read_traces(*held_out, check=False)
+        note_unknown_gpus(measured, table)
+        control = control_guard(
+            rule, measured, false_accepts=false_accepts, confidence=confidence, hardware=table
         )
-        if held_out
-        else None
-    )
     about: dict[str, Any] = {
         "gpu": key,
         "stack": stack,

@@ -163,6 +163,19 @@ def measured_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> tuple[str, ..
     return tuple(sorted({gpu.key for gpu in found if gpu is not None}))
 
 
+def note_unknown_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> None:
+    """Tell which rows name a GPU that the hardware table lacks, where one GPU's rows are taken."""
+    if "gpu" not in frame:
+        return
+    for name, rows in frame["gpu"].dropna().astype(str).value_counts().items():
+        if hardware.find(str(name)) is None:
+            nearest = ", ".join(hardware.nearest(str(name)))
+            note(
+                f"{rows:,} of {len(frame):,} rows are left out: GPU {name!r} is not in the "
+                f"hardware table; nearest: {nearest}"
+            )
+
+
 def check_budget(budget_ms: float | None) -> None:
     """Refuse a budget that no latency can be compared with, before long work starts.
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from bayeslat import cli_options as opt
-from bayeslat.cli_input import check_stack, choose_jobs, hardware_with, split_counts
+from bayeslat.cli_input import (
+    check_stack,
+    choose_jobs,
+    hardware_with,
+    note_unknown_gpus,
+    split_counts,
+)
 from bayeslat.cli_run import (
     command_line,
     ends_well,
@@ -74,6 +80,7 @@ def report(
     table = hardware_with(fitted.data, hardware)
     entry = table.resolve(gpu)
     frame = read_traces(*traces, check=False)  # the assessment tells all that is wrong at once
+    note_unknown_gpus(frame, table)
     with stage_bars(["repetitions"]) as move:
         found = assess(
             fitted.data,

@@ -10,6 +10,7 @@ from bayeslat.cli_input import (
     draw_configs,
     hardware_with,
     measured_gpus,
+    note_unknown_gpus,
     split_counts,
     split_names,
 )
@@ -60,6 +61,7 @@ def calibrate(
     entry = table.resolve(gpu)
     # Calibrating tells all that is wrong at once.
     frame = read_traces(*traces, check=False) if traces else pd.DataFrame()
+    note_unknown_gpus(frame, table)
     if count is not None:
         frame = draw_configs(frame, fitted.spec, entry, table, count, seed)
     data = fitted.calibrate(frame, entry.key, stack=stack, hardware=table, seed=seed)

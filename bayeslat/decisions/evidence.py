@@ -36,6 +36,13 @@ class Evidence:
         """Whether any stage has no row of this GPU and stack."""
         return bool(self.unmeasured)
 
+    @property
+    def gap(self) -> str:
+        """Say in short what has no row; of use where `zero_shot`."""
+        if self.stack is None or self.stack not in self.known_stacks:
+            return "the GPU was not measured"
+        return f"nothing was measured of {', '.join(self.unmeasured)}"
+
     def __str__(self) -> str:
         """Say what the prediction rests on; empty where every stage was measured."""
         if not self.unmeasured:

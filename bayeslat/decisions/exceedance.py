@@ -25,6 +25,8 @@ class Exceedance:
         5 % and 95 % quantile over the posterior of p_exceed given the GPU.
     extrapolates : ndarray of bool, shape (config,)
     zero_shot : ndarray of bool, shape (config,)
+    gap : str
+        What was not measured where `zero_shot`.
     """
 
     p_exceed: NDArray[np.float64]
@@ -32,6 +34,7 @@ class Exceedance:
     high: NDArray[np.float64]
     extrapolates: NDArray[np.bool_]
     zero_shot: NDArray[np.bool_]
+    gap: str = "the GPU was not measured"
 
     @property
     def least_max_risk(self) -> NDArray[np.float64]:
@@ -65,7 +68,7 @@ class Exceedance:
         for where, told in (
             (unsure, "measuring could turn the answer"),
             (accepted & self.extrapolates, "leaves the range of the fit"),
-            (accepted & self.zero_shot, "the GPU was not measured"),
+            (accepted & self.zero_shot, self.gap),
         ):
             decision[where], reason[where] = MEASURE, told
         return pd.DataFrame(

@@ -85,7 +85,8 @@ class Guard:
         `accept` if P(latency > budget) is at most `max_risk`, else `reject`. `measure` where the
         posterior does not know: p_exceed given the GPU lies on both sides of `max_risk` over the
         central 90 % of the posterior, so that measuring could turn the answer; or it would be
-        accepted, but the configuration leaves the range of the fit, or the GPU was not measured.
+        accepted, but the configuration leaves the range of the fit, or the GPU was not
+        measured in all stages.
 
         Parameters
         ----------
@@ -120,7 +121,8 @@ class Guard:
         """
         bounds = [self._bound(prediction, budget) for budget in self.budgets]
         p_exceed, low, high = (np.stack(each) for each in zip(*bounds, strict=True))
-        return Exceedance(p_exceed, low, high, prediction.extrapolates, prediction.zero_shot)
+        gap = "; ".join(sorted({each.gap for each in prediction.evidence if each.zero_shot}))
+        return Exceedance(p_exceed, low, high, prediction.extrapolates, prediction.zero_shot, gap)
 
     def _bound(
         self, prediction: Prediction, budget: Budget

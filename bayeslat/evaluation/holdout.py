@@ -87,7 +87,7 @@ def hold_out(
     if count < 2 * _LEAST_TEST:
         raise InputError(
             f"{gpu.key} has {count} configurations; at least {2 * _LEAST_TEST} are needed to hold "
-            "some of them out. Add traces of it"
+            "some of them out. Add traces of it, or hold other GPUs out"
         )
     first = np.unique(label, return_index=True)[1]  # the first row of each configuration
     order = np.random.default_rng(seed).permutation(count)

@@ -86,11 +86,17 @@ class Transfer:
     more_rows: int | None
     verdict: Verdict
 
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """The stages without a row, of which the guardrail accepts nothing."""
+        return tuple(stage for stage, rows in self.rows.items() if not rows)
+
     def __str__(self) -> str:
         """Say the verdict in a sentence."""
         error = (
             f"expected MAPE {self.error.mean:.1%} ({self.error.low:.1%} to {self.error.high:.1%})"
         )
+        lacks = f"; nothing was measured of {', '.join(self.unmeasured)}" * bool(self.unmeasured)
         if self.verdict == "refit as donor":
             return (
                 f"refit as donor: {self.gpu} is unlike the donors ({'; '.join(self.alarms)}). "
@@ -98,9 +104,11 @@ class Transfer:
                 "physics term that it lacks"
             )
         if self.verdict == "trust":
-            return f"trust: {error}, within {self.threshold:.0%}"
+            return f"trust: {error}, within {self.threshold:.0%}{lacks}"
         many = "more than 200" if self.more_rows is None else f"about {self.more_rows}"
-        return f"more data: {error}, not surely within {self.threshold:.0%}; {many} more rows"
+        return (
+            f"more data: {error}, not surely within {self.threshold:.0%}; {many} more rows{lacks}"
+        )
 
 
 def choose_target(data: PosteriorData, gpu: str, stack: str | None) -> str:

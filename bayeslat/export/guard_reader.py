@@ -448,10 +448,17 @@ class _Model:
         for text, budget in given.items():
             try:
                 self.bound(text)
-                budgets[text] = np.broadcast_to(np.asarray(budget, dtype=np.float64), (rows,))
+                values = np.asarray(budget, dtype=np.float64)
             except (TypeError, ValueError) as error:
                 problems.append(f"budget of {text}: {error}")
                 continue
+            if values.shape not in ((), (1,), (rows,)):
+                problems.append(
+                    f"budget of {text} has {values.size} values for {rows} configs; give one, or "
+                    "one a config"
+                )
+                continue
+            budgets[text] = np.broadcast_to(values, (rows,))
             if not np.all(np.isfinite(budgets[text]) & (budgets[text] > 0)):
                 problems.append(f"the budget of {text} must be a positive number of ms")
         return budgets

@@ -30,6 +30,8 @@ from bayeslat.inference.thin_draws import DRAWS, thin_draws
 __all__ = ["calibrate", "calibrate_group", "calibrate_stacks", "rows_of"]
 
 _RELINEARISATIONS = 2
+_IMPOSSIBLE = 15.0  # noise sds of the donors, from what the other rows say
+_MOST_IMPOSSIBLE = 0.25  # part of the rows
 _PROPOSALS = 256  # of scales, weighted; the draws are resampled from them
 _FARTHEST = 3.0  # sds of the population: a point of linearisation beyond is an accident of few rows
 
@@ -296,18 +298,41 @@ class _Regression:
         """
         part, labels = self.part, self.rows.config
         design, response = even_rows(part, point, departure, self.rows)
-        once = Rows(design, response, row_weights(labels, 1.0))
+        once = row_weights(labels, 1.0)
+        sound = self._sound(design, response, labels)
+        kept = Rows(design[sound], response[sound], row_weights(labels[sound], 1.0))
         if scores is None:
-            scores = find_mode(self.population, once, self.inflation)
-        effects, covariance, sd = mean_given(self.population, once, self.inflation, scores)
+            scores = find_mode(self.population, kept, self.inflation)
+        effects, covariance, sd = mean_given(self.population, kept, self.inflation, scores)
         fitted = design @ effects
-        leverage = once.weights * np.sum(design @ covariance * design, axis=1)
+        leverage = once * np.sum(design @ covariance * design, axis=1)
         leverage = leverage / (sd * self.inflation) ** 2
         pilot = Pilot(effects, fitted, response - fitted, leverage, sd, 0.0)
         weights = row_weights(labels, shared_variance(pilot, labels))
         calmed = Rows(design, pilot.pseudo_values(part.noise_dof), weights)
         effects = mean_given(self.population, calmed, self.inflation, scores)[0]
         return calmed, effects, scores
+
+    def _sound(
+        self, design: NDArray[np.float64], response: NDArray[np.float64], labels: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Leave out the rows that the others make impossible, the worst first. Shape (row,).
+
+        Calming starts from a fit of the others: one gross error among few rows would widen the
+        noise until it looks usual (deletion diagnostics: Cook and Weisberg 1982, section 2.2).
+        """
+        typical = np.zeros(len(self.population.factors) + 1)
+        sound = np.ones(len(response), dtype=bool)
+        for _ in range(int(_MOST_IMPOSSIBLE * len(response))):
+            rows = Rows(design[sound], response[sound], row_weights(labels[sound], 1.0))
+            effects, covariance, sd = mean_given(self.population, rows, self.inflation, typical)
+            sd *= self.inflation
+            own = rows.weights * np.sum(rows.design @ covariance * rows.design, axis=1) / sd**2
+            error = np.abs(rows.response - rows.design @ effects) / (sd * np.sqrt(1.0 - own))
+            if error.max() < _IMPOSSIBLE:
+                break
+            sound[np.flatnonzero(sound)[error.argmax()]] = False
+        return sound
 
 
 def _within(population: Population, departure: NDArray[np.float64]) -> NDArray[np.float64]:

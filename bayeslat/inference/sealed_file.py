@@ -94,11 +94,11 @@ class SealedKind:
             "creation_library_version": version("bayeslat"),
             **tree.attrs,
         }
-        with atomic_path(target) as temporary:
-            tree.to_netcdf(temporary, engine="h5netcdf", encoding=_encoding(tree))
-            seal = _seal(temporary.read_bytes())
-            with temporary.open("ab") as file:
-                file.write(seal)
+        # In memory: where a disk is full, HDF5 does not raise an error but ends the process.
+        content = bytes(tree.to_netcdf(None, engine="h5netcdf", encoding=_encoding(tree)))
+        with atomic_path(target) as temporary, temporary.open("wb") as file:
+            file.write(content)
+            file.write(_seal(content))
 
     def read(self, path: str | Path) -> xr.DataTree:
         """Read a tree.

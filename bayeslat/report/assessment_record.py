@@ -145,6 +145,7 @@ def _transfer(found: Assessment) -> dict[str, Any] | None:
         "expected_mape_q05": verdict.error.low,
         "expected_mape_q95": verdict.error.high,
         "alarms": list(verdict.alarms),
+        "unmeasured": list(verdict.unmeasured),
     }
 
 

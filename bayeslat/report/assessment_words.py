@@ -44,10 +44,12 @@ def _trust(record: Mapping[str, Any]) -> str:
     many = "1 configuration" if configs == 1 else f"{configs:,} configurations"
     start = f"Calibrated with {many}{repeated}, predictions for {gpu}"
     error = f"the typical total is expected to be off by {transfer['expected_mape']:.1%}"
+    unmeasured = ", ".join(transfer["unmeasured"])
+    lacks = f" Nothing was measured of {unmeasured}: so nothing is accepted." * bool(unmeasured)
     if transfer["verdict"] == "trust":
-        return f"{start} can be trusted: {error}."
+        return f"{start} can be trusted: {error}.{lacks}"
     if transfer["verdict"] == "more data":
-        return f"{start} need more data: {error}, which may be too much."
+        return f"{start} need more data: {error}, which may be too much.{lacks}"
     return f"{start} cannot be trusted: it is unlike the donors. Fit it with them."
 
 

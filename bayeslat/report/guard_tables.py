@@ -72,8 +72,9 @@ def control_record(control: RiskControl, max_risk: float) -> dict[str, Any]:
     -------
     dict
         For JSON: at `max_risk` the `bound` and the rate that the model has itself (`expected`);
-        `levels` for others, and the `largest_max_risk` that keeps the limit; `fitted`: whether the
-        fit may have seen the configs, and nothing is sure.
+        `levels` for others, and the `largest_max_risk` that keeps the limit; `unmeasured`: configs
+        without a stage of the budgets, which do not count; `fitted`: whether the fit may have seen
+        the configs, and nothing is sure.
     """
     own = control.at(max_risk)
     return {
@@ -81,6 +82,7 @@ def control_record(control: RiskControl, max_risk: float) -> dict[str, Any]:
         "limit": control.limit,
         "confidence": control.confidence,
         "configs": control.configs,
+        "unmeasured": control.unmeasured,
         "fitted": control.fitted,
         "largest_max_risk": control.largest,
         "bound": float(own["bound"]),
@@ -113,5 +115,11 @@ def show_guard(record: Mapping[str, Any]) -> None:
             f"{100 * control['confidence']:g}% confidence, by {control['configs']:,} held-out "
             f"configs{unseen}; {control['expected']:.2%} by the model",
         )
+        if control["unmeasured"]:
+            print_line(
+                console,
+                f"{control['unmeasured']:,} more held-out configs do not count: not measured in "
+                "all stages that the budget is of",
+            )
         print_line(console, f"Risk control: {control['sentence']}")
     print_line(console, f"Saved in {record['output']}")

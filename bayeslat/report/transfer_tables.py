@@ -91,7 +91,8 @@ def show_transfer(record: Mapping[str, Any]) -> None:
         for stage, found in each["stages"].items():
             p_values = [_p_value(found[f"p_{key}"]) for key in ("offset", "misfit", "structure")]
             table.add_row(stage, str(found["rows"]), f"{100 * found['noise']:.1f}", *p_values)
-        print_table(console, f"{name}, calibrated with {each['rows']} rows", table)
+        rows = "1 row" if each["rows"] == 1 else f"{each['rows']:,} rows"
+        print_table(console, f"{name}, calibrated with {rows}", table)
         terms = make_table(["stage", "5 %", "median", "95 %"])
         for stage, found in each["stages"].items():
             terms.add_row(stage)

@@ -40,6 +40,23 @@ def test_it_writes_a_posterior_that_holds_the_gpu(
     assert calibrated.gpus == load_posterior(workshop.posterior).gpus
 
 
+def test_rows_of_an_unknown_gpu_are_told(workshop: Workshop, run: Callable[..., Result]) -> None:
+    frame = make_frame(0, (TARGET,), rows=10)
+    frame.loc[frame.index[:3], "gpu"] = "l40z"
+    out = workshop.folder / "calibrated.nc"
+    done = run("calibrate", workshop.posterior, workshop.trace(frame), "--gpu", TARGET, "-o", out)
+    assert "calibrated with 7 rows" in done.stdout
+    told = "3 of 10 rows are left out: GPU 'l40z' is not in the hardware table; nearest: l40"
+    assert told in done.stderr
+
+
+def test_a_stage_without_rows_is_told(workshop: Workshop, run: Callable[..., Result]) -> None:
+    trace = workshop.trace(make_frame(0, (TARGET,), rows=10).assign(t_decode_ms=None))
+    out = workshop.folder / "calibrated.nc"
+    done = run("calibrate", workshop.posterior, trace, "--gpu", TARGET, "-o", out)
+    assert "; nothing was measured of decode" in " ".join(done.stdout.split())
+
+
 def test_the_table_tells_the_verdict(workshop: Workshop, run: Callable[..., Result]) -> None:
     out = workshop.folder / "calibrated.nc"
     done = run("calibrate", workshop.posterior, "--gpu", TARGET, "-o", out)

@@ -105,6 +105,21 @@ def test_held_out_rows_bound_the_false_accepts(
     assert "Risk control" not in without.stdout
 
 
+def test_held_out_rows_without_a_total_are_counted(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    frame = make_frame(5, (TARGET,), rows=60)
+    frame.loc[frame.index[:35], "t_decode_ms"] = None
+    frame = pd.concat([frame, frame.head(2).assign(gpu="l40z")])
+    trace = workshop.trace(frame, "some lack a stage.parquet")
+    words = (workshop.configs(), "--gpu", TARGET, "--budget-ms", "300", "--held-out", trace)
+    done = run("guard", workshop.posterior, *words, "-o", workshop.out)
+    shown = " ".join(done.stdout.split())
+    assert "by 25 held-out configs" in shown
+    assert "2 of 62 rows are left out: GPU 'l40z' is not in the hardware table" in done.stderr
+    assert "35 more held-out configs do not count: not measured in all stages" in shown
+
+
 def test_a_donors_held_out_rows_are_told_as_such(
     workshop: Workshop, run: Callable[..., Result]
 ) -> None:

@@ -80,6 +80,13 @@ def test_a_gpu_without_measurements_is_never_accepted() -> None:
     ).all()
 
 
+def test_a_stage_without_measurements_is_named() -> None:
+    rows = make_frame(3, (STRANGER,), rows=20).assign(t_decode_ms=np.nan)
+    found = posterior().calibrate(rows, STRANGER).guard(STRANGER, 1e9).decide(make_configs(20))
+    assert (found["decision"] == "measure").all()
+    assert (found["reason"] == "nothing was measured of decode").all()
+
+
 def test_a_config_beyond_the_range_is_never_accepted() -> None:
     near = posterior().guard(FITTED, 1e9).decide(make_configs(10).assign(context=6000))
     assert (near["p_exceed_high"] < 0.05).all()

@@ -229,3 +229,12 @@ def test_the_reader_measures_what_never_moved_as_the_posterior_does(low: float, 
     numbers = [abs(coordinate.scaled(guard_reader._NUMBERS, [each])) for each in values.tolist()]
     np.testing.assert_allclose(np.maximum(arrays - 1.0, 0.0), expected)
     np.testing.assert_allclose(np.maximum(np.array(numbers) - 1.0, 0.0), expected)
+
+
+def test_budgets_are_one_or_one_a_config(tmp_path: Path) -> None:
+    knobs = {"batch_size": [4, 4, 4], "context": [10, 10, 10], "output_tokens": [1, 1, 1]}
+    bundle = read(bundle_of(FITTED), tmp_path)
+    told = "budget of total has 2 values for 3 configs; give one, or one a config"
+    with pytest.raises(ValueError, match=told):
+        bundle.decide(knobs, [100.0, 200.0])
+    assert len(bundle.decide(knobs, [100.0, 200.0, 300.0])[0]) == 3

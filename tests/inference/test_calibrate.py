@@ -313,6 +313,20 @@ def test_more_rows_make_smaller_errors() -> None:
     assert mean[-1] < 0.1 * mean[0]
 
 
+@pytest.mark.parametrize("factor", [1000.0, 5.0, 0.001])
+def test_one_gross_error_among_ten_rows_moves_little(factor: float) -> None:
+    wrong = trace()
+    wrong.loc[wrong.index[3], "t_prefill_ms"] *= factor
+    good, bad = (
+        posterior().calibrate(rows, GPU).predict(CONFIGS, GPU, of="typical").frame
+        for rows in (trace(), wrong)
+    )
+    moved = np.log(bad["prefill_q50_ms"] / good["prefill_q50_ms"])
+    wide = np.log(good["prefill_q95_ms"] / good["prefill_q05_ms"])
+    assert (np.abs(moved) < 0.5 * wide).all()
+    assert (np.log(bad["prefill_q95_ms"] / bad["prefill_q05_ms"]) < 1.5 * wide).all()
+
+
 def test_a_seed_makes_the_same_draws_and_another_one_others() -> None:
     once, again, other = (
         draws_of(posterior().calibrate(trace(10), GPU, seed=seed)) for seed in (1, 1, 2)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -230,6 +231,24 @@ def test_other_format_versions(
         match=f"version {ours + shift}; this bayeslat reads version {ours}.*{cure}",
     ):
         read_posterior(tmp_path / "p.nc")
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(data: PosteriorData, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # of a file, in bytes
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_posterior(data, tmp_path / "big.nc")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_stays_one(data: PosteriorData, tmp_path: Path) -> None:
+    (tmp_path / "link.nc").symlink_to(tmp_path / "shelf" / "real.nc")
+    write_posterior(data, tmp_path / "link.nc")
+    assert (tmp_path / "link.nc").is_symlink()
+    assert read_posterior(tmp_path / "shelf" / "real.nc").stages.keys() == data.stages.keys()
 
 
 def test_a_failed_write_leaves_the_old_file(

@@ -34,6 +34,9 @@ def test_each_verdict_has_its_words() -> None:
         "Calibrated with 10 configurations, predictions for l40s can be trusted: the typical total "
         "is expected to be off by 3.1%."
     )
+    assert trust(transfer={**good, "unmeasured": ["decode"]}).endswith(
+        " Nothing was measured of decode: so nothing is accepted."
+    )
     more = {"verdict": "more data", "expected_mape": 0.2}
     assert trust(transfer=more, calibration_rows=3, calibration_configs=1) == (
         "Calibrated with 1 configuration (3 rows), predictions for l40s need more data: the "

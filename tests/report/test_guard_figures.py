@@ -73,11 +73,18 @@ def test_rules_keep_their_looks_whichever_are_there(rules: tuple[str, ...]) -> N
         for rule in rules
         for fraction in (0.5, 1.0)
     ]
-    axis = draw_violations(pd.DataFrame(rows), "").axes[0]
+    figure = draw_violations(pd.DataFrame(rows), "title")
+    axis = figure.axes[0]
     looks = {line.get_label(): (line.get_color(), line.get_marker()) for line in axis.lines}
     assert looks[NO_GUARD] == (INK, "X")
     assert looks[GUARD] == ("#0072B2", "o")
     assert len(set(looks.values())) == len(rules)
+    figure.draw_without_rendering()
+    legend = axis.get_legend()
+    assert legend is not None
+    at = legend.get_window_extent()
+    assert not at.overlaps(axis.patch.get_window_extent())  # covers no marks
+    assert at.x1 <= figure.bbox.x1
 
 
 def test_the_legends_of_the_reliability_cover_nothing() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -156,7 +156,7 @@ def bound_false_accepts(
     """
     exceedance = guard.judge(held.prediction)
     kept = held.measured(guard)
-    return control_risk(
+    control = control_risk(
         exceedance.least_max_risk[kept],
         exceedance.p_exceed.max(axis=0)[kept],
         held.exceeded(guard)[kept],
@@ -165,6 +165,7 @@ def bound_false_accepts(
         max_risk=guard.max_risk,
         fitted=held.fitted,
     )
+    return replace(control, unmeasured=int((~kept).sum()))
 
 
 def control_guard(

@@ -41,6 +41,8 @@ class RiskControl:
         Held out, each counted once.
     fitted : bool
         Whether the fit may have seen them: then nothing is sure.
+    unmeasured : int
+        Further ones that do not count: not measured in all stages that the budgets are of.
     table : DataFrame, one row a max_risk
         `max_risk`, `accepts`, `false_accepts` (configurations), `rate` (of false accepts, of all),
         `bound` (that holds with the confidence, for each max_risk by itself), `expected` (the
@@ -52,6 +54,7 @@ class RiskControl:
     configs: int
     fitted: bool
     table: pd.DataFrame
+    unmeasured: int = 0
 
     @property
     def largest(self) -> float | None:
