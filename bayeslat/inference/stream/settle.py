@@ -51,6 +51,8 @@ def settle(
 
     Raises
     ------
+    InputError
+        If no row of the sample has a latency of a stage, or none is above its hurdle.
     ConvergenceError
         If the physics of a stage, or its hierarchy, has no reachable mode.
     """
