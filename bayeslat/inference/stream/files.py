@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -207,22 +207,24 @@ def _open(path: Path, spec: Spec) -> TraceFile | str:
         provenance = None if stored is None else parse_provenance(stored)
     except ValueError as error:
         return f"the metadata 'bayeslat' cannot be read ({error}); correct or remove it"
+    leaves = [metadata.schema.column(at).path for at in range(metadata.num_columns)]
+    places = {name: leaves.index(name) for name in stages if name in leaves}
     row_groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
     return TraceFile(
         path=path,
         row_groups=tuple(row_group.num_rows for row_group in row_groups),
         columns=tuple(name for name in dict.fromkeys(needed) if name in schema.names),
-        latencies=tuple(_filled(row_group) & set(stages) for row_group in row_groups),
+        latencies=tuple(_filled(row_group, places) for row_group in row_groups),
         provenance=provenance,
     )
 
 
-def _filled(row_group: pq.RowGroupMetaData) -> frozenset[str]:
-    """Name the columns of a row group that are not known to be all null."""
-    chunks = [row_group.column(at) for at in range(row_group.num_columns)]
+def _filled(row_group: pq.RowGroupMetaData, places: Mapping[str, int]) -> frozenset[str]:
+    """Name the columns, given their places, that are not known to be all null in a row group."""
+    chunks = {name: row_group.column(place) for name, place in places.items()}
     return frozenset(
-        chunk.path_in_schema
-        for chunk in chunks
+        name
+        for name, chunk in chunks.items()
         if chunk.statistics is None
         or not chunk.statistics.has_null_count
         or chunk.statistics.null_count < chunk.num_values
