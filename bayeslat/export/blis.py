@@ -6,20 +6,18 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayeslat.atomic import atomic_folder
 from bayeslat.decisions.group_view import view_group
 from bayeslat.errors import InputError
-from bayeslat.export.blis_basis import BlisModel
-from bayeslat.export.blis_blackbox import blackbox_columns, fit_blackbox
-from bayeslat.export.blis_coefficients import BlisCoefficients, fit_coefficients
+from bayeslat.export.blis_blackbox import fit_blackbox
+from bayeslat.export.blis_coefficients import fit_coefficients
+from bayeslat.export.blis_export import BlisExport
 from bayeslat.export.blis_files import (
     coefficients_yaml,
     command_line,
@@ -28,86 +26,15 @@ from bayeslat.export.blis_files import (
     model_config,
     sidecar,
 )
-from bayeslat.export.blis_model import blis_model, find_stack, model_knobs
+from bayeslat.export.blis_model import blis_model, constant_knobs, find_stack, model_knobs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.thinning import evenly
 from bayeslat.inference.posterior import PosteriorData
 
-__all__ = ["BlisExport", "make_blis", "write_blis"]
+__all__ = ["make_blis", "write_blis"]
 
 _LAST_BLACKBOX = (0, 7, 10)
 _GO = Path(__file__).parent / "go"
-
-
-@dataclass(frozen=True)
-class BlisExport:
-    """What goes into the files.
-
-    Attributes
-    ----------
-    model_name, stack : str
-    gpu : Gpu
-    model : BlisModel
-    alpha_us : tuple of float
-        Queueing, once after decode, and of each output token.
-    coefficients : BlisCoefficients
-    knobs : mapping of str to float
-        Of the model and the server, as the posterior knows them.
-    blis_version : str
-        Empty for the newest.
-    blackbox : ndarray, shape (3,), or None
-        Coefficients of old versions: of a step, a prompt token and a generated one, in us.
-    draws : int
-        How many draws are written.
-    kv_blocks : int
-        Of the server's cache, 0 where no trace of this GPU says. With another tensor parallelism
-        than theirs in proportion, which is no more than what fits.
-    whole_prompts : bool
-        Whether the coefficients are for the attention of prompts as BLIS counts it.
-    """
-
-    model_name: str
-    stack: str
-    gpu: Gpu
-    model: BlisModel
-    alpha_us: tuple[float, float, float]
-    coefficients: BlisCoefficients
-    knobs: Mapping[str, float]
-    blis_version: str
-    blackbox: NDArray[np.float64] | None
-    draws: int
-    kv_blocks: int = 0
-    whole_prompts: bool = False
-
-    @property
-    def beta(self) -> NDArray[np.float64]:
-        """The coefficients that are written."""
-        return self.coefficients.mean if self.blackbox is None else self.blackbox
-
-    @property
-    def largest_departure(self) -> float:
-        """Of the exported step time from the posterior's mean, relative, over its batches."""
-        return float(np.abs(self.departure).max())
-
-    @property
-    def departure(self) -> NDArray[np.float64]:
-        """Relative departure of the exported step time. Shape (batch,)."""
-        if self.blackbox is None:
-            return self.coefficients.departure
-        batches = self.coefficients.batches
-        departure: NDArray[np.float64] = (
-            blackbox_columns(batches) @ self.blackbox / self.coefficients.predicted_us - 1.0
-        )
-        return departure
-
-    @property
-    def counted_departure(self) -> NDArray[np.float64]:
-        """The same, where prompts attend to what BLIS counts. Shape (batch,)."""
-        if self.blackbox is not None:
-            return self.departure
-        found = self.coefficients
-        departure: NDArray[np.float64] = found.counted_us / found.predicted_us - 1.0
-        return departure
 
 
 def make_blis(
@@ -157,10 +84,13 @@ def make_blis(
         If the data sheet lacks what BLIS needs.
     """
     stack = find_stack(data, gpu, model)
-    measured = model_knobs(data, gpu, stack)
-    ran = (gpu.key, stack) in {*data.groups, *data.targets}
-    knobs = {**measured, "tensor_parallel": float(tensor_parallel)}
+    knobs = {**model_knobs(data, gpu, stack), "tensor_parallel": float(tensor_parallel)}
+    old = bool(blis_version) and _version(blis_version) <= _LAST_BLACKBOX
     _check(knobs, tensor_parallel, draws, alpha_us)
+    if old and whole_prompts:
+        raise InputError(
+            f"whole prompts: BLIS {blis_version} counts no attention of prompts; leave it out"
+        )
     shape = blis_model(knobs, gpu, tensor_parallel)
     batches = _batches(data, knobs)
     found = fit_coefficients(
@@ -168,7 +98,6 @@ def make_blis(
     )
     if draws > len(found.draws):
         raise InputError(f"draws is {draws}; the posterior has {len(found.draws)}: ask for fewer")
-    old = _version(blis_version) <= _LAST_BLACKBOX if blis_version else False
     return BlisExport(
         model_name=model,
         stack=stack,
@@ -180,7 +109,7 @@ def make_blis(
         blis_version=blis_version,
         blackbox=fit_blackbox(batches, found.predicted_us) if old else None,
         draws=draws,
-        kv_blocks=_kv_blocks(measured, tensor_parallel) if ran else 0,
+        kv_blocks=_kv_blocks(constant_knobs(data, (gpu.key, stack)), tensor_parallel),
         whole_prompts=whole_prompts,
     )
 
@@ -243,15 +172,15 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups()))
 
 
-def _kv_blocks(measured: Mapping[str, float], tensor_parallel: int) -> int:
-    """Blocks of the cache, each of which is spread over more GPUs."""
-    blocks = measured.get("kv_blocks", 0.0)
-    return int(blocks * tensor_parallel / measured.get("tensor_parallel", 1.0))
+def _kv_blocks(server: Mapping[str, float], tensor_parallel: int) -> int:
+    """Return the blocks of a server's cache, if these were spread over so many GPUs."""
+    blocks = server.get("kv_blocks", 0.0)
+    return int(blocks * tensor_parallel / server.get("tensor_parallel", 1.0))
 
 
 def _batches(data: PosteriorData, knobs: Mapping[str, float]) -> pd.DataFrame:
     """Return batches of the training range, as the model would run them."""
-    batches = data.reference.assign(**dict(knobs.items()))
+    batches = data.reference.assign(**knobs)
     busy = batches["prefill_tokens"] + batches["decode_requests"] > 0
     return batches[busy].reset_index(drop=True)
 

@@ -6,7 +6,7 @@ import re
 import shlex
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import yaml
@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from bayeslat.export.blis_basis import BASES, BATCH, step_bases_us
 from bayeslat.export.blis_coefficients import summarise
+from bayeslat.export.blis_export import BlisExport
 from bayeslat.export.blis_model import peak_tflops
 from bayeslat.features.thinning import evenly
-
-if TYPE_CHECKING:
-    from bayeslat.export.blis import BlisExport
 
 __all__ = [
     "coefficients_yaml",
@@ -140,7 +138,6 @@ def command_line(export: BlisExport) -> str:
 
 def sidecar(export: BlisExport) -> dict[str, Any]:
     """Return what BLIS does not read: spread of the coefficients, and what they miss."""
-    departure = np.abs(export.departure)
     return {
         "gpu": export.gpu.key,
         "model": export.model_name,
@@ -152,17 +149,11 @@ def sidecar(export: BlisExport) -> dict[str, Any]:
         "beta": [float(each) for each in export.beta],
         "beta_posterior": summarise(export.coefficients.draws),
         "departure_from_posterior_mean": {
-            "batches": len(departure),
-            "mean": float(departure.mean()),
-            "q95": float(np.quantile(departure, 0.95)),
-            "largest": float(departure.max()),
+            "batches": len(export.departure),
+            **_sizes(export.departure),
         },
         "whole_prompts": export.whole_prompts,
-        "departure_by_the_count_of_blis": {
-            "mean": float(np.abs(export.counted_departure).mean()),
-            "q95": float(np.quantile(np.abs(export.counted_departure), 0.95)),
-            "largest": float(np.abs(export.counted_departure).max()),
-        },
+        "departure_by_the_count_of_blis": _sizes(export.counted_departure),
         "made_with": {"bayeslat": version("bayeslat")},
     }
 
@@ -183,6 +174,15 @@ def go_vectors(export: BlisExport) -> dict[str, Any]:
             }
             for (_, row), bases in zip(kept.iterrows(), features, strict=True)
         ],
+    }
+
+
+def _sizes(departure: NDArray[np.float64]) -> dict[str, float]:
+    size = np.abs(departure)
+    return {
+        "mean": float(size.mean()),
+        "q95": float(np.quantile(size, 0.95)),
+        "largest": float(size.max()),
     }
 
 

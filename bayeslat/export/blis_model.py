@@ -9,7 +9,7 @@ from bayeslat.export.blis_basis import BlisModel
 from bayeslat.features.gpu import Gpu
 from bayeslat.inference.posterior import PosteriorData
 
-__all__ = ["blis_model", "find_stack", "model_knobs", "peak_tflops"]
+__all__ = ["blis_model", "constant_knobs", "find_stack", "model_knobs", "peak_tflops"]
 
 _SIZES = ("layers", "hidden", "heads", "kv_heads", "intermediate", "dtype_bytes")
 _EXPERTS = ("experts", "experts_per_token", "moe_intermediate")
@@ -46,13 +46,13 @@ def find_stack(data: PosteriorData, gpu: Gpu, model: str) -> str:
 
 
 def model_knobs(data: PosteriorData, gpu: Gpu, stack: str) -> dict[str, float]:
-    """Return the knobs that are the same in all rows of a stack.
+    """Return what the rows of a stack say of its model and server.
 
     Parameters
     ----------
     data : PosteriorData
     gpu : Gpu
-        Its own rows come first.
+        What its own rows say counts; those of other GPUs say what these do not.
     stack : str
 
     Raises
@@ -60,27 +60,33 @@ def model_knobs(data: PosteriorData, gpu: Gpu, stack: str) -> dict[str, float]:
     InputError
         If the sizes of the model are not among them.
     """
+    groups = dict.fromkeys(group for group in (*data.groups, *data.targets) if group[1] == stack)
     found: dict[str, float] = {}
-    targets = {group: target.rows for group, target in data.targets.items() if len(target.rows)}
-    for group in sorted(targets, key=lambda group: group[0] != gpu.key):
-        if group[1] == stack:
-            rows = targets[group]
-            found |= {
-                knob: float(rows[knob].iloc[0])
-                for knob in data.spec.knobs
-                if rows[knob].nunique() == 1 and knob not in found
-            }
-    constants = data.attrs.get("constants", [{}] * len(data.groups))
-    held = list(zip(data.groups, constants, strict=True))
-    for (_, name), knobs in sorted(held, key=lambda each: each[0][0] != gpu.key):
-        if name == stack:
-            found = {**knobs, **found}
+    for group in sorted(groups, key=lambda group: group[0] != gpu.key):
+        found = {**constant_knobs(data, group), **found}
     lacking = [name for name in _SIZES if name not in found]
     if lacking:
         raise InputError(
             f"the rows of {stack!r} do not say what the model's {', '.join(lacking)} are, once and "
             "for all: fit traces with these columns, of one model a stack"
         )
+    return found
+
+
+def constant_knobs(data: PosteriorData, group: tuple[str, str]) -> dict[str, float]:
+    """Return the knobs that are the same in all rows of a group; none of one without rows.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    group : (gpu, stack)
+    """
+    constants = data.attrs.get("constants", [{}] * len(data.groups))
+    found = dict(dict(zip(data.groups, constants, strict=True)).get(group, {}))
+    if group in data.targets:
+        rows = data.targets[group].rows
+        same = [knob for knob in data.spec.knobs if rows[knob].nunique() == 1]
+        found |= {knob: float(rows[knob].iloc[0]) for knob in same}
     return found
 
 

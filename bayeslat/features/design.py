@@ -137,7 +137,7 @@ class Linearisation:
             range, shares grow that the rows hardly saw, and what was taken off the columns with
             them would act as physics: there the columns stay as they are at the edge.
         columns : ndarray, shape (config, column), optional
-            The basis there, for who linearises at several points.
+            The basis at `residual_at`, which linearising at several points computes once.
 
         Returns
         -------

@@ -76,7 +76,7 @@ def find_anchor(
     if smooth is None or smooth_sd is None:
         smooth, smooth_sd = [np.zeros((len(each), 0)) for each in latency_ms], np.zeros(0)
     # Scores: each unknown in prior standard deviations from its centre.
-    unit = np.concatenate(
+    prior_sd = np.concatenate(
         [
             [prior.slowdown_log_sd for prior in priors],
             np.full(gpus * terms, _DEPARTURE_SD),
@@ -93,7 +93,7 @@ def find_anchor(
     rows = max(float(weight.sum()), 1.0)
 
     def objective(scores: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        shared, departure, slope = _split(scores * unit, gpus, terms)
+        shared, departure, slope = _split(scores * prior_sd, gpus, terms)
         parts = time * np.exp(centre + shared + departure)[gpu_of].T
         total = parts.sum(axis=0)
         residual = (log_ms - np.log(total) - slope @ column) / _LOSS_SCALE
@@ -102,15 +102,15 @@ def find_anchor(
         pull = (_LOSS_DOF + 1) / _LOSS_SCALE * weight * residual / (_LOSS_DOF + squared)
         parts *= pull / total
         by_gpu = np.array([np.bincount(gpu_of, part, gpus) for part in parts])
-        climb = np.concatenate([by_gpu.sum(axis=1), by_gpu.T.ravel(), column @ pull]) * unit
+        climb = np.concatenate([by_gpu.sum(axis=1), by_gpu.T.ravel(), column @ pull]) * prior_sd
         return float(value + 0.5 * (scores @ scores)) / rows, (scores - climb) / rows
 
     found = minimize(
         objective,
-        np.zeros(len(unit)),
+        np.zeros(len(prior_sd)),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(-_FARTHEST / each, _FARTHEST / each) for each in unit],
+        bounds=[(-_FARTHEST / sd, _FARTHEST / sd) for sd in prior_sd],
         options={"maxiter": 5000, "maxfun": 10000, "ftol": 1e-14, "gtol": 1e-8},
     )
     if not np.isfinite(found.fun) or np.abs(found.jac).max() > 1e-3:
@@ -118,7 +118,7 @@ def find_anchor(
             f"The physics of the stage has no mode that the optimiser reaches ({found.message}). "
             "Check the units of the latencies, and that no two physics terms are the same."
         )
-    shared, departure, _ = _split(found.x * unit, gpus, terms)
+    shared, departure, _ = _split(found.x * prior_sd, gpus, terms)
     return Anchor(shared=centre + shared, departure=departure)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bayeslat.export.blis import BlisExport
 from bayeslat.export.blis_basis import BASES
+from bayeslat.export.blis_export import BlisExport
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 
 __all__ = ["blis_record", "show_blis"]

@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,11 @@ import pytest
 import yaml
 
 from bayeslat.errors import HardwareError, InputError
-from bayeslat.export.blis import BlisExport, make_blis, write_blis
+from bayeslat.export.blis import make_blis, write_blis
 from bayeslat.export.blis_basis import BASES, BlisModel, count_as_blis, step_bases_us
+from bayeslat.export.blis_export import BlisExport
 from bayeslat.export.blis_files import command_line, hardware_entry, model_config
-from bayeslat.export.blis_model import blis_model
+from bayeslat.export.blis_model import blis_model, constant_knobs, model_knobs
 from bayeslat.features.hardware import load_hardware
 from bayeslat.posterior import Posterior
 from tests.servers import MODEL_KNOBS, fitted_server, make_batches
@@ -342,6 +344,7 @@ def test_tensor_parallelism_divides_the_work() -> None:
         ({"draws": 10**9}, "ask for fewer"),
         ({"alpha_us": (1.0, -2.0, 0.0)}, "alpha is"),
         ({"blis_version": "seven"}, "blis version is 'seven'"),
+        ({"blis_version": "v0.7.10", "whole_prompts": True}, "counts no attention of prompts"),
     ],
 )
 def test_what_blis_cannot_take_is_told(changes: dict[str, object], message: str) -> None:
@@ -371,3 +374,18 @@ def test_a_gpu_that_ran_another_model_only_is_exported_from_its_data_sheet() -> 
     assert found.model.tflops == other.bf16_tflops
     assert found.largest_departure < 0.03
     assert found.kv_blocks == 0  # another GPU's cache is none of its own
+
+
+def test_what_a_gpus_own_rows_say_of_its_server_comes_first() -> None:
+    """Another GPU that was calibrated has another cache, and one that varies is not known."""
+    data = fitted_server().data
+    other = pd.DataFrame([{**dict.fromkeys(data.spec.knobs, 1.0), "kv_blocks": 7000.0}])
+    (stack,) = {stack for _, stack in data.groups}
+    changed = replace(data, targets={("b200_sxm", stack): SimpleNamespace(rows=other)})  # type: ignore[dict-item]
+    assert model_knobs(changed, GPU, stack)["kv_blocks"] == 20000
+    b200 = load_hardware().resolve("b200_sxm")
+    assert model_knobs(changed, b200, stack)["kv_blocks"] == 7000
+    varied = pd.concat([other, other.assign(kv_blocks=8000.0)])
+    changed = replace(data, targets={("b200_sxm", stack): SimpleNamespace(rows=varied)})  # type: ignore[dict-item]
+    assert "kv_blocks" not in constant_knobs(changed, ("b200_sxm", stack))
+    assert constant_knobs(changed, ("l4", stack)) == {}

@@ -131,3 +131,18 @@ def test_a_gpu_far_from_its_data_sheet_is_believed(factor: float) -> None:
     expected = TRUTH[:1] + np.log(factor)
     found = efficiency(fit((terms, factor * run(terms, TRUTH[0]))))
     np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_a_smooth_correction_beside_the_physics_keeps_it_out_of_the_efficiencies() -> None:
+    """Latencies bend with the work of a term, which physics alone takes for its efficiency."""
+    terms = make_terms(1), make_terms(2)
+    bend = [np.log(each[:, :1]) for each in terms]
+    latency = [
+        run(each, truth) * np.exp(0.2 * column[:, 0])
+        for each, truth, column in zip(terms, TRUTH, bend, strict=True)
+    ]
+    weights = [np.ones(len(each)) for each in latency]
+    bent = find_anchor(terms, latency, weights, PRIORS, bend, np.array([0.3]))
+    np.testing.assert_allclose(efficiency(bent), TRUTH, atol=2e-3)
+    alone = find_anchor(terms, latency, weights, PRIORS)  # the broken twin
+    assert np.abs(efficiency(alone) - TRUTH).max() > 0.05

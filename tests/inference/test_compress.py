@@ -24,7 +24,7 @@ from bayeslat.inference.fit_compressed import fit_compressed, settled_rows, stag
 from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.prepare import prepare_stage
-from bayeslat.inference.stream import files, run_pass, sample, scan, settle
+from bayeslat.inference.stream import files, row_group, run_pass, sample, scan, settle
 from bayeslat.inference.stream.sample import SAMPLE_ROWS
 from bayeslat.inference.stream.settle import point_of
 from bayeslat.inference.update import update_posterior
@@ -68,6 +68,12 @@ def gappy(frame: pd.DataFrame) -> pd.DataFrame:
     frame.loc[frame.index % 10 == 4, "t_decode_ms"] = np.nan
     frame.loc[frame.index % 10 == 1, "t_prefill_ms"] = np.nan
     return frame
+
+
+def sample_of(folder: Path, most: int) -> sample.Sample:
+    opened, table = files.open_files([folder], small_spec()), load_hardware()
+    scanned = scan.scan_files(opened, small_spec(), table)
+    return sample.take_sample(opened, scanned, small_spec(), table, most)
 
 
 def sums_of(data: Compressed, stage: str) -> StageSums:
@@ -205,12 +211,12 @@ def test_every_group_has_its_sample(tmp_path: Path) -> None:
     assert counts.to_dict() == {"a100_sxm": 7, "h100_sxm": 60, "h200_sxm": 60}
 
 
-def test_a_seldom_stage_has_a_sample_of_its_own(tmp_path: Path) -> None:
+def test_a_rare_stage_has_a_sample_of_its_own(tmp_path: Path) -> None:
     """As a server's requests among its steps; one that most rows hold has none."""
     frame = make_frame(5, rows=600)
-    seldom = frame.index % 20 == 3
-    frame["t_decode_ms"] = frame["t_decode_ms"].where(seldom)
-    frame["t_prefill_ms"] = frame["t_prefill_ms"].mask(seldom)
+    rare = frame.index % 20 == 3
+    frame["t_decode_ms"] = frame["t_decode_ms"].where(rare)
+    frame["t_prefill_ms"] = frame["t_prefill_ms"].mask(rare)
     folder = write(frame, tmp_path / "t", 2, row_group=100)
     found = compress_files(small_spec(), [folder], sample_rows=40).sample
     measured = found.groupby("gpu")[["t_prefill_ms", "t_decode_ms"]].count()
@@ -223,15 +229,37 @@ def test_a_row_of_the_sample_stands_for_several(tmp_path: Path) -> None:
     frame = make_frame(5, gpus=("a100_sxm", "h100_sxm"), rows=1000)
     frame["t_decode_ms"] = frame["t_decode_ms"].where(frame.index % 20 == 3)
     folder = write(frame, tmp_path / "t", 1, row_group=500)
-    opened, table = files.open_files([folder], small_spec()), load_hardware()
-    found = sample.take_sample(
-        opened, scan.scan_files(opened, small_spec(), table), small_spec(), table, 40
-    )
+    found = sample_of(folder, 40)
     for gpu, rows in found.frame.groupby("gpu"):
         for stage, total in (("prefill", 1000), ("decode", 50)):
             held = rows[f"t_{stage}_ms"].notna().sum()
             assert found.stands_for[(str(gpu), ""), stage] == pytest.approx(total / held)
         assert rows["t_decode_ms"].notna().sum() >= 40
+
+
+def test_row_groups_that_another_group_is_read_from_do_not_count(tmp_path: Path) -> None:
+    """One GPU in all row groups, another in the last half of them: they are read apart."""
+    frame = make_frame(5, gpus=("a100_sxm",), rows=1000)
+    mixed = pd.concat([frame.iloc[500:], make_frame(6, gpus=("h100_sxm",), rows=200)])
+    mixed = mixed.sample(frac=1.0, random_state=1)
+    frame = pd.concat([frame.iloc[:500], mixed], ignore_index=True).assign(repeat=0)
+    found = sample_of(write(frame, tmp_path / "t", 1, row_group=10), 60)
+    assert found.frame["gpu"].value_counts().to_dict() == {"a100_sxm": 60, "h100_sxm": 60}
+    for gpu, total in (("a100_sxm", 1000), ("h100_sxm", 200)):
+        assert found.stands_for[(gpu, ""), "decode"] == pytest.approx(total / 60)
+
+
+def test_a_stage_that_one_of_many_row_groups_holds_is_not_missed(tmp_path: Path) -> None:
+    """As a server's requests in a file of their own, beside hours of its steps."""
+    steps = make_frame(5, gpus=("a100_sxm",), rows=1200).drop(columns="t_decode_ms")
+    requests = make_frame(6, gpus=("a100_sxm",), rows=10).drop(columns="t_prefill_ms")
+    frame = pd.concat([steps.iloc[:690], requests, steps.iloc[690:]], ignore_index=True)
+    folder = write(frame.assign(repeat=0), tmp_path / "t", 1, row_group=10)
+    found = sample_of(folder, 60)
+    assert found.frame["t_decode_ms"].notna().sum() == 10
+    assert found.stands_for[("a100_sxm", ""), "decode"] == 1.0
+    prefill = found.frame["t_prefill_ms"].notna().sum()
+    assert found.stands_for[("a100_sxm", ""), "prefill"] == pytest.approx(1200 / prefill)
 
 
 def test_a_sample_reads_few_of_many_row_groups(
@@ -245,7 +273,7 @@ def test_a_sample_reads_few_of_many_row_groups(
         read.update(row_groups)
         return batches(file, row_groups, columns)
 
-    monkeypatch.setattr(sample, "read_batches", watched)
+    monkeypatch.setattr(row_group, "read_batches", watched)
     compress_files(small_spec(), [folder], sample_rows=30)
     assert 0 < len(read) <= 3 * 16 < 120
 

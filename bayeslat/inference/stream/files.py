@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +44,15 @@ class TraceFile:
         Rows of each.
     columns : tuple of str
         Those that a spec needs and the file has.
+    latencies : tuple of frozenset of str
+        Columns of stages that each row group holds any value of, as far as its statistics tell.
     provenance : Provenance or None
     """
 
     path: Path
     row_groups: tuple[int, ...]
     columns: tuple[str, ...]
+    latencies: tuple[frozenset[str], ...]
     provenance: Provenance | None
 
     @property
@@ -197,17 +200,34 @@ def _open(path: Path, spec: Spec) -> TraceFile | str:
         return _damage(error)
     if metadata.num_rows == 0:
         return "the table has no rows; give one row for each measurement, or leave the file out"
-    needed = [*labels_of(spec), *spec.knobs, *(stage.column for stage in spec.stages.values())]
+    stages = [stage.column for stage in spec.stages.values()]
+    needed = [*labels_of(spec), *spec.knobs, *stages]
     stored = (schema.metadata or {}).get(METADATA_KEY)
     try:
         provenance = None if stored is None else parse_provenance(stored)
     except ValueError as error:
         return f"the metadata 'bayeslat' cannot be read ({error}); correct or remove it"
+    leaves = [metadata.schema.column(at).path for at in range(metadata.num_columns)]
+    places = {name: leaves.index(name) for name in stages if name in leaves}
+    row_groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
     return TraceFile(
         path=path,
-        row_groups=tuple(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)),
+        row_groups=tuple(row_group.num_rows for row_group in row_groups),
         columns=tuple(name for name in dict.fromkeys(needed) if name in schema.names),
+        latencies=tuple(_filled(row_group, places) for row_group in row_groups),
         provenance=provenance,
+    )
+
+
+def _filled(row_group: pq.RowGroupMetaData, places: Mapping[str, int]) -> frozenset[str]:
+    """Name the columns, given their places, that are not known to be all null in a row group."""
+    chunks = {name: row_group.column(place) for name, place in places.items()}
+    return frozenset(
+        name
+        for name, chunk in chunks.items()
+        if chunk.statistics is None
+        or not chunk.statistics.has_null_count
+        or chunk.statistics.null_count < chunk.num_values
     )
 
 

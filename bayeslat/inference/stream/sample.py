@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from bayeslat.errors import TraceError
@@ -17,27 +16,21 @@ from bayeslat.features.admit import find_violations
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
 from bayeslat.features.thinning import evenly
-from bayeslat.inference.stream.files import TraceFile, labels_of, read_batches, to_frame
-from bayeslat.inference.stream.labels import Labeller, Labels
+from bayeslat.inference.stream.files import TraceFile
+from bayeslat.inference.stream.row_group import GroupStage, Place, count_rows, take_rows
 from bayeslat.inference.stream.scan import Group, Scan
 from bayeslat.parallel import run
 from bayeslat.traces import drop_invalid as split_rows
 from bayeslat.traces import report
 
-__all__ = ["SAMPLE_ROWS", "Sample", "Share", "take_sample"]
+__all__ = ["SAMPLE_ROWS", "Sample", "take_sample"]
 
 SAMPLE_ROWS = 2000
 """Of a group: as many as count, and few enough for a fit of seconds."""
 
-_SELDOM = 0.5  # of a group's rows: a stage that fewer hold has a sample of its own
-_ROW_GROUPS = 16  # that a group's sample is taken from, if these hold enough of its rows
+_RARE = 0.5  # of a group's rows: a stage that fewer hold has a sample of its own
+_ROW_GROUPS = 16  # that a sample is taken from, if these hold enough rows
 _MANY_ROWS = 2_000_000  # fewer are read before other processes have started
-
-type Share = tuple[Group, str]
-"""A group and a stage: its rows that hold a latency of the stage; of any, where it is empty."""
-
-type _Place = tuple[int, int]  # file and row group
-type _Source = tuple[Sequence[TraceFile], Spec, HardwareTable]
 
 
 @dataclass(frozen=True)
@@ -48,12 +41,12 @@ class Sample:
     ----------
     frame : DataFrame, one row a measurement
         In the order of files and rows.
-    stands_for : mapping of Share to float
+    stands_for : mapping of GroupStage to float
         How many rows, of all that there are, one of the sample stands for.
     """
 
     frame: pd.DataFrame
-    stands_for: Mapping[Share, float]
+    stands_for: Mapping[GroupStage, float]
 
 
 def take_sample(
@@ -79,7 +72,7 @@ def take_sample(
     spec : Spec
     hardware : HardwareTable
     most : int
-        Rows of a group, and of those that hold a seldom stage.
+        Rows of a group, and of those of it that hold a rare stage.
     drop_invalid : bool
         Whether rows that break a rule are left out.
     jobs, engine_address
@@ -94,18 +87,19 @@ def take_sample(
     TraceError
         With every rule that the sample breaks, by file and row.
     """
-    places = {group: _places(scan, group, most) for group in scan.totals}
-    every = sorted({place for held in places.values() for place in held})
-    rows = sum(files[number].row_groups[row_group] for number, row_group in every)
+    source, totals = (files, spec, hardware), scan.totals
+    places = {group: _places(files, scan, group, rows, most) for group, rows in totals.items()}
+    every = sorted({place for chosen in places.values() for place in chosen})
     fan_out = partial(
         run,
-        shared=(files, spec, hardware),
+        shared=source,
         jobs=jobs,
         engine_address=engine_address,
-        worthwhile=rows >= _MANY_ROWS,
+        worthwhile=sum(files[at].row_groups[row_group] for at, row_group in every) >= _MANY_ROWS,
     )
-    counts = dict(zip(every, fan_out(_count, every), strict=True))
-    taken = list(fan_out(_take, list(_choose(places, counts, most).items())))
+    counts = dict(zip(every, fan_out(count_rows, every), strict=True))
+    held = _in_all(places, counts)
+    taken = list(fan_out(take_rows, list(_choose(places, counts, held, most).items())))
     frame = _join([piece for piece, _ in taken], files)
     found = find_violations(frame, spec, hardware)
     if drop_invalid:
@@ -114,114 +108,65 @@ def take_sample(
         looked_at, rows = len(frame), sum(file.rows for file in files)
         few = f"\nOnly a sample of {looked_at} rows was looked at so far."
         raise TraceError(report(found) + (few if looked_at < rows else ""), found)
-    held: Counter[Share] = sum(counts.values(), Counter())
-    sampled: Counter[Share] = sum((number for _, number in taken), Counter())
-    read = {group: sum(scan.counts[place][group] for place in at) for group, at in places.items()}
-    stands_for = {
-        (group, stage): held[group, stage] / number * scan.totals[group] / read[group]
-        for (group, stage), number in sampled.items()
-    }
-    return Sample(frame, stands_for)
+    sampled: Counter[GroupStage] = sum((number for _, number in taken), Counter())
+    return Sample(frame, {key: held[key] / number for key, number in sampled.items()})
 
 
-def _places(scan: Scan, group: Group, most: int) -> list[_Place]:
-    """Choose where a group's rows are taken from: few row groups, that not all is read."""
-    held = [place for place, counts in scan.counts.items() if counts[group]]
-    few = _ROW_GROUPS
-    while few < len(held) and scan.totals[group] > most:
-        chosen = [held[at] for at in evenly(len(held), few)]
-        if sum(scan.counts[place][group] for place in chosen) >= most:
-            return chosen
-        few *= 2
+def _places(
+    files: Sequence[TraceFile], scan: Scan, group: Group, total: int, most: int
+) -> dict[Place, float]:
+    """Choose where a group's rows are taken from, and how many of them a row there stands for.
+
+    Few row groups, so that not all is read, of each kind: those that hold other stages, as a
+    server's requests beside its steps, are another.
+    """
+    rows = {place: counts[group] for place, counts in scan.counts.items() if counts[group]}
+    if total <= most:
+        return dict.fromkeys(rows, 1.0)
+    alike: dict[frozenset[str], list[Place]] = {}
+    for file, row_group in rows:
+        alike.setdefault(files[file].latencies[row_group], []).append((file, row_group))
+    chosen: dict[Place, float] = {}
+    for held in alike.values():
+        few = _ROW_GROUPS
+        while few < len(held) and sum(rows[held[at]] for at in evenly(len(held), few)) < most:
+            few *= 2
+        kept = [held[at] for at in evenly(len(held), few)]
+        times = sum(rows[place] for place in held) / sum(rows[place] for place in kept)
+        chosen |= dict.fromkeys(kept, times)
+    return dict(sorted(chosen.items()))
+
+
+def _in_all(
+    places: Mapping[Group, Mapping[Place, float]], counts: Mapping[Place, Counter[GroupStage]]
+) -> dict[GroupStage, float]:
+    """Tell how many rows there are of each group and stage, read or not."""
+    held: dict[GroupStage, float] = {}
+    for place, count in counts.items():
+        for (group, stage), number in count.items():
+            # Row groups that are read for another group alone do not count.
+            times = places[group].get(place, 0.0)
+            held[group, stage] = held.get((group, stage), 0.0) + times * number
     return held
 
 
 def _choose(
-    places: Mapping[Group, Sequence[_Place]], counts: Mapping[_Place, Counter[Share]], most: int
-) -> dict[_Place, dict[Share, NDArray[np.int64]]]:
-    """Choose rows of each share evenly: which of those at each place, counted from the first."""
-    chosen: dict[_Place, dict[Share, NDArray[np.int64]]] = {place: {} for place in counts}
-    held: Counter[Share] = sum(counts.values(), Counter())
+    places: Mapping[Group, Mapping[Place, float]],
+    counts: Mapping[Place, Counter[GroupStage]],
+    held: Mapping[GroupStage, float],
+    most: int,
+) -> dict[Place, dict[GroupStage, NDArray[np.int64]]]:
+    """Choose rows of each group and rare stage evenly: which of those at each place."""
+    chosen: dict[Place, dict[GroupStage, NDArray[np.int64]]] = {place: {} for place in counts}
     for (group, stage), number in held.items():
-        if stage and number >= _SELDOM * held[group, ""]:
+        if stage and number >= _RARE * held[group, ""]:
             continue
-        kept = evenly(number, most)
         edges = np.cumsum([0, *(counts[place][group, stage] for place in places[group])])
+        kept = evenly(int(edges[-1]), most)
         for place, start, end in zip(places[group], edges, edges[1:], strict=False):
             if len(ranks := kept[(kept >= start) & (kept < end)] - start):
                 chosen[place][group, stage] = ranks
     return chosen
-
-
-def _count(source: _Source, place: _Place) -> Counter[Share]:
-    """Count the rows of each share in a row group."""
-    files, spec, _ = source
-    few = {*labels_of(spec), *(stage.column for stage in spec.stages.values())}
-    names = [name for name in files[place[0]].columns if name in few]
-    count: Counter[Share] = Counter()
-    for _, _, rows in _read(source, place, names):
-        count.update({share: len(at) for share, at in rows.items()})
-    return count
-
-
-def _take(
-    source: _Source, task: tuple[_Place, Mapping[Share, NDArray[np.int64]]]
-) -> tuple[pd.DataFrame, Counter[Share]]:
-    """Take the chosen rows of a row group, and count those of each share among them."""
-    place, ranks = task
-    seen: Counter[Share] = Counter()
-    count: Counter[Share] = Counter()
-    kept = []
-    for first, batch, rows in _read(source, place):
-        take = np.zeros(batch.num_rows, dtype=bool)
-        for share, at in rows.items():
-            wanted = ranks.get(share, np.zeros(0, dtype=np.int64)) - seen[share]
-            take[at[wanted[(wanted >= 0) & (wanted < len(at))]]] = True
-            seen[share] += len(at)
-        count.update({share: int(take[at].sum()) for share, at in rows.items()})
-        kept.append(to_frame(source[0][place[0]], first, batch.filter(pa.array(take))))
-        kept[-1].index = first + np.flatnonzero(take)
-    start = sum(file.rows for file in source[0][: place[0]])
-    frame = pd.concat(kept)
-    return frame.set_index(frame.index + start), count
-
-
-def _read(
-    source: _Source, place: _Place, columns: Sequence[str] | None = None
-) -> Iterator[tuple[int, pa.RecordBatch, dict[Share, NDArray[np.int64]]]]:
-    """Read a row group batch by batch: position of the first row, rows, those of each share."""
-    files, spec, hardware = source
-    file, row_group = files[place[0]], place[1]
-    labeller = Labeller(spec, hardware)
-    stages = {stage: part.column for stage, part in spec.stages.items()}
-    stages = {stage: column for stage, column in stages.items() if column in file.columns}
-    for first, batch in read_batches(file, [row_group], columns):
-        labels = labeller.read(batch)
-        held = {stage: _held(batch.column(column)) for stage, column in stages.items()}
-        # A file without any latency is refused later, by its rows.
-        held[""] = np.any(list(held.values()) or [np.ones(batch.num_rows, dtype=bool)], axis=0)
-        rows: dict[Share, NDArray[np.int64]] = {}
-        for group, at in _by_group(labels).items():
-            rows |= {(group, stage): at[mask[at]] for stage, mask in held.items()}
-        yield first, batch, rows
-
-
-def _by_group(labels: Labels) -> dict[Group, NDArray[np.int64]]:
-    """Rows of each group, in order; those of unknown GPUs belong to none."""
-    groups = [(label.gpu or "", label.stack) for label in labels.held]
-    names = list(dict.fromkeys(groups))
-    code = np.array([names.index(group) for group in groups], dtype=np.int16)[labels.code]
-    order = np.argsort(code, kind="stable")
-    parts = np.split(order, np.cumsum(np.bincount(code, minlength=len(names)))[:-1])
-    return {name: rows for name, rows in zip(names, parts, strict=True) if name[0]}
-
-
-def _held(latency: pa.Array) -> NDArray[np.bool_]:
-    """Whether each row has a latency, right or wrong. Shape (row,)."""
-    held: NDArray[np.bool_] = latency.is_valid().to_numpy(zero_copy_only=False)
-    if pa.types.is_floating(latency.type):
-        held = held & ~np.isnan(latency.to_numpy(zero_copy_only=False))
-    return held
 
 
 def _join(pieces: Sequence[pd.DataFrame], files: Sequence[TraceFile]) -> pd.DataFrame:

@@ -16,7 +16,8 @@ from bayeslat.inference.plan import FitPlan, plan_admitted
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
 from bayeslat.inference.settled import SettledPoint, SettledStage
-from bayeslat.inference.stream.sample import Sample, Share
+from bayeslat.inference.stream.row_group import GroupStage
+from bayeslat.inference.stream.sample import Sample
 from bayeslat.inference.stream.scan import Group
 from bayeslat.model.groups import name_group
 from bayeslat.parallel import run
@@ -50,21 +51,23 @@ def settle(
 
     Raises
     ------
+    InputError
+        If no row of the sample has a latency of a stage, or none is above its hurdle.
     ConvergenceError
         If the physics of a stage, or its hierarchy, has no reachable mode.
     """
     plan = plan_admitted(spec, resolve_gpus(spec.complete(sample.frame), hardware), hardware)
     # Those with the most terms take the longest: they start first.
-    largest = sorted(spec.stages, key=lambda stage: -len(spec.stages[stage].physics))
+    largest_first = sorted(spec.stages, key=lambda stage: -len(spec.stages[stage].physics))
     settled = run(
         _settle_stage,
-        largest,
+        largest_first,
         (plan, sample.stands_for),
         jobs=jobs,
         engine_address=engine_address,
         worthwhile=len(sample.frame) >= _LARGE_SAMPLE,
     )
-    found = dict(zip(largest, settled, strict=True))
+    found = dict(zip(largest_first, settled, strict=True))
     stages = {stage: found[stage] for stage in spec.stages}
     return SettledPoint(spec, dict(plan.hardware), plan.groups, plan.reference, stages)
 
@@ -116,14 +119,14 @@ def check_groups(point: SettledPoint, held: Sequence[Group]) -> None:
         )
 
 
-def _settle_stage(shared: tuple[FitPlan, Mapping[Share, float]], stage: str) -> SettledStage:
+def _settle_stage(shared: tuple[FitPlan, Mapping[GroupStage, float]], stage: str) -> SettledStage:
     plan, stands_for = shared
     prepared = prepare_stage(plan, stage)
-    times = [stands_for.get((group, stage), 1.0) for group in plan.groups]
-    return replace(prepared.settled, pilots=_weigh(prepared, times))
+    rows_a_row = [stands_for.get((group, stage), 1.0) for group in plan.groups]
+    return replace(prepared.settled, pilots=_weigh(prepared, rows_a_row))
 
 
-def _weigh(prepared: PreparedStage, times: Sequence[float]) -> Pilots:
+def _weigh(prepared: PreparedStage, rows_a_row: Sequence[float]) -> Pilots:
     """Weigh rows by how often a configuration repeats among all of them, not in the sample alone.
 
     A row of the sample with the weight w says that the repeats it was seen with add 1 / w - 1 to
@@ -136,7 +139,7 @@ def _weigh(prepared: PreparedStage, times: Sequence[float]) -> Pilots:
     held = prepared.regression.noise.weights
     pairs = sum(len(each) * (len(each) - 1) for each in held)
     share = sum(float(np.sum(1.0 / each - 1.0)) for each in held) / max(pairs, 1)
-    for at, (rows, each) in enumerate(zip(held, times, strict=True)):
-        if each > 1.0:
-            weight[at] = 1.0 / (1.0 + share * max(each * len(rows) - 1.0, 0.0))
+    for at, (each, several) in enumerate(zip(held, rows_a_row, strict=True)):
+        if several > 1.0:
+            weight[at] = 1.0 / (1.0 + share * max(several * len(each) - 1.0, 0.0))
     return Pilots(pilots.effect, pilots.sd, weight)

@@ -5,8 +5,8 @@ scheduler (`ts.monotonic`, s). Scope `vllm.api`: a span `llm_request` a request,
 core's continues. Scope `vllm.scheduler.step`: events `step.BATCH_SUMMARY`, one a sampled step.
 
 A request is a row, with the state of the engine in the last step that was sampled before it was
-queued; a step is a row. What a step reads of the KV cache follows from the journeys of all requests
-in it (`reconstruct_steps`), where these tell the same number of decoding requests as the step.
+queued; a step is a row. What the requests of a step attend to follows from the journeys of all
+requests in it (`find_journey_contexts`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.column_log import ColumnLog
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.journey import Intervals, Journeys
+from bayeslat.traces.importers.journey_contexts import find_journey_contexts
 from bayeslat.traces.importers.journey_spans import JourneyParts
 from bayeslat.traces.importers.otlp import read_spans
 from bayeslat.traces.importers.queue import find_queue
@@ -278,58 +279,29 @@ def _step_batches(found: _Gathered, tally: Tally) -> Iterator[Batch]:
 
 
 def _contexts(found: _Gathered, tally: Tally) -> dict[str, Any]:
-    """Return what the requests of each step attend to.
-
-    Where the journeys tell another batch than the step does, its decoding requests are taken to be
-    as long as those of the journeys in it, or else on average, and its prompts to be alike, whole
-    and without a past. What the step reads of the cache is then left empty.
-    """
+    """Return what the requests of each step attend to, estimated where the journeys differ."""
     budget = tally.given.get("max_num_batched_tokens")
     nothing = Intervals(*([np.empty(0, dtype=np.int64)] * len(Intervals._fields)))
     parts = zip(nothing, *found.intervals, strict=True)
     intervals = Intervals(*(np.concatenate(each) for each in parts))
     batches = reconstruct_steps(intervals, int(budget) if budget is not None else None)
-    step, decoding = found.steps["step_id"], found.steps["decode_requests"]
-    prompts, tokens = found.steps["prefill_requests"], found.steps["prefill_tokens"]
-    alike_prompts = tokens == 0
-    attended = np.round(tokens * (tokens / np.maximum(prompts, 1) + 1) / 2)
+    told = ("step_id", "prefill_requests", "prefill_tokens", "decode_requests")
+    contexts = find_journey_contexts(batches, *(found.steps[name] for name in told))
     if not len(batches.step):
         tally.note(
             "no journey tells what the steps' requests attend to: decode_context_tokens is left "
             "empty where requests decode"
         )
-        unknown = np.full(found.steps.n_rows, np.nan)
-        return {
-            "kv_read_tokens": unknown,
-            "decode_context_tokens": np.where(decoding == 0, 0, unknown),
-            "prefill_attended_tokens": attended,
-        }
-    place = np.minimum(np.searchsorted(batches.step, step), len(batches.step) - 1)
-    alike = (batches.step[place] == step) & (batches.decode_requests[place] == decoding)
-    alike |= decoding == 0
-    differ = int(np.sum(~alike))
-    if differ:
+    elif differ := int(np.isnan(contexts.kv_read_tokens).sum()):
         tally.note(
-            f"{differ} of {len(step)} steps have other decoding requests than the journeys tell; "
-            "their kv_read_tokens are left empty, their contexts estimated"
+            f"{differ} of {found.steps.n_rows} steps have other decoding requests than the "
+            "journeys tell; their kv_read_tokens are left empty, their contexts estimated"
         )
-    there = batches.step[place] == step
-    alike_prompts |= (
-        there
-        & (batches.prefill_tokens[place] == tokens)
-        & (batches.prefill_requests[place] == prompts)
-    )
-    known = np.where(decoding == 0, 0, batches.context_tokens[place])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        each = np.where(there, batches.context_tokens[place] / batches.decode_requests[place], 0)
-    usual = batches.context_tokens.sum() / max(int(batches.decode_requests.sum()), 1)
-    each = np.where(np.isfinite(each) & (each > 0), each, usual)
-    attended = np.where(alike_prompts & there, batches.attended_tokens[place], attended)
     return {
-        "kv_read_tokens": np.where(alike, known, np.nan),
-        "decode_context_tokens": np.where(alike, known, np.round(each * decoding)),
-        "prefill_attended_tokens": np.where(tokens == 0, 0, attended),
-        "contexts": np.where(alike & alike_prompts, "exact", "estimated").tolist(),
+        "kv_read_tokens": contexts.kv_read_tokens,
+        "decode_context_tokens": contexts.decode_context_tokens,
+        "prefill_attended_tokens": contexts.prefill_attended_tokens,
+        "contexts": np.where(contexts.is_exact, "exact", "estimated").tolist(),
     }
 
 

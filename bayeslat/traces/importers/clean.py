@@ -23,7 +23,7 @@ type BoolArray = NDArray[np.bool_]
 REFUSED, START, END = "_refused", "_start_s", "_end_s"
 _NO_LATENCY = "no latency that is finite and above 0 ms"
 _AFTER_END = "its first token came after its end"
-_SLACK = 1.001  # clocks and rounding
+_SLACK, _SLACK_MS = 1.001, 1.0  # clocks and rounding
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ def _contradiction(cells: dict[str, pa.Array], n_rows: int) -> pa.Array:
     first, end = cells.get("t_ttft_ms"), cells.get("t_e2e_ms")
     if first is None or end is None:
         return pa.nulls(n_rows, pa.string())
-    late = pc.fill_null(pc.greater(first, pc.add(pc.multiply(end, _SLACK), 1.0)), False)
+    late = pc.fill_null(pc.greater(first, pc.add(pc.multiply(end, _SLACK), _SLACK_MS)), False)
     return pc.if_else(late, _AFTER_END, pa.scalar(None, pa.string()))
 
 

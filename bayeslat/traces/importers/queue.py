@@ -28,6 +28,8 @@ def find_queue(
     -------
     requests, tokens : ndarray, shape (row,)
     """
+    # One that does not wait is scheduled after it came, and not before: it is not ahead of itself.
+    scheduled_s = np.maximum(scheduled_s, np.nextafter(queued_s, np.inf))
     by_queued, by_scheduled = np.argsort(queued_s), np.argsort(scheduled_s)
     came = np.searchsorted(queued_s[by_queued], queued_s, side="left")
     went = np.searchsorted(scheduled_s[by_scheduled], queued_s, side="right")
