@@ -116,8 +116,8 @@ def scale_layout(
     """Lay out the scales: the offsets', the group levels', the noise's.
 
     Every physics term and every residual feature has an offset scale of its own, whose prior is
-    that of its kind. GPUs read weights almost equally well and key-value caches not at all so; with
-    one scale for both, a new GPU's weights seem as open as its cache.
+    that of its kind. Log efficiencies of reading the key-value cache scatter by 0.5 over measured
+    GPUs, those of reading weights by 0.1: one scale for both is wrong for each.
 
     Parameters
     ----------

@@ -122,7 +122,7 @@ class ScaleLayout:
         Returns
         -------
         dict
-            `offset_scale` (..., kind), `shared_scale` (..., kind), `family_share` and
+            `offset_scale` (..., offset), `shared_scale` (..., kind), `family_share` and
             `stack_ratio` (...) where they exist, `noise` (...), `noise_ratio` (..., group).
         """
         edges = np.cumsum([len(self.offset_names), len(self.shared_names), 1 * self.has_families])
