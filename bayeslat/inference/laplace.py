@@ -36,7 +36,8 @@ def sample_laplace(
 
     A first round of proposals, round the mode, finds the mean and the covariance; the second is
     drawn round these (adaptive importance sampling: Oh and Berger 1992), and so is a third one, of
-    twice as many points, where the second cannot be trusted. The weights are
+    twice as many points, where the second cannot be trusted; where the third cannot either, all
+    begins anew with twice the points: a covariance from few leads nowhere. The weights are
     Pareto-smoothed (Vehtari, Simpson, Gelman, Yao and Gabry 2024), the draws resampled from
     them; the Pareto shape is returned as a statistic, since above 0.7 the approximation cannot be
     trusted.
@@ -60,9 +61,9 @@ def sample_laplace(
     data = collapse(problem)
     if proposals is None:
         proposals = min(max(_FEWEST_PROPOSALS, _EACH_SCALE * problem.layout.size), _MOST_PROPOSALS)
-    proposed = _propose(find_mode(data), data, proposals, rng)
-    for count in (proposals, 2 * proposals):
-        proposed = _propose(proposed.fitted(), data, count, rng)
+    mode = find_mode(data)
+    for first in (proposals, 2 * proposals):
+        proposed = _in_rounds(mode, data, first, rng)
         if proposed.pareto_k <= MAX_PARETO_K:
             break
     kept = proposed.scores[_systematic(proposed.weights, draws, rng)]
@@ -110,6 +111,16 @@ class _Proposals:
         covariance = (away.T * self.weights) @ away
         values, vectors = np.linalg.eigh(_WIDER * covariance)
         return centre, vectors * np.sqrt(np.maximum(values, _LEAST_VARIANCE))
+
+
+def _in_rounds(mode: Mode, data: CollapsedData, count: int, rng: np.random.Generator) -> _Proposals:
+    """Propose round the mode, then round what was found, with twice the points if need be."""
+    proposed = _propose(mode, data, count, rng)
+    for again in (count, 2 * count):
+        proposed = _propose(proposed.fitted(), data, again, rng)
+        if proposed.pareto_k <= MAX_PARETO_K:
+            break
+    return proposed
 
 
 def _soft(mode: Mode) -> NDArray[np.bool_]:
