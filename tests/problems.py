@@ -80,7 +80,7 @@ def make_case(
         statistics=stack_statistics([summarise(z, np.zeros(len(z))) for z in designs]),
         tree=tree,
         features=feature_priors(terms, kinds, priors, basis),
-        layout=scale_layout(kinds, priors, basis, groups, tree),
+        layout=scale_layout(terms, priors, basis, groups, tree),
     )
     if scales is None:
         scales = problem.layout.draw_prior(rng)

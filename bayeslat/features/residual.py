@@ -74,6 +74,20 @@ class ResidualBasis:
         return ("residual",) * len(self.exponents) + ("task",) * len(self.tasks)
 
     @cached_property
+    def offset_scales(self) -> tuple[str, ...]:
+        """Name of the scale of each column's offsets: one a feature, one of all products.
+
+        GPUs may depart from one another along one feature and not along the next.
+        """
+        names = [
+            f"residual {self.features[row.argmax()]}"
+            if np.count_nonzero(row) == 1
+            else "residual, all products"
+            for row in self.exponents
+        ]
+        return tuple(names + ["residual, all tasks"] * len(self.tasks))
+
+    @cached_property
     def multiplier(self) -> NDArray[np.float64]:
         """Prior size of each column's effect relative to a slope's. Shape (column,)."""
         bends = np.where(self.exponents.sum(axis=1) > 1, DEGREE_SHRINKAGE, 1.0)

@@ -54,8 +54,8 @@ class KindPrior(BaseModel):
         Prior standard deviation of theta0, the log of that slowdown. 0.25 means that a typical
         GPU lies within a factor exp(2 x 0.25) = 1.65 of the median with about 95 % probability.
     offset_scale : float
-        Scale of the HalfNormal prior of tau, the standard deviation between GPUs of the
-        log-efficiency. 0.3 lets GPUs differ by some 20-30 % from one another.
+        Scale of the HalfNormal prior of tau, the standard deviation between GPUs of a term's
+        log-efficiency; each term has its own. 0.3 lets GPUs differ by some 20-30 %.
     shared_sd : float
         Prior standard deviation of delta, the shared log-departure from theta0 that the donors'
         linearised rows may still show.

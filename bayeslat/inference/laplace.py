@@ -23,8 +23,8 @@ _DOF = 6.0  # heavier tails than the target's, as importance sampling needs
 _WIDER = 1.1
 _LEAST_VARIANCE = 1e-8
 _FEWEST_PROPOSALS = 800
-_EACH_SCALE = 120
-_MOST_PROPOSALS = 3200
+_EACH_SCALE = 240
+_MOST_PROPOSALS = 6400
 _WIDER_EACH = 1.02  # of two hundred directions; more would cost more than the tails are worth
 _SHARP = 4.0  # curvature, where that of the prior is 1
 

@@ -25,7 +25,7 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "stack_effect": "the same of a stack on a GPU that was measured under several",
     "coefficient": "exp(theta0 + u): how many times slower than its data sheet a GPU is",
     "offset": "what a GPU's log coefficient departs by from the one that all GPUs share",
-    "offset_scale": "sd between GPUs, by kind of feature",
+    "offset_scale": "sd between GPUs, by physics term and residual feature",
     "shared_scale": "prior sd of the shared effects, by kind of feature",
     "family_share": "part of the variance between GPUs that architecture generations explain",
     "stack_ratio": "sd between stacks on one GPU over the sd between GPUs",
@@ -127,7 +127,7 @@ def _posterior(data: PosteriorData) -> xr.Dataset:
     labels = {
         "feature": _labels(parts, lambda part: part.problem.features.names),
         "term": _labels(parts, lambda part: part.problem.features.names[: part.terms]),
-        "kind": _labels(parts, lambda part: part.problem.layout.offset_names),
+        "offset_feature": _labels(parts, lambda part: part.problem.layout.offset_names),
         "shared_kind": _labels(parts, lambda part: part.problem.layout.shared_names),
         **{level: [tree.names[node] for node in at] for level, at in nodes.items()},
         "stage": list(parts),
@@ -155,7 +155,7 @@ def _named_scales(data: PosteriorData) -> Variables:
     parts = data.stages.values()
     named = [part.problem.layout.name_draws(_chained(data, part.scales)) for part in parts]
     variables: Variables = {}
-    for name, dim in (("offset_scale", "kind"), ("shared_scale", "shared_kind")):
+    for name, dim in (("offset_scale", "offset_feature"), ("shared_scale", "shared_kind")):
         joined = np.concatenate([each[name] for each in named], axis=2)
         if joined.shape[2]:
             variables[name] = ((*_DRAWN, dim), joined)

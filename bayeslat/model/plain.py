@@ -64,7 +64,7 @@ def _coords(problem: StageProblem) -> dict[str, list[str]]:
     nodes = {level: _nodes(problem, level) for level in ("stack", "gpu", "family")}
     return {
         "feature": list(problem.features.names),
-        "kind": list(layout.offset_names),
+        "offset_feature": list(layout.offset_names),
         "shared_kind": list(layout.shared_names),
         "group": list(layout.groups),
         **{level: [tree.names[node] for node in at] for level, at in nodes.items()},
@@ -84,7 +84,8 @@ def _nodes(problem: StageProblem, level: str) -> NDArray[np.int64]:
 def _feature_sds(problem: StageProblem) -> tuple[Any, Any]:
     """Sd of a lone GPU's departure and of the shared effect, for every feature."""
     layout, features = problem.layout, problem.features
-    offset_scale = pm.HalfNormal("offset_scale", np.array(layout.offset_prior), dims="kind")
+    prior = np.array(layout.offset_prior)
+    offset_scale = pm.HalfNormal("offset_scale", prior, dims="offset_feature")
     offset_sd = offset_scale[problem.offset_index] * features.multiplier
     if not layout.shared_names:
         return offset_sd, features.shared_sd

@@ -22,16 +22,18 @@ MOST_COUNTED = 2000.0
 class FeaturePriors:
     """How far each feature's effect may lie from zero, and a group's from the shared one.
 
-    All in log latency per unit of the feature. A feature's offset scale is
-    `offset_scale[kind] * multiplier`; its shared effect has sd `shared_sd` where that is given,
-    else `shared_scale[kind] * multiplier`.
+    All in log latency per unit of the feature. The sd of a feature's offsets is
+    `offset_scale[its scale] * multiplier`; its shared effect has sd `shared_sd` where that is
+    given, else `shared_scale[kind] * multiplier`.
 
     Attributes
     ----------
     names : tuple of str
         The features: physics terms, then residual features.
     kinds : tuple of str
-        Kind of each feature, which chooses its scales.
+        Kind of each feature, which chooses the scale of its shared effect.
+    offset_scales : tuple of str
+        Name of the scale of each feature's offsets: a physics term's own, a residual feature's.
     multiplier : ndarray, shape (feature,)
         1 for physics terms; smaller for residual features of higher degree.
     shared_sd : ndarray, shape (feature,)
@@ -40,6 +42,7 @@ class FeaturePriors:
 
     names: tuple[str, ...]
     kinds: tuple[str, ...]
+    offset_scales: tuple[str, ...]
     multiplier: NDArray[np.float64]
     shared_sd: NDArray[np.float64]
 
@@ -76,7 +79,8 @@ class StageProblem:
     @cached_property
     def offset_index(self) -> NDArray[np.int64]:
         """Position of each feature's offset scale among the scales. Shape (feature,)."""
-        return np.array([self.layout.offset_names.index(kind) for kind in self.features.kinds])
+        names = self.layout.offset_names
+        return np.array([names.index(name) for name in self.features.offset_scales])
 
     @cached_property
     def shared_index(self) -> NDArray[np.int64]:

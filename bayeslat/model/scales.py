@@ -49,7 +49,7 @@ class ScaleLayout:
     Attributes
     ----------
     offset_names : tuple of str
-        Kinds of feature with an offset scale of their own (launch, flops, ..., residual).
+        What has an offset scale of its own: each physics term, each residual feature, ...
     offset_prior : tuple of float
         Half-normal scale of each of them, in log latency per unit of feature.
     shared_names : tuple of str
@@ -122,7 +122,7 @@ class ScaleLayout:
         Returns
         -------
         dict
-            `offset_scale` (..., kind), `shared_scale` (..., kind), `family_share` and
+            `offset_scale` (..., offset), `shared_scale` (..., kind), `family_share` and
             `stack_ratio` (...) where they exist, `noise` (...), `noise_ratio` (..., group).
         """
         edges = np.cumsum([len(self.offset_names), len(self.shared_names), 1 * self.has_families])

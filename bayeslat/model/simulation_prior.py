@@ -42,7 +42,7 @@ def _draw_stage(plan: SimulationPlan, stage: str, rng: np.random.Generator) -> S
     named = layout.name_draws(layout.draw_prior(rng))
     offset = dict(zip(layout.offset_names, named["offset_scale"], strict=True))
     shared = dict(zip(layout.shared_names, named["shared_scale"], strict=True))
-    offset_sd = features.multiplier * np.array([offset[kind] for kind in features.kinds])
+    offset_sd = features.multiplier * np.array([offset[name] for name in features.offset_scales])
     drawn = features.multiplier * np.array([shared.get(kind, np.nan) for kind in features.kinds])
     shared_sd = np.where(np.isnan(features.shared_sd), drawn, features.shared_sd)
     effects = _draw_effects(plan.tree, named, offset_sd, shared_sd, rng)

@@ -57,7 +57,7 @@ def test_an_effect_has_the_spread_of_tasks_and_an_offset() -> None:
     effects = task_effects(part, names, [0, 0])
     np.testing.assert_array_equal(effects[0], effects[1])
     scales = dict(zip(part.problem.layout.names, np.exp(part.scales).T, strict=True))
-    sd = np.hypot(scales["shared_scale[task]"], scales["offset_scale[task]"])
+    sd = np.hypot(scales["shared_scale[task]"], scales["offset_scale[residual, all tasks]"])
     normals = effects / sd
     error = 1 / np.sqrt(2 * len(sd))  # Monte Carlo error of the sd of independent draws
     np.testing.assert_allclose(normals.std(axis=1), 1.0, atol=error)

@@ -77,6 +77,7 @@ def test_columns_are_powers_then_products() -> None:
     np.testing.assert_allclose(basis.columns(RAW), expected, atol=1e-12)
     assert basis.names == ("x", "z", "x^2", "z^2", "x^3", "z^3", "x * z")
     assert basis.kinds == ("residual",) * 7
+    assert basis.offset_scales == (*("residual x", "residual z") * 3, "residual, all products")
     shrunk = [1.0, 1.0] + [DEGREE_SHRINKAGE] * 5
     np.testing.assert_array_equal(basis.multiplier, shrunk)
 
@@ -96,6 +97,7 @@ def test_tasks_are_indicators_and_an_unknown_one_has_none() -> None:
     np.testing.assert_array_equal(basis.columns(RAW[:, :1])[:, 1:], 0.0)
     assert basis.names == ("x", "task=chat", "task=qa")
     assert basis.kinds == ("residual", "task", "task")
+    assert basis.offset_scales == ("residual x", *("residual, all tasks",) * 2)
     np.testing.assert_array_equal(basis.multiplier, 1.0)
 
 
@@ -119,7 +121,7 @@ def test_watched_coordinates_have_no_columns() -> None:
 def test_without_features_there_are_no_columns() -> None:
     basis = span_basis([], 0, RAW, watched=["x", "z"])
     assert basis.columns(RAW).shape == (4, 0)
-    assert basis.names == basis.kinds == ()
+    assert basis.names == basis.kinds == basis.offset_scales == ()
     assert basis.scaled(RAW).shape == (4, 0)
 
 

@@ -41,7 +41,7 @@ def test_draws_have_names_and_dimensions(posterior: xr.Dataset) -> None:
         "stack_effect": ("stack", "feature"),
         "coefficient": ("gpu", "term"),
         "offset": ("gpu", "term"),
-        "offset_scale": ("kind",),
+        "offset_scale": ("offset_feature",),
         "shared_scale": ("shared_kind",),
         "family_share": ("stage",),
         "stack_ratio": ("stage",),
@@ -82,7 +82,7 @@ def test_scales_and_noise_are_those_of_the_stage(
     names = part.problem.layout.names
     chosen = posterior.isel(chain=0).sel(stage="prefill")
     for found, name in (
-        (chosen["offset_scale"].sel(kind="prefill/bytes"), "offset_scale[bytes]"),
+        (chosen["offset_scale"].sel(offset_feature="prefill/memory"), "offset_scale[memory]"),
         (chosen["shared_scale"].sel(shared_kind="prefill/residual"), "shared_scale[residual]"),
         (chosen["noise"], "noise"),
         (chosen["noise_ratio"].sel(group="a100_sxm@v2"), "noise_ratio[a100_sxm@v2]"),

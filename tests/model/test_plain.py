@@ -71,7 +71,7 @@ def test_every_variable_has_its_dimensions() -> None:
     names = [variable.name for variable in model.free_RVs]
     dims = {name: model.named_vars_to_dims.get(name) for name in names}
     assert dims == {
-        "offset_scale": ("kind",),
+        "offset_scale": ("offset_feature",),
         "shared_scale": ("shared_kind",),
         "shared_effect": ("feature",),
         "family_share": None,
@@ -82,14 +82,14 @@ def test_every_variable_has_its_dimensions() -> None:
         "noise": None,
         "noise_ratio": ("group",),
     }
-    wanted = ("gpu", "family", "stack", "group", "kind")
+    wanted = ("gpu", "family", "stack", "group", "offset_feature")
     labels = {name: list(model.coords[name]) for name in wanted}
     assert labels == {
         "gpu": ["a", "b", "c"],
         "family": ["north"],
         "stack": ["a@v1", "a@v2"],
         "group": ["a@v1", "a@v2", "b", "c"],
-        "kind": ["launch", "bytes", "residual"],
+        "offset_feature": ["launch_0", "bytes_1", "residual size"],
     }
     assert list(model.coords["feature"]) == list(case.problem.features.names)
 
