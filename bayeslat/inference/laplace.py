@@ -23,7 +23,7 @@ _DOF = 6.0  # heavier tails than the target's, as importance sampling needs
 _WIDER = 1.1
 _LEAST_VARIANCE = 1e-8
 _FEWEST_PROPOSALS = 800
-_EACH_SCALE = 240
+_EACH_PAIR = 10  # of scales: as many are their variances and covariances
 _MOST_PROPOSALS = 6400
 _WIDER_EACH = 1.02  # of two hundred directions; more would cost more than the tails are worth
 _SHARP = 4.0  # curvature, where that of the prior is 1
@@ -59,7 +59,8 @@ def sample_laplace(
     rng = np.random.default_rng([seed, 0])
     data = collapse(problem)
     if proposals is None:
-        proposals = min(max(_FEWEST_PROPOSALS, _EACH_SCALE * problem.layout.size), _MOST_PROPOSALS)
+        pairs = problem.layout.size * (problem.layout.size + 1) // 2
+        proposals = min(max(_FEWEST_PROPOSALS, _EACH_PAIR * pairs), _MOST_PROPOSALS)
     proposed = _propose(find_mode(data), data, proposals, rng)
     for count in (proposals, 2 * proposals):
         proposed = _propose(proposed.fitted(), data, count, rng)
