@@ -167,8 +167,9 @@ class ResidualBasis:
 
     def _distance(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Distance from `low`, in powers of e where that has a meaning. Shape as `raw`."""
-        start, logs = self.low, [name.startswith("log(") for name in self.features + self.watched]
-        sizes = ~np.array(logs, dtype=bool) & (raw > 0) & (start > 0)
+        start = self.low
+        logs = np.array([name.startswith("log(") for name in self.features + self.watched], bool)
+        sizes = ~logs & (raw > 0) & (start > 0)
         ratio = np.log(np.where(sizes, raw, 1.0) / np.where(sizes, start, 1.0))
         # A log counts in powers of e as it is.
         unit = np.where(logs, 1.0, np.maximum(np.abs(start), 1.0))

@@ -20,7 +20,7 @@ from tests.posteriors import SPEC_TEXT, make_configs, small_spec
 pytestmark = pytest.mark.xdist_group("missing features")
 
 GPUS = ("a100_sxm", "h100_sxm", "l40s")
-SEED = 2  # whose simulated batch effect is large
+SEED = 4  # whose simulated batch effect is large
 
 
 @lru_cache(maxsize=2)
