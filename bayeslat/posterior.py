@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Posterior", "fit", "load_posterior"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Posterior:
     """What the traces say about every stage on every GPU, with its uncertainty.
 
@@ -47,6 +47,12 @@ class Posterior:
     """
 
     data: PosteriorData
+
+    def __repr__(self) -> str:
+        fitted, calibrated = self.data.gpus, [gpu for gpu, _ in self.data.targets]
+        more = f"; calibrated {', '.join(dict.fromkeys(calibrated))}" if calibrated else ""
+        stages = ", ".join(self.data.stages)
+        return f"<Posterior of {self.spec.name}: {stages}; fitted {', '.join(fitted)}{more}>"
 
     @property
     def spec(self) -> Spec:

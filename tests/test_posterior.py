@@ -40,3 +40,12 @@ def test_commands_are_noted_in_order_and_stay_in_the_file(tmp_path: Path) -> Non
     assert loaded == ["bayeslat fit 'my traces' -o a.nc", "bayeslat calibrate a.nc"]
     rows = make_frame(5, ("l40s",), rows=3)
     assert second.calibrate(rows, "l40s").data.attrs["history"] == loaded
+
+
+@pytest.mark.xdist_group("small posterior")
+def test_a_posterior_is_shown_in_a_line() -> None:
+    posterior = Posterior(make_data()).calibrate(make_frame(5, ("l40s",), rows=3), "l40s")
+    assert repr(posterior) == (
+        "<Posterior of small: prefill, decode; fitted a100_sxm, h100_sxm, h200_sxm; "
+        "calibrated l40s>"
+    )

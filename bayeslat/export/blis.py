@@ -86,11 +86,15 @@ def make_blis(
     stack = find_stack(data, gpu, model)
     knobs = {**model_knobs(data, gpu, stack), "tensor_parallel": float(tensor_parallel)}
     old = bool(blis_version) and _version(blis_version) <= _LAST_BLACKBOX
-    _check(knobs, tensor_parallel, draws, alpha_us)
+    problems = _problems(knobs, tensor_parallel, draws, alpha_us)
     if old and whole_prompts:
-        raise InputError(
+        problems.append(
             f"whole prompts: BLIS {blis_version} counts no attention of prompts; leave it out"
         )
+    if old and draws:
+        problems.append(f"draws is {draws}; the mean alone is exported to BLIS {blis_version}")
+    if problems:
+        raise InputError("; ".join(problems))
     shape = blis_model(knobs, gpu, tensor_parallel)
     batches = _batches(data, knobs)
     found = fit_coefficients(
@@ -144,12 +148,12 @@ def write_blis(export: BlisExport, folder: str | Path) -> None:
             _text(out / "go" / "vectors.json", _json(go_vectors(export)))
 
 
-def _check(
+def _problems(
     knobs: Mapping[str, float],
     tensor_parallel: int,
     draws: int,
     alpha_us: tuple[float, float, float] | None,
-) -> None:
+) -> list[str]:
     problems = [
         f"tp is {tensor_parallel}, which does not divide {name} ({knobs[name]:g}): choose a divisor"
         for name in ("heads", "kv_heads")
@@ -161,8 +165,7 @@ def _check(
         problems.append(f"draws is {draws}; it must be 0 or more")
     if alpha_us is not None and not all(np.isfinite(each) and each >= 0 for each in alpha_us):
         problems.append(f"alpha is {alpha_us}; BLIS takes finite numbers of us, 0 or more")
-    if problems:
-        raise InputError("; ".join(problems))
+    return problems
 
 
 def _version(text: str) -> tuple[int, ...]:

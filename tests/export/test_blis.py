@@ -160,7 +160,7 @@ def test_the_command_names_the_server_of_the_traces(folder: Path) -> None:
 
 
 def test_the_command_of_old_versions_names_all_four_keys_of_the_model(tmp_path: Path) -> None:
-    write_blis(exported(version="v0.7.10"), tmp_path / "old")
+    write_blis(exported(draws=0, version="v0.7.10"), tmp_path / "old")
     content = yaml.safe_load((tmp_path / "old" / "coefficients.yaml").read_text())
     (model,) = content["models"]
     options = options_of((tmp_path / "old" / "command.txt").read_text())
@@ -299,7 +299,7 @@ def test_go_computes_the_same_numbers(changes: dict[str, float], tmp_path: Path)
 
 
 def test_old_versions_get_the_blackbox_model(tmp_path: Path) -> None:
-    write_blis(exported(version="v0.7.10"), tmp_path / "old")
+    write_blis(exported(draws=0, version="v0.7.10"), tmp_path / "old")
     content = yaml.safe_load((tmp_path / "old" / "coefficients.yaml").read_text())
     (model,) = content["models"]
     assert set(model) == {
@@ -345,6 +345,7 @@ def test_tensor_parallelism_divides_the_work() -> None:
         ({"alpha_us": (1.0, -2.0, 0.0)}, "alpha is"),
         ({"blis_version": "seven"}, "blis version is 'seven'"),
         ({"blis_version": "v0.7.10", "whole_prompts": True}, "counts no attention of prompts"),
+        ({"blis_version": "v0.7.10", "draws": 3, "tensor_parallel": 3}, "heads.*draws is 3"),
     ],
 )
 def test_what_blis_cannot_take_is_told(changes: dict[str, object], message: str) -> None:

@@ -23,6 +23,7 @@ def find_queue(
     queued_s, scheduled_s : ndarray, shape (row,)
         On one clock; of all requests of an engine.
     prompt_tokens : ndarray, shape (row,)
+        NaN where it is not known: such a prompt counts as empty.
 
     Returns
     -------
@@ -33,7 +34,8 @@ def find_queue(
     by_queued, by_scheduled = np.argsort(queued_s), np.argsort(scheduled_s)
     came = np.searchsorted(queued_s[by_queued], queued_s, side="left")
     went = np.searchsorted(scheduled_s[by_scheduled], queued_s, side="right")
-    came_tokens = np.concatenate([[0.0], np.cumsum(prompt_tokens[by_queued])])
-    went_tokens = np.concatenate([[0.0], np.cumsum(prompt_tokens[by_scheduled])])
+    known = np.nan_to_num(prompt_tokens)
+    came_tokens = np.concatenate([[0.0], np.cumsum(known[by_queued])])
+    went_tokens = np.concatenate([[0.0], np.cumsum(known[by_scheduled])])
     tokens = came_tokens[came] - went_tokens[went]
     return (came - went).astype(np.float64), np.maximum(tokens, 0.0)

@@ -23,3 +23,9 @@ def test_one_that_does_not_wait_is_not_ahead_of_itself() -> None:
     requests, tokens = find_queue(queued, scheduled, np.array([100.0, 200.0, 300.0, 400.0]))
     assert requests.tolist() == [0, 0, 0, 1]
     assert tokens.tolist() == [0, 0, 0, 300]
+
+
+def test_a_prompt_of_unknown_length_leaves_the_others_as_they_are() -> None:
+    queued, scheduled = np.array([0.0, 1.0, 1.5, 2.0]), np.array([0.5, 9.0, 9.0, 9.0])
+    _, tokens = find_queue(queued, scheduled, np.array([np.nan, 200.0, np.nan, 400.0]))
+    assert tokens.tolist() == [0, 0, 200, 200]
