@@ -32,6 +32,8 @@ __all__ = ["calibrate", "calibrate_group", "calibrate_stacks", "rows_of"]
 _RELINEARISATIONS = 2
 _IMPOSSIBLE = 15.0  # noise sds of the donors, from what the other rows say
 _MOST_IMPOSSIBLE = 0.25  # part of the rows
+_GROSS = 8.0  # times as far off as the other rows
+_LEAST_LEFT = 1e-9  # of a row's own error, where the fit follows it
 _PROPOSALS = 256  # of scales, weighted; the draws are resampled from them
 _FARTHEST = 3.0  # sds of the population: a point of linearisation beyond is an accident of few rows
 
@@ -320,19 +322,36 @@ class _Regression:
 
         Calming starts from a fit of the others: one gross error among few rows would widen the
         noise until it looks usual (deletion diagnostics: Cook and Weisberg 1982, section 2.2).
+        Where all rows scatter more than the donors' do, it is the noise that is wide.
         """
-        typical = np.zeros(len(self.population.factors) + 1)
         sound = np.ones(len(response), dtype=bool)
+        error = self._deletion_error(design, response, labels, sound)
         for _ in range(int(_MOST_IMPOSSIBLE * len(response))):
-            rows = Rows(design[sound], response[sound], row_weights(labels[sound], 1.0))
-            effects, covariance, sd = mean_given(self.population, rows, self.inflation, typical)
-            sd *= self.inflation
-            own = rows.weights * np.sum(rows.design @ covariance * rows.design, axis=1) / sd**2
-            error = np.abs(rows.response - rows.design @ effects) / (sd * np.sqrt(1.0 - own))
-            if error.max() < _IMPOSSIBLE:
+            if np.max(error, where=sound, initial=0.0) < _IMPOSSIBLE:
                 break
-            sound[np.flatnonzero(sound)[error.argmax()]] = False
-        return sound
+            sound[np.where(sound, error, 0.0).argmax()] = False
+            error = self._deletion_error(design, response, labels, sound)
+        usual = np.sqrt(np.mean(error[sound] ** 2)) if sound.any() else 0.0
+        return sound | (error < _GROSS * max(usual, 1.0))
+
+    def _deletion_error(
+        self,
+        design: NDArray[np.float64],
+        response: NDArray[np.float64],
+        labels: NDArray[np.int64],
+        sound: NDArray[np.bool_],
+    ) -> NDArray[np.float64]:
+        """How far each row is from what the other sound rows say, in the donors' noise sds."""
+        rows = Rows(design[sound], response[sound], row_weights(labels[sound], 1.0))
+        typical = np.zeros(len(self.population.factors) + 1)
+        effects, covariance, sd = mean_given(self.population, rows, self.inflation, typical)
+        sd *= self.inflation
+        unsure = np.sum(design @ covariance * design, axis=1) / sd**2
+        unsure[sound] *= -rows.weights
+        error: NDArray[np.float64] = np.abs(response - design @ effects) / (
+            sd * np.sqrt(np.maximum(1.0 + unsure, _LEAST_LEFT))
+        )
+        return error
 
 
 def _within(population: Population, departure: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ import pytest
 
 from bayeslat.errors import HardwareError, InputError, TraceError
 from bayeslat.features.hardware import load_hardware
+from bayeslat.inference import calibrate
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.posterior_file import read_posterior
 from bayeslat.posterior import Posterior
@@ -325,6 +326,21 @@ def test_one_gross_error_among_ten_rows_moves_little(factor: float) -> None:
     wide = np.log(good["prefill_q95_ms"] / good["prefill_q05_ms"])
     assert (np.abs(moved) < 0.5 * wide).all()
     assert (np.log(bad["prefill_q95_ms"] / bad["prefill_q05_ms"]) < 1.5 * wide).all()
+
+
+def test_a_noisy_target_has_no_impossible_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that scatter by half, of donors whose runs scatter by some per cent, count all."""
+    noisy = trace(24)
+    scatter = np.random.default_rng(1).standard_normal((len(noisy), 2))
+    noisy[["t_prefill_ms", "t_decode_ms"]] *= np.exp(0.5 * scatter)
+    found = draws_of(posterior().calibrate(noisy, GPU))
+    with monkeypatch.context() as patch:
+        patch.setattr(calibrate, "_MOST_IMPOSSIBLE", 0.0)
+        assert_equal_draws(draws_of(posterior().calibrate(noisy, GPU)), found)
+    # The broken twin: by the noise of the donors alone, a quarter of the rows is impossible.
+    monkeypatch.setattr(calibrate, "_GROSS", 0.0)
+    noise = draws_of(posterior().calibrate(noisy, GPU))
+    assert not np.array_equal(noise[0], found[0])
 
 
 def test_a_seed_makes_the_same_draws_and_another_one_others() -> None:
