@@ -32,6 +32,7 @@ from bayeslat.cli_input import (
 from bayeslat.cli_run import (
     BAD_INPUT,
     CHECK_FAILED,
+    INTERRUPTED,
     discard_output,
     ends_well,
     ensure_writable,
@@ -68,6 +69,12 @@ def main() -> None:
         note(f"error: standard output: {error.strerror or error}")
         discard_output()
         sys.exit(BAD_INPUT)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            # Python remembers an interrupt of code that is compiled from a text, as libraries do
+            # when they are imported, and would end by the signal; another text makes it forget.
+            exec("")  # noqa: S102
+        raise
 
 
 def _print_version(wanted: bool) -> None:
