@@ -23,6 +23,7 @@ from bayeslat.inference.pilot import Pilot
 from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.repeats import number_configs, row_weights, shared_variance
+from bayeslat.inference.sound_rows import sound_rows
 from bayeslat.inference.stage_rows import StageRows, held_rows
 from bayeslat.inference.target import Target, TargetStage
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
@@ -30,10 +31,6 @@ from bayeslat.inference.thin_draws import DRAWS, thin_draws
 __all__ = ["calibrate", "calibrate_group", "calibrate_stacks", "rows_of"]
 
 _RELINEARISATIONS = 2
-_IMPOSSIBLE = 15.0  # noise sds of the donors, from what the other rows say
-_MOST_IMPOSSIBLE = 0.25  # part of the rows
-_GROSS = 8.0  # times as far off as the other rows
-_LEAST_LEFT = 1e-9  # of a row's own error, where the fit follows it
 _PROPOSALS = 256  # of scales, weighted; the draws are resampled from them
 _FARTHEST = 3.0  # sds of the population: a point of linearisation beyond is an accident of few rows
 
@@ -301,7 +298,7 @@ class _Regression:
         part, labels = self.part, self.rows.config
         design, response = even_rows(part, point, departure, self.rows)
         once = row_weights(labels, 1.0)
-        sound = self._sound(design, response, labels)
+        sound = sound_rows(self.population, self.inflation, design, response, labels)
         kept = Rows(design[sound], response[sound], row_weights(labels[sound], 1.0))
         if scores is None:
             scores = find_mode(self.population, kept, self.inflation)
@@ -314,44 +311,6 @@ class _Regression:
         calmed = Rows(design, pilot.pseudo_values(part.noise_dof), weights)
         effects = mean_given(self.population, calmed, self.inflation, scores)[0]
         return calmed, effects, scores
-
-    def _sound(
-        self, design: NDArray[np.float64], response: NDArray[np.float64], labels: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        """Leave out the rows that the others make impossible, the worst first. Shape (row,).
-
-        Calming starts from a fit of the others: one gross error among few rows would widen the
-        noise until it looks usual (deletion diagnostics: Cook and Weisberg 1982, section 2.2).
-        Where all rows scatter more than the donors' do, it is the noise that is wide.
-        """
-        sound = np.ones(len(response), dtype=bool)
-        error = self._deletion_error(design, response, labels, sound)
-        for _ in range(int(_MOST_IMPOSSIBLE * len(response))):
-            if np.max(error, where=sound, initial=0.0) < _IMPOSSIBLE:
-                break
-            sound[np.where(sound, error, 0.0).argmax()] = False
-            error = self._deletion_error(design, response, labels, sound)
-        usual = np.sqrt(np.mean(error[sound] ** 2)) if sound.any() else 0.0
-        return sound | (error < _GROSS * max(usual, 1.0))
-
-    def _deletion_error(
-        self,
-        design: NDArray[np.float64],
-        response: NDArray[np.float64],
-        labels: NDArray[np.int64],
-        sound: NDArray[np.bool_],
-    ) -> NDArray[np.float64]:
-        """How far each row is from what the other sound rows say, in the donors' noise sds."""
-        rows = Rows(design[sound], response[sound], row_weights(labels[sound], 1.0))
-        typical = np.zeros(len(self.population.factors) + 1)
-        effects, covariance, sd = mean_given(self.population, rows, self.inflation, typical)
-        sd *= self.inflation
-        unsure = np.sum(design @ covariance * design, axis=1) / sd**2
-        unsure[sound] *= -rows.weights
-        error: NDArray[np.float64] = np.abs(response - design @ effects) / (
-            sd * np.sqrt(np.maximum(1.0 + unsure, _LEAST_LEFT))
-        )
-        return error
 
 
 def _within(population: Population, departure: NDArray[np.float64]) -> NDArray[np.float64]:

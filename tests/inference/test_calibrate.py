@@ -13,7 +13,7 @@ import pytest
 
 from bayeslat.errors import HardwareError, InputError, TraceError
 from bayeslat.features.hardware import load_hardware
-from bayeslat.inference import calibrate
+from bayeslat.inference import sound_rows
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.posterior_file import read_posterior
 from bayeslat.posterior import Posterior
@@ -335,10 +335,10 @@ def test_a_noisy_target_has_no_impossible_rows(monkeypatch: pytest.MonkeyPatch) 
     noisy[["t_prefill_ms", "t_decode_ms"]] *= np.exp(0.5 * scatter)
     found = draws_of(posterior().calibrate(noisy, GPU))
     with monkeypatch.context() as patch:
-        patch.setattr(calibrate, "_MOST_IMPOSSIBLE", 0.0)
+        patch.setattr(sound_rows, "_MOST_IMPOSSIBLE", 0.0)
         assert_equal_draws(draws_of(posterior().calibrate(noisy, GPU)), found)
     # The broken twin: by the noise of the donors alone, a quarter of the rows is impossible.
-    monkeypatch.setattr(calibrate, "_GROSS", 0.0)
+    monkeypatch.setattr(sound_rows, "_GROSS", 0.0)
     noise = draws_of(posterior().calibrate(noisy, GPU))
     assert not np.array_equal(noise[0], found[0])
 

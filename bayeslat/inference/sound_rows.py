@@ -1,0 +1,68 @@
+"""Which rows of a target are no gross errors."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslat.inference.condition import Rows, mean_given
+from bayeslat.inference.population import Population
+from bayeslat.inference.repeats import row_weights
+
+__all__ = ["sound_rows"]
+
+_IMPOSSIBLE = 15.0  # noise sds of the donors, from what the other rows say
+_MOST_IMPOSSIBLE = 0.25  # part of the rows
+_GROSS = 8.0  # times as far off as the other rows
+_LEAST_LEFT = 1e-9  # of a row's own error, where the fit follows it
+
+
+def sound_rows(
+    population: Population,
+    inflation: float,
+    design: NDArray[np.float64],
+    response: NDArray[np.float64],
+    labels: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Leave out the rows that the others make impossible, the worst first.
+
+    Calming starts from a fit of the others: one gross error among few rows would widen the noise
+    until it looks usual (deletion diagnostics: Cook and Weisberg 1982, section 2.2). Where all rows
+    scatter more than the donors' do, it is the noise that is wide.
+
+    Parameters
+    ----------
+    population : Population
+    inflation : float
+        Of the noise, for outliers that are calmed.
+    design : ndarray, shape (row, feature)
+    response : ndarray, shape (row,)
+    labels : ndarray of int, shape (row,)
+        Repeats of a configuration have the same number.
+
+    Returns
+    -------
+    ndarray of bool, shape (row,)
+    """
+
+    def deletion_error(sound: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """How far each row is from what the other sound rows say, in the donors' noise sds."""
+        rows = Rows(design[sound], response[sound], row_weights(labels[sound], 1.0))
+        typical = np.zeros(len(population.factors) + 1)
+        effects, covariance, sd = mean_given(population, rows, inflation, typical)
+        sd *= inflation
+        unsure = np.sum(design @ covariance * design, axis=1) / sd**2
+        unsure[sound] *= -rows.weights
+        own = np.sqrt(np.maximum(1.0 + unsure, _LEAST_LEFT))
+        error: NDArray[np.float64] = np.abs(response - design @ effects) / (sd * own)
+        return error
+
+    sound = np.ones(len(response), dtype=bool)
+    error = deletion_error(sound)
+    for _ in range(int(_MOST_IMPOSSIBLE * len(response))):
+        if np.max(error, where=sound, initial=0.0) < _IMPOSSIBLE:
+            break
+        sound[np.where(sound, error, 0.0).argmax()] = False
+        error = deletion_error(sound)
+    usual = np.sqrt(np.mean(error[sound] ** 2)) if sound.any() else 0.0
+    return sound | (error < _GROSS * max(usual, 1.0))
