@@ -86,20 +86,23 @@ def test_tasks_have_one_thread_of_linear_algebra_even_side_by_side(tmp_path: Pat
 
 
 def test_a_lost_worker_costs_its_tasks_and_not_the_run(tmp_path: Path) -> None:
-    """The worker dies with tasks that run, tasks that are done, and what all tasks share."""
+    """The worker dies with a task that runs, tasks that are done, and what all tasks share."""
     marks = tmp_path / "marks"
     marks.mkdir()
-    shared, tasks = (str(marks), 0.4, 9), range(10)
+    tasks = range(10)
     with cluster(tmp_path) as found:
-        results = run(work.mark_and_draw, tasks, shared, engine_address=found.address)
-        first = next(results)
         victim = found.workers[0]
-        wait_until(lambda: _running_on(marks, victim.pid), "the victim runs a task")
+        shared = (str(marks), victim.pid, 9)
+        results = run(work.draw_or_stay, tasks, shared, engine_address=found.address)
+        first = next(results)
+        wait_until(lambda: any(marks.glob("*.stays")), "the victim runs a task")
         found.kill(victim)
         there = [first, *results]
-    assert there == [work.draw(9, task) for task in tasks]
-    again = [task for task in tasks if len(list(marks.glob(f"{task}.*"))) > 1]
-    assert 1 <= len(again) <= 2, "only what the victim had may run twice"
+    assert there == list(run(work.draw, tasks, 9))
+    (stays,) = [int(each.name.split(".")[0]) for each in marks.glob("*.stays")]
+    again = [task for task in tasks if len(list(marks.glob(f"{task}.*.runs"))) > 1]
+    assert stays in again
+    assert len(again) <= 2, "only what the victim had may run twice"
 
 
 def test_all_workers_may_be_lost_if_others_come(tmp_path: Path) -> None:
@@ -111,7 +114,7 @@ def test_all_workers_may_be_lost_if_others_come(tmp_path: Path) -> None:
         first = next(results)
         found.kill(found.workers[0])
         found.add_worker()
-        assert [first, *results] == [work.draw(4, task) for task in tasks]
+        assert [first, *results] == list(run(work.draw, tasks, 4))
 
 
 def test_without_any_worker_left_the_run_ends(
@@ -245,7 +248,3 @@ def test_a_worker_of_another_version_that_joins_late_is_refused(tmp_path: Path) 
         found.add_worker(environment={"PYTHONPATH": f"{other.parent}:{ROOT}"})
         with pytest.raises(WorkerError, match=r"a worker that joined has bayeslat 0\.0\.1"):
             list(results)
-
-
-def _running_on(marks: Path, pid: int) -> bool:
-    return any(each.name.split(".")[1] == str(pid) for each in marks.iterdir())

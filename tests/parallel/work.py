@@ -36,6 +36,21 @@ def mark_and_draw(shared: tuple[str, float, int], task: int) -> float:
     return draw(seed, task)
 
 
+def draw_or_stay(shared: tuple[str, int, int], task: int) -> float:
+    """Leave a file that tells where the task runs.
+
+    From task 2 on, one process never ends what it runs, and the others wait until it has begun.
+    """
+    folder, stays_in, seed = shared
+    (Path(folder) / f"{task}.{os.getpid()}.runs").touch()
+    if task >= 2 and os.getpid() == stays_in:
+        (Path(folder) / f"{task}.stays").touch()
+        time.sleep(600.0)
+    while task >= 2 and not any(Path(folder).glob("*.stays")):
+        time.sleep(0.01)
+    return draw(seed, task)
+
+
 def refuse(shared: int, task: int) -> int:
     if task == shared:
         raise InputError(f"task {task} has a value that it cannot take")
