@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.decisions.suggest.neighbours import SHARED, Neighbours
 from bayeslat.decisions.suggest.problem import StageDesign
 
 __all__ = ["StageBelief", "prior_belief"]
@@ -14,47 +15,79 @@ __all__ = ["StageBelief", "prior_belief"]
 
 @dataclass(frozen=True)
 class StageBelief:
-    """Covariance of a stage's effects, and what follows for the candidates.
+    """What is known of a stage's effects, and what a measurement of each candidate would add.
 
     Attributes
     ----------
     stage : StageDesign
-    covariance : ndarray, shape (feature, feature)
+    measuring : Neighbours
     variance : ndarray, shape (candidate,)
         Of `design @ effects`.
+    scatter : ndarray, shape (candidate,)
+        Of a measured log latency.
+    pull : ndarray, shape (candidate, feature)
+        Covariance of a measured log latency and the effects.
+    told : ndarray, shape (candidate, rank)
+        Covariance of a measured log latency and of what each measurement so far told, per sd of it.
     """
 
     stage: StageDesign
-    covariance: NDArray[np.float64]
+    measuring: Neighbours
     variance: NDArray[np.float64]
-
-    @property
-    def scatter(self) -> NDArray[np.float64]:
-        """Variance of a measured log latency. Shape (candidate,)."""
-        return self.variance + self.stage.blur_sd**2
+    scatter: NDArray[np.float64]
+    pull: NDArray[np.float64]
+    told: NDArray[np.float64]
 
     def after(self, candidate: int) -> StageBelief:
         """Return the belief after one measurement, whatever it finds.
-
-        The covariance of a Gaussian linear model does not depend on the response: with
-        g = C z, C' = C - g g' / (z' g + s^2) (the Kalman filter's update).
 
         Parameters
         ----------
         candidate : int
         """
-        pull = self.covariance @ self.stage.design[candidate]
-        scatter = self.scatter[candidate]
-        moved = self.stage.design @ pull
-        return StageBelief(
-            self.stage,
-            self.covariance - np.outer(pull, pull) / scatter,
-            np.maximum(self.variance - moved**2 / scatter, 0.0),
+        gain, told = self.step(candidate)
+        return replace(
+            self,
+            variance=np.maximum(self.variance - (self.stage.design @ gain) ** 2, 0.0),
+            scatter=self.scatter - told**2,
+            pull=self.pull - np.outer(told, gain),
+            told=np.column_stack([self.told, told]),
         )
 
+    def step(self, candidate: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return covariances with what one measurement tells, per sd of it.
 
-def prior_belief(stage: StageDesign) -> StageBelief:
-    """Return what is known before the first measurement."""
-    design = stage.design
-    variance = np.sum(design @ stage.covariance * design, axis=1)
-    return StageBelief(stage, stage.covariance, np.maximum(variance, 0.0))
+        What is jointly normal keeps its covariance less the product of these, whatever was found
+        (Rasmussen and Williams 2006, appendix A.2).
+
+        Parameters
+        ----------
+        candidate : int
+
+        Returns
+        -------
+        gain : ndarray, shape (feature,)
+            Of the effects.
+        told : ndarray, shape (candidate,)
+            Of a further measured log latency.
+        """
+        rows, sd = self.measuring, np.sqrt(self.scatter[candidate])
+        before = rows.design @ (self.stage.covariance @ rows.design[candidate])
+        before += rows.blur(np.arange(len(before)), np.array([candidate]))[:, 0]
+        return self.pull[candidate] / sd, (before - self.told @ self.told[candidate]) / sd
+
+
+def prior_belief(stage: StageDesign, *, shared: float = SHARED) -> StageBelief:
+    """Return what is known before the first measurement.
+
+    Parameters
+    ----------
+    stage : StageDesign
+    shared : float
+        Of what no effect explains, with configurations close by; 0 for independent noise.
+    """
+    rows = replace(stage.measuring, shared=shared)
+    pull = rows.design @ stage.covariance
+    variance = np.maximum(np.sum(stage.design @ stage.covariance * stage.design, axis=1), 0.0)
+    scatter = np.sum(pull * rows.design, axis=1) + rows.blur_sd**2
+    return StageBelief(stage, rows, variance, scatter, pull, np.empty((len(pull), 0)))

@@ -33,5 +33,5 @@ class _Information:
 def choose(problem: DesignProblem, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Choose greedily by the gain in information (Chaloner and Verdinelli 1995); see `Method`."""
     del rng
-    before = _Information(tuple(prior_belief(stage) for stage in problem.stages))
+    before = _Information(tuple(prior_belief(stage, shared=0.0) for stage in problem.stages))
     return choose_greedily(problem, before, count)

@@ -98,10 +98,12 @@ def _stage_variance(
     With the scatter of the measurements K = L L', rank k takes the square of row k of
     L^-1 Z_chosen C Z_points' off the variance.
     """
-    rows, at = stage.design[chosen], stage.design[points]
+    rows, at = stage.measuring, stage.design[points]
     before = np.sum(at @ stage.covariance * at, axis=1)
-    pulled = rows @ stage.covariance
-    scatter = pulled @ rows.T + np.diag(stage.blur_sd[chosen] ** 2)
+    pulled = rows.design[chosen] @ stage.covariance
+    blur = rows.blur(chosen, chosen)
+    np.fill_diagonal(blur, rows.blur_sd[chosen] ** 2)
+    scatter = pulled @ rows.design[chosen].T + blur
     taken = np.linalg.solve(np.linalg.cholesky(scatter), pulled @ at.T) ** 2
     left = before - np.concatenate([np.zeros((1, len(at))), np.cumsum(taken, axis=0)])
     variance: NDArray[np.float64] = np.maximum(left, 0.0)

@@ -12,16 +12,19 @@ from scipy.special import stdtrit
 from bayeslat.decisions.extrapolation import widening_variance
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.predict_stage import correction_size, held_design
+from bayeslat.decisions.suggest.neighbours import Measurements
 from bayeslat.decisions.suggest.problem import StageDesign
 from bayeslat.decisions.unseen_task import is_unseen, task_sd
 from bayeslat.features.design import StageInputs, stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hurdle_inputs import hurdle_inputs
 from bayeslat.features.tasks import task_names
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posterior import PosteriorData, StagePosterior
+from bayeslat.inference.stage_rows import latency_of, least_ms
 
 __all__ = ["Posed", "pose"]
 
+_MOST_MADE = 256  # measured rows: after so many, neighbours matter little
 _LEVEL = 0.95
 _Z = 1.6448536269514722  # the normal quantile of that level
 
@@ -77,8 +80,9 @@ def pose(
             )
         parts.append((stage, view, inputs, design, mean))
     log_total = np.logaddexp.reduce(log_ms, axis=0)
+    own = _own_rows(data, candidates, gpu, stack)
     stages = [
-        _stage(data, *part, share=np.exp(each - log_total), gpu=gpu)
+        _stage(data, *part, share=np.exp(each - log_total), gpu=gpu, own=own)
         for part, each in zip(parts, log_ms, strict=True)
     ]
     correlation = data.noise_correlation
@@ -99,6 +103,14 @@ def _chance(
     return chance
 
 
+def _own_rows(
+    data: PosteriorData, candidates: pd.DataFrame, gpu: Gpu, stack: str | None
+) -> pd.DataFrame:
+    """Return the last rows that the GPU was calibrated with."""
+    known = None if stack is None else data.targets.get((gpu.key, stack))
+    return candidates.head(0) if known is None else known.rows.tail(_MOST_MADE)
+
+
 def _stage(
     data: PosteriorData,
     stage: str,
@@ -109,26 +121,59 @@ def _stage(
     *,
     share: NDArray[np.float64],
     gpu: Gpu,
+    own: pd.DataFrame,
 ) -> StageDesign:
-    """Return one stage with its noise: the root mean square of the draws'.
-
-    A row with Student-t noise of scale s tells as much of its location as one with normal noise of
-    sd s root((dof + 3) / (dof + 1)) (its Fisher information; Lange, Little and Taylor 1989).
-    """
+    """Return one stage, with what its measurements share."""
     part = data.stages[stage]
-    scale = np.sqrt(np.mean(view.noise_sd**2)) * part.noise_shape.spread(part.basis, inputs.raw)
-    dof = min(part.noise_dof, 1e6)
-    beyond = _beyond_variance(data, stage, view, inputs, gpu)
+    rows = _measurements(data, stage, view, inputs, design, gpu)
+    latency_ms = latency_of(data.spec, stage, own)
+    own = own[latency_ms > least_ms(data.spec, stage)]
+    own_inputs = stage_inputs(data.spec, stage, own, gpu)
+    own_design = held_design(data, stage, own, gpu, view, own_inputs)[1]
     return StageDesign(
         design=design,
         mean=mean,
         covariance=view.covariance,
         share=share,
-        blur_sd=np.sqrt(scale**2 * (dof + 3.0) / (dof + 1.0) + beyond),
-        run_sd=scale * stdtrit(dof, _LEVEL) / _Z,
-        beyond_sd=np.sqrt(beyond),
+        blur_sd=rows.blur_sd,
+        noise_sd=rows.noise_sd,
+        run_sd=_scale(part, view, inputs) * stdtrit(_dof(part), _LEVEL) / _Z,
+        beyond_sd=np.sqrt(_beyond_variance(data, stage, view, inputs, gpu)),
         terms=part.terms,
+        places=rows.places,
+        made=_measurements(data, stage, view, own_inputs, own_design, gpu),
     )
+
+
+def _measurements(
+    data: PosteriorData,
+    stage: str,
+    view: GroupView,
+    inputs: StageInputs,
+    design: NDArray[np.float64],
+    gpu: Gpu,
+) -> Measurements:
+    """Return measurements with their blur.
+
+    A row with Student-t noise of scale s tells as much of its location as one with normal noise of
+    sd s root((dof + 3) / (dof + 1)) (its Fisher information; Lange, Little and Taylor 1989).
+    """
+    part = data.stages[stage]
+    dof = _dof(part)
+    noise_sd = _scale(part, view, inputs) * np.sqrt((dof + 3.0) / (dof + 1.0))
+    blur_sd = np.sqrt(noise_sd**2 + _beyond_variance(data, stage, view, inputs, gpu))
+    return Measurements(design, blur_sd, noise_sd, part.basis.scaled(inputs.raw))
+
+
+def _scale(part: StagePosterior, view: GroupView, inputs: StageInputs) -> NDArray[np.float64]:
+    """Scale of a run's noise: the root mean square of the draws'. Shape (config,)."""
+    typical = np.sqrt(np.mean(view.noise_sd**2))
+    scale: NDArray[np.float64] = typical * part.noise_shape.spread(part.basis, inputs.raw)
+    return scale
+
+
+def _dof(part: StagePosterior) -> float:
+    return min(part.noise_dof, 1e6)
 
 
 def _beyond_variance(

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.decisions.suggest.neighbours import Measurements, Neighbours
 from bayeslat.decisions.suggest.strata import Strata
 
 __all__ = ["DesignProblem", "StageDesign"]
@@ -29,6 +30,8 @@ class StageDesign:
         Of the stage in the expected total.
     blur_sd : ndarray, shape (candidate,)
         Of a measured log latency round `design @ effects`: as good as normal noise of this sd.
+    noise_sd : ndarray, shape (candidate,)
+        Its part that is there within the training range, too.
     run_sd : ndarray, shape (candidate,)
         Of a run's noise in log latency: normal noise of this sd has the same 90 % interval.
     beyond_sd : ndarray, shape (candidate,)
@@ -36,6 +39,10 @@ class StageDesign:
         tasks that were not fitted.
     terms : int
         Physics terms.
+    places : ndarray, shape (candidate, coordinate)
+        In half widths of the training range.
+    made : Measurements
+        Of the GPU: what the effects were told from.
     """
 
     design: NDArray[np.float64]
@@ -43,9 +50,18 @@ class StageDesign:
     covariance: NDArray[np.float64]
     share: NDArray[np.float64]
     blur_sd: NDArray[np.float64]
+    noise_sd: NDArray[np.float64]
     run_sd: NDArray[np.float64]
     beyond_sd: NDArray[np.float64]
     terms: int
+    places: NDArray[np.float64]
+    made: Measurements
+
+    @cached_property
+    def measuring(self) -> Neighbours:
+        """What a measurement of each candidate adds."""
+        candidates = Measurements(self.design, self.blur_sd, self.noise_sd, self.places)
+        return Neighbours(candidates, self.made)
 
     @cached_property
     def correction(self) -> NDArray[np.float64]:

@@ -23,10 +23,10 @@ __all__ = ["choose", "integrated_reduction"]
 class _StageReduction:
     """How far one stage's measurement lowers the integrated variance of the log total.
 
-    A measurement at z takes (z_r' C z)^2 / (z' C z + s^2) off the variance at point r. Averaged
-    with weights w_r share_r^2, the numerator is z' C M C z with M = sum_r w_r share_r^2 z_r z_r':
-    no candidate meets each point, and from one measurement to the next it changes by products of a
-    matrix and a vector.
+    A measurement with covariance p to the effects and scatter s takes (z_r' p)^2 / s off the
+    variance at point r. Averaged with weights w_r share_r^2, the numerator is p' M p with
+    M = sum_r w_r share_r^2 z_r z_r': no candidate meets each point, and from one measurement to the
+    next it changes by products of a matrix and a vector.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class _StageReduction:
     moment : ndarray, shape (feature, feature)
         M.
     reach : ndarray, shape (candidate,)
-        z' C M C z.
+        p' M p.
     """
 
     belief: StageBelief
@@ -48,20 +48,13 @@ class _StageReduction:
     def after(self, candidate: int) -> _StageReduction:
         """Return the reductions after one measurement.
 
-        With g = C z, d = z' g + s^2 and C' = C - g g' / d, a candidate's x' C' M C' x is
-        x' C M C x - 2 (x' C M g) (x' g) / d + (g' M g) (x' g)^2 / d^2.
+        With the gain g of the effects and t of a candidate, p' = p - t g, and its p' M p is
+        p' M p - 2 t p' M g + t^2 g' M g.
         """
-        belief = self.belief
-        design, scatter = belief.stage.design, belief.scatter[candidate]
-        pull = belief.covariance @ design[candidate]
-        moment_pull = self.moment @ pull
-        moved = design @ pull / scatter
-        reach = (
-            self.reach
-            - 2.0 * moved * (design @ (belief.covariance @ moment_pull))
-            + float(pull @ moment_pull) * moved**2
-        )
-        return _StageReduction(belief.after(candidate), self.moment, np.maximum(reach, 0.0))
+        gain, told = self.belief.step(candidate)
+        moved = self.moment @ gain
+        reach = self.reach - 2.0 * told * (self.belief.pull @ moved) + (gain @ moved) * told**2
+        return _StageReduction(self.belief.after(candidate), self.moment, np.maximum(reach, 0.0))
 
 
 @dataclass(frozen=True)
@@ -107,6 +100,6 @@ def _stage_before(problem: DesignProblem, stage: StageDesign) -> _StageReduction
     points = stage.design[problem.points]
     weight = problem.weights * stage.share[problem.points] ** 2
     moment = (points * weight[:, None]).T @ points
-    pulled = stage.design @ stage.covariance
-    reach = np.sum(pulled @ moment * pulled, axis=1)
-    return _StageReduction(prior_belief(stage), moment, reach)
+    belief = prior_belief(stage)
+    reach = np.sum(belief.pull @ moment * belief.pull, axis=1)
+    return _StageReduction(belief, moment, reach)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bayeslat.decisions.suggest.neighbours import SHARED, Measurements
 from bayeslat.decisions.suggest.problem import DesignProblem, StageDesign
 from bayeslat.decisions.suggest.strata import Strata
 
@@ -13,15 +14,19 @@ from bayeslat.decisions.suggest.strata import Strata
 def make_stage(rng: np.random.Generator, size: int, features: int = 3) -> StageDesign:
     """Draw a stage with physics of one term."""
     root = rng.normal(size=(features, features)) / features
+    blur_sd = rng.uniform(0.1, 0.3, size)
     return StageDesign(
         design=rng.normal(size=(size, features)),
         mean=rng.normal(size=features),
         covariance=root @ root.T + 0.01 * np.eye(features),
         share=rng.uniform(0.2, 0.8, size),
-        blur_sd=rng.uniform(0.1, 0.3, size),
+        blur_sd=blur_sd,
+        noise_sd=blur_sd * rng.choice([0.8, 1.0], size),
         run_sd=rng.uniform(0.05, 0.2, size),
         beyond_sd=np.zeros(size),
         terms=1,
+        places=rng.uniform(-1.0, 1.0, (size, 2)),
+        made=Measurements(np.empty((0, features)), np.empty(0), np.empty(0), np.empty((0, 2))),
     )
 
 
@@ -59,10 +64,22 @@ def with_strata(problem: DesignProblem, sizes: tuple[int, ...]) -> DesignProblem
     return replace(problem, strata=strata)
 
 
-def variance_after(stage: StageDesign, chosen: list[int]) -> np.ndarray:
+def blur_covariance(stage: StageDesign, chosen: list[int], shared: float = SHARED) -> np.ndarray:
+    """Covariance of what no effect explains of some measurements, pair by pair."""
+    found = np.diag(stage.blur_sd[chosen] ** 2)
+    for i, one in enumerate(chosen):
+        for j, other in enumerate(chosen[:i]):
+            apart = np.linalg.norm(stage.places[one] - stage.places[other]) / 0.25
+            near = shared * np.exp(-0.5 * apart**2)
+            found[i, j] = found[j, i] = near * stage.noise_sd[one] * stage.noise_sd[other]
+    return found
+
+
+def variance_after(stage: StageDesign, chosen: list[int], shared: float = SHARED) -> np.ndarray:
     """Work the variance of `design @ effects` out anew, by precisions. Shape (candidate,)."""
-    rows = stage.design[chosen] / stage.blur_sd[chosen, None]
-    covariance = np.linalg.inv(np.linalg.inv(stage.covariance) + rows.T @ rows)
+    rows = stage.design[chosen]
+    told = rows.T @ np.linalg.solve(blur_covariance(stage, chosen, shared), rows)
+    covariance = np.linalg.inv(np.linalg.inv(stage.covariance) + told)
     return np.einsum("if,fg,ig->i", stage.design, covariance, stage.design)
 
 
