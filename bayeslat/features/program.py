@@ -259,9 +259,9 @@ def _sorted(one: int, other: int) -> tuple[_Ref, _Ref]:
 
 
 def _power(base: Array, exponent: Array, *, out: Array) -> None:
-    """Raise to a power, by logs where all have one: near underflow `np.power` is ten times slower.
+    """Raise to a power, by logs where all bases have one; `out` is neither argument.
 
-    The arguments are no part of the output.
+    Near underflow, `np.power` takes ten times as long.
     """
     if base.min() > 0.0 and base.max() < np.inf:
         np.log(base, out=out)

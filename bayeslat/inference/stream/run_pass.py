@@ -27,7 +27,7 @@ __all__ = ["sum_files"]
 _PART_ROWS = 1_000_000  # are summed apart, so that sums do not depend on who makes them
 _TASK_ROWS = 4_000_000  # of a task at most: it compiles the expressions of every GPU once
 _TASKS = 32  # at least, of a pass that has as many parts
-_CHUNK_ROWS = 16_384  # of a group at a time: worth the calls, and in the cache
+_CHUNK_ROWS = 16_384  # of a group at a time: worth their calls, and few enough for the cache
 _APART = 64  # numbers between rows: a power of two apart, they would fight for cache lines
 
 type Array = NDArray[np.float64]

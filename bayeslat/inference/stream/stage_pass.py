@@ -2,14 +2,14 @@
 
 The arithmetic is that of `regress` and `summarise`, row by row, with arrays of shape (feature, row)
 that are written in place, in units of the noise from the start: one symmetric product of the
-design, with the response as a last row, holds Z'Z, Z'y and y'y at once. What is linear, and the
-same for all rows of a group, is done last, in the sums: the units are undone, the residual columns
-made orthogonal to the shares, and the fitted values added to the response.
+design, with the response as a last row, holds Z'Z, Z'y and y'y at once. What is linear is done
+last, in the sums.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.stage import Stage
 from bayeslat.features.tasks import NO_TASK
 from bayeslat.inference.settled import SettledStage
+from bayeslat.inference.stream.to_sums import noise_units, to_sums
 from bayeslat.inference.windows import StageSums
 from bayeslat.model.statistics import Statistics
 
@@ -60,10 +61,10 @@ class StagePass:
         self._moved = point.basis.moved[:features]
         self._half = np.where(self._moved, 0.5 * (high - low), 1.0)
         self._middle = np.where(self._moved, 0.5 * (high + low), 0.0) / self._half
-        self._unit = _units(point, self._pilots.sd)
+        self._unit = noise_units(point, self._pilots.sd)
         self._to_sums = np.array(
             [
-                _to_sums(point, effect, gpu)
+                to_sums(point, effect, gpu)
                 for effect, gpu in zip(self._pilots.effect, self._gpu_of, strict=True)
             ]
         )
@@ -102,20 +103,19 @@ class StagePass:
             NaN where it was not measured; written over.
         task : str or None
         space : ndarray, shape (height or more, row)
-            To work in: that of another stage stays in the cache.
+            To work in; one that the stages share stays in the cache.
 
         Raises
         ------
         BrokenBatchError
             If a row breaks a rule of its physics, its features or its latency.
         """
-        count, terms = len(latency_ms), len(self._terms)
-        table, scaled, _ = np.split(space, (self._products.shape[1], self.height))
+        count, terms, gpu = len(latency_ms), len(self._terms), self._gpu_of[group]
+        table = space[: self.height - len(self._features)]
+        scaled = space[len(table) : self.height]
         held = self._held(latency_ms)
         with np.errstate(all="ignore"):
-            total = self._times(
-                table[:terms], values[:terms], self._efficiency[self._gpu_of[group]]
-            )
+            total = self._times(table[:terms], values[:terms], self._efficiency[gpu])
             self._scale(scaled, values[terms:-1], held)
             _check_times(values[-1])
             whiten = self._whiten(scaled, self._unit[group])
@@ -124,8 +124,8 @@ class StagePass:
             self._columns(table[terms:-1], scaled, whiten, task)
             self._respond(table, latency_ms, total, whiten, group)
             product = table @ table.T
-        # Whatever is not finite in a row is not in its square.
-        if not np.isfinite(product.trace()):
+        # What is not finite in any row is not in the sum of its squares either.
+        if not isfinite(product.trace()):
             raise BrokenBatchError
         self._products[group] += product
         self._measured[group] += count if held is None else int(held.sum())
@@ -141,14 +141,8 @@ class StagePass:
     def take_sums(self) -> StageSums:
         """Return the sums so far, and start again from zero."""
         weight = self._pilots.weight
-        product = np.array(
-            [
-                to_sums @ each @ to_sums.T * unit**2
-                for each, to_sums, unit in zip(
-                    self._products, self._to_sums, self._unit, strict=True
-                )
-            ]
-        )
+        product = self._to_sums @ self._products @ self._to_sums.transpose(0, 2, 1)
+        product *= np.square(self._unit)[:, None, None]
         statistics = Statistics(
             gram=product[:, :-1, :-1] * weight[:, None, None],
             moment=product[:, :-1, -1] * weight[:, None],
@@ -227,8 +221,7 @@ class StagePass:
     ) -> None:
         """Write the shares, and as a response what Huber's pseudo-values add to fitted values.
 
-        That is psi(residual) / E[psi'], as `pseudo_values` has it, up to a factor: in the group's
-        unit it is a residual over one plus its square.
+        That is psi(residual) / E[psi'], as `pseudo_values` has it, up to a factor.
         """
         shares, response = table[: len(self._terms)], table[-1]
         np.divide(latency_ms, total, out=response)
@@ -237,30 +230,10 @@ class StagePass:
         whiten /= total
         shares *= whiten
         response += self._less_fitted[group] @ table[:-1]
-        if np.isfinite(self._point.noise_dof):
+        if isfinite(self._point.noise_dof):
             weight = np.square(response)
             weight += 1.0
             response /= weight
-
-
-def _units(point: SettledStage, sd: Array) -> Array:
-    """Return the unit of each group's noise, over its shape. Shape (group,)."""
-    dof = point.noise_dof
-    return sd * (np.sqrt(dof) if np.isfinite(dof) else 1.0)
-
-
-def _to_sums(point: SettledStage, effect: Array, gpu: int) -> Array:
-    """Return what makes a product of a group's table one of its design and response.
-
-    It takes the shares off the residual columns, and adds the fitted values to the response.
-    """
-    terms, columns = point.projection[gpu].shape
-    dof = point.noise_dof
-    found = np.eye(terms + columns + 1)
-    found[terms:-1, :terms] = -point.projection[gpu].T
-    found[-1, :-1] = effect @ found[:-1, :-1]
-    found[-1, -1] = (dof + 3) / dof if np.isfinite(dof) else 1.0
-    return found
 
 
 def _write(row: Array, value: Value, factor: float) -> None:
