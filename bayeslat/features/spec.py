@@ -62,7 +62,7 @@ class Spec(SpecFields):
     def __hash__(self) -> int:
         return hash(self.hash)
 
-    @property
+    @cached_property
     def uses_task(self) -> bool:
         """Whether an expression names the category `task`."""
         return any(TASK in expression.names for expression in self.expressions())

@@ -12,6 +12,7 @@ from bayeslat.errors import TraceError
 from bayeslat.traces.columns import join
 from bayeslat.traces.formats.content import FileContent
 from bayeslat.traces.formats.registry import READERS, named
+from bayeslat.traces.origin import Origin
 from bayeslat.traces.provenance import Provenance, parse_provenance, sidecar_path
 from bayeslat.traces.schema import check_frame
 from bayeslat.traces.sources import Source, find_files
@@ -140,5 +141,5 @@ def _frame(parts: Sequence[_Part]) -> pd.DataFrame:
         None if part.provenance is None else part.provenance.model_dump(mode="json", by_alias=True)
         for part in parts
     ]
-    frame.attrs["bayeslat"] = {"sources": sources, "provenance": stored}
+    frame.attrs["bayeslat"] = Origin(sources=sources, provenance=stored)
     return frame

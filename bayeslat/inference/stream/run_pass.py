@@ -27,7 +27,8 @@ __all__ = ["sum_files"]
 _PART_ROWS = 1_000_000  # are summed apart, so that sums do not depend on who makes them
 _TASK_ROWS = 4_000_000  # of a task at most: it compiles the expressions of every GPU once
 _TASKS = 32  # at least, of a pass that has as many parts
-_CHUNK_ROWS = 8192  # of a group at a time: its columns stay in the second-level cache
+_CHUNK_ROWS = 16_384  # of a group at a time: worth their calls, and few enough for the cache
+_APART = 64  # numbers between rows: a power of two apart, they would fight for cache lines
 
 type Array = NDArray[np.float64]
 
@@ -178,9 +179,11 @@ class _Adder:
         self._registers = Registers(_CHUNK_ROWS)
         self._programs: dict[tuple[int, str | None, tuple[str, ...]], Program] = {}
         self._passes = {
-            stage: StagePass(point.spec.stages[stage], part, gpu_of, _CHUNK_ROWS)
+            stage: StagePass(point.spec.stages[stage], part, gpu_of)
             for stage, part in point.stages.items()
         }
+        height = max(each.height for each in self._passes.values())
+        self._space = np.empty((height, _CHUNK_ROWS + _APART))
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take a batch of rows of any groups."""
@@ -195,10 +198,11 @@ class _Adder:
             return
         order = np.argsort(labels.code, kind="stable")
         edges = np.cumsum([0, *np.bincount(labels.code, minlength=len(labels.held))])
+        # A whole column at a time, which stays in the cache while its rows are picked.
+        columns = {name: column.take(order) for name, column in columns.items()}
         for label, start, end in zip(labels.held, edges, edges[1:], strict=False):
-            rows = order[start:end]
-            own = {name: column[rows] for name, column in columns.items()}
-            self._add_label(label, own, len(rows))
+            own = {name: column[start:end] for name, column in columns.items()}
+            self._add_label(label, own, end - start)
 
     def mark(self) -> list[Mark]:
         """Return where the sums are, for `go_back`."""
@@ -236,8 +240,10 @@ class _Adder:
         """Take rows of one label, in chunks that stay in the cache."""
         group = self._at[label.gpu or "", label.stack]
         program = self._program(group, label, columns)
-        for start in range(0, count, _CHUNK_ROWS):
-            rows = slice(start, min(start + _CHUNK_ROWS, count))
+        chunks = -(-count // _CHUNK_ROWS)
+        for at in range(chunks):  # of equal sizes
+            rows = slice(at * count // chunks, (at + 1) * count // chunks)
+            space = self._space[:, : rows.stop - rows.start]
             knobs = {
                 knob: self._knob(knob, columns[knob][rows])
                 for knob in self._spec.knobs
@@ -248,7 +254,7 @@ class _Adder:
                 column = self._spec.stages[stage].column
                 if column in columns:
                     latency = np.array(columns[column][rows], dtype=np.float64)
-                    each.add(group, found, latency, label.task)
+                    each.add(group, found, latency, label.task, space)
 
     def _program(self, group: int, label: Label, columns: Container[str]) -> Program:
         """Compile the expressions for a group and task, once."""
@@ -271,6 +277,8 @@ class _Adder:
     def _knob(self, knob: str, column: NDArray[np.generic]) -> Array:
         """Values of a knob, with the spec's default where a row says nothing of it."""
         values = np.array(column, dtype=np.float64)
+        if column.dtype.kind in "iu":
+            return values
         if not (values.min() > -np.inf and values.max() < np.inf):
             default = self._spec.defaults.get(knob)
             if default is None or np.isinf(values).any():

@@ -22,6 +22,7 @@ from bayeslat.inference.stream.scan import Group, Scan
 from bayeslat.parallel import run
 from bayeslat.traces import drop_invalid as split_rows
 from bayeslat.traces import report
+from bayeslat.traces.origin import Origin
 
 __all__ = ["SAMPLE_ROWS", "Sample", "take_sample"]
 
@@ -174,14 +175,14 @@ def _join(pieces: Sequence[pd.DataFrame], files: Sequence[TraceFile]) -> pd.Data
     frame = pd.concat(pieces)
     frame["repeat"] = np.arange(len(frame))
     starts = np.cumsum([0, *(file.rows for file in files)])
-    frame.attrs["bayeslat"] = {
-        "sources": [
+    frame.attrs["bayeslat"] = Origin(
+        sources=[
             [str(file.path), int(start), file.rows]
             for file, start in zip(files, starts, strict=False)
         ],
-        "provenance": [
+        provenance=[
             file.provenance and file.provenance.model_dump(mode="json", by_alias=True)
             for file in files
         ],
-    }
+    )
     return frame

@@ -1,14 +1,15 @@
 """One stage's part of the pass: rows of one GPU, in batches that stay in the cache, to sums.
 
 The arithmetic is that of `regress` and `summarise`, row by row, with arrays of shape (feature, row)
-that are written in place, over the noise shape from the start: one symmetric product of the design,
-with the response as a last row, holds Z'Z, Z'y and y'y at once. The residual columns are made
-orthogonal to the shares last, in the sums: that is linear, and the same for all rows of a GPU.
+that are written in place, in units of the noise from the start: one symmetric product of the
+design, with the response as a last row, holds Z'Z, Z'y and y'y at once. What is linear is done
+last, in the sums.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.stage import Stage
 from bayeslat.features.tasks import NO_TASK
 from bayeslat.inference.settled import SettledStage
+from bayeslat.inference.stream.to_sums import noise_units, to_sums
 from bayeslat.inference.windows import StageSums
 from bayeslat.model.statistics import Statistics
 
@@ -42,13 +44,9 @@ class StagePass:
         With its pilots.
     groups : sequence of int, shape (group,)
         Position of each group's GPU.
-    most_rows : int
-        Of a batch.
     """
 
-    def __init__(
-        self, stage: Stage, point: SettledStage, groups: Sequence[int], most_rows: int
-    ) -> None:
+    def __init__(self, stage: Stage, point: SettledStage, groups: Sequence[int]) -> None:
         if point.pilots is None:
             raise ValueError("a settled point without pilots takes no rows")
         self._stage, self._point, self._pilots = stage, point, point.pilots
@@ -58,16 +56,21 @@ class StagePass:
         self._features = [Expression(text) for text in point.basis.features]
         self._plan = _monomials(point.basis)
         self._efficiency = np.exp(point.shared_efficiency + point.departure)
-        size = len(self._terms) + len(point.basis.names)
-        self._table = np.empty((size + 1, most_rows))
-        self._scaled = np.empty((len(self._features), most_rows))
-        self._orthogonal = [_orthogonal(part, len(self._terms)) for part in point.projection]
-        # Effects of the columns as they are, not yet orthogonal.
-        self._effect = [
-            effect @ self._orthogonal[gpu][:-1, :-1]
-            for effect, gpu in zip(self._pilots.effect, self._gpu_of, strict=True)
-        ]
-        self._products = np.zeros((len(self._gpu_of), size + 1, size + 1))
+        features, size = len(self._features), len(self._terms) + len(point.basis.names) + 1
+        low, high = point.basis.low[:features], point.basis.high[:features]
+        self._moved = point.basis.moved[:features]
+        self._half = np.where(self._moved, 0.5 * (high - low), 1.0)
+        self._middle = np.where(self._moved, 0.5 * (high + low), 0.0) / self._half
+        self._unit = noise_units(point, self._pilots.sd)
+        self._to_sums = np.array(
+            [
+                to_sums(point, effect, gpu)
+                for effect, gpu in zip(self._pilots.effect, self._gpu_of, strict=True)
+            ]
+        )
+        self._less_fitted = -self._to_sums[:, -1, :-1]
+        self._less_fitted[:, : len(self._terms)] += point.departure[list(self._gpu_of)]
+        self._products = np.zeros((len(self._gpu_of), size, size))
         self._measured = np.zeros(len(self._gpu_of), dtype=np.int64)
         self._beyond = 0
 
@@ -76,7 +79,19 @@ class StagePass:
         """Whose values `add` takes: physics terms, features, how often the stage runs."""
         return [*self._terms, *self._features, self._stage.times]
 
-    def add(self, group: int, values: Sequence[Value], latency_ms: Array, task: str | None) -> None:
+    @property
+    def height(self) -> int:
+        """Rows of the space that `add` needs."""
+        return self._products.shape[1] + len(self._features)
+
+    def add(
+        self,
+        group: int,
+        values: Sequence[Value],
+        latency_ms: Array,
+        task: str | None,
+        space: Array,
+    ) -> None:
         """Take a batch of rows of one group, all of one task.
 
         Parameters
@@ -87,32 +102,32 @@ class StagePass:
         latency_ms : ndarray, shape (row,)
             NaN where it was not measured; written over.
         task : str or None
+        space : ndarray, shape (height or more, row)
+            To work in; one that the stages share stays in the cache.
 
         Raises
         ------
         BrokenBatchError
             If a row breaks a rule of its physics, its features or its latency.
         """
-        count, terms, point = len(latency_ms), len(self._terms), self._point
-        table, scaled = self._table[:, :count], self._scaled[:, :count]
-        gpu = self._gpu_of[group]
+        count, terms, gpu = len(latency_ms), len(self._terms), self._gpu_of[group]
+        table = space[: self.height - len(self._features)]
+        scaled = space[len(table) : self.height]
         held = self._held(latency_ms)
-        total = self._times(table[:terms], values[:terms], self._efficiency[gpu])
-        self._scale(scaled, values[terms:-1], held)
-        _check_times(values[-1])
-        whiten = self._whiten(scaled, count)
-        if held is not None:
-            whiten *= held
-        self._columns(table[terms:-1], scaled, whiten, task)
-        response = table[-1]
-        np.divide(latency_ms, total, out=response)
-        np.log(response, out=response)
-        response *= whiten
-        whiten /= total
-        table[:terms] *= whiten
-        response += point.departure[gpu] @ table[:terms]
-        self._calm(table, group)
-        self._products[group] += table @ table.T
+        with np.errstate(all="ignore"):
+            total = self._times(table[:terms], values[:terms], self._efficiency[gpu])
+            self._scale(scaled, values[terms:-1], held)
+            _check_times(values[-1])
+            whiten = self._whiten(scaled, self._unit[group])
+            if held is not None:
+                whiten *= held
+            self._columns(table[terms:-1], scaled, whiten, task)
+            self._respond(table, latency_ms, total, whiten, group)
+            product = table @ table.T
+        # What is not finite in any row is not in the sum of its squares either.
+        if not isfinite(product.trace()):
+            raise BrokenBatchError
+        self._products[group] += product
         self._measured[group] += count if held is None else int(held.sum())
 
     def mark(self) -> Mark:
@@ -126,12 +141,8 @@ class StagePass:
     def take_sums(self) -> StageSums:
         """Return the sums so far, and start again from zero."""
         weight = self._pilots.weight
-        product = np.array(
-            [
-                self._orthogonal[gpu] @ each @ self._orthogonal[gpu].T
-                for each, gpu in zip(self._products, self._gpu_of, strict=True)
-            ]
-        )
+        product = self._to_sums @ self._products @ self._to_sums.transpose(0, 2, 1)
+        product *= np.square(self._unit)[:, None, None]
         statistics = Statistics(
             gram=product[:, :-1, :-1] * weight[:, None, None],
             moment=product[:, :-1, -1] * weight[:, None],
@@ -144,7 +155,7 @@ class StagePass:
 
     def _held(self, latency_ms: Array) -> Array | None:
         """Where the stage took time, 1 or 0; None if everywhere. Gaps become 1 ms."""
-        if latency_ms.min() > self._least_ms and latency_ms.max() < np.inf:
+        if latency_ms.min() > self._least_ms:
             return None
         gaps = np.isnan(latency_ms)
         latency_ms[gaps] = 1.0
@@ -157,35 +168,34 @@ class StagePass:
         """Write the time of each term; return that of all. Shape (row,)."""
         for time, value, factor in zip(times, values, efficiency, strict=True):
             _write(time, value, factor)
-            if not time.min() >= 0.0:
-                raise BrokenBatchError
-        total: Array = times.sum(axis=0)
-        if not (total.min() > 0.0 and total.max() < np.inf):
+        if not times.min() >= 0.0:
             raise BrokenBatchError
+        total: Array = np.ones(len(times)) @ times
         return total
 
     def _scale(self, scaled: Array, values: Sequence[Value], held: Array | None) -> None:
         """Write the features on [-1, 1] over the training range, and at its edge beyond it."""
-        basis, most = self._point.basis, 0.0
-        for j, (row, value) in enumerate(zip(scaled, values, strict=True)):
-            half = 0.5 * (basis.high[j] - basis.low[j]) if basis.moved[j] else 1.0
+        for row, value, half in zip(scaled, values, self._half, strict=True):
             _write(row, value, 1.0 / half)
-            if basis.moved[j]:
-                row -= 0.5 * (basis.high[j] + basis.low[j]) / half
-            low, high = row.min(), row.max()
-            if not (low > -np.inf and high < np.inf):
-                raise BrokenBatchError
-            most = max(most, high, -low) if basis.moved[j] else most
-        if not basis.moved[: len(scaled)].all():
-            raw = np.zeros((scaled.shape[1], len(basis.low)))
-            raw[:, : len(scaled)] = scaled.T
-            still = ~basis.moved[: len(scaled)]
-            scaled[still] = basis.scaled(raw).T[still]
-            most = max(most, float(np.abs(scaled[still]).max()))
-        if most > 1.0:
+        scaled -= self._middle[:, None]
+        if not self._moved.all():
+            self._scale_still(scaled)
+        low, high = scaled.min(initial=0.0), scaled.max(initial=0.0)
+        if not (low > -np.inf and high < np.inf):
+            raise BrokenBatchError
+        if max(high, -low) > 1.0:
             beyond = np.any(np.abs(scaled) > 1.0 + 1e-9, axis=0)
             self._beyond += int(np.sum(beyond if held is None else beyond & (held > 0.0)))
             np.clip(scaled, -1.0, 1.0, out=scaled)
+
+    def _scale_still(self, scaled: Array) -> None:
+        """Scale the features that never moved in training, which have no range."""
+        still, basis = ~self._moved, self._point.basis
+        if not np.isfinite(scaled[still]).all():
+            raise BrokenBatchError
+        raw = np.zeros((scaled.shape[1], len(basis.low)))
+        raw[:, : len(scaled)] = scaled.T
+        scaled[still] = basis.scaled(raw).T[still]
 
     def _columns(self, columns: Array, scaled: Array, whiten: Array, task: str | None) -> None:
         """Write the residual basis: monomials as products of earlier ones, then the tasks."""
@@ -194,43 +204,36 @@ class StagePass:
         for row, known in zip(columns[len(self._plan) :], self._point.basis.tasks, strict=True):
             row[:] = whiten if (NO_TASK if task is None else task) == known else 0.0
 
-    def _whiten(self, scaled: Array, count: int) -> Array:
-        """Return one over the noise shape. Shape (row,)."""
+    def _whiten(self, scaled: Array, unit: float) -> Array:
+        """Return one over the noise: its shape times the group's unit. Shape (row,)."""
         slopes, centre = self._point.noise_shape.slopes, self._point.noise_shape.centre
         if not len(slopes):
-            return np.ones(count)
+            return np.full(scaled.shape[1], 1.0 / unit)
         half = len(scaled)
-        log_spread = slopes[:half] @ scaled
-        log_spread += slopes[half:] @ np.square(scaled)
-        log_spread -= centre @ slopes
-        np.negative(log_spread, out=log_spread)
-        whiten: Array = np.exp(log_spread, out=log_spread)
+        log_whiten = -slopes[:half] @ scaled
+        log_whiten -= slopes[half:] @ np.square(scaled)
+        log_whiten += centre @ slopes - np.log(unit)
+        whiten: Array = np.exp(log_whiten, out=log_whiten)
         return whiten
 
-    def _calm(self, table: Array, group: int) -> None:
-        """Write Huber's pseudo-values in place of the responses.
+    def _respond(
+        self, table: Array, latency_ms: Array, total: Array, whiten: Array, group: int
+    ) -> None:
+        """Write the shares, and as a response what Huber's pseudo-values add to fitted values.
 
-        The fitted value plus psi(residual) / E[psi'], as `Pilot.pseudo_values` has them.
+        That is psi(residual) / E[psi'], as `pseudo_values` has it, up to a factor.
         """
-        response, dof = table[-1], self._point.noise_dof
-        if np.isinf(dof):
-            return
-        fitted = self._effect[group] @ table[:-1]
-        residual = response - fitted
-        weight = np.square(residual)
-        weight *= 1.0 / self._pilots.sd[group] ** 2
-        weight += dof
-        residual /= weight
-        residual *= dof + 3
-        np.add(fitted, residual, out=response)
-
-
-def _orthogonal(projection: Array, terms: int) -> Array:
-    """Return what takes the shares off the residual columns, and leaves the response as it is."""
-    size = terms + projection.shape[1] + 1
-    found = np.eye(size)
-    found[terms:-1, :terms] = -projection.T
-    return found
+        shares, response = table[: len(self._terms)], table[-1]
+        np.divide(latency_ms, total, out=response)
+        np.log(response, out=response)
+        response *= whiten
+        whiten /= total
+        shares *= whiten
+        response += self._less_fitted[group] @ table[:-1]
+        if isfinite(self._point.noise_dof):
+            weight = np.square(response)
+            weight += 1.0
+            response /= weight
 
 
 def _write(row: Array, value: Value, factor: float) -> None:
