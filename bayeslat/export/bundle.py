@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from bayeslat.atomic import atomic_path
 from bayeslat.decisions.evidence import find_evidence
+from bayeslat.decisions.predict import predict
+from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.decisions.run_noise import score_table
 from bayeslat.errors import HardwareError, InputError
 from bayeslat.export import guard_reader
@@ -23,6 +25,7 @@ from bayeslat.export.agreement import check_agreement
 from bayeslat.export.graph import Graph, Value
 from bayeslat.export.stage_part import StagePart, make_part
 from bayeslat.features.hardware import Gpu, explain_missing, missing_fields
+from bayeslat.inference.new_tasks import grid_of_tasks
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 
@@ -145,6 +148,9 @@ def make_bundle(
         "stages": [_stage(part, coordinates, places) for part in parts],
     }
     arrays = _arrays(parts, data)
+    configs = grid_of_tasks(thin)
+    prediction = predict(thin, configs, gpu, stack=stack, seed=seed)
+    header["reach"] = _reach(prediction)
     header["agreement"] = check_agreement(header, arrays, thin, gpu, stack, seed)
     return Bundle(header, arrays)
 
@@ -191,6 +197,18 @@ def write_bundle(
         with atomic_path(target.with_name(READER_NAME)) as temporary:
             shutil.copyfile(guard_reader.__file__, temporary)
     return bundle
+
+
+def _reach(prediction: Prediction) -> list[float]:
+    """How far below and above their mean all draws but one are, at every config, in their sds."""
+    lows, highs = [], []
+    for name in (*prediction.stages, TOTAL):
+        logs = np.log(prediction.typical(name))
+        away = np.sort(logs - logs.mean(axis=1, keepdims=True), axis=1)
+        sds = np.maximum(logs.std(axis=1), np.finfo(float).tiny)
+        lows.append(np.max(-away[:, 1] / sds))
+        highs.append(np.max(away[:, -2] / sds))
+    return [float(max(lows)), float(max(highs))]
 
 
 def _only(stacks: tuple[str, ...]) -> str | None:

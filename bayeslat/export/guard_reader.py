@@ -34,7 +34,7 @@ import numpy as np
 __all__ = ["ACCEPT", "FORMAT_VERSION", "MEASURE", "REJECT", "BundleError", "GuardBundle", "load"]
 
 MAGIC = b"bayeslat guard bundle\n"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SEAL = b"sha256:"
 ACCEPT, REJECT, MEASURE = "accept", "reject", "measure"
 
@@ -54,10 +54,27 @@ _TINY = 1e-30
 # As the run noise of bayeslat has them: see its decisions/run_noise.py.
 _BODY_SLOPE, _MOST_BEND, _BEND_REACH = 1.5, 0.1, 4.0
 _LOUD = 0.1  # part of a run's variance that is unsure: below, a closed form does
-_REACH = 4.0  # sds of the draws: farther from the budget, hardly any is on its other side
+_REACH = 4.0  # scales of a run's noise: farther from the budget, hardly any is on its other side
 _EDGE, _EDGE_WIDTH = 1.6449, 0.5  # sds at which 5 % of a normal's draws are beyond; and near it
 _CELLS = 1024  # of the tables of Student-t by the weight of its tails
 _VALUES, _MIDDLE, _PER_UNIT = 2048, 1024.0, 64.0  # of those by its values
+
+
+def _quick_exp() -> tuple[Any, np.float32]:
+    """Return the faster of exp and 2^x, and what numbers are multiplied by for it.
+
+    On a CPU with AVX-512, NumPy takes half as long for 2^x; on others, twice.
+    """
+    try:
+        from numpy.lib.introspect import opt_func_info
+    except ImportError:  # before NumPy 2.2
+        return np.exp, np.float32(1.0)
+    compiled = opt_func_info(func_name="^exp2$", signature="float32")["exp2"].values()
+    wide = all(each["current"].startswith("X86_V4") or "AVX512" in each["current"] for each in compiled)
+    return (np.exp2, np.float32(1.0 / math.log(2.0))) if wide else (np.exp, np.float32(1.0))
+
+
+_EXP, _PER_E = _quick_exp()
 
 
 class BundleError(Exception):
@@ -279,6 +296,7 @@ class _Model:
         self.with_tasks = [stage for stage in self.stages if stage.tasks]
         self.student = _Student(arrays["tails"], arrays["inverse_dof"], arrays["slope"])
         self.correlation = arrays.get("correlation")
+        self.reach = tuple(map(float, header["reach"]))  # sds from the draws' mean to the last ones
         self.bounds: dict[str, _Bound] = {}
         self.total = self.bound("total")
         self.one_loads = {outside: self._join_loads(outside) for outside in (False, True)}
@@ -368,10 +386,11 @@ class _Model:
         p_exceed, over, unsure = found.p_exceed, found.edge < -_EDGE, found.edge < _EDGE
         if found.is_near or outside:
             table[:, 1] = [math.log(amount / budget_ms) + found.shift for amount in amounts]
+            loads = table[:, 1:, None].astype(_FLOAT)
             squares = np.array(found.squares, dtype=_FLOAT)[:, None]
             cell, quantile = np.array([found.cell]), quantiles[[found.cell]]
             with np.errstate(all="ignore") if outside else contextlib.nullcontext():
-                chance, count = self.total.look(table[:, 1:, None], squares, cell, quantile)
+                chance, count = self.total.look(loads, squares, cell, quantile)
             over, unsure = self.total.central(count.item())
             p_exceed = chance.item()
         unknown = self.zero_shot or any(point.is_beyond for point in points)
@@ -678,7 +697,8 @@ class _Weighed(NamedTuple):
     `p_exceed`: in closed form; `edge`: sds from the draws' mean to where a draw exceeds the budget
     too often; `is_near`: whether the draws have to be looked at. Of the noise of a run there:
     `shift` of its middle, in log latency, `squares` of its scale, as parts of the stages and in
-    places of the table, and `cell` of its Student-t.
+    places of the table, and `cell` of its Student-t; the squares are those of runs that only just
+    keep the budget, to which stages that are less sure contribute otherwise than on average.
     """
 
     p_exceed: Any
@@ -698,14 +718,12 @@ class _Bound:
         self.correlation: list[list[float]] | None = None
         if model.correlation is not None:
             self.correlation = model.correlation[np.ix_(places, places)].tolist()
+        self.low, self.high = model.reach
         self.noise = np.stack([stage.noise for stage in self.stages])
         draws = self.noise.shape[1]
-        # Log of the stage's mean, then the latent variables.
-        self.draws = np.zeros((len(places), model.width[True] - 1, draws), dtype=_FLOAT)
-        self.draws[:, 0] = 1.0
-        for held, stage in zip(self.draws, self.stages):
-            held[1 : 1 + len(stage.draws)] = stage.draws
         self.ones = np.ones(draws, dtype=_FLOAT)
+        # What the log of the stage's mean counts for, then the latent variables.
+        self.draws = [np.vstack([self.ones, stage.draws]) * _PER_E for stage in self.stages]
         # Draws over the limit: from so many on, the central 90 % of the draws are; from fewer on,
         # some of the central 90 %.
         self.most = draws - math.floor(_CENTRAL * (draws - 1) + 0.5)
@@ -741,14 +759,11 @@ class _Bound:
         """
         inverse = 1.0 / _add(amounts)
         shares = [amount * inverse for amount in amounts]
-        slopes = [w * sd * stage.slope for w, sd, stage in zip(shares, noise, self.stages)]
-        reach = slopes
-        if self.correlation:
-            reach = [_add([r * s for r, s in zip(row, slopes)]) for row in self.correlation]
+        slopes, reach = self.slopes(shares, noise)
         # Sums over the stages: of the noise's size, tails, mean and bend, and of the draws.
         own, tails, unsteady = _TINY, 0.0, 0.0
         body, spread, inside = _TINY, 0.0, 0.0
-        variance, mixed = _TINY, 0.0
+        variance, mixed, parts = _TINY, 0.0, []
         for stage, share, sd, slope, along, each in zip(
             self.stages, shares, noise, slopes, reach, variances
         ):
@@ -761,6 +776,7 @@ class _Bound:
             spread, inside = spread + bent, inside + bent * square
             part = share * ops.minimum(each, _MOST_VARIANCE)
             variance, mixed = variance + share * part, mixed + part
+            parts.append(part)
         cell = ops.cell(tails * self.student.per_tail / (own * own))
         size = ops.sqrt(own)
         scale = size * ops.take(self.student.narrow, cell)
@@ -787,7 +803,17 @@ class _Bound:
         # Beside the draws, the bend is the straight line that touches it there.
         steep = 1.0 - 2.0 * bend * near
         narrow = scale / (size * steep * _PER_UNIT)
-        close = abs(away) < _REACH * (ops.sqrt(variance) + scale)
+        spread, reached = ops.sqrt(variance), _REACH * scale
+        close = (away < self.high * spread + reached) & (-away < self.low * spread + reached)
+        # Of a run that only just keeps the budget.
+        limit = (self.low + self.high) * ops.sqrt(whole)
+        tilt = ops.minimum(ops.maximum(away, -limit), limit) / whole
+        shares = [
+            share * ops.exp(ops.minimum(part * tilt, _MOST_LOG_MS))
+            for share, part in zip(shares, parts)
+        ]
+        narrow = narrow / _add(shares)
+        slopes, reach = self.slopes(shares, noise)
         return _Weighed(
             p_exceed=_p_above(ops, standard, ops.take(self.student.dof, every)),
             edge=edge,
@@ -799,6 +825,13 @@ class _Bound:
             ],
             cell=cell,
         )
+
+    def slopes(self, shares: Sequence[Any], noise: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Return how the stages' normal scores move the sum, and how they do with all others'."""
+        slopes = [w * sd * stage.slope for w, sd, stage in zip(shares, noise, self.stages)]
+        if self.correlation is None:
+            return slopes, slopes
+        return slopes, [_add([r * s for r, s in zip(row, slopes)]) for row in self.correlation]
 
     def look(
         self, loads: _Array, squares: _Array, cell: _Array, quantile: _Array
@@ -825,8 +858,7 @@ class _Bound:
         places = self.log_ratios(loads)
         scale = squares.T @ self.noise
         places /= np.sqrt(scale, out=scale)
-        places += _MIDDLE
-        flags = np.greater(places, (_MIDDLE - _PER_UNIT * quantile)[:, None], out=scale)
+        flags = np.greater(places, (-_PER_UNIT * quantile)[:, None], out=scale)
         over = flags @ self.ones
         return self.student.below(places, cell) @ self.ones / len(self.ones), over
 
@@ -838,8 +870,11 @@ class _Bound:
         loads : ndarray, shape (stage, 1 + latent, config)
             Log of the stage's mean over the budget; how the latent variables count.
         """
-        logs = np.asarray(loads, _FLOAT).transpose(0, 2, 1) @ self.draws[:, : loads.shape[1]]
-        total = np.add.reduce(np.exp(logs, out=logs), axis=0)
+        total: Any = 0.0
+        for own, draws in zip(loads, self.draws):
+            amounts = own[: len(draws)].T @ draws[: len(own)]
+            _EXP(amounts, out=amounts)
+            total = np.add(total, amounts, out=amounts)
         ratios: _Array = np.log(total, out=total)
         return ratios
 
@@ -904,8 +939,9 @@ class _Student:
         self.known: dict[float, _Array] = {}
 
     def below(self, places: _Array, cell: _Array) -> _Array:
-        """P(Student-t < value) by the place of the value in the table, which is overwritten."""
-        np.minimum(np.maximum(places, 0.0, out=places), _VALUES - 1.0, out=places)
+        """P(Student-t < value) by the place of the value from the middle, which is overwritten."""
+        places += _MIDDLE
+        places.clip(0.0, _VALUES - 1.0, out=places)
         whole = places.astype(np.int32)
         whole += self.first.take(cell, mode="clip")[:, None]
         below: _Array = self.flat.take(whole, out=places, mode="clip")
