@@ -70,7 +70,9 @@ def _quick_exp() -> tuple[Any, np.float32]:
     except ImportError:  # before NumPy 2.2
         return np.exp, np.float32(1.0)
     compiled = opt_func_info(func_name="^exp2$", signature="float32")["exp2"].values()
-    wide = all(each["current"].startswith("X86_V4") or "AVX512" in each["current"] for each in compiled)
+    wide = all(
+        each["current"].startswith("X86_V4") or "AVX512" in each["current"] for each in compiled
+    )
     return (np.exp2, np.float32(1.0 / math.log(2.0))) if wide else (np.exp, np.float32(1.0))
 
 
@@ -696,9 +698,8 @@ class _Weighed(NamedTuple):
 
     `p_exceed`: in closed form; `edge`: sds from the draws' mean to where a draw exceeds the budget
     too often; `is_near`: whether the draws have to be looked at. Of the noise of a run there:
-    `shift` of its middle, in log latency, `squares` of its scale, as parts of the stages and in
-    places of the table, and `cell` of its Student-t; the squares are those of runs that only just
-    keep the budget, to which stages that are less sure contribute otherwise than on average.
+    `shift` of its middle, in log latency, `squares` of its scale, by the pairs of stages and in
+    places of the table, and `cell` of its Student-t.
     """
 
     p_exceed: Any
@@ -719,7 +720,11 @@ class _Bound:
         if model.correlation is not None:
             self.correlation = model.correlation[np.ix_(places, places)].tolist()
         self.low, self.high = model.reach
-        self.noise = np.stack([stage.noise for stage in self.stages])
+        # The square of the sum's scale is one over the pairs of stages whose noise goes together.
+        self.pairs = self._pairs()
+        squares = [self.stages[a].noise * self.stages[b].noise for a, b, _ in self.pairs]
+        self.noise = np.sqrt(np.stack(squares))
+        self.together = self.noise.mean(axis=1).tolist()
         draws = self.noise.shape[1]
         self.ones = np.ones(draws, dtype=_FLOAT)
         # What the log of the stage's mean counts for, then the latent variables.
@@ -728,6 +733,17 @@ class _Bound:
         # some of the central 90 %.
         self.most = draws - math.floor(_CENTRAL * (draws - 1) + 0.5)
         self.some = draws - math.floor((1.0 - _CENTRAL) * (draws - 1) + 0.5)
+
+    def _pairs(self) -> list[tuple[int, int, float]]:
+        """Return the places of the stages of each pair, and how often its product counts."""
+        alone = [(at, at, 1.0) for at in range(len(self.stages))]
+        if self.correlation is None:
+            return alone
+        return alone + [
+            (a, b, 2.0 * value)
+            for b, row in enumerate(self.correlation)
+            for a, value in enumerate(row[:b])
+        ]
 
     def central(self, over: Any) -> tuple[Any, Any]:
         """Whether the central 90 % of the draws, and whether some of them, are over the limit."""
@@ -759,11 +775,15 @@ class _Bound:
         """
         inverse = 1.0 / _add(amounts)
         shares = [amount * inverse for amount in amounts]
-        slopes, reach = self.slopes(shares, noise)
+        slopes = [w * sd * stage.slope for w, sd, stage in zip(shares, noise, self.stages)]
+        reach = slopes
+        if self.correlation:
+            reach = [_add([r * s for r, s in zip(row, slopes)]) for row in self.correlation]
+        squares = [slopes[a] * slopes[b] * weight for a, b, weight in self.pairs]
         # Sums over the stages: of the noise's size, tails, mean and bend, and of the draws.
         own, tails, unsteady = _TINY, 0.0, 0.0
         body, spread, inside = _TINY, 0.0, 0.0
-        variance, mixed, parts = _TINY, 0.0, []
+        variance, mixed = _TINY, 0.0
         for stage, share, sd, slope, along, each in zip(
             self.stages, shares, noise, slopes, reach, variances
         ):
@@ -776,7 +796,6 @@ class _Bound:
             spread, inside = spread + bent, inside + bent * square
             part = share * ops.minimum(each, _MOST_VARIANCE)
             variance, mixed = variance + share * part, mixed + part
-            parts.append(part)
         cell = ops.cell(tails * self.student.per_tail / (own * own))
         size = ops.sqrt(own)
         scale = size * ops.take(self.student.narrow, cell)
@@ -786,9 +805,12 @@ class _Bound:
         bend = ops.minimum(ops.maximum(bend, -most), most)
         shift, lift = 0.5 * (spread - inside), 0.5 * (mixed - variance)
         # Of a run, draws and noise together.
-        whole = own + variance
+        drawn = own
+        if self.correlation:  # in a draw, noise is seldom large in all stages
+            drawn = _TINY + _add([each * part for each, part in zip(squares, self.together)])
+        whole = drawn + variance
         every = ops.cell((tails + 0.125 * unsteady) * self.student.per_tail / (whole * whole))
-        part = own / whole  # of a run's departure that its noise makes
+        part = drawn / whole  # of a run's departure that its noise makes
         gap = ops.log(budget * inverse)
         away = gap - shift - lift - bend * part * variance
         near = ops.maximum(ops.minimum(away * part, _BEND_REACH * scale), -_BEND_REACH * scale)
@@ -805,33 +827,14 @@ class _Bound:
         narrow = scale / (size * steep * _PER_UNIT)
         spread, reached = ops.sqrt(variance), _REACH * scale
         close = (away < self.high * spread + reached) & (-away < self.low * spread + reached)
-        # Of a run that only just keeps the budget.
-        limit = (self.low + self.high) * ops.sqrt(whole)
-        tilt = ops.minimum(ops.maximum(away, -limit), limit) / whole
-        shares = [
-            share * ops.exp(ops.minimum(part * tilt, _MOST_LOG_MS))
-            for share, part in zip(shares, parts)
-        ]
-        narrow = narrow / _add(shares)
-        slopes, reach = self.slopes(shares, noise)
         return _Weighed(
             p_exceed=_p_above(ops, standard, ops.take(self.student.dof, every)),
             edge=edge,
             is_near=close & (variance > _LOUD * whole) | (abs(abs(edge) - _EDGE) < _EDGE_WIDTH),
             shift=shift - bend * near * near / steep,
-            squares=[
-                ops.maximum(slope * along, 0.0) * narrow * narrow
-                for slope, along in zip(slopes, reach)
-            ],
+            squares=[each * (narrow * narrow) for each in squares],
             cell=cell,
         )
-
-    def slopes(self, shares: Sequence[Any], noise: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        """Return how the stages' normal scores move the sum, and how they do with all others'."""
-        slopes = [w * sd * stage.slope for w, sd, stage in zip(shares, noise, self.stages)]
-        if self.correlation is None:
-            return slopes, slopes
-        return slopes, [_add([r * s for r, s in zip(row, slopes)]) for row in self.correlation]
 
     def look(
         self, loads: _Array, squares: _Array, cell: _Array, quantile: _Array
@@ -842,7 +845,7 @@ class _Bound:
         ----------
         loads : ndarray, shape (stage, 1 + latent, config)
             Log of the stage's mean over the budget, plus the shift; how the latent variables count.
-        squares : ndarray, shape (stage, config)
+        squares : ndarray, shape (pair, config)
         cell : ndarray of int, shape (config,)
             As in `_Weighed`.
         quantile : ndarray, shape (config,)
