@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from bayeslat.atomic import atomic_path
 from bayeslat.decisions.evidence import find_evidence
 from bayeslat.decisions.predict import predict
-from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.decisions.run_noise import score_table
 from bayeslat.errors import HardwareError, InputError
 from bayeslat.export import guard_reader
 from bayeslat.export.agreement import check_agreement
+from bayeslat.export.draw_order import order_draws
 from bayeslat.export.graph import Graph, Value
 from bayeslat.export.stage_part import StagePart, make_part
 from bayeslat.features.hardware import Gpu, explain_missing, missing_fields
@@ -112,6 +112,8 @@ def make_bundle(
     thin = thin_draws(data, DRAWS)
     graph = Graph(data.spec, gpu)
     parts = [make_part(thin, stage, gpu, stack, seed, graph) for stage in thin.stages]
+    totals = predict(thin, grid_of_tasks(thin), gpu, stack=stack, seed=seed).typical()
+    order, reach = order_draws(np.log(totals))
     coordinates = list(dict.fromkeys(each for part in parts for each in _coordinates(part)))
     values = [each for part in parts for each in (part.times, *part.parts)]
     values += [each.value for each in coordinates]
@@ -143,14 +145,12 @@ def make_bundle(
         ],
         "names_task": data.spec.uses_task,
         "tasks": sorted({task for part in parts for task in part.basis.tasks}),
+        "reach": reach,
         "steps": steps,
         "coordinates": [_coordinate(each, places) for each in coordinates],
         "stages": [_stage(part, coordinates, places) for part in parts],
     }
-    arrays = _arrays(parts, data)
-    configs = grid_of_tasks(thin)
-    prediction = predict(thin, configs, gpu, stack=stack, seed=seed)
-    header["reach"] = _reach(prediction)
+    arrays = _arrays(parts, order, data)
     header["agreement"] = check_agreement(header, arrays, thin, gpu, stack, seed)
     return Bundle(header, arrays)
 
@@ -197,18 +197,6 @@ def write_bundle(
         with atomic_path(target.with_name(READER_NAME)) as temporary:
             shutil.copyfile(guard_reader.__file__, temporary)
     return bundle
-
-
-def _reach(prediction: Prediction) -> list[float]:
-    """How far below and above their mean all draws but one are, at every config, in their sds."""
-    lows, highs = [], []
-    for name in (*prediction.stages, TOTAL):
-        logs = np.log(prediction.typical(name))
-        away = np.sort(logs - logs.mean(axis=1, keepdims=True), axis=1)
-        sds = np.maximum(logs.std(axis=1), np.finfo(float).tiny)
-        lows.append(np.max(-away[:, 1] / sds))
-        highs.append(np.max(away[:, -2] / sds))
-    return [float(max(lows)), float(max(highs))]
 
 
 def _only(stacks: tuple[str, ...]) -> str | None:
@@ -276,7 +264,9 @@ def _stage(
     }
 
 
-def _arrays(parts: Sequence[StagePart], data: PosteriorData) -> dict[str, NDArray[Any]]:
+def _arrays(
+    parts: Sequence[StagePart], order: NDArray[np.int64], data: PosteriorData
+) -> dict[str, NDArray[Any]]:
     """Loads and draws in 32 bits, and tables."""
     table = score_table()
     arrays: dict[str, NDArray[Any]] = {
@@ -286,8 +276,8 @@ def _arrays(parts: Sequence[StagePart], data: PosteriorData) -> dict[str, NDArra
     }
     for part in parts:
         arrays[f"{part.name} loads"] = part.loads.astype(np.float32)
-        arrays[f"{part.name} draws"] = part.draws.astype(np.float32)
-        arrays[f"{part.name} noise"] = part.noise_squares.astype(np.float32)
+        arrays[f"{part.name} draws"] = part.draws[:, order].astype(np.float32)
+        arrays[f"{part.name} noise"] = part.noise_squares[order].astype(np.float32)
     if data.noise_correlation is not None:
         arrays["correlation"] = data.noise_correlation
     return arrays

@@ -44,7 +44,8 @@ _Function = Callable[[Sequence[Any]], Any]
 _ANSWERS = np.array([ACCEPT, REJECT, MEASURE])
 _FLOAT = np.dtype("<f4")
 _DTYPES: dict[str, Any] = {"<f4": _FLOAT, "<f8": np.dtype("<f8")}
-_ROWS, _NEAR_ROWS = 4096, 64  # configurations at a time: what is computed stays in a CPU's cache
+_ROWS = 4096  # configurations at a time: what is computed stays in a CPU's cache
+_LOOKED = 25600  # and draws of configurations
 _CENTRAL = 0.05  # of the draws, on either side of what the posterior holds possible
 _INSIDE = 1.0 + 1e-9  # of a coordinate, on [-1, 1] over its training range
 _ROUNDING = 1e-9  # of a stage's physics: a part of it may be so little below 0
@@ -298,7 +299,9 @@ class _Model:
         self.with_tasks = [stage for stage in self.stages if stage.tasks]
         self.student = _Student(arrays["tails"], arrays["inverse_dof"], arrays["slope"])
         self.correlation = arrays.get("correlation")
-        self.reach = tuple(map(float, header["reach"]))  # sds from the draws' mean to the last ones
+        # Number of the outermost draws, and within how many sds below and above the mean the others
+        # of the total are. Of other sums only how far any draw is.
+        self.reach = [(int(first), float(low), float(high)) for first, low, high in header["reach"]]
         self.bounds: dict[str, _Bound] = {}
         self.total = self.bound("total")
         self.one_loads = {outside: self._join_loads(outside) for outside in (False, True)}
@@ -386,13 +389,16 @@ class _Model:
         quantiles = self.student.quantiles(max_risk)
         found = self.total.weigh(_NUMBERS, amounts, variances, noise, budget_ms, quantiles)
         p_exceed, over, unsure = found.p_exceed, found.edge < -_EDGE, found.edge < _EDGE
-        if found.is_near or outside:
+        first = len(self.total.ones) if outside else found.first
+        if first:
             table[:, 1] = [math.log(amount / budget_ms) + found.shift for amount in amounts]
             loads = table[:, 1:, None].astype(_FLOAT)
             squares = np.array(found.squares, dtype=_FLOAT)[:, None]
             cell, quantile = np.array([found.cell]), quantiles[[found.cell]]
             with np.errstate(all="ignore") if outside else contextlib.nullcontext():
-                chance, count = self.total.look(loads, squares, cell, quantile)
+                chance, count = self.total.look(
+                    loads, squares, cell, quantile, first, found.is_below
+                )
             over, unsure = self.total.central(count.item())
             p_exceed = chance.item()
         unknown = self.zero_shot or any(point.is_beyond for point in points)
@@ -490,13 +496,13 @@ class _Model:
         answers, p_exceed = np.empty(count, dtype=np.intp), np.empty(count)
         outside: list[_Array] = []
         with np.errstate(all="ignore"):
-            for rows in _blocks(np.arange(count)):
+            for rows in _blocks(np.arange(count), _ROWS):
                 here = self._place_rows(given, rows)
                 inside = self.is_inside(_ARRAYS, here)
                 if inside.any():  # of the others, what follows has the last word
                     p_exceed[rows], answers[rows] = self._judge(rows, here, None, asked, ~inside)
                 outside.append(rows[~inside])
-            for rows in _blocks(np.concatenate([np.arange(0), *outside])):
+            for rows in _blocks(np.concatenate([np.arange(0), *outside]), _ROWS):
                 here = self._place_rows(given, rows)
                 edge = self.edge(_ARRAYS, self.array_steps, here)
                 p_exceed[rows], answers[rows] = self._judge(rows, here, edge, asked, False)
@@ -545,8 +551,8 @@ class _Model:
         )
 
 
-def _blocks(rows: _Array) -> list[_Array]:
-    return [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
+def _blocks(rows: _Array, size: int) -> list[_Array]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def _answer(ops: _Ops, found: tuple[Any, Any, Any], max_risk: float, unknown: Any) -> Any:
@@ -697,14 +703,16 @@ class _Weighed(NamedTuple):
     """A sum of stages beside its budget: numbers, or arrays of shape (config,).
 
     `p_exceed`: in closed form; `edge`: sds from the draws' mean to where a draw exceeds the budget
-    too often; `is_near`: whether the draws have to be looked at. Of the noise of a run there:
+    too often; `first`: how many draws have to be looked at; `is_below`: whether the others exceed
+    the budget. Of the noise of a run there:
     `shift` of its middle, in log latency, `squares` of its scale, by the pairs of stages and in
     places of the table, and `cell` of its Student-t.
     """
 
     p_exceed: Any
     edge: Any
-    is_near: Any
+    first: Any
+    is_below: Any
     shift: Any
     squares: list[Any]
     cell: Any
@@ -719,7 +727,7 @@ class _Bound:
         self.correlation: list[list[float]] | None = None
         if model.correlation is not None:
             self.correlation = model.correlation[np.ix_(places, places)].tolist()
-        self.low, self.high = model.reach
+        self.reach = model.reach if len(places) == len(model.stages) else model.reach[:1]
         # The square of the sum's scale is one over the pairs of stages whose noise goes together.
         self.pairs = self._pairs()
         squares = [self.stages[a].noise * self.stages[b].noise for a, b, _ in self.pairs]
@@ -727,6 +735,8 @@ class _Bound:
         self.together = self.noise.mean(axis=1).tolist()
         draws = self.noise.shape[1]
         self.ones = np.ones(draws, dtype=_FLOAT)
+        # How many draws may be on the other side of a budget within each reach.
+        self.firsts = [first for first, _, _ in self.reach[1:]] + [draws]
         # What the log of the stage's mean counts for, then the latent variables.
         self.draws = [np.vstack([self.ones, stage.draws]) * _PER_E for stage in self.stages]
         # Draws over the limit: from so many on, the central 90 % of the draws are; from fewer on,
@@ -825,21 +835,34 @@ class _Bound:
         # Beside the draws, the bend is the straight line that touches it there.
         steep = 1.0 - 2.0 * bend * near
         narrow = scale / (size * steep * _PER_UNIT)
-        spread, reached = ops.sqrt(variance), _REACH * scale
-        close = (away < self.high * spread + reached) & (-away < self.low * spread + reached)
+        spread = ops.sqrt(variance)
+        reached = ops.maximum(abs(most), _REACH * scale)
+        first: Any = 0
+        for (_, low, high), to in zip(self.reach, self.firsts):
+            close = (away < high * spread + reached) & (-away < low * spread + reached)
+            first = ops.where(close, to, first)
+        unclear = abs(abs(edge) - _EDGE) < _EDGE_WIDTH
+        first = ops.where(variance > _LOUD * whole, first, 0)
         return _Weighed(
             p_exceed=_p_above(ops, standard, ops.take(self.student.dof, every)),
             edge=edge,
-            is_near=close & (variance > _LOUD * whole) | (abs(abs(edge) - _EDGE) < _EDGE_WIDTH),
+            first=ops.where(unclear, len(self.ones), first),
+            is_below=away < 0.0,
             shift=shift - bend * near * near / steep,
             squares=[each * (narrow * narrow) for each in squares],
             cell=cell,
         )
 
     def look(
-        self, loads: _Array, squares: _Array, cell: _Array, quantile: _Array
+        self,
+        loads: _Array,
+        squares: _Array,
+        cell: _Array,
+        quantile: _Array,
+        first: int,
+        is_below: Any,
     ) -> tuple[_Array, _Array]:
-        """Look at every draw.
+        """Look at the first draws; the others clearly exceed the budget, or clearly do not.
 
         Parameters
         ----------
@@ -850,6 +873,9 @@ class _Bound:
             As in `_Weighed`.
         quantile : ndarray, shape (config,)
             What the Student-t exceeds with the largest risk.
+        first : int
+        is_below : bool or ndarray of bool, shape (config,)
+            Whether the others exceed it.
 
         Returns
         -------
@@ -858,24 +884,26 @@ class _Bound:
         over : ndarray, shape (config,)
             Number of draws that exceed the budget too often.
         """
-        places = self.log_ratios(loads)
-        scale = squares.T @ self.noise
+        places = self.log_ratios(loads, first)
+        scale = squares.T @ self.noise[:, :first]
         places /= np.sqrt(scale, out=scale)
         flags = np.greater(places, (-_PER_UNIT * quantile)[:, None], out=scale)
-        over = flags @ self.ones
-        return self.student.below(places, cell) @ self.ones / len(self.ones), over
+        ones, others = self.ones[:first], (len(self.ones) - first) * is_below
+        below = self.student.below(places, cell)
+        return (below @ ones + others) / len(self.ones), flags @ ones + others
 
-    def log_ratios(self, loads: _Array) -> _Array:
-        """Log of the sum over its budget, in each draw. Shape (config, draw).
+    def log_ratios(self, loads: _Array, first: int) -> _Array:
+        """Log of the sum over its budget, in each of the first draws. Shape (config, draw).
 
         Parameters
         ----------
         loads : ndarray, shape (stage, 1 + latent, config)
             Log of the stage's mean over the budget; how the latent variables count.
+        first : int
         """
         total: Any = 0.0
         for own, draws in zip(loads, self.draws):
-            amounts = own[: len(draws)].T @ draws[: len(own)]
+            amounts = own[: len(draws)].T @ draws[: len(own), :first]
             _EXP(amounts, out=amounts)
             total = np.add(total, amounts, out=amounts)
         ratios: _Array = np.log(total, out=total)
@@ -903,25 +931,30 @@ class _Bound:
         found = self.weigh(_ARRAYS, amounts, variances, noise, _FLOAT.type(1.0), quantiles)
         p_exceed = found.p_exceed.astype(np.float64)
         over, unsure = found.edge < -_EDGE, found.edge < _EDGE
-        looked = np.flatnonzero(found.is_near | look)
-        loads = table[:, 1:].take(looked, axis=2)
-        loads[:, 0] = [each[looked] for each in logs]
-        if not asked.typical:
-            loads[:, 0] += found.shift[looked]
-        squares = np.array([each[looked] for each in found.squares])
-        cell, quantile = found.cell[looked], quantiles.take(found.cell[looked], mode="clip")
-        for start in range(0, len(looked), _NEAR_ROWS):
-            some = slice(start, start + _NEAR_ROWS)
-            if asked.typical:
-                count = np.count_nonzero(self.log_ratios(loads[:, :, some]) > 0.0, axis=1)
-                chance = count / len(self.ones)
-            else:
-                chance, count = self.look(
-                    loads[:, :, some], squares[:, some], cell[some], quantile[some]
-                )
-            rows = looked[some]
-            p_exceed[rows] = chance
-            over[rows], unsure[rows] = self.central(count)
+        everything = len(self.ones)
+        firsts = np.where(look, everything, found.first)
+        shift = 0.0 if asked.typical else found.shift
+        table[:, 1] = [each + shift for each in logs]
+        squares = np.array(found.squares)
+        for first in self.firsts:
+            looked = np.flatnonzero(firsts == first)
+            for rows in _blocks(looked, _LOOKED // first):
+                loads = table[:, 1:].take(rows, axis=2)
+                if asked.typical:
+                    count = np.count_nonzero(self.log_ratios(loads, first) > 0.0, axis=1)
+                    chance = count / everything
+                else:
+                    cell = found.cell[rows]
+                    chance, count = self.look(
+                        loads,
+                        squares[:, rows],
+                        cell,
+                        quantiles.take(cell, mode="clip"),
+                        first,
+                        found.is_below[rows],
+                    )
+                p_exceed[rows] = chance
+                over[rows], unsure[rows] = self.central(count)
         return p_exceed, over, unsure
 
 
