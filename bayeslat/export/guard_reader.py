@@ -841,12 +841,11 @@ class _Bound:
         for (_, low, high), to in zip(self.reach, self.firsts):
             close = (away < high * spread + reached) & (-away < low * spread + reached)
             first = ops.where(close, to, first)
-        unclear = abs(abs(edge) - _EDGE) < _EDGE_WIDTH
-        first = ops.where(variance > _LOUD * whole, first, 0)
+        unclear = (variance > _LOUD * whole) | (abs(abs(edge) - _EDGE) < _EDGE_WIDTH)
         return _Weighed(
             p_exceed=_p_above(ops, standard, ops.take(self.student.dof, every)),
             edge=edge,
-            first=ops.where(unclear, len(self.ones), first),
+            first=ops.where(unclear, first, 0),
             is_below=away < 0.0,
             shift=shift - bend * near * near / steep,
             squares=[each * (narrow * narrow) for each in squares],
@@ -939,7 +938,7 @@ class _Bound:
         for first in self.firsts:
             looked = np.flatnonzero(firsts == first)
             for rows in _blocks(looked, _LOOKED // first):
-                loads = table[:, 1:].take(rows, axis=2)
+                loads = table.take(rows, axis=2)[:, 1:]
                 if asked.typical:
                     count = np.count_nonzero(self.log_ratios(loads, first) > 0.0, axis=1)
                     chance = count / everything
