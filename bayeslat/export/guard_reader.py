@@ -331,7 +331,7 @@ class _Model:
         """Return the loads of all stages as one matrix, for one configuration."""
         loads = [stage.loads_of(outside, self.width[outside]) for stage in self.stages]
         ends = np.cumsum([len(each) for each in loads]).tolist()
-        joined = np.zeros((ends[-1], len(loads), self.width[outside]))
+        joined = np.zeros((ends[-1], len(loads), self.width[outside]), dtype=_FLOAT)
         for at, (each, end) in enumerate(zip(loads, ends)):
             joined[end - len(each) : end, at] = each
         return joined.reshape(len(joined), -1)
@@ -378,7 +378,7 @@ class _Model:
         points = [stage.point(_NUMBERS, here, edge) for stage in self.stages]
         if not all(point.possible for point in points):
             return None
-        design = np.array([value for point in points for value in point.design])
+        design = np.array([value for point in points for value in point.design], dtype=_FLOAT)
         table = (design @ self.one_loads[outside]).reshape(len(points), -1)
         latent = table[:, 2:]
         variances = np.einsum("ij,ij->i", latent, latent).tolist()
@@ -392,12 +392,11 @@ class _Model:
         first = len(self.total.ones) if outside else found.first
         if first:
             table[:, 1] = [math.log(amount / budget_ms) + found.shift for amount in amounts]
-            loads = table[:, 1:, None].astype(_FLOAT)
             squares = np.array(found.squares, dtype=_FLOAT)[:, None]
-            cell, quantile = np.array([found.cell]), quantiles[[found.cell]]
+            cell, quantile = np.array([found.cell]), quantiles[found.cell : found.cell + 1]
             with np.errstate(all="ignore") if outside else contextlib.nullcontext():
                 chance, count = self.total.look(
-                    loads, squares, cell, quantile, first, found.is_below
+                    table[:, 1:, None], squares, cell, quantile, first, found.is_below
                 )
             over, unsure = self.total.central(count.item())
             p_exceed = chance.item()
@@ -738,7 +737,10 @@ class _Bound:
         # How many draws may be on the other side of a budget within each reach.
         self.firsts = [first for first, _, _ in self.reach[1:]] + [draws]
         # What the log of the stage's mean counts for, then the latent variables.
-        self.draws = [np.vstack([self.ones, stage.draws]) * _PER_E for stage in self.stages]
+        self.draws = np.zeros((len(places), model.width[True] - 1, draws), dtype=_FLOAT)
+        self.draws[:, 0] = _PER_E
+        for held, stage in zip(self.draws, self.stages):
+            held[1 : 1 + len(stage.draws)] = stage.draws * _PER_E
         # Draws over the limit: from so many on, the central 90 % of the draws are; from fewer on,
         # some of the central 90 %.
         self.most = draws - math.floor(_CENTRAL * (draws - 1) + 0.5)
@@ -900,11 +902,16 @@ class _Bound:
             Log of the stage's mean over the budget; how the latent variables count.
         first : int
         """
-        total: Any = 0.0
-        for own, draws in zip(loads, self.draws):
-            amounts = own[: len(draws)].T @ draws[: len(own), :first]
-            _EXP(amounts, out=amounts)
-            total = np.add(total, amounts, out=amounts)
+        if loads.shape[2] == 1:  # the calls take longer than what they compute
+            logs = loads.transpose(0, 2, 1) @ self.draws[:, : loads.shape[1], :first]
+            total = np.add.reduce(_EXP(logs, out=logs))
+        else:
+            total = 0.0
+            for own, stage, draws in zip(loads, self.stages, self.draws):
+                used = min(1 + len(stage.draws), len(own))
+                amounts = own[:used].T @ draws[:used, :first]
+                _EXP(amounts, out=amounts)
+                total = np.add(total, amounts, out=amounts)
         ratios: _Array = np.log(total, out=total)
         return ratios
 
