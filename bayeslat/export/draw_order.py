@@ -1,4 +1,4 @@
-"""The order of a bundle's draws: the outermost come first, so that tails need a few of them only."""
+"""The order of a bundle's draws: the outermost come first, and tails need no others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def order_draws(
     ends = np.sort(away, axis=1)
     reach = [(0, float(-ends[:, 1].min()), float(ends[:, -2].max()))]
     for part in _FIRST:
-        first = logs.shape[1] // part
+        first = max(logs.shape[1] // part, 1)
         others = away[:, order[first:]]
         reach.append((first, float(-others.min()), float(others.max())))
     return order, reach

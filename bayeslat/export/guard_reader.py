@@ -14,7 +14,8 @@ Nothing in it is run as code.
 The log latency of a stage is its physics plus a linear function of a few latent variables, which
 have a value in each draw of the posterior. A normal with the draws' mean and variance gives
 P(latency > budget) in closed form. Near the budget, where much is unsure beside the noise of a run,
-each draw has its own.
+each draw has its own. The outermost draws come first: in the tails, the others are clearly on one
+side of the budget, and only the first are looked at.
 """
 
 from __future__ import annotations
@@ -70,11 +71,11 @@ def _quick_exp() -> tuple[Any, np.float32]:
         from numpy.lib.introspect import opt_func_info
     except ImportError:  # before NumPy 2.2
         return np.exp, np.float32(1.0)
-    compiled = opt_func_info(func_name="^exp2$", signature="float32")["exp2"].values()
-    wide = all(
-        each["current"].startswith("X86_V4") or "AVX512" in each["current"] for each in compiled
-    )
-    return (np.exp2, np.float32(1.0 / math.log(2.0))) if wide else (np.exp, np.float32(1.0))
+    compiled = opt_func_info(func_name="^exp2$", signature="float32").get("exp2", {})
+    targets = [each["current"] for each in compiled.values()]
+    if any("AVX512" in target or "X86_V4" in target for target in targets):
+        return np.exp2, np.float32(1.0 / math.log(2.0))
+    return np.exp, np.float32(1.0)
 
 
 _EXP, _PER_E = _quick_exp()
@@ -703,9 +704,8 @@ class _Weighed(NamedTuple):
 
     `p_exceed`: in closed form; `edge`: sds from the draws' mean to where a draw exceeds the budget
     too often; `first`: how many draws have to be looked at; `is_below`: whether the others exceed
-    the budget. Of the noise of a run there:
-    `shift` of its middle, in log latency, `squares` of its scale, by the pairs of stages and in
-    places of the table, and `cell` of its Student-t.
+    the budget. Of the noise of a run there: `shift` of its middle, in log latency, `squares` of its
+    scale, by the pairs of stages and in places of the table, and `cell` of its Student-t.
     """
 
     p_exceed: Any
@@ -940,12 +940,13 @@ class _Bound:
         everything = len(self.ones)
         firsts = np.where(look, everything, found.first)
         shift = 0.0 if asked.typical else found.shift
-        table[:, 1] = [each + shift for each in logs]
+        starts = np.array([each + shift for each in logs])
         squares = np.array(found.squares)
         for first in self.firsts:
             looked = np.flatnonzero(firsts == first)
             for rows in _blocks(looked, _LOOKED // first):
                 loads = table.take(rows, axis=2)[:, 1:]
+                loads[:, 0] = starts[:, rows]
                 if asked.typical:
                     count = np.count_nonzero(self.log_ratios(loads, first) > 0.0, axis=1)
                     chance = count / everything
