@@ -836,7 +836,7 @@ class _Bound:
         edge = (gap - lift - shift - most) / ops.sqrt(unsure)
         # Beside the draws, the bend is the straight line that touches it there.
         steep = 1.0 - 2.0 * bend * near
-        narrow = scale / (size * steep * _PER_UNIT)
+        narrow = (scale / (size * steep * _PER_UNIT)) ** 2
         spread = ops.sqrt(variance)
         reached = ops.maximum(abs(most), _REACH * scale)
         first: Any = 0
@@ -850,7 +850,7 @@ class _Bound:
             first=ops.where(unclear, first, 0),
             is_below=away < 0.0,
             shift=shift - bend * near * near / steep,
-            squares=[each * (narrow * narrow) for each in squares],
+            squares=[each * narrow for each in squares],
             cell=cell,
         )
 
