@@ -843,11 +843,12 @@ class _Bound:
         for (_, low, high), to in zip(self.reach, self.firsts):
             close = (away < high * spread + reached) & (-away < low * spread + reached)
             first = ops.where(close, to, first)
-        unclear = (variance > _LOUD * whole) | (abs(abs(edge) - _EDGE) < _EDGE_WIDTH)
+        unclear = abs(abs(edge) - _EDGE) < _EDGE_WIDTH
+        quiet = ops.where(unclear, len(self.ones), 0)
         return _Weighed(
             p_exceed=_p_above(ops, standard, ops.take(self.student.dof, every)),
             edge=edge,
-            first=ops.where(unclear, first, 0),
+            first=ops.where(variance > _LOUD * whole, first, quiet),
             is_below=away < 0.0,
             shift=shift - bend * near * near / steep,
             squares=[each * narrow for each in squares],
