@@ -17,7 +17,7 @@ from bayeslat.inference.posterior import PosteriorData
 
 __all__ = ["check_agreement"]
 
-_BUDGETS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles of the totals
+_BUDGETS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)  # quantiles of the totals
 _MAX_RISK = 0.05
 
 

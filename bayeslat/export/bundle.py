@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 
 from bayeslat.atomic import atomic_path
 from bayeslat.decisions.evidence import find_evidence
+from bayeslat.decisions.predict import predict
 from bayeslat.decisions.run_noise import score_table
 from bayeslat.errors import HardwareError, InputError
 from bayeslat.export import guard_reader
 from bayeslat.export.agreement import check_agreement
+from bayeslat.export.draw_order import order_draws
 from bayeslat.export.graph import Graph, Value
 from bayeslat.export.stage_part import StagePart, make_part
 from bayeslat.features.hardware import Gpu, explain_missing, missing_fields
+from bayeslat.inference.new_tasks import grid_of_tasks
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 
@@ -109,6 +112,8 @@ def make_bundle(
     thin = thin_draws(data, DRAWS)
     graph = Graph(data.spec, gpu)
     parts = [make_part(thin, stage, gpu, stack, seed, graph) for stage in thin.stages]
+    totals = predict(thin, grid_of_tasks(thin), gpu, stack=stack, seed=seed).typical()
+    order, reach = order_draws(np.log(totals))
     coordinates = list(dict.fromkeys(each for part in parts for each in _coordinates(part)))
     values = [each for part in parts for each in (part.times, *part.parts)]
     values += [each.value for each in coordinates]
@@ -140,11 +145,12 @@ def make_bundle(
         ],
         "names_task": data.spec.uses_task,
         "tasks": sorted({task for part in parts for task in part.basis.tasks}),
+        "reach": reach,
         "steps": steps,
         "coordinates": [_coordinate(each, places) for each in coordinates],
         "stages": [_stage(part, coordinates, places) for part in parts],
     }
-    arrays = _arrays(parts, data)
+    arrays = _arrays(parts, order, data)
     header["agreement"] = check_agreement(header, arrays, thin, gpu, stack, seed)
     return Bundle(header, arrays)
 
@@ -258,7 +264,9 @@ def _stage(
     }
 
 
-def _arrays(parts: Sequence[StagePart], data: PosteriorData) -> dict[str, NDArray[Any]]:
+def _arrays(
+    parts: Sequence[StagePart], order: NDArray[np.int64], data: PosteriorData
+) -> dict[str, NDArray[Any]]:
     """Loads and draws in 32 bits, and tables."""
     table = score_table()
     arrays: dict[str, NDArray[Any]] = {
@@ -268,8 +276,8 @@ def _arrays(parts: Sequence[StagePart], data: PosteriorData) -> dict[str, NDArra
     }
     for part in parts:
         arrays[f"{part.name} loads"] = part.loads.astype(np.float32)
-        arrays[f"{part.name} draws"] = part.draws.astype(np.float32)
-        arrays[f"{part.name} noise"] = part.noise_squares.astype(np.float32)
+        arrays[f"{part.name} draws"] = part.draws[:, order].astype(np.float32)
+        arrays[f"{part.name} noise"] = part.noise_squares[order].astype(np.float32)
     if data.noise_correlation is not None:
         arrays["correlation"] = data.noise_correlation
     return arrays

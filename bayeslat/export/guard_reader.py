@@ -14,7 +14,8 @@ Nothing in it is run as code.
 The log latency of a stage is its physics plus a linear function of a few latent variables, which
 have a value in each draw of the posterior. A normal with the draws' mean and variance gives
 P(latency > budget) in closed form. Near the budget, where much is unsure beside the noise of a run,
-each draw has its own.
+each draw has its own. The outermost draws come first: in the tails, the others are clearly on one
+side of the budget, and only the first are looked at.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ import numpy as np
 __all__ = ["ACCEPT", "FORMAT_VERSION", "MEASURE", "REJECT", "BundleError", "GuardBundle", "load"]
 
 MAGIC = b"bayeslat guard bundle\n"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SEAL = b"sha256:"
 ACCEPT, REJECT, MEASURE = "accept", "reject", "measure"
 
@@ -44,7 +45,8 @@ _Function = Callable[[Sequence[Any]], Any]
 _ANSWERS = np.array([ACCEPT, REJECT, MEASURE])
 _FLOAT = np.dtype("<f4")
 _DTYPES: dict[str, Any] = {"<f4": _FLOAT, "<f8": np.dtype("<f8")}
-_ROWS, _NEAR_ROWS = 4096, 64  # configurations at a time: what is computed stays in a CPU's cache
+_ROWS = 4096  # configurations at a time: what is computed stays in a CPU's cache
+_LOOKED = 25600  # and draws of configurations
 _CENTRAL = 0.05  # of the draws, on either side of what the posterior holds possible
 _INSIDE = 1.0 + 1e-9  # of a coordinate, on [-1, 1] over its training range
 _ROUNDING = 1e-9  # of a stage's physics: a part of it may be so little below 0
@@ -54,10 +56,29 @@ _TINY = 1e-30
 # As the run noise of bayeslat has them: see its decisions/run_noise.py.
 _BODY_SLOPE, _MOST_BEND, _BEND_REACH = 1.5, 0.1, 4.0
 _LOUD = 0.1  # part of a run's variance that is unsure: below, a closed form does
-_REACH = 4.0  # sds of the draws: farther from the budget, hardly any is on its other side
+_REACH = 4.0  # scales of a run's noise: farther from the budget, hardly any is on its other side
 _EDGE, _EDGE_WIDTH = 1.6449, 0.5  # sds at which 5 % of a normal's draws are beyond; and near it
 _CELLS = 1024  # of the tables of Student-t by the weight of its tails
 _VALUES, _MIDDLE, _PER_UNIT = 2048, 1024.0, 64.0  # of those by its values
+
+
+def _quick_exp() -> tuple[Any, np.float32]:
+    """Return the faster of exp and 2^x, and what numbers are multiplied by for it.
+
+    On a CPU with AVX-512, NumPy takes half as long for 2^x; on others, twice.
+    """
+    try:
+        from numpy.lib.introspect import opt_func_info
+    except ImportError:  # before NumPy 2.2
+        return np.exp, np.float32(1.0)
+    compiled = opt_func_info(func_name="^exp2$", signature="float32").get("exp2", {})
+    targets = [each["current"] for each in compiled.values()]
+    if any("AVX512" in target or "X86_V4" in target for target in targets):
+        return np.exp2, np.float32(1.0 / math.log(2.0))
+    return np.exp, np.float32(1.0)
+
+
+_EXP, _PER_E = _quick_exp()
 
 
 class BundleError(Exception):
@@ -279,6 +300,9 @@ class _Model:
         self.with_tasks = [stage for stage in self.stages if stage.tasks]
         self.student = _Student(arrays["tails"], arrays["inverse_dof"], arrays["slope"])
         self.correlation = arrays.get("correlation")
+        # Number of the outermost draws, and within how many sds below and above the mean the others
+        # of the total are. Of other sums only how far any draw is.
+        self.reach = [(int(first), float(low), float(high)) for first, low, high in header["reach"]]
         self.bounds: dict[str, _Bound] = {}
         self.total = self.bound("total")
         self.one_loads = {outside: self._join_loads(outside) for outside in (False, True)}
@@ -308,7 +332,7 @@ class _Model:
         """Return the loads of all stages as one matrix, for one configuration."""
         loads = [stage.loads_of(outside, self.width[outside]) for stage in self.stages]
         ends = np.cumsum([len(each) for each in loads]).tolist()
-        joined = np.zeros((ends[-1], len(loads), self.width[outside]))
+        joined = np.zeros((ends[-1], len(loads), self.width[outside]), dtype=_FLOAT)
         for at, (each, end) in enumerate(zip(loads, ends)):
             joined[end - len(each) : end, at] = each
         return joined.reshape(len(joined), -1)
@@ -355,7 +379,7 @@ class _Model:
         points = [stage.point(_NUMBERS, here, edge) for stage in self.stages]
         if not all(point.possible for point in points):
             return None
-        design = np.array([value for point in points for value in point.design])
+        design = np.array([value for point in points for value in point.design], dtype=_FLOAT)
         table = (design @ self.one_loads[outside]).reshape(len(points), -1)
         latent = table[:, 2:]
         variances = np.einsum("ij,ij->i", latent, latent).tolist()
@@ -366,12 +390,15 @@ class _Model:
         quantiles = self.student.quantiles(max_risk)
         found = self.total.weigh(_NUMBERS, amounts, variances, noise, budget_ms, quantiles)
         p_exceed, over, unsure = found.p_exceed, found.edge < -_EDGE, found.edge < _EDGE
-        if found.is_near or outside:
+        first = len(self.total.ones) if outside else found.first
+        if first:
             table[:, 1] = [math.log(amount / budget_ms) + found.shift for amount in amounts]
             squares = np.array(found.squares, dtype=_FLOAT)[:, None]
-            cell, quantile = np.array([found.cell]), quantiles[[found.cell]]
+            cell, quantile = np.array([found.cell]), quantiles[found.cell : found.cell + 1]
             with np.errstate(all="ignore") if outside else contextlib.nullcontext():
-                chance, count = self.total.look(table[:, 1:, None], squares, cell, quantile)
+                chance, count = self.total.look(
+                    table[:, 1:, None], squares, cell, quantile, first, found.is_below
+                )
             over, unsure = self.total.central(count.item())
             p_exceed = chance.item()
         unknown = self.zero_shot or any(point.is_beyond for point in points)
@@ -469,13 +496,13 @@ class _Model:
         answers, p_exceed = np.empty(count, dtype=np.intp), np.empty(count)
         outside: list[_Array] = []
         with np.errstate(all="ignore"):
-            for rows in _blocks(np.arange(count)):
+            for rows in _blocks(np.arange(count), _ROWS):
                 here = self._place_rows(given, rows)
                 inside = self.is_inside(_ARRAYS, here)
                 if inside.any():  # of the others, what follows has the last word
                     p_exceed[rows], answers[rows] = self._judge(rows, here, None, asked, ~inside)
                 outside.append(rows[~inside])
-            for rows in _blocks(np.concatenate([np.arange(0), *outside])):
+            for rows in _blocks(np.concatenate([np.arange(0), *outside]), _ROWS):
                 here = self._place_rows(given, rows)
                 edge = self.edge(_ARRAYS, self.array_steps, here)
                 p_exceed[rows], answers[rows] = self._judge(rows, here, edge, asked, False)
@@ -524,8 +551,8 @@ class _Model:
         )
 
 
-def _blocks(rows: _Array) -> list[_Array]:
-    return [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
+def _blocks(rows: _Array, size: int) -> list[_Array]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def _answer(ops: _Ops, found: tuple[Any, Any, Any], max_risk: float, unknown: Any) -> Any:
@@ -676,14 +703,15 @@ class _Weighed(NamedTuple):
     """A sum of stages beside its budget: numbers, or arrays of shape (config,).
 
     `p_exceed`: in closed form; `edge`: sds from the draws' mean to where a draw exceeds the budget
-    too often; `is_near`: whether the draws have to be looked at. Of the noise of a run there:
-    `shift` of its middle, in log latency, `squares` of its scale, as parts of the stages and in
-    places of the table, and `cell` of its Student-t.
+    too often; `first`: how many draws have to be looked at; `is_below`: whether the others exceed
+    the budget. Of the noise of a run there: `shift` of its middle, in log latency, `squares` of its
+    scale, by the pairs of stages and in places of the table, and `cell` of its Student-t.
     """
 
     p_exceed: Any
     edge: Any
-    is_near: Any
+    first: Any
+    is_below: Any
     shift: Any
     squares: list[Any]
     cell: Any
@@ -698,18 +726,36 @@ class _Bound:
         self.correlation: list[list[float]] | None = None
         if model.correlation is not None:
             self.correlation = model.correlation[np.ix_(places, places)].tolist()
-        self.noise = np.stack([stage.noise for stage in self.stages])
+        self.reach = model.reach if len(places) == len(model.stages) else model.reach[:1]
+        # The square of the sum's scale is one over the pairs of stages whose noise goes together.
+        self.pairs = self._pairs()
+        squares = [self.stages[a].noise * self.stages[b].noise for a, b, _ in self.pairs]
+        self.noise = np.sqrt(np.stack(squares))
+        self.together = self.noise.mean(axis=1).tolist()
         draws = self.noise.shape[1]
-        # Log of the stage's mean, then the latent variables.
-        self.draws = np.zeros((len(places), model.width[True] - 1, draws), dtype=_FLOAT)
-        self.draws[:, 0] = 1.0
-        for held, stage in zip(self.draws, self.stages):
-            held[1 : 1 + len(stage.draws)] = stage.draws
         self.ones = np.ones(draws, dtype=_FLOAT)
+        # How many draws may be on the other side of a budget within each reach.
+        self.firsts = [first for first, _, _ in self.reach[1:]] + [draws]
+        # What the log of the stage's mean counts for, then the latent variables.
+        self.draws = np.zeros((len(places), model.width[True] - 1, draws), dtype=_FLOAT)
+        self.draws[:, 0] = _PER_E
+        for held, stage in zip(self.draws, self.stages):
+            held[1 : 1 + len(stage.draws)] = stage.draws * _PER_E
         # Draws over the limit: from so many on, the central 90 % of the draws are; from fewer on,
         # some of the central 90 %.
         self.most = draws - math.floor(_CENTRAL * (draws - 1) + 0.5)
         self.some = draws - math.floor((1.0 - _CENTRAL) * (draws - 1) + 0.5)
+
+    def _pairs(self) -> list[tuple[int, int, float]]:
+        """Return the places of the stages of each pair, and how often its product counts."""
+        alone = [(at, at, 1.0) for at in range(len(self.stages))]
+        if self.correlation is None:
+            return alone
+        return alone + [
+            (a, b, 2.0 * value)
+            for b, row in enumerate(self.correlation)
+            for a, value in enumerate(row[:b])
+        ]
 
     def central(self, over: Any) -> tuple[Any, Any]:
         """Whether the central 90 % of the draws, and whether some of them, are over the limit."""
@@ -745,6 +791,7 @@ class _Bound:
         reach = slopes
         if self.correlation:
             reach = [_add([r * s for r, s in zip(row, slopes)]) for row in self.correlation]
+        squares = [slopes[a] * slopes[b] * weight for a, b, weight in self.pairs]
         # Sums over the stages: of the noise's size, tails, mean and bend, and of the draws.
         own, tails, unsteady = _TINY, 0.0, 0.0
         body, spread, inside = _TINY, 0.0, 0.0
@@ -770,9 +817,12 @@ class _Bound:
         bend = ops.minimum(ops.maximum(bend, -most), most)
         shift, lift = 0.5 * (spread - inside), 0.5 * (mixed - variance)
         # Of a run, draws and noise together.
-        whole = own + variance
+        drawn = own
+        if self.correlation:  # in a draw, noise is seldom large in all stages
+            drawn = _TINY + _add([each * part for each, part in zip(squares, self.together)])
+        whole = drawn + variance
         every = ops.cell((tails + 0.125 * unsteady) * self.student.per_tail / (whole * whole))
-        part = own / whole  # of a run's departure that its noise makes
+        part = drawn / whole  # of a run's departure that its noise makes
         gap = ops.log(budget * inverse)
         away = gap - shift - lift - bend * part * variance
         near = ops.maximum(ops.minimum(away * part, _BEND_REACH * scale), -_BEND_REACH * scale)
@@ -786,34 +836,48 @@ class _Bound:
         edge = (gap - lift - shift - most) / ops.sqrt(unsure)
         # Beside the draws, the bend is the straight line that touches it there.
         steep = 1.0 - 2.0 * bend * near
-        narrow = scale / (size * steep * _PER_UNIT)
-        close = abs(away) < _REACH * (ops.sqrt(variance) + scale)
+        narrow = (scale / (size * steep * _PER_UNIT)) ** 2
+        spread = ops.sqrt(variance)
+        reached = ops.maximum(abs(most), _REACH * scale)
+        first: Any = 0
+        for (_, low, high), to in zip(self.reach, self.firsts):
+            close = (away < high * spread + reached) & (-away < low * spread + reached)
+            first = ops.where(close, to, first)
+        unclear = abs(abs(edge) - _EDGE) < _EDGE_WIDTH
+        quiet = ops.where(unclear, len(self.ones), 0)
         return _Weighed(
             p_exceed=_p_above(ops, standard, ops.take(self.student.dof, every)),
             edge=edge,
-            is_near=close & (variance > _LOUD * whole) | (abs(abs(edge) - _EDGE) < _EDGE_WIDTH),
+            first=ops.where(variance > _LOUD * whole, first, quiet),
+            is_below=away < 0.0,
             shift=shift - bend * near * near / steep,
-            squares=[
-                ops.maximum(slope * along, 0.0) * narrow * narrow
-                for slope, along in zip(slopes, reach)
-            ],
+            squares=[each * narrow for each in squares],
             cell=cell,
         )
 
     def look(
-        self, loads: _Array, squares: _Array, cell: _Array, quantile: _Array
+        self,
+        loads: _Array,
+        squares: _Array,
+        cell: _Array,
+        quantile: _Array,
+        first: int,
+        is_below: Any,
     ) -> tuple[_Array, _Array]:
-        """Look at every draw.
+        """Look at the first draws; the others clearly exceed the budget, or clearly do not.
 
         Parameters
         ----------
         loads : ndarray, shape (stage, 1 + latent, config)
             Log of the stage's mean over the budget, plus the shift; how the latent variables count.
-        squares : ndarray, shape (stage, config)
+        squares : ndarray, shape (pair, config)
         cell : ndarray of int, shape (config,)
             As in `_Weighed`.
         quantile : ndarray, shape (config,)
             What the Student-t exceeds with the largest risk.
+        first : int
+        is_below : bool or ndarray of bool, shape (config,)
+            Whether the others exceed it.
 
         Returns
         -------
@@ -822,24 +886,33 @@ class _Bound:
         over : ndarray, shape (config,)
             Number of draws that exceed the budget too often.
         """
-        places = self.log_ratios(loads)
-        scale = squares.T @ self.noise
+        places = self.log_ratios(loads, first)
+        scale = squares.T @ self.noise[:, :first]
         places /= np.sqrt(scale, out=scale)
-        places += _MIDDLE
-        flags = np.greater(places, (_MIDDLE - _PER_UNIT * quantile)[:, None], out=scale)
-        over = flags @ self.ones
-        return self.student.below(places, cell) @ self.ones / len(self.ones), over
+        flags = np.greater(places, (-_PER_UNIT * quantile)[:, None], out=scale)
+        ones, others = self.ones[:first], (len(self.ones) - first) * is_below
+        below = self.student.below(places, cell)
+        return (below @ ones + others) / len(self.ones), flags @ ones + others
 
-    def log_ratios(self, loads: _Array) -> _Array:
-        """Log of the sum over its budget, in each draw. Shape (config, draw).
+    def log_ratios(self, loads: _Array, first: int) -> _Array:
+        """Log of the sum over its budget, in each of the first draws. Shape (config, draw).
 
         Parameters
         ----------
         loads : ndarray, shape (stage, 1 + latent, config)
             Log of the stage's mean over the budget; how the latent variables count.
+        first : int
         """
-        logs = np.asarray(loads, _FLOAT).transpose(0, 2, 1) @ self.draws[:, : loads.shape[1]]
-        total = np.add.reduce(np.exp(logs, out=logs), axis=0)
+        if loads.shape[2] == 1:  # the calls take longer than what they compute
+            logs = loads.transpose(0, 2, 1) @ self.draws[:, : loads.shape[1], :first]
+            total = np.add.reduce(_EXP(logs, out=logs))
+        else:
+            total = 0.0
+            for own, stage, draws in zip(loads, self.stages, self.draws):
+                used = min(1 + len(stage.draws), len(own))
+                amounts = own[:used].T @ draws[:used, :first]
+                _EXP(amounts, out=amounts)
+                total = np.add(total, amounts, out=amounts)
         ratios: _Array = np.log(total, out=total)
         return ratios
 
@@ -865,25 +938,31 @@ class _Bound:
         found = self.weigh(_ARRAYS, amounts, variances, noise, _FLOAT.type(1.0), quantiles)
         p_exceed = found.p_exceed.astype(np.float64)
         over, unsure = found.edge < -_EDGE, found.edge < _EDGE
-        looked = np.flatnonzero(found.is_near | look)
-        loads = table[:, 1:].take(looked, axis=2)
-        loads[:, 0] = [each[looked] for each in logs]
-        if not asked.typical:
-            loads[:, 0] += found.shift[looked]
-        squares = np.array([each[looked] for each in found.squares])
-        cell, quantile = found.cell[looked], quantiles.take(found.cell[looked], mode="clip")
-        for start in range(0, len(looked), _NEAR_ROWS):
-            some = slice(start, start + _NEAR_ROWS)
-            if asked.typical:
-                count = np.count_nonzero(self.log_ratios(loads[:, :, some]) > 0.0, axis=1)
-                chance = count / len(self.ones)
-            else:
-                chance, count = self.look(
-                    loads[:, :, some], squares[:, some], cell[some], quantile[some]
-                )
-            rows = looked[some]
-            p_exceed[rows] = chance
-            over[rows], unsure[rows] = self.central(count)
+        everything = len(self.ones)
+        firsts = np.where(look, everything, found.first)
+        shift = 0.0 if asked.typical else found.shift
+        starts = np.array([each + shift for each in logs])
+        squares = np.array(found.squares)
+        for first in self.firsts:
+            looked = np.flatnonzero(firsts == first)
+            for rows in _blocks(looked, _LOOKED // first):
+                loads = table.take(rows, axis=2)[:, 1:]
+                loads[:, 0] = starts[:, rows]
+                if asked.typical:
+                    count = np.count_nonzero(self.log_ratios(loads, first) > 0.0, axis=1)
+                    chance = count / everything
+                else:
+                    cell = found.cell[rows]
+                    chance, count = self.look(
+                        loads,
+                        squares[:, rows],
+                        cell,
+                        quantiles.take(cell, mode="clip"),
+                        first,
+                        found.is_below[rows],
+                    )
+                p_exceed[rows] = chance
+                over[rows], unsure[rows] = self.central(count)
         return p_exceed, over, unsure
 
 
@@ -904,8 +983,9 @@ class _Student:
         self.known: dict[float, _Array] = {}
 
     def below(self, places: _Array, cell: _Array) -> _Array:
-        """P(Student-t < value) by the place of the value in the table, which is overwritten."""
-        np.minimum(np.maximum(places, 0.0, out=places), _VALUES - 1.0, out=places)
+        """P(Student-t < value) by the place of the value from the middle, which is overwritten."""
+        places += _MIDDLE
+        places.clip(0.0, _VALUES - 1.0, out=places)
         whole = places.astype(np.int32)
         whole += self.first.take(cell, mode="clip")[:, None]
         below: _Array = self.flat.take(whole, out=places, mode="clip")
