@@ -20,6 +20,7 @@ from bayeslat.cli_run import (
     ends_well,
     ensure_writable,
     fail,
+    note,
     print_result,
     writing,
 )
@@ -50,7 +51,11 @@ def calibrate(
     from bayeslat.evaluation.transfer import judge_transfer
     from bayeslat.inference.posterior_file import check_posterior_path
     from bayeslat.posterior import load_posterior
-    from bayeslat.report.transfer_tables import show_transfer, transfer_record
+    from bayeslat.report.transfer_tables import (
+        show_transfer,
+        transfer_record,
+        transfer_warnings,
+    )
     from bayeslat.traces import read_traces
 
     ensure_writable(check_posterior_path(output))
@@ -79,6 +84,8 @@ def calibrate(
     ]
     record = transfer_record(known, transfers, output)
     print_result(record, as_json, lambda: show_transfer(record))
+    if warnings := transfer_warnings(record):
+        note("\n".join(["warning: " + warnings[0], *warnings[1:]]))
     refit = [each for each in transfers if each.verdict == "refit as donor"]
     if refit:
         fail("; ".join(map(str, refit)), CHECK_FAILED)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bayeslat.counted import counted
 from bayeslat.decisions.guard import Guard, check_guard
 from bayeslat.decisions.predict import Of, predict
 from bayeslat.decisions.prediction import Prediction
@@ -23,6 +24,7 @@ from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.inference.calibrate import calibrate
 from bayeslat.inference.diagnostics import Diagnostics
+from bayeslat.inference.gross_errors import GrossError, find_gross_errors
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.posterior_file import read_posterior, write_posterior
 
@@ -51,6 +53,8 @@ class Posterior:
     def __repr__(self) -> str:
         fitted, calibrated = self.data.gpus, [gpu for gpu, _ in self.data.targets]
         more = f"; calibrated {', '.join(dict.fromkeys(calibrated))}" if calibrated else ""
+        if gross := len(self.gross_errors):
+            more += f", {counted(gross, 'row')} set aside"
         stages = ", ".join(self.data.stages)
         return f"<Posterior of {self.spec.name}: {stages}; fitted {', '.join(fitted)}{more}>"
 
@@ -73,6 +77,11 @@ class Posterior:
     def caveats(self) -> tuple[str, ...]:
         """What this fit cannot know, from the GPUs that it had."""
         return self.data.caveats
+
+    @property
+    def gross_errors(self) -> tuple[GrossError, ...]:
+        """Rows that calibrations set aside, since the GPU's other rows make them impossible."""
+        return find_gross_errors(self.data)
 
     def predict(
         self,
