@@ -103,10 +103,7 @@ class Transfer:
         )
         lacks = f"; nothing was measured of {', '.join(self.unmeasured)}" * bool(self.unmeasured)
         if again := sum(each.unsettled for each in self.gross):
-            error_or_errors = "a gross error" if again == 1 else "gross errors"
-            lacks += (
-                f"; {counted(again, 'row')} to be measured again, set aside as {error_or_errors}"
-            )
+            lacks += f"; {counted(again, 'gross error')} set aside, to be measured again"
         if self.verdict == "refit as donor":
             return (
                 f"refit as donor: {self.gpu} is unlike the donors ({'; '.join(self.alarms)}). "

@@ -135,7 +135,7 @@ def test_a_gross_error_is_named_with_what_to_do(
     assert done.exit_code == 0, done.output
     (stack,) = json.loads(done.stdout)["stacks"]
     assert stack["verdict"] == "more data"
-    assert "1 row to be measured again" in stack["sentence"]
+    assert "1 gross error set aside, to be measured again" in stack["sentence"]
     (error,) = stack["gross_errors"]
     assert (error["row"], error["config_id"], error["unsettled"]) == (5, "4", True)
     assert set(error["ratio"]) == {"prefill", "decode"}
