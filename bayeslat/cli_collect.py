@@ -18,6 +18,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
+from bayeslat.counted import counted
 from bayeslat.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,11 +98,14 @@ def vlm(
                 count_row(f"{job.gpu} config {row['config_id']}")
     except KeyboardInterrupt:
         kept = len(prepared.trace.rows)
-        fail(f"interrupted; {output} keeps {kept} rows, and the same command goes on", INTERRUPTED)
+        fail(
+            f"interrupted; {output} keeps {counted(kept, 'row')}, and the same command goes on",
+            INTERRUPTED,
+        )
     left = prepared.trace.left(job.design, job.repeats)
     _show(prepared.trace.frame, {"trace": output, "measured": measured, "left": left}, as_json)
     if left:
-        note(f"the time is up: {left} measurements are left, and the same command goes on")
+        note(f"the time is up: {counted(left, 'measurement')} left, and the same command goes on")
 
 
 @app.command(epilog="Example: bayeslat collect summary traces/*.parquet")
@@ -170,6 +174,6 @@ def _show(frame: pd.DataFrame, record: dict[str, Any], as_json: bool) -> None:
         show_collections(devices)
         if "trace" in record:
             saved = f"saved in {record['trace']}" if devices else "nothing to save"
-            print(f"{record['measured']} rows more; {saved}")
+            print(f"{counted(record['measured'], 'row')} more; {saved}")
 
     print_result({**record, "devices": devices}, as_json, show)

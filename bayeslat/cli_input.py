@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bayeslat.cli_run import note, writing
+from bayeslat.counted import counted
 from bayeslat.errors import InputError
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def note_unknown_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> None:
         if hardware.find(str(name)) is None:
             nearest = ", ".join(hardware.nearest(str(name)))
             note(
-                f"{rows:,} of {len(frame):,} rows are left out: GPU {name!r} is not in the "
+                f"left out: {rows:,} of {counted(len(frame), 'row')}: GPU {name!r} is not in the "
                 f"hardware table; nearest: {nearest}"
             )
 
@@ -256,7 +257,8 @@ def read_valid(
     mixed = [name for name in broken if broken[name].dtype == object]
     with writing(path):
         write_table(broken.astype(dict.fromkeys(mixed, str)), path)
-    note(f"{len(broken)} of {len(frame)} rows break a rule and are left out; they are in {path}")
+    rows = counted(len(frame), "row")
+    note(f"left out for breaking a rule: {len(broken):,} of {rows}; see {path}")
     note(report(violations))
     return kept, Dropped(len(broken), path)
 
@@ -328,8 +330,8 @@ def draw_configs(
     held = np.unique(label)
     if count > len(held):
         raise InputError(
-            f"-n {count}: the traces hold {len(held)} configurations of {gpu.key}; ask for at most "
-            "as many"
+            f"-n {count}: the traces hold {counted(len(held), 'configuration')} of {gpu.key}; "
+            "ask for at most as many"
         )
     chosen = np.random.default_rng(seed).choice(held, count, replace=False)
     return own[np.isin(label, chosen)]

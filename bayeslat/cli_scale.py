@@ -17,6 +17,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
+from bayeslat.counted import counted
 from bayeslat.errors import InputError
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def fit_from_statistics(statistics: Compressed, options: Mapping[str, Any]) -> P
 def tell_left_out(data: Compressed) -> None:
     """Say how many rows broke a rule, and which."""
     if data.left_out:
-        note(f"{data.left_out} rows break a rule and are left out")
+        note(f"left out for breaking a rule: {counted(data.left_out, 'row')}")
         note(data.left_out_why)
 
 

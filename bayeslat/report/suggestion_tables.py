@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from bayeslat.counted import counted
 from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.report.tables import (
     format_ms,
@@ -97,7 +98,8 @@ def show_suggestion(record: Mapping[str, Any]) -> None:
         cells = (str(each["row"]), format_ms(each["cost_ms"]), *_percents(each))
         table.add_row(str(each["rank"]), *cells)
     stack = f" with {record['stack']}" if record["stack"] else ""
-    title = f"{len(ranks):,} of {record['pool']:,} candidates to measure on {record['gpu']}{stack}"
+    pool = counted(record["pool"], "candidate")
+    title = f"{len(ranks):,} of {pool} to measure on {record['gpu']}{stack}"
     print_table(console, title, table)
     if len(ranks) > _SHOWN:
         print_line(console, f"Ranks {_SHOWN + 1} to {len(ranks)} are in the file")

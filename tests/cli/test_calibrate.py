@@ -46,7 +46,7 @@ def test_rows_of_an_unknown_gpu_are_told(workshop: Workshop, run: Callable[..., 
     out = workshop.folder / "calibrated.nc"
     done = run("calibrate", workshop.posterior, workshop.trace(frame), "--gpu", TARGET, "-o", out)
     assert "calibrated with 7 rows" in done.stdout
-    told = "3 of 10 rows are left out: GPU 'l40z' is not in the hardware table; nearest: l40"
+    told = "left out: 3 of 10 rows: GPU 'l40z' is not in the hardware table; nearest: l40"
     assert told in done.stderr
 
 

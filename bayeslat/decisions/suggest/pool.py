@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.counted import counted
 from bayeslat.features.tasks import task_names
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
@@ -67,7 +68,7 @@ class Pool:
             "are excluded": self.excluded,
         }
         left_out = ", ".join(f"{count} {why}" for why, count in reasons.items() if count)
-        told = f"{self.size} of {len(self.eligible)} candidates"
+        told = f"{self.size} of {counted(len(self.eligible), 'candidate')}"
         return f"{told} ({left_out})" if left_out else told
 
 

@@ -231,7 +231,7 @@ def test_impossible_arguments_are_refused(options: dict[str, object], told: str)
 
 def test_a_candidate_without_a_stratum_is_told_by_row() -> None:
     candidates = make_configs(4).assign(kind=["a", np.nan, "b", np.nan])
-    with pytest.raises(InputError, match="'kind' is missing at row 2, and in 2 rows; name a"):
+    with pytest.raises(InputError, match="'kind' is missing in 2 rows, first in row 2; name a"):
         ask(candidates, strata="kind")
 
 
