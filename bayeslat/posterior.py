@@ -165,8 +165,9 @@ class Posterior:
             Operating regions to cover: `latency`, five bands of the expected total with as many
             candidates each; or a column of the candidates, a stratum for each value (five bands,
             if it is a number with more than ten). Each stratum gets one measurement first, then in
-            proportion to its candidates; candidates that the GPU was calibrated with count. Where
-            there are more strata than `n`, the method chooses which get one.
+            proportion to its candidates. What the GPU was calibrated with counts, candidate or not;
+            for a column that is neither a knob nor the task, candidates alone, since a posterior
+            keeps no more. Where there are more strata than `n`, the method chooses which get one.
         stack : str, optional
             The one that the candidates name, or the GPU's only one, by default.
         seed : int

@@ -46,7 +46,7 @@ def suggestion_record(
         width `before`; for each rank the row of the candidates (from 1), its gain, cost, and error
         and width after it; `stops_paying_at`, the rank from which on none lowers the error by 1 %
         of itself (null: the last does); with strata, how many candidates each has, and how many
-        of them were measured and chosen.
+        configurations were measured and chosen; `unplaced`, measured ones without a stratum.
     """
     pool, outlook, frame = suggestion.pool, suggestion.outlook, suggestion.frame
     return {
@@ -72,6 +72,7 @@ def suggestion_record(
             for number, row in enumerate(suggestion.chosen, 1)
         ],
         "covered": _covered(suggestion),
+        "unplaced": None if suggestion.strata is None else suggestion.strata.unplaced,
     }
 
 
@@ -110,6 +111,12 @@ def show_suggestion(record: Mapping[str, Any]) -> None:
     )
     if record["covered"]:
         _show_covered(console, record["strata"], record["covered"])
+    if record["unplaced"]:
+        print_line(
+            console,
+            f"{counted(record['unplaced'], 'measured configuration')} in no stratum: of what is no "
+            f"candidate, the posterior keeps knobs and tasks, not {record['strata']}",
+        )
     stops = record["stops_paying_at"]
     print_line(
         console,

@@ -29,11 +29,15 @@ class Pool:
         Distinct ones that the GPU was calibrated with.
     named : ndarray of bool, shape (candidate,)
         Other distinct ones that are excluded by name.
+    elsewhere : DataFrame, one row a config
+        Knobs and task of the configurations that the GPU was calibrated with and that are no
+        candidates, each once.
     """
 
     distinct: NDArray[np.bool_]
     seen: NDArray[np.bool_]
     named: NDArray[np.bool_]
+    elsewhere: pd.DataFrame
 
     @cached_property
     def eligible(self) -> NDArray[np.bool_]:
@@ -104,7 +108,9 @@ def make_pool(
     first = np.zeros(len(own), dtype=bool)
     first[np.unique(own, return_index=True)[1]] = True
     seen = first & np.isin(own, measured)
-    return Pool(first, seen, first & ~seen & np.isin(own, excluded))
+    once = np.unique(measured, return_index=True)[1]
+    elsewhere = tables[1].iloc[once[~np.isin(measured[once], own)]]
+    return Pool(first, seen, first & ~seen & np.isin(own, excluded), elsewhere)
 
 
 def _keys(data: PosteriorData, configs: pd.DataFrame) -> pd.DataFrame:
