@@ -425,12 +425,14 @@ def fit(
     engine : {"nuts", "laplace"}
         `nuts` samples; `laplace` approximates in seconds, and its diagnostics say when it cannot.
     seed : int
+        Of every random number.
     chains, draws, tune : int
-        Of NUTS.
+        Of NUTS: its chains, the draws that each keeps, and those before them that it tunes by.
     engine_address : str, optional
         Of the scheduler of a Dask cluster, as in `tcp://10.0.0.7:8786`, that draws the stages side
         by side. The posterior does not depend on it.
     on_progress : callable (stage, done, total), optional
+        Told how many draws of a stage are done; on a cluster, when all of them are.
 
     Returns
     -------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayeslat.decisions.suggest.strata import BANDS, Strata, bands_of, strata_of
 
@@ -54,7 +53,7 @@ def test_numbers_that_were_measured_elsewhere_count_for_their_band() -> None:
     found = strata_of(values, np.ones(100, bool), measured, elsewhere)
     assert found.names[0] == "0 to 19"
     assert found.taken.tolist() == [3, 1, 1, 0, 2]
-    logs: NDArray[np.float64] = elsewhere.to_numpy()
+    logs = np.array(elsewhere, dtype=np.float64)
     by_latency = bands_of(values.to_numpy(), np.ones(100, bool), measured, logs)
     assert by_latency.taken.tolist() == found.taken.tolist()
 
