@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bayeslat import cli_options as opt
+from bayeslat.cli_options import collect as collect_opt
+from bayeslat.cli_options import common as opt
 from bayeslat.cli_run import (
     INTERRUPTED,
     ends_well,
@@ -43,18 +44,18 @@ _CONFIGS = 150
 @ends_well
 def vlm(
     output: opt.Output,
-    model: opt.HuggingFaceModel = None,
-    random_weights: opt.RandomWeights = None,
-    gpu: opt.CollectedGpu = None,
-    design: opt.Design = "sobol",
-    count: opt.DesignCount = None,
+    model: collect_opt.HuggingFaceModel = None,
+    random_weights: collect_opt.RandomWeights = None,
+    gpu: collect_opt.CollectedGpu = None,
+    design: collect_opt.Design = "sobol",
+    count: collect_opt.DesignCount = None,
     knob: opt.Knobs = None,
-    repeats: opt.CollectRepeats = 3,
-    dtype: opt.Dtype = None,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
-    budget_minutes: opt.BudgetMinutes = None,
-    reference_every: opt.ReferenceEvery = 20,
+    repeats: collect_opt.CollectRepeats = 3,
+    dtype: collect_opt.Dtype = None,
+    device: collect_opt.Device = "auto",
+    threads: collect_opt.Threads = None,
+    budget_minutes: collect_opt.BudgetMinutes = None,
+    reference_every: collect_opt.ReferenceEvery = 20,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bayeslat import cli_options as opt
+from bayeslat.cli_options import common as opt
+from bayeslat.cli_options import convert as convert_opt
 from bayeslat.cli_run import ends_well, ensure_writable, note, print_result, writing
 
 __all__ = ["import_files"]
@@ -24,13 +25,13 @@ def _print_formats(wanted: bool) -> None:
 
 @ends_well
 def import_files(
-    source_format: opt.ImportFormat,
-    files: opt.ImportFiles,
+    source_format: convert_opt.ImportFormat,
+    files: convert_opt.ImportFiles,
     output: opt.Output,
-    gpu: opt.ImportGpu = None,
-    stack: opt.ImportStack = None,
-    served_model: opt.ServedModel = None,
-    constants: opt.Constants = None,
+    gpu: convert_opt.ImportGpu = None,
+    stack: convert_opt.ImportStack = None,
+    served_model: convert_opt.ServedModel = None,
+    constants: convert_opt.Constants = None,
     list_formats: Annotated[
         bool,
         typer.Option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bayeslat import cli_options as opt
 from bayeslat.cli_input import (
     check_stack,
     choose_jobs,
@@ -10,6 +9,10 @@ from bayeslat.cli_input import (
     note_unknown_gpus,
     split_counts,
 )
+from bayeslat.cli_options import common as opt
+from bayeslat.cli_options import decide as decide_opt
+from bayeslat.cli_options import report as report_opt
+from bayeslat.cli_options import transfer as transfer_opt
 from bayeslat.cli_run import (
     command_line,
     ends_well,
@@ -25,18 +28,18 @@ __all__ = ["report"]
 @ends_well
 def report(
     posterior: opt.PosteriorFile,
-    traces: opt.ReportTraces,
+    traces: report_opt.ReportTraces,
     gpu: opt.Gpu,
-    budget_ms: opt.ReportBudget,
+    budget_ms: report_opt.ReportBudget,
     output: opt.OutputFolder,
-    max_risk: opt.MaxRisk = 0.05,
+    max_risk: decide_opt.MaxRisk = 0.05,
     of: opt.Of = "run",
-    false_accepts: opt.FalseAccepts = 0.01,
-    confidence: opt.Confidence = 0.95,
-    count: opt.NextCount = 10,
-    counts: opt.Counts = "0,5,10,25,50",
-    repetitions: opt.Repetitions = 5,
-    test_configs: opt.TestConfigs = 100,
+    false_accepts: decide_opt.FalseAccepts = 0.01,
+    confidence: decide_opt.Confidence = 0.95,
+    count: report_opt.NextCount = 10,
+    counts: transfer_opt.Counts = "0,5,10,25,50",
+    repetitions: transfer_opt.Repetitions = 5,
+    test_configs: transfer_opt.TestConfigs = 100,
     stack: opt.Stack = None,
     hardware: opt.Hardware = None,
     jobs: opt.FewJobs = None,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayeslat import cli_options as opt
 from bayeslat.cli_input import choose_jobs, hardware_with
+from bayeslat.cli_options import common as opt
+from bayeslat.cli_options import fit as fit_opt
+from bayeslat.cli_options import scale as scale_opt
 from bayeslat.cli_run import (
     CHECK_FAILED,
     command_line,
@@ -32,13 +34,13 @@ __all__ = ["compress", "statistics_among", "update"]
 
 @ends_well
 def compress(
-    traces: opt.ParquetTraces,
+    traces: scale_opt.ParquetTraces,
     output: opt.Output,
-    model: opt.ModelOrNone = None,
-    like: opt.Like = None,
-    window: opt.Window = None,
+    model: fit_opt.ModelOrNone = None,
+    like: scale_opt.Like = None,
+    window: scale_opt.Window = None,
     hardware: opt.Hardware = None,
-    drop_invalid: opt.LeaveOut = False,
+    drop_invalid: scale_opt.LeaveOut = False,
     jobs: opt.Jobs = None,
     engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
@@ -89,16 +91,16 @@ def compress(
 def update(
     posterior: opt.PosteriorFile,
     output: opt.Output,
-    traces: opt.NewTraces = None,
-    retire: opt.Retire = None,
-    window: opt.Window = None,
-    engine: opt.Engine = "nuts",
+    traces: scale_opt.NewTraces = None,
+    retire: scale_opt.Retire = None,
+    window: scale_opt.Window = None,
+    engine: fit_opt.Engine = "nuts",
     hardware: opt.Hardware = None,
-    drop_invalid: opt.LeaveOut = False,
-    force: opt.Force = False,
-    chains: opt.Chains = 4,
-    draws: opt.Draws = 800,
-    tune: opt.Tune = 200,
+    drop_invalid: scale_opt.LeaveOut = False,
+    force: fit_opt.Force = False,
+    chains: fit_opt.Chains = 4,
+    draws: fit_opt.Draws = 800,
+    tune: fit_opt.Tune = 200,
     jobs: opt.Jobs = None,
     engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bayeslat import cli_options as opt
 from bayeslat.cli_input import (
     check_share,
     check_stack,
@@ -14,6 +13,9 @@ from bayeslat.cli_input import (
     split_counts,
     split_names,
 )
+from bayeslat.cli_options import common as opt
+from bayeslat.cli_options import fit as fit_opt
+from bayeslat.cli_options import transfer as transfer_opt
 from bayeslat.cli_run import (
     CHECK_FAILED,
     command_line,
@@ -33,10 +35,10 @@ def calibrate(
     posterior: opt.PosteriorFile,
     gpu: opt.Gpu,
     output: opt.Output,
-    traces: opt.CalibrationTraces = None,
-    count: opt.CalibrationCount = None,
+    traces: transfer_opt.CalibrationTraces = None,
+    count: transfer_opt.CalibrationCount = None,
     stack: opt.Stack = None,
-    threshold: opt.Threshold = 0.10,
+    threshold: transfer_opt.Threshold = 0.10,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
@@ -95,15 +97,15 @@ def calibrate(
 def compare(
     traces: opt.Traces,
     model: opt.Model,
-    target: opt.Target,
+    target: transfer_opt.Target,
     output: opt.OutputFolder,
-    donors: opt.Donors = None,
-    source: opt.Source = None,
-    methods: opt.Methods = None,
-    counts: opt.Counts = "0,5,10,25,50,100",
-    repetitions: opt.Repetitions = 5,
-    test_configs: opt.TestConfigs = 100,
-    engine: opt.Engine = "laplace",
+    donors: transfer_opt.Donors = None,
+    source: transfer_opt.Source = None,
+    methods: transfer_opt.Methods = None,
+    counts: transfer_opt.Counts = "0,5,10,25,50,100",
+    repetitions: transfer_opt.Repetitions = 5,
+    test_configs: transfer_opt.TestConfigs = 100,
+    engine: fit_opt.Engine = "laplace",
     hardware: opt.Hardware = None,
     jobs: opt.Jobs = None,
     engine_address: opt.EngineAddress = None,
@@ -168,11 +170,11 @@ def crossval(
     traces: opt.Traces,
     model: opt.Model,
     output: opt.Output,
-    donors: opt.Donors = None,
-    counts: opt.Counts = "0,5,10,25",
-    repetitions: opt.Repetitions = 3,
-    test_configs: opt.TestConfigs = 100,
-    engine: opt.Engine = "laplace",
+    donors: transfer_opt.Donors = None,
+    counts: transfer_opt.Counts = "0,5,10,25",
+    repetitions: transfer_opt.Repetitions = 3,
+    test_configs: transfer_opt.TestConfigs = 100,
+    engine: fit_opt.Engine = "laplace",
     hardware: opt.Hardware = None,
     jobs: opt.Jobs = None,
     engine_address: opt.EngineAddress = None,
