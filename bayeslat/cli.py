@@ -18,16 +18,7 @@ from bayeslat import (
     cli_scale,
     cli_transfer,
 )
-from bayeslat.cli_input import (
-    check_budget,
-    check_stack,
-    choose_configs,
-    choose_jobs,
-    hardware_with,
-    read_parameters,
-    read_valid,
-    split_names,
-)
+from bayeslat.cli_input import choose_configs, hardware_with, read_parameters, read_valid
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import simulate as simulate_opt
@@ -44,6 +35,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
+from bayeslat.cli_values import check_budget, check_stack, choose_jobs, split_names
 from bayeslat.errors import InputError
 
 __all__ = ["app", "main"]

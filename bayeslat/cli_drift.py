@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bayeslat.cli_input import check_share, check_stack, hardware_with
+from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import drift as drift_opt
 from bayeslat.cli_run import (
@@ -14,6 +14,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
+from bayeslat.cli_values import check_share, check_stack
 
 __all__ = ["drift"]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from bayeslat.cli_input import check_stack, hardware_with, read_alpha
+from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import export as export_opt
 from bayeslat.cli_run import ends_well, ensure_writable, note_unconverged, print_result, writing
+from bayeslat.cli_values import check_stack, read_alpha
 
 __all__ = ["app"]
 

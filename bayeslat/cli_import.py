@@ -53,7 +53,7 @@ def import_files(
     Rows that cannot be used are left out and counted by reason. Files of any size are read piece by
     piece. Nothing is random here: --seed changes nothing.
     """
-    from bayeslat.cli_input import check_stack
+    from bayeslat.cli_values import check_stack
     from bayeslat.features.hardware import load_hardware
     from bayeslat.report.import_tables import import_record, show_import
     from bayeslat.report.progress import counting_rows

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from bayeslat.cli_input import (
-    check_stack,
-    choose_jobs,
-    hardware_with,
-    note_unknown_gpus,
-    split_counts,
-)
+from bayeslat.cli_input import hardware_with, note_unknown_gpus
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import decide as decide_opt
 from bayeslat.cli_options import report as report_opt
@@ -21,6 +15,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
+from bayeslat.cli_values import check_stack, choose_jobs, split_counts
 
 __all__ = ["report"]
 

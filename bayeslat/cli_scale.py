@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayeslat.cli_input import choose_jobs, hardware_with
+from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import scale as scale_opt
@@ -19,6 +19,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
+from bayeslat.cli_values import choose_jobs
 from bayeslat.counted import counted
 from bayeslat.errors import InputError
 

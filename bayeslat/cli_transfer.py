@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from bayeslat.cli_input import (
-    check_share,
-    check_stack,
-    choose_jobs,
-    draw_configs,
-    hardware_with,
-    measured_gpus,
-    note_unknown_gpus,
-    split_counts,
-    split_names,
-)
+from bayeslat.cli_input import draw_configs, hardware_with, measured_gpus, note_unknown_gpus
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import transfer as transfer_opt
@@ -26,6 +16,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
+from bayeslat.cli_values import check_share, check_stack, choose_jobs, split_counts, split_names
 
 __all__ = ["calibrate", "compare", "crossval"]
 

@@ -15,8 +15,9 @@ from bayeslat.features.design import Linearisation, linearise, stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable, explain_missing, missing_fields
 from bayeslat.features.tasks import task_names
-from bayeslat.inference.condition import Rows, condition, find_mode, mean_given
+from bayeslat.inference.condition import condition, find_mode, mean_given
 from bayeslat.inference.even_rows import even_rows
+from bayeslat.inference.evidence import Rows
 from bayeslat.inference.hurdle import GroupHurdle, condition_hurdle, hurdle_rows
 from bayeslat.inference.new_tasks import admit_tasks
 from bayeslat.inference.origin import origin_of
