@@ -166,8 +166,8 @@ def update(
     record["windows"] = windows_record(updated.data.windows)
 
     def show() -> None:
-        show_fit(record)
         show_windows(record["windows"])
+        show_fit(record)  # ends with where it is saved
 
     print_result(record, as_json, show)
     end_fit(updated, output, saved)

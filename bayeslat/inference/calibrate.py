@@ -57,7 +57,7 @@ def calibrate(
         raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
     rows = rows_of(traces, gpu, hardware)
     if len(rows):
-        rows = admit(rows, data.spec, hardware)
+        rows = admit(rows, data.spec, hardware, stack)
     elif missing := missing_fields(gpu, data.spec.hardware_fields):
         raise HardwareError(explain_missing(gpu, missing))
     known = data.known_stacks(gpu.key)

@@ -71,7 +71,7 @@ def suggest(
     """
     options = options or SuggestOptions()
     check_request(candidates, count, stack, options)
-    candidates = admit_configs(candidates, data.spec, [gpu])
+    candidates = admit_configs(candidates, data.spec, [gpu], stack)
     if exclude is not None:
         exclude = admit_configs(exclude, data.spec, [gpu])
     group = _group(data, candidates, gpu, stack)
