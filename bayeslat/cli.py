@@ -18,17 +18,10 @@ from bayeslat import (
     cli_scale,
     cli_transfer,
 )
-from bayeslat import cli_options as opt
-from bayeslat.cli_input import (
-    check_budget,
-    check_stack,
-    choose_configs,
-    choose_jobs,
-    hardware_with,
-    read_parameters,
-    read_valid,
-    split_names,
-)
+from bayeslat.cli_input import choose_configs, hardware_with, read_parameters, read_valid
+from bayeslat.cli_options import common as opt
+from bayeslat.cli_options import fit as fit_opt
+from bayeslat.cli_options import simulate as simulate_opt
 from bayeslat.cli_run import (
     BAD_INPUT,
     CHECK_FAILED,
@@ -42,6 +35,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
+from bayeslat.cli_values import check_budget, check_stack, choose_jobs, split_names
 from bayeslat.errors import InputError
 
 __all__ = ["app", "main"]
@@ -100,17 +94,17 @@ def _root(
 @app.command(epilog="Example: bayeslat fit traces/*.parquet -m models/vlm.toml -o posterior.nc")
 @ends_well
 def fit(
-    traces: opt.FitTraces,
+    traces: fit_opt.FitTraces,
     output: opt.Output,
-    model: opt.ModelOrNone = None,
-    gpus: opt.Gpus = None,
-    engine: opt.Engine = "nuts",
+    model: fit_opt.ModelOrNone = None,
+    gpus: fit_opt.Gpus = None,
+    engine: fit_opt.Engine = "nuts",
     hardware: opt.Hardware = None,
-    drop_invalid: opt.DropInvalid = False,
-    force: opt.Force = False,
-    chains: opt.Chains = 4,
-    draws: opt.Draws = 800,
-    tune: opt.Tune = 200,
+    drop_invalid: fit_opt.DropInvalid = False,
+    force: fit_opt.Force = False,
+    chains: fit_opt.Chains = 4,
+    draws: fit_opt.Draws = 800,
+    tune: fit_opt.Tune = 200,
     engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
@@ -170,8 +164,8 @@ def fit(
 @ends_well
 def check(
     posterior: opt.PosteriorFile,
-    traces: opt.CheckTraces = None,
-    suggest_features: opt.SuggestFeatures = False,
+    traces: fit_opt.CheckTraces = None,
+    suggest_features: fit_opt.SuggestFeatures = False,
     hardware: opt.Hardware = None,
     jobs: opt.FewJobs = None,
     engine_address: opt.EngineAddress = None,
@@ -303,14 +297,14 @@ def predict(
 @ends_well
 def simulate(
     model: opt.Model,
-    gpus: opt.SimulatedGpus,
+    gpus: simulate_opt.SimulatedGpus,
     output: opt.Output,
-    configs: opt.ConfigsFile = None,
-    count: opt.Count = None,
+    configs: simulate_opt.ConfigsFile = None,
+    count: simulate_opt.Count = None,
     knob: opt.Knobs = None,
-    stacks: opt.Stacks = None,
-    repeats: opt.Repeats = 1,
-    parameters: opt.Parameters = None,
+    stacks: simulate_opt.Stacks = None,
+    repeats: simulate_opt.Repeats = 1,
+    parameters: simulate_opt.Parameters = None,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bayeslat import cli_options as opt
+from bayeslat.cli_options import collect as collect_opt
+from bayeslat.cli_options import common as opt
 from bayeslat.cli_run import (
     INTERRUPTED,
     ends_well,
@@ -18,6 +19,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
+from bayeslat.counted import counted
 from bayeslat.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,18 +44,18 @@ _CONFIGS = 150
 @ends_well
 def vlm(
     output: opt.Output,
-    model: opt.HuggingFaceModel = None,
-    random_weights: opt.RandomWeights = None,
-    gpu: opt.CollectedGpu = None,
-    design: opt.Design = "sobol",
-    count: opt.DesignCount = None,
+    model: collect_opt.HuggingFaceModel = None,
+    random_weights: collect_opt.RandomWeights = None,
+    gpu: collect_opt.CollectedGpu = None,
+    design: collect_opt.Design = "sobol",
+    count: collect_opt.DesignCount = None,
     knob: opt.Knobs = None,
-    repeats: opt.CollectRepeats = 3,
-    dtype: opt.Dtype = None,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
-    budget_minutes: opt.BudgetMinutes = None,
-    reference_every: opt.ReferenceEvery = 20,
+    repeats: collect_opt.CollectRepeats = 3,
+    dtype: collect_opt.Dtype = None,
+    device: collect_opt.Device = "auto",
+    threads: collect_opt.Threads = None,
+    budget_minutes: collect_opt.BudgetMinutes = None,
+    reference_every: collect_opt.ReferenceEvery = 20,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
@@ -97,11 +99,14 @@ def vlm(
                 count_row(f"{job.gpu} config {row['config_id']}")
     except KeyboardInterrupt:
         kept = len(prepared.trace.rows)
-        fail(f"interrupted; {output} keeps {kept} rows, and the same command goes on", INTERRUPTED)
+        fail(
+            f"interrupted; {output} keeps {counted(kept, 'row')}, and the same command goes on",
+            INTERRUPTED,
+        )
     left = prepared.trace.left(job.design, job.repeats)
     _show(prepared.trace.frame, {"trace": output, "measured": measured, "left": left}, as_json)
     if left:
-        note(f"the time is up: {left} measurements are left, and the same command goes on")
+        note(f"the time is up: {counted(left, 'measurement')} left, and the same command goes on")
 
 
 @app.command(epilog="Example: bayeslat collect summary traces/*.parquet")
@@ -170,6 +175,6 @@ def _show(frame: pd.DataFrame, record: dict[str, Any], as_json: bool) -> None:
         show_collections(devices)
         if "trace" in record:
             saved = f"saved in {record['trace']}" if devices else "nothing to save"
-            print(f"{record['measured']} rows more; {saved}")
+            print(f"{counted(record['measured'], 'row')} more; {saved}")
 
     print_result({**record, "devices": devices}, as_json, show)

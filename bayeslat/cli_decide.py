@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bayeslat import cli_options as opt
-from bayeslat.cli_input import (
-    check_budget,
-    check_stack,
-    hardware_with,
-    note_unknown_gpus,
-    split_budgets,
-)
+from bayeslat.cli_input import hardware_with, note_unknown_gpus
+from bayeslat.cli_options import common as opt
+from bayeslat.cli_options import decide as decide_opt
 from bayeslat.cli_run import ends_well, ensure_writable, note_unconverged, print_result, writing
+from bayeslat.cli_values import check_budget, check_stack, split_budgets
 from bayeslat.errors import InputError
 
 __all__ = ["guard", "suggest"]
@@ -21,16 +17,16 @@ __all__ = ["guard", "suggest"]
 @ends_well
 def suggest(
     posterior: opt.PosteriorFile,
-    candidates: opt.Candidates,
+    candidates: decide_opt.Candidates,
     gpu: opt.Gpu,
-    count: opt.SuggestCount,
+    count: decide_opt.SuggestCount,
     output: opt.Output,
-    objective: opt.Objective = "total",
-    budget_ms: opt.SuggestBudget = None,
-    cost: opt.Cost = "none",
-    exclude: opt.Exclude = None,
-    method: opt.Method = "share_weighted",
-    strata: opt.Strata = None,
+    objective: decide_opt.Objective = "total",
+    budget_ms: decide_opt.SuggestBudget = None,
+    cost: decide_opt.Cost = "none",
+    exclude: decide_opt.Exclude = None,
+    method: decide_opt.Method = "share_weighted",
+    strata: decide_opt.Strata = None,
     stack: opt.Stack = None,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
@@ -89,14 +85,14 @@ def guard(
     configs: opt.Configs,
     gpu: opt.Gpu,
     output: opt.Output,
-    budget_ms: opt.GuardBudget = None,
-    stage_budget: opt.StageBudgets = None,
-    max_risk: opt.MaxRisk = 0.05,
+    budget_ms: decide_opt.GuardBudget = None,
+    stage_budget: decide_opt.StageBudgets = None,
+    max_risk: decide_opt.MaxRisk = 0.05,
     stack: opt.Stack = None,
     of: opt.Of = "run",
-    held_out: opt.HeldOut = None,
-    false_accepts: opt.FalseAccepts = 0.01,
-    confidence: opt.Confidence = 0.95,
+    held_out: decide_opt.HeldOut = None,
+    false_accepts: decide_opt.FalseAccepts = 0.01,
+    confidence: decide_opt.Confidence = 0.95,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,

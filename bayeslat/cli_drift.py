@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bayeslat import cli_options as opt
-from bayeslat.cli_input import check_share, check_stack, hardware_with
+from bayeslat.cli_input import hardware_with
+from bayeslat.cli_options import common as opt
+from bayeslat.cli_options import drift as drift_opt
 from bayeslat.cli_run import (
     CHECK_FAILED,
     ends_well,
@@ -13,6 +14,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
+from bayeslat.cli_values import check_share, check_stack
 
 __all__ = ["drift"]
 
@@ -20,12 +22,12 @@ __all__ = ["drift"]
 @ends_well
 def drift(
     posterior: opt.PosteriorFile,
-    traces: opt.DriftTraces,
+    traces: drift_opt.DriftTraces,
     output: opt.Output,
-    gpu: opt.DriftGpu = None,
-    stack: opt.DriftStack = None,
-    alarm_rate: opt.AlarmRate = 0.01,
-    allowance: opt.Allowance = 0.1,
+    gpu: drift_opt.DriftGpu = None,
+    stack: drift_opt.DriftStack = None,
+    alarm_rate: drift_opt.AlarmRate = 0.01,
+    allowance: drift_opt.Allowance = 0.1,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from bayeslat import cli_options as opt
-from bayeslat.cli_input import check_stack, hardware_with, read_alpha
+from bayeslat.cli_input import hardware_with
+from bayeslat.cli_options import common as opt
+from bayeslat.cli_options import export as export_opt
 from bayeslat.cli_run import ends_well, ensure_writable, note_unconverged, print_result, writing
+from bayeslat.cli_values import check_stack, read_alpha
 
 __all__ = ["app"]
 
@@ -20,7 +22,7 @@ def bundle(
     gpu: opt.Gpu,
     output: opt.Output,
     stack: opt.Stack = None,
-    reader: opt.Reader = True,
+    reader: export_opt.Reader = True,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
@@ -55,12 +57,12 @@ def blis(
     posterior: opt.PosteriorFile,
     gpu: opt.Gpu,
     output: opt.OutputFolder,
-    model: opt.BlisModel,
-    tp: opt.TensorParallel = 1,
-    draws: opt.BlisDraws = 0,
-    blis_version: opt.BlisVersion = "",
-    alpha: opt.BlisAlpha = None,
-    whole_prompts: opt.WholePrompts = False,
+    model: export_opt.BlisModel,
+    tp: export_opt.TensorParallel = 1,
+    draws: export_opt.BlisDraws = 0,
+    blis_version: export_opt.BlisVersion = "",
+    alpha: export_opt.BlisAlpha = None,
+    whole_prompts: export_opt.WholePrompts = False,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bayeslat import cli_options as opt
+from bayeslat.cli_options import common as opt
+from bayeslat.cli_options import convert as convert_opt
 from bayeslat.cli_run import ends_well, ensure_writable, note, print_result, writing
 
 __all__ = ["import_files"]
@@ -24,13 +25,13 @@ def _print_formats(wanted: bool) -> None:
 
 @ends_well
 def import_files(
-    source_format: opt.ImportFormat,
-    files: opt.ImportFiles,
+    source_format: convert_opt.ImportFormat,
+    files: convert_opt.ImportFiles,
     output: opt.Output,
-    gpu: opt.ImportGpu = None,
-    stack: opt.ImportStack = None,
-    served_model: opt.ServedModel = None,
-    constants: opt.Constants = None,
+    gpu: convert_opt.ImportGpu = None,
+    stack: convert_opt.ImportStack = None,
+    served_model: convert_opt.ServedModel = None,
+    constants: convert_opt.Constants = None,
     list_formats: Annotated[
         bool,
         typer.Option(
@@ -52,7 +53,7 @@ def import_files(
     Rows that cannot be used are left out and counted by reason. Files of any size are read piece by
     piece. Nothing is random here: --seed changes nothing.
     """
-    from bayeslat.cli_input import check_stack
+    from bayeslat.cli_values import check_stack
     from bayeslat.features.hardware import load_hardware
     from bayeslat.report.import_tables import import_record, show_import
     from bayeslat.report.progress import counting_rows

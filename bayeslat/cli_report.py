@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from bayeslat import cli_options as opt
-from bayeslat.cli_input import (
-    check_stack,
-    choose_jobs,
-    hardware_with,
-    note_unknown_gpus,
-    split_counts,
-)
+from bayeslat.cli_input import hardware_with, note_unknown_gpus
+from bayeslat.cli_options import common as opt
+from bayeslat.cli_options import decide as decide_opt
+from bayeslat.cli_options import report as report_opt
+from bayeslat.cli_options import transfer as transfer_opt
 from bayeslat.cli_run import (
     command_line,
     ends_well,
@@ -18,6 +15,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
+from bayeslat.cli_values import check_stack, choose_jobs, split_counts
 
 __all__ = ["report"]
 
@@ -25,18 +23,18 @@ __all__ = ["report"]
 @ends_well
 def report(
     posterior: opt.PosteriorFile,
-    traces: opt.ReportTraces,
+    traces: report_opt.ReportTraces,
     gpu: opt.Gpu,
-    budget_ms: opt.ReportBudget,
+    budget_ms: report_opt.ReportBudget,
     output: opt.OutputFolder,
-    max_risk: opt.MaxRisk = 0.05,
+    max_risk: decide_opt.MaxRisk = 0.05,
     of: opt.Of = "run",
-    false_accepts: opt.FalseAccepts = 0.01,
-    confidence: opt.Confidence = 0.95,
-    count: opt.NextCount = 10,
-    counts: opt.Counts = "0,5,10,25,50",
-    repetitions: opt.Repetitions = 5,
-    test_configs: opt.TestConfigs = 100,
+    false_accepts: decide_opt.FalseAccepts = 0.01,
+    confidence: decide_opt.Confidence = 0.95,
+    count: report_opt.NextCount = 10,
+    counts: transfer_opt.Counts = "0,5,10,25,50",
+    repetitions: transfer_opt.Repetitions = 5,
+    test_configs: transfer_opt.TestConfigs = 100,
     stack: opt.Stack = None,
     hardware: opt.Hardware = None,
     jobs: opt.FewJobs = None,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayeslat import cli_options as opt
-from bayeslat.cli_input import choose_jobs, hardware_with
+from bayeslat.cli_input import hardware_with
+from bayeslat.cli_options import common as opt
+from bayeslat.cli_options import fit as fit_opt
+from bayeslat.cli_options import scale as scale_opt
 from bayeslat.cli_run import (
     CHECK_FAILED,
     command_line,
@@ -17,6 +19,8 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
+from bayeslat.cli_values import choose_jobs
+from bayeslat.counted import counted
 from bayeslat.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,13 +35,13 @@ __all__ = ["compress", "statistics_among", "update"]
 
 @ends_well
 def compress(
-    traces: opt.ParquetTraces,
+    traces: scale_opt.ParquetTraces,
     output: opt.Output,
-    model: opt.ModelOrNone = None,
-    like: opt.Like = None,
-    window: opt.Window = None,
+    model: fit_opt.ModelOrNone = None,
+    like: scale_opt.Like = None,
+    window: scale_opt.Window = None,
     hardware: opt.Hardware = None,
-    drop_invalid: opt.LeaveOut = False,
+    drop_invalid: scale_opt.LeaveOut = False,
     jobs: opt.Jobs = None,
     engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
@@ -88,16 +92,16 @@ def compress(
 def update(
     posterior: opt.PosteriorFile,
     output: opt.Output,
-    traces: opt.NewTraces = None,
-    retire: opt.Retire = None,
-    window: opt.Window = None,
-    engine: opt.Engine = "nuts",
+    traces: scale_opt.NewTraces = None,
+    retire: scale_opt.Retire = None,
+    window: scale_opt.Window = None,
+    engine: fit_opt.Engine = "nuts",
     hardware: opt.Hardware = None,
-    drop_invalid: opt.LeaveOut = False,
-    force: opt.Force = False,
-    chains: opt.Chains = 4,
-    draws: opt.Draws = 800,
-    tune: opt.Tune = 200,
+    drop_invalid: scale_opt.LeaveOut = False,
+    force: fit_opt.Force = False,
+    chains: fit_opt.Chains = 4,
+    draws: fit_opt.Draws = 800,
+    tune: fit_opt.Tune = 200,
     jobs: opt.Jobs = None,
     engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
@@ -162,8 +166,8 @@ def update(
     record["windows"] = windows_record(updated.data.windows)
 
     def show() -> None:
-        show_fit(record)
         show_windows(record["windows"])
+        show_fit(record)  # ends with where it is saved
 
     print_result(record, as_json, show)
     end_fit(updated, output, saved)
@@ -181,7 +185,7 @@ def fit_from_statistics(statistics: Compressed, options: Mapping[str, Any]) -> P
 def tell_left_out(data: Compressed) -> None:
     """Say how many rows broke a rule, and which."""
     if data.left_out:
-        note(f"{data.left_out} rows break a rule and are left out")
+        note(f"left out for breaking a rule: {counted(data.left_out, 'row')}")
         note(data.left_out_why)
 
 

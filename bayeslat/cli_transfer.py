@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from bayeslat import cli_options as opt
-from bayeslat.cli_input import (
-    check_share,
-    check_stack,
-    choose_jobs,
-    draw_configs,
-    hardware_with,
-    measured_gpus,
-    note_unknown_gpus,
-    split_counts,
-    split_names,
-)
+from bayeslat.cli_input import draw_configs, hardware_with, measured_gpus, note_unknown_gpus
+from bayeslat.cli_options import common as opt
+from bayeslat.cli_options import fit as fit_opt
+from bayeslat.cli_options import transfer as transfer_opt
 from bayeslat.cli_run import (
     CHECK_FAILED,
     command_line,
     ends_well,
     ensure_writable,
     fail,
+    note,
     print_result,
     writing,
 )
+from bayeslat.cli_values import check_share, check_stack, choose_jobs, split_counts, split_names
 
 __all__ = ["calibrate", "compare", "crossval"]
 
@@ -32,10 +26,10 @@ def calibrate(
     posterior: opt.PosteriorFile,
     gpu: opt.Gpu,
     output: opt.Output,
-    traces: opt.CalibrationTraces = None,
-    count: opt.CalibrationCount = None,
+    traces: transfer_opt.CalibrationTraces = None,
+    count: transfer_opt.CalibrationCount = None,
     stack: opt.Stack = None,
-    threshold: opt.Threshold = 0.10,
+    threshold: transfer_opt.Threshold = 0.10,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
@@ -50,7 +44,11 @@ def calibrate(
     from bayeslat.evaluation.transfer import judge_transfer
     from bayeslat.inference.posterior_file import check_posterior_path
     from bayeslat.posterior import load_posterior
-    from bayeslat.report.transfer_tables import show_transfer, transfer_record
+    from bayeslat.report.transfer_tables import (
+        show_transfer,
+        transfer_record,
+        transfer_warnings,
+    )
     from bayeslat.traces import read_traces
 
     ensure_writable(check_posterior_path(output))
@@ -79,6 +77,8 @@ def calibrate(
     ]
     record = transfer_record(known, transfers, output)
     print_result(record, as_json, lambda: show_transfer(record))
+    if warnings := transfer_warnings(record):
+        note("\n".join(["warning: " + warnings[0], *warnings[1:]]))
     refit = [each for each in transfers if each.verdict == "refit as donor"]
     if refit:
         fail("; ".join(map(str, refit)), CHECK_FAILED)
@@ -88,15 +88,15 @@ def calibrate(
 def compare(
     traces: opt.Traces,
     model: opt.Model,
-    target: opt.Target,
+    target: transfer_opt.Target,
     output: opt.OutputFolder,
-    donors: opt.Donors = None,
-    source: opt.Source = None,
-    methods: opt.Methods = None,
-    counts: opt.Counts = "0,5,10,25,50,100",
-    repetitions: opt.Repetitions = 5,
-    test_configs: opt.TestConfigs = 100,
-    engine: opt.Engine = "laplace",
+    donors: transfer_opt.Donors = None,
+    source: transfer_opt.Source = None,
+    methods: transfer_opt.Methods = None,
+    counts: transfer_opt.Counts = "0,5,10,25,50,100",
+    repetitions: transfer_opt.Repetitions = 5,
+    test_configs: transfer_opt.TestConfigs = 100,
+    engine: fit_opt.Engine = "laplace",
     hardware: opt.Hardware = None,
     jobs: opt.Jobs = None,
     engine_address: opt.EngineAddress = None,
@@ -161,11 +161,11 @@ def crossval(
     traces: opt.Traces,
     model: opt.Model,
     output: opt.Output,
-    donors: opt.Donors = None,
-    counts: opt.Counts = "0,5,10,25",
-    repetitions: opt.Repetitions = 3,
-    test_configs: opt.TestConfigs = 100,
-    engine: opt.Engine = "laplace",
+    donors: transfer_opt.Donors = None,
+    counts: transfer_opt.Counts = "0,5,10,25",
+    repetitions: transfer_opt.Repetitions = 3,
+    test_configs: transfer_opt.TestConfigs = 100,
+    engine: fit_opt.Engine = "laplace",
     hardware: opt.Hardware = None,
     jobs: opt.Jobs = None,
     engine_address: opt.EngineAddress = None,

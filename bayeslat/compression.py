@@ -56,7 +56,7 @@ def compress(
     window : str, optional
         Name of these rows; that of each row's file by default.
     hardware : HardwareTable, optional
-        The shipped table by default.
+        As for `bayeslat.fit`.
     sample_rows : int
         The most rows of a group that the point is settled by; with no more rows in a group, the
         statistics are those that `fit` would make.
@@ -65,9 +65,10 @@ def compress(
     jobs : int
         Processes, which change nothing but the time; -1: one a core.
     engine_address : str, optional
-        Of a Dask cluster that makes the sums in place of this machine, as for
-        `bayeslat.parallel.run`. Its workers read the files by the same paths.
+        As for `bayeslat.fit`, of a cluster that makes the sums in place of this machine. Its
+        workers read the files by the same paths.
     on_progress : callable (done, total), optional
+        Told how many rows are done.
 
     Returns
     -------
@@ -80,7 +81,7 @@ def compress(
     InputError
         If the spec is not that of `like`, or there are rows of a group that `like` is not for.
     WorkerError
-        As for `bayeslat.parallel.run`.
+        As for `bayeslat.fit`.
     """
     point = None if like is None else _point(like)
     if point is not None and point.spec.hash != spec.hash:
@@ -121,13 +122,8 @@ def fit_statistics(
     Parameters
     ----------
     data : Compressed
-    engine : {"nuts", "laplace"}
-    seed : int
-    chains, draws, tune : int
-        Of NUTS.
-    engine_address : str, optional
-        Of a Dask cluster that fits the stages side by side, as for `bayeslat.parallel.run`.
-    on_progress : callable (stage, done, total), optional
+    engine, seed, chains, draws, tune, engine_address, on_progress
+        As for `bayeslat.fit`.
 
     Returns
     -------
@@ -138,6 +134,8 @@ def fit_statistics(
     ------
     InputError
         If no row holds a stage, or an argument has an impossible value.
+    WorkerError
+        As for `bayeslat.fit`.
     """
     from bayeslat.inference.engine import EngineOptions  # samplers
     from bayeslat.inference.fit_compressed import fit_compressed
@@ -168,13 +166,8 @@ def update(
         Of `compress(..., like=posterior)`.
     retire : sequence of str
         Windows to take out; `fit` is the one of all rows that a posterior was fitted to directly.
-    engine : {"nuts", "laplace"}
-    seed : int
-    chains, draws, tune : int
-        Of NUTS.
-    engine_address : str, optional
-        Of a Dask cluster that draws the stages side by side, as for `bayeslat.parallel.run`.
-    on_progress : callable (stage, done, total), optional
+    engine, seed, chains, draws, tune, engine_address, on_progress
+        As for `bayeslat.fit`.
 
     Returns
     -------
@@ -185,7 +178,9 @@ def update(
     ------
     InputError
         If there is no such window, no row is left, the statistics do not add to the posterior's,
-        or GPUs were calibrated since the fit.
+        GPUs were calibrated since the fit, or an argument has an impossible value.
+    WorkerError
+        As for `bayeslat.fit`.
     """
     from bayeslat.inference.engine import EngineOptions  # samplers
     from bayeslat.inference.update import update_posterior

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bayeslat.counted import counted
 from bayeslat.decisions.guard import Guard, check_guard
 from bayeslat.decisions.predict import Of, predict
 from bayeslat.decisions.prediction import Prediction
@@ -23,6 +24,7 @@ from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.inference.calibrate import calibrate
 from bayeslat.inference.diagnostics import Diagnostics
+from bayeslat.inference.gross_errors import GrossError, find_gross_errors
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.posterior_file import read_posterior, write_posterior
 
@@ -51,6 +53,8 @@ class Posterior:
     def __repr__(self) -> str:
         fitted, calibrated = self.data.gpus, [gpu for gpu, _ in self.data.targets]
         more = f"; calibrated {', '.join(dict.fromkeys(calibrated))}" if calibrated else ""
+        if gross := len(self.gross_errors):
+            more += f", {counted(gross, 'row')} set aside"
         stages = ", ".join(self.data.stages)
         return f"<Posterior of {self.spec.name}: {stages}; fitted {', '.join(fitted)}{more}>"
 
@@ -73,6 +77,11 @@ class Posterior:
     def caveats(self) -> tuple[str, ...]:
         """What this fit cannot know, from the GPUs that it had."""
         return self.data.caveats
+
+    @property
+    def gross_errors(self) -> tuple[GrossError, ...]:
+        """Rows that calibrations set aside, since the GPU's other rows make them impossible."""
+        return find_gross_errors(self.data)
 
     def predict(
         self,
@@ -156,8 +165,9 @@ class Posterior:
             Operating regions to cover: `latency`, five bands of the expected total with as many
             candidates each; or a column of the candidates, a stratum for each value (five bands,
             if it is a number with more than ten). Each stratum gets one measurement first, then in
-            proportion to its candidates; candidates that the GPU was calibrated with count. Where
-            there are more strata than `n`, the method chooses which get one.
+            proportion to its candidates. What the GPU was calibrated with counts, candidate or not;
+            for a column that is neither a knob nor the task, candidates alone, since a posterior
+            keeps no more. Where there are more strata than `n`, the method chooses which get one.
         stack : str, optional
             The one that the candidates name, or the GPU's only one, by default.
         seed : int
@@ -415,12 +425,14 @@ def fit(
     engine : {"nuts", "laplace"}
         `nuts` samples; `laplace` approximates in seconds, and its diagnostics say when it cannot.
     seed : int
+        Of every random number.
     chains, draws, tune : int
-        Of NUTS.
+        Of NUTS: its chains, the draws that each keeps, and those before them that it tunes by.
     engine_address : str, optional
         Of the scheduler of a Dask cluster, as in `tcp://10.0.0.7:8786`, that draws the stages side
         by side. The posterior does not depend on it.
     on_progress : callable (stage, done, total), optional
+        Told how many draws of a stage are done; on a cluster, when all of them are.
 
     Returns
     -------

@@ -116,6 +116,7 @@ def _target(
     parts = {}
     for stage, fitted in stages.items():
         terms, size = fitted.terms, len(fitted.problem.features.names)
+        gross = np.flatnonzero(rng.uniform(size=rows) < 0.2)
         parts[stage] = TargetStage(
             departure=numbers(rng, terms),
             projection=numbers(rng, terms, size - terms),
@@ -123,8 +124,17 @@ def _target(
             noise_sd=numbers(rng, draws),
             measured=int(rng.integers(0, 2**40)),
             effective_draws=float(numbers(rng, 1)[0]),
+            set_aside=gross,
+            set_aside_ratio=numbers(rng, len(gross)),
         )
-    return Target(frame, parts)
+    origin = pd.DataFrame(
+        {
+            "file": rng.choice(["a.csv", "b.csv"], rows).astype(object),
+            "row": np.arange(1, rows + 1),
+            "config_id": rng.choice(["", "7"], rows).astype(object),
+        }
+    )
+    return Target(frame, origin, parts)
 
 
 def _stage(
@@ -232,6 +242,7 @@ def _assert_same_target(found: Target, expected: Target) -> None:
     """Compare everything of a calibrated GPU; a table without rows comes back without columns."""
     if len(expected.rows) or len(found.rows):
         pd.testing.assert_frame_equal(found.rows, expected.rows, check_exact=True)
+        pd.testing.assert_frame_equal(found.origin, expected.origin, check_exact=True)
     assert list(found.stages) == list(expected.stages)
     for stage, part in expected.stages.items():
         other = found.stages[stage]

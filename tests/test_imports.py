@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "bayeslat"
 
 CHAIN = ("traces", "features", "model", "inference", "decisions", "evaluation", "report", "cli")
-LEAVES = frozenset({"errors", "atomic", "parallel"})
+LEAVES = frozenset({"errors", "atomic", "counted", "parallel"})
 ALONE = frozenset({"serving"})  # runs in the environment of a server, without the rest
 TOP = frozenset({"", "__main__"})  # the package's own __init__, and `python -m`
 
@@ -36,15 +36,15 @@ ALLOWED["cli"] |= {"cli_drift", "cli_transfer"}
 ALLOWED["compression"] = ALLOWED["posterior"] | {"posterior"}
 ALLOWED["cli"] |= {"cli_scale", "compression"}
 ALLOWED["report"] |= {"export"}
-ALLOWED["cli"] |= {"cli_input", "cli_options", "cli_run"}
-ALLOWED |= dict.fromkeys(("cli_options", "cli_run"), frozenset())
+ALLOWED["cli"] |= {"cli_input", "cli_options", "cli_run", "cli_values"}
+ALLOWED |= dict.fromkeys(("cli_options", "cli_run", "cli_values"), frozenset())
 ALLOWED["cli_input"] = ALLOWED["evaluation"] | {"cli_run"}
 ALLOWED["cli_collect"] = ALLOWED["evaluation"] | {"collect", "report", "cli_options", "cli_run"}
 ALLOWED["cli_import"] = frozenset(
-    {"traces", "features", "report", "cli_input", "cli_options", "cli_run"}
+    {"traces", "features", "report", "cli_options", "cli_run", "cli_values"}
 )
 ALLOWED["cli_transfer"] = ALLOWED["report"] | {"report", "posterior"}
-ALLOWED["cli_transfer"] |= {"cli_input", "cli_options", "cli_run"}
+ALLOWED["cli_transfer"] |= {"cli_input", "cli_options", "cli_run", "cli_values"}
 ALLOWED["cli_decide"] = ALLOWED["cli_report"] = ALLOWED["cli_transfer"]
 ALLOWED["cli_drift"] = ALLOWED["cli_transfer"]
 ALLOWED["cli_export"] = ALLOWED["cli_transfer"] | {"export"}

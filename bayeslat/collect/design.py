@@ -13,6 +13,7 @@ from bayeslat.collect.knob_space import set_knobs
 from bayeslat.collect.knobs import Knobs
 from bayeslat.collect.range_rules import check_ranges, did_you_mean
 from bayeslat.collect.unit_cube import hypercube_points, sobol_points
+from bayeslat.counted import counted
 from bayeslat.errors import InputError
 from bayeslat.features.knob_range import KnobRange
 
@@ -87,7 +88,7 @@ def _check_arguments(kind: str, n: int | None, seed: int) -> None:
 def _check_count(n: int, possible: float, holder: str) -> None:
     if possible < n:
         raise InputError(
-            f"{n} configurations are wanted, but {holder} {possible:.0f}; "
+            f"{counted(n, 'configuration')} wanted, but {holder} {possible:.0f}; "
             "ask for fewer, or widen the ranges"
         )
 
@@ -106,8 +107,8 @@ def _distinct(
             break
     if len(found) < n:
         raise InputError(
-            f"{n} configurations are wanted, but {tried} points hit only {len(found)}, since some "
-            "are rare in logs; ask for fewer, or list the values of a grid"
+            f"{counted(n, 'configuration')} wanted, but {tried} points hit only {len(found)}, "
+            "since some are rare in logs; ask for fewer, or list the values of a grid"
         )
     return tuple(islice(found, n))
 

@@ -64,7 +64,7 @@ def predict(
         raise InputError(f"of is {of!r}; it must be run or typical")
     if stack is not None and not stack.strip():
         raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
-    configs = admit_configs(configs, data.spec, [gpu])
+    configs = admit_configs(configs, data.spec, [gpu], stack)
     data = thin_draws(data, DRAWS)
     blocks = _by_stack(configs, stack)
     parts = [predict_group(data, configs.iloc[rows], gpu, name, of, seed) for rows, name in blocks]

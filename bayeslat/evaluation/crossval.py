@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayeslat.counted import counted
 from bayeslat.decisions.predict import predict
 from bayeslat.errors import InputError
 from bayeslat.evaluation.comparison.hierarchical import as_estimate
@@ -133,8 +134,8 @@ def _check(
         )
     if len(donors) <= _LEAST_DONORS:
         problems.append(
-            f"{len(donors)} donors ({', '.join(donors)}); to hold one out and fit two, at least "
-            f"{_LEAST_DONORS + 1} are needed: add traces"
+            f"{counted(len(donors), 'donor')} ({', '.join(donors)}); to hold one out and fit "
+            f"two, at least {_LEAST_DONORS + 1} are needed: add traces"
         )
     if not counts or min(counts) < 0:
         problems.append(f"counts are {list(counts)}; give numbers of rows, 0 or more")

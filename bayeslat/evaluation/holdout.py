@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.counted import counted
 from bayeslat.errors import InputError
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.row_kinds import row_kinds, take_turns
@@ -86,8 +87,8 @@ def hold_out(
     count = int(label.max()) + 1 if len(label) else 0
     if count < 2 * _LEAST_TEST:
         raise InputError(
-            f"{gpu.key} has {count} configurations; at least {2 * _LEAST_TEST} are needed to hold "
-            "some of them out. Add traces of it, or hold other GPUs out"
+            f"{gpu.key} has {counted(count, 'configuration')}; at least {2 * _LEAST_TEST} are "
+            "needed to hold some of them out. Add traces of it, or hold other GPUs out"
         )
     first = np.unique(label, return_index=True)[1]  # the first row of each configuration
     order = np.random.default_rng(seed).permutation(count)

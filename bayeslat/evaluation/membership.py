@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from bayeslat.features.gpu import Gpu
 from bayeslat.inference.even_rows import even_rows
+from bayeslat.inference.gross_errors import repeats_of
 from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
 from bayeslat.inference.stage_rows import held_rows
+from bayeslat.inference.target import Target
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 
 __all__ = ["Membership", "check_membership"]
@@ -62,7 +64,9 @@ def check_membership(
     takes up (a score test, Cox and Hinkley 1974, section 9.3), over changes of one term's share,
     along one coordinate, by a step or evenly. All are compared with the same numbers of GPUs drawn
     from the posterior of the donors, with rows of the same configurations, so the p-values are
-    exact up to the linearisation: in the donors' family each is uniform.
+    exact up to the linearisation: in the donors' family each is uniform. A row that was set aside
+    as a gross error says nothing of the GPU and is left out, unless another run of its
+    configuration is as far off.
 
     Parameters
     ----------
@@ -80,10 +84,16 @@ def check_membership(
     target = data.targets[gpu.key, stack]
     thin = thin_draws(data, DRAWS)
     return {
-        stage: _of_stage(thin, stage, target.rows, gpu, stack, seed)
+        stage: _of_stage(thin, stage, _judged(data, target, stage), gpu, stack, seed)
         for stage, part in target.stages.items()
         if part.measured
     }
+
+
+def _judged(data: PosteriorData, target: Target, stage: str) -> pd.DataFrame:
+    """Leave out the rows that are gross errors, for all that is known."""
+    said = repeats_of(data, target, stage)
+    return target.rows.drop(index=[at for at, repeats in said.items() if repeats != "alike"])
 
 
 def _of_stage(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.counted import counted
 from bayeslat.decisions.predict import predict_group
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.decisions.summary import summarise_draws
@@ -18,6 +19,7 @@ from bayeslat.evaluation.membership import Membership, check_membership
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.thinning import evenly
+from bayeslat.inference.gross_errors import GrossError, find_gross_errors
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 
@@ -72,7 +74,9 @@ class Transfer:
         Of the MAPE.
     more_rows : int or None
         Further measurements that should bring the error within the threshold; 0 if it is, None if
-        200 would not do.
+        200 would not do. Those of `gross` are not counted.
+    gross : tuple of GrossError
+        Rows that were set aside, since the others make them impossible.
     verdict : {"trust", "more data", "refit as donor"}
     """
 
@@ -84,6 +88,7 @@ class Transfer:
     error: ExpectedError
     threshold: float
     more_rows: int | None
+    gross: tuple[GrossError, ...]
     verdict: Verdict
 
     @property
@@ -97,6 +102,8 @@ class Transfer:
             f"expected MAPE {self.error.mean:.1%} ({self.error.low:.1%} to {self.error.high:.1%})"
         )
         lacks = f"; nothing was measured of {', '.join(self.unmeasured)}" * bool(self.unmeasured)
+        if again := sum(each.unsettled for each in self.gross):
+            lacks += f"; {counted(again, 'gross error')} set aside, to be measured again"
         if self.verdict == "refit as donor":
             return (
                 f"refit as donor: {self.gpu} is unlike the donors ({'; '.join(self.alarms)}). "
@@ -105,6 +112,8 @@ class Transfer:
             )
         if self.verdict == "trust":
             return f"trust: {error}, within {self.threshold:.0%}{lacks}"
+        if self.more_rows == 0:
+            return f"more data: {error}, within {self.threshold:.0%}{lacks}"
         many = "more than 200" if self.more_rows is None else f"about {self.more_rows}"
         return (
             f"more data: {error}, not surely within {self.threshold:.0%}; {many} more rows{lacks}"
@@ -145,8 +154,8 @@ def judge_transfer(
 
     `refit as donor` if rows like these are improbable in the donors' family: three tests a stage
     (`check_membership`), together with a false-alarm rate of 1 % (Bonferroni). Else `trust` if the
-    MAPE of the total is within the threshold with 95 % probability, by the posterior; else
-    `more data`.
+    MAPE of the total is within the threshold with 95 % probability, by the posterior, and no row
+    was set aside as a gross error without another run to tell whether it is one; else `more data`.
 
     Parameters
     ----------
@@ -181,7 +190,9 @@ def judge_transfer(
     more: int | None = 0
     if error.high > threshold:
         more = _more_rows(data, gpu, stack, configs, prediction, threshold / error.high)
-    verdict: Verdict = "trust" if more == 0 else "more data"
+    gross = find_gross_errors(data, gpu.key, stack)
+    settled = more == 0 and not any(each.unsettled for each in gross)
+    verdict: Verdict = "trust" if settled else "more data"
     return Transfer(
         gpu=gpu.key,
         stack=stack,
@@ -191,6 +202,7 @@ def judge_transfer(
         error=error,
         threshold=threshold,
         more_rows=more,
+        gross=gross,
         verdict="refit as donor" if alarms else verdict,
     )
 

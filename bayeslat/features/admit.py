@@ -22,7 +22,9 @@ from bayeslat.traces.violations import violations_everywhere
 __all__ = ["admit", "admit_configs", "admit_valid", "find_violations", "resolve_gpus"]
 
 
-def admit(frame: pd.DataFrame, spec: Spec, hardware: HardwareTable) -> pd.DataFrame:
+def admit(
+    frame: pd.DataFrame, spec: Spec, hardware: HardwareTable, software: str | None = None
+) -> pd.DataFrame:
     """Check a trace against its spec and hardware, and give the GPUs their keys.
 
     Parameters
@@ -30,6 +32,8 @@ def admit(frame: pd.DataFrame, spec: Spec, hardware: HardwareTable) -> pd.DataFr
     frame : DataFrame, one row a measurement
     spec : Spec
     hardware : HardwareTable
+    software : str, optional
+        As `Spec.complete` takes it.
 
     Returns
     -------
@@ -41,7 +45,7 @@ def admit(frame: pd.DataFrame, spec: Spec, hardware: HardwareTable) -> pd.DataFr
     TraceError
         With every violation at once.
     """
-    frame = spec.complete(frame)
+    frame = spec.complete(frame, software)
     _refuse(find_violations(frame, spec, hardware))
     return resolve_gpus(frame, hardware)
 
@@ -70,7 +74,9 @@ def admit_valid(
     return drop_invalid(frame, find_violations(frame, spec, hardware))
 
 
-def admit_configs(frame: pd.DataFrame, spec: Spec, gpus: Sequence[Gpu]) -> pd.DataFrame:
+def admit_configs(
+    frame: pd.DataFrame, spec: Spec, gpus: Sequence[Gpu], software: str | None = None
+) -> pd.DataFrame:
     """Check configurations that are to be predicted or simulated.
 
     Parameters
@@ -79,6 +85,8 @@ def admit_configs(frame: pd.DataFrame, spec: Spec, gpus: Sequence[Gpu]) -> pd.Da
     spec : Spec
     gpus : sequence of Gpu
         Those that every row is meant for, whatever a column `gpu` says.
+    software : str, optional
+        As `Spec.complete` takes it.
 
     Returns
     -------
@@ -95,7 +103,7 @@ def admit_configs(frame: pd.DataFrame, spec: Spec, gpus: Sequence[Gpu]) -> pd.Da
     for gpu in gpus:
         if missing := missing_fields(gpu, spec.hardware_fields):
             raise HardwareError(explain_missing(gpu, missing))
-    frame = spec.complete(frame)
+    frame = spec.complete(frame, software)
     found = check_frame(frame, need_stages=False, need_gpu=False, knobs=spec.knobs)
     if _readable(frame):
         every = np.ones(len(frame), dtype=bool)

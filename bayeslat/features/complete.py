@@ -12,7 +12,10 @@ _STACK = "stack"
 
 
 def complete_rows(
-    frame: pd.DataFrame, defaults: Mapping[str, float], stack_columns: Sequence[str]
+    frame: pd.DataFrame,
+    defaults: Mapping[str, float],
+    stack_columns: Sequence[str],
+    software: str | None = None,
 ) -> pd.DataFrame:
     """Fill in knobs without a value, and put further columns into the name of the stack.
 
@@ -24,6 +27,8 @@ def complete_rows(
     defaults : mapping of knob to float
     stack_columns : sequence of str
         Those that the frame has follow the software, each after a `/`.
+    software : str, optional
+        Of rows that name none, where the frame has such columns.
 
     Returns
     -------
@@ -40,15 +45,17 @@ def complete_rows(
             new[knob] = frame[knob].fillna(value)
     columns = [name for name in stack_columns if name in frame]
     if columns:
-        new[_STACK] = _stacks(frame, columns)
+        new[_STACK] = _stacks(frame, columns, software)
     return frame.assign(**new) if new else frame
 
 
-def _stacks(frame: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+def _stacks(frame: pd.DataFrame, columns: Sequence[str], software: str | None) -> pd.Series:
     """Name each row's stack; None where nothing names one."""
-    software = frame[_STACK].to_list() if _STACK in frame else [None] * len(frame)
+    named = frame[_STACK] if _STACK in frame else pd.Series(None, frame.index, dtype=object)
+    if software is not None:
+        named = named.astype(object).where(named.notna(), software)
     values = zip(*(frame[name].to_list() for name in columns), strict=True)
-    names = [_stack(name, parts) for name, parts in zip(software, values, strict=True)]
+    names = [_stack(name, parts) for name, parts in zip(named.to_list(), values, strict=True)]
     return pd.Series(names, frame.index, dtype=object)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from bayeslat.counted import counted
 from bayeslat.errors import HardwareError
 from bayeslat.features.frozen_map import FrozenMap
 from bayeslat.features.gpu import FIELDS, Gpu, fold_name
@@ -207,6 +208,6 @@ def _index(gpus: Iterable[Gpu]) -> tuple[dict[str, str], list[str]]:
 
 
 def _report(where: str, problems: list[str]) -> str:
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    count = counted(len(problems), "problem")
     lines = "".join(f"\n  - {problem}" for problem in problems)
     return f"{where}: {count} in the description of the hardware{lines}"

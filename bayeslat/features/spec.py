@@ -89,13 +89,15 @@ class Spec(SpecFields):
         content = json.dumps(meaning(self), sort_keys=True, allow_nan=False)
         return hashlib.sha256(content.encode("ascii")).hexdigest()
 
-    def complete(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def complete(self, frame: pd.DataFrame, software: str | None = None) -> pd.DataFrame:
         """Fill in knobs that rows leave out, and name stacks by all that makes one.
 
         Parameters
         ----------
         frame : DataFrame, one row a measurement or config
             Any; what is wrong with it is told where it is checked.
+        software : str, optional
+            That stacks of rows without a `stack` begin with, where `stack_columns` name them.
 
         Returns
         -------
@@ -104,7 +106,7 @@ class Spec(SpecFields):
             the values of `stack_columns`, as in `vllm_0.32.0/qwen3`. The frame itself where the
             spec has neither.
         """
-        return complete_rows(frame, self.defaults, self.stack_columns)
+        return complete_rows(frame, self.defaults, self.stack_columns, software)
 
     def namespace(
         self, columns: Mapping[str, npt.ArrayLike], hardware: Mapping[str, npt.ArrayLike]

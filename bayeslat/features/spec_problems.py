@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from bayeslat.counted import counted
 from bayeslat.errors import SpecError
 from bayeslat.features.expressions import FUNCTIONS
 from bayeslat.features.spec_fields import TASK, SpecFields
@@ -55,7 +56,7 @@ def spec_error(source: str, problems: Sequence[Problem], fields: SpecFields) -> 
     SpecError
         One line a violation, and the known names if one of them is about an unknown name.
     """
-    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    count = counted(len(problems), "problem")
     lines = [f"{source}: {count} in the specification"]
     lines += [f"  {_dotted(problem.location)}: {problem.message}" for problem in problems]
     if any(problem.unknown for problem in problems):

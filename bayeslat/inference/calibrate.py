@@ -15,10 +15,12 @@ from bayeslat.features.design import Linearisation, linearise, stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable, explain_missing, missing_fields
 from bayeslat.features.tasks import task_names
-from bayeslat.inference.condition import Rows, condition, find_mode, mean_given
+from bayeslat.inference.condition import condition, find_mode, mean_given
 from bayeslat.inference.even_rows import even_rows
+from bayeslat.inference.evidence import Rows
 from bayeslat.inference.hurdle import GroupHurdle, condition_hurdle, hurdle_rows
 from bayeslat.inference.new_tasks import admit_tasks
+from bayeslat.inference.origin import origin_of
 from bayeslat.inference.pilot import Pilot
 from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
@@ -55,7 +57,7 @@ def calibrate(
         raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
     rows = rows_of(traces, gpu, hardware)
     if len(rows):
-        rows = admit(rows, data.spec, hardware)
+        rows = admit(rows, data.spec, hardware, stack)
     elif missing := missing_fields(gpu, data.spec.hardware_fields):
         raise HardwareError(explain_missing(gpu, missing))
     known = data.known_stacks(gpu.key)
@@ -149,13 +151,14 @@ def calibrate_group(
         A new one; the donors are as they were.
     """
     known = data.targets.get((gpu.key, stack))
-    own = _held_columns(data, rows)
+    own, origin = _held_columns(data, rows), origin_of(rows)
     if known is not None and len(known.rows):
-        own = _join(data, known.rows, own)
+        own, kept = _join(data, known.rows, own)
+        origin = pd.concat([known.origin, origin[kept]], ignore_index=True)
     if "task" in own:
         data = admit_tasks(data, own["task"])
-    # What is drawn does not depend on the order that rows came in.
-    ordered = own.sort_values(own.columns.to_list(), ignore_index=True)
+    # What is drawn does not depend on the order that rows came in, which the labels keep.
+    ordered = own.sort_values(own.columns.to_list())
     labels = number_configs(ordered[data.reference.columns.to_list()])
     thin = thin_draws(data, DRAWS)
     with threadpool_limits(1):  # the matrices are too small for threads inside a product
@@ -166,7 +169,7 @@ def calibrate_group(
     data = replace(
         data,
         hardware={**data.hardware, gpu.key: gpu},
-        targets={**data.targets, (gpu.key, stack): Target(own, stages)},
+        targets={**data.targets, (gpu.key, stack): Target(own, origin, stages)},
     )
     # The GPU's next stack was told from what this one had.
     stacks = [name for key, name in data.targets if key == gpu.key]
@@ -188,8 +191,10 @@ def _held_columns(data: PosteriorData, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(held, columns=columns)
 
 
-def _join(data: PosteriorData, earlier: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
-    """Append rows, but for the latencies that were there before."""
+def _join(
+    data: PosteriorData, earlier: pd.DataFrame, later: pd.DataFrame
+) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+    """Append rows, but for the latencies that were there before; tell which rows bring any."""
     stages = [part.column for part in data.spec.stages.values()]
     fresh = {}
     for name in stages:
@@ -197,8 +202,9 @@ def _join(data: PosteriorData, earlier: pd.DataFrame, later: pd.DataFrame) -> pd
         seen = pd.util.hash_pandas_object(earlier.loc[earlier[name].notna(), keys], index=False)
         again = pd.util.hash_pandas_object(later[keys], index=False).isin(seen)
         fresh[name] = later[name].mask(again)
-    kept = later.assign(**fresh).dropna(subset=stages, how="all")
-    return pd.concat([earlier, kept], ignore_index=True)
+    later = later.assign(**fresh)
+    kept = later[stages].notna().any(axis=1).to_numpy()
+    return pd.concat([earlier, later[kept]], ignore_index=True), kept
 
 
 def _calibrate_stage(
@@ -226,16 +232,26 @@ def _calibrate_stage(
     rows = held_rows(data.spec, stage, frame, gpu, labels, data.reference)
     if not len(rows):
         effects, noise_sd = population.draw(rng)
-        count = float(len(effects))
-        return TargetStage(departure, point.projection, effects, noise_sd, measured, count, hurdle)
+        return TargetStage(
+            departure=departure,
+            projection=point.projection,
+            effects=effects,
+            noise_sd=noise_sd,
+            measured=measured,
+            effective_draws=float(len(effects)),
+            set_aside=np.empty(0, dtype=np.int64),
+            set_aside_ratio=np.empty(0),
+            hurdle=hurdle,
+        )
     regression = _Regression(part, population, rows)
     start = None
     for step in range(_RELINEARISATIONS + 1):
-        calmed, effects, start = regression.solve(point, departure, start)
+        found = regression.solve(point, departure, start)
+        start = found.scores
         if step < _RELINEARISATIONS:
-            departure = _within(population, effects[: part.terms])
+            departure = _within(population, found.effects[: part.terms])
             point = linearise(part.shared_efficiency + departure, reference, part.basis, columns)
-    drawn = condition(population, calmed, regression.inflation, rng, start, _PROPOSALS)
+    drawn = condition(population, found.calmed, regression.inflation, rng, start, _PROPOSALS)
     return TargetStage(
         departure=departure,
         projection=point.projection,
@@ -243,6 +259,8 @@ def _calibrate_stage(
         noise_sd=drawn.noise_sd,
         measured=measured,
         effective_draws=drawn.effective_draws,
+        set_aside=frame.index.to_numpy(dtype=np.int64)[rows.position[~found.sound]],
+        set_aside_ratio=found.ratio[~found.sound],
         hurdle=hurdle,
     )
 
@@ -258,6 +276,30 @@ def _calibrate_hurdle(
     group = (gpu.key, stack)
     own = hurdle.of_group(data.groups.index(group)) if group in data.groups else None
     return condition_hurdle(hurdle, own, hurdle_rows(data.spec, stage, frame, gpu), rng)
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """A regression at one point.
+
+    Attributes
+    ----------
+    calmed : Rows
+        The sound rows, without the pull of outliers.
+    effects : ndarray, shape (feature,)
+        Their mean.
+    scores : ndarray, shape (score,)
+        Of the scales.
+    sound : ndarray of bool, shape (row,)
+    ratio : ndarray, shape (row,)
+        Latency over what the sound rows say it is.
+    """
+
+    calmed: Rows
+    effects: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    sound: NDArray[np.bool_]
+    ratio: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -279,8 +321,8 @@ class _Regression:
         point: Linearisation,
         departure: NDArray[np.float64],
         scores: NDArray[np.float64] | None,
-    ) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
-        """Linearise, calm outliers, and find the mean of the effects.
+    ) -> _Solved:
+        """Linearise, set gross errors aside, calm outliers, and find the mean of the effects.
 
         Parameters
         ----------
@@ -291,26 +333,27 @@ class _Regression:
 
         Returns
         -------
-        rows : Rows
-        effects : ndarray, shape (feature,)
-        scores : ndarray, shape (score,)
+        _Solved
         """
-        part, labels = self.part, self.rows.config
+        part = self.part
         design, response = even_rows(part, point, departure, self.rows)
+        sound = sound_rows(self.population, self.inflation, design, response, self.rows.config)
+        labels = np.unique(self.rows.config[sound], return_inverse=True)[1]
         once = row_weights(labels, 1.0)
-        sound = sound_rows(self.population, self.inflation, design, response, labels)
-        kept = Rows(design[sound], response[sound], row_weights(labels[sound], 1.0))
+        kept = Rows(design[sound], response[sound], once)
         if scores is None:
             scores = find_mode(self.population, kept, self.inflation)
         effects, covariance, sd = mean_given(self.population, kept, self.inflation, scores)
         fitted = design @ effects
-        leverage = once * np.sum(design @ covariance * design, axis=1)
+        error = response - fitted
+        spread = part.noise_shape.spread(part.basis, self.rows.inputs.raw)
+        leverage = once * np.sum(kept.design @ covariance * kept.design, axis=1)
         leverage = leverage / (sd * self.inflation) ** 2
-        pilot = Pilot(effects, fitted, response - fitted, leverage, sd, 0.0)
+        pilot = Pilot(effects, fitted[sound], error[sound], leverage, sd, 0.0)
         weights = row_weights(labels, shared_variance(pilot, labels))
-        calmed = Rows(design, pilot.pseudo_values(part.noise_dof), weights)
+        calmed = Rows(kept.design, pilot.pseudo_values(part.noise_dof), weights)
         effects = mean_given(self.population, calmed, self.inflation, scores)[0]
-        return calmed, effects, scores
+        return _Solved(calmed, effects, scores, sound, np.exp(error * spread))
 
 
 def _within(population: Population, departure: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,6 @@ rows, and resampled; the effects are then drawn exactly.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,55 +15,16 @@ from scipy.optimize import minimize
 from scipy.special import chdtri, gammaln
 
 from bayeslat.features.thinning import evenly
-from bayeslat.inference.population import OFFSET_DOF, Population
+from bayeslat.inference.evidence import Evidence, Rows
+from bayeslat.inference.population import Population
 from bayeslat.inference.strata import stratified_normal, stratified_uniform
 
-__all__ = ["Conditioned", "Rows", "condition", "find_mode", "mean_given"]
+__all__ = ["Conditioned", "condition", "find_mode", "mean_given"]
 
 _PROPOSAL_DOF = 8.0
 _INFLATION = 1.2  # of the proposal's sd over the mode's
 _LONGEST_STEP = 2.0  # from the typical draw's mode to a draw's own: beyond, Newton is a guess
 _STEP = 0.05  # of the differences that give curvature, in logs
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A linear regression of log latency, with rows of equal noise.
-
-    Attributes
-    ----------
-    design : ndarray, shape (row, feature)
-    response : ndarray, shape (row,)
-    weights : ndarray, shape (row,)
-        How many rows a row counts for.
-    """
-
-    design: NDArray[np.float64]
-    response: NDArray[np.float64]
-    weights: NDArray[np.float64]
-
-    @cached_property
-    def reduced(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
-        """The same information in at most as many rows as features.
-
-        Returns
-        -------
-        design : ndarray, shape (row or feature, feature)
-        response : ndarray, shape (row or feature,)
-        rest : float
-            Sum of squares that no effects explain.
-        free : float
-            How many rows count for nothing but noise.
-        """
-        root = np.sqrt(self.weights)
-        design, response = self.design * root[:, None], self.response * root
-        total = float(self.weights.sum())
-        if len(response) <= design.shape[1]:
-            return design, response, 0.0, total - len(response)
-        basis, triangle = np.linalg.qr(design)
-        rotated = basis.T @ response
-        rest = max(float(response @ response - rotated @ rotated), 0.0)
-        return triangle, rotated, rest, total - len(rotated)
 
 
 @dataclass(frozen=True)
@@ -82,118 +42,6 @@ class Conditioned:
     effects: NDArray[np.float64]
     noise_sd: NDArray[np.float64]
     effective_draws: float
-
-
-@dataclass(frozen=True)
-class _Evidence:
-    """The marginal likelihood of the rows, as a function of scores: log factors, then noise."""
-
-    rows: Rows
-    population: Population
-    inflation: float  # of the rows' noise over that of the population, in logs
-
-    @property
-    def gap(self) -> NDArray[np.float64]:
-        """The reduced rows less what the population expects. Shape (row,)."""
-        design, response, _, _ = self.rows.reduced
-        gap: NDArray[np.float64] = response - design @ self.population.mean
-        return gap
-
-    @cached_property
-    def centre_covariance(self) -> NDArray[np.float64]:
-        """Of the reduced rows, by the centre alone. Shape (row, row)."""
-        design = self.rows.reduced[0]
-        covariance: NDArray[np.float64] = design @ self.population.covariance @ design.T
-        return covariance
-
-    def variance(
-        self, scores: NDArray[np.float64], spread: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Of the departures. Shape (draw, feature)."""
-        counts = self.population.factors
-        if not counts:
-            return np.zeros((len(scores), self.population.centre.shape[1]))
-        factors = np.repeat(np.exp(2.0 * scores[:, : len(counts)]), counts, axis=1)
-        variance: NDArray[np.float64] = spread**2 * factors
-        return variance
-
-    def log_sd(
-        self, scores: NDArray[np.float64], log_noise: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Log noise of the rows. Shape (draw,)."""
-        sd: NDArray[np.float64] = (
-            log_noise + self.population.log_noise_sd * scores[:, -1] + self.inflation
-        )
-        return sd
-
-    def row_covariance(
-        self, variance: NDArray[np.float64], log_sd: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Of the reduced rows. Shape (draw, row, row)."""
-        design = self.rows.reduced[0]
-        shape = (len(variance), *self.centre_covariance.shape)
-        # One product of two matrices, not one for each draw.
-        wide = (design * variance[:, None, :]).reshape(-1, design.shape[1])
-        found = (wide @ design.T).reshape(shape) + self.centre_covariance
-        diagonal = np.arange(len(design))
-        found[:, diagonal, diagonal] += np.exp(2.0 * log_sd)[:, None]
-        return found
-
-    def log_likelihood(
-        self, variance: NDArray[np.float64], log_sd: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Log marginal likelihood of the rows, up to a constant. Shape (draw,)."""
-        return self.log_density(self.row_covariance(variance, log_sd), log_sd)
-
-    def log_density(
-        self, covariance: NDArray[np.float64], log_sd: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Log density of the rows under their covariance, up to a constant. Shape (draw,)."""
-        _, _, rest, free = self.rows.reduced
-        gap = self.gap
-        count = len(gap)
-        # With the gap as a further row and column, the last pivot holds the quadratic form: one
-        # factorisation gives it and the determinant.
-        high = 1.0 + 2.0 * (gap @ gap) * np.exp(-2.0 * log_sd.min())
-        bordered = np.empty((len(log_sd), count + 1, count + 1))
-        bordered[:, :count, :count] = covariance
-        bordered[:, count, :count] = bordered[:, :count, count] = gap
-        bordered[:, count, count] = high
-        pivots = np.diagonal(np.linalg.cholesky(bordered), axis1=1, axis2=2)
-        quadratic = high - pivots[:, -1] ** 2
-        determinant = 2.0 * np.log(pivots[:, :-1]).sum(axis=1)
-        noise = rest * np.exp(-2.0 * log_sd) + 2.0 * free * log_sd
-        likelihood: NDArray[np.float64] = -0.5 * (quadratic + determinant + noise)
-        return likelihood
-
-    def log_prior(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Log density of the scores. Shape (draw,).
-
-        A factor's square is dof / chi2; the score of the noise is standard normal.
-        """
-        logs = scores[:, :-1]
-        chi2 = OFFSET_DOF * np.exp(-2.0 * logs)
-        half = OFFSET_DOF / 2
-        constant = np.log(2.0) - half * np.log(2.0) - gammaln(half)
-        factors = half * np.log(chi2) - chi2 / 2 + constant
-        noise = -0.5 * scores[:, -1] ** 2 - 0.5 * np.log(2.0 * np.pi)
-        density: NDArray[np.float64] = factors.sum(axis=1) + noise
-        return density
-
-    def prior_curvature(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Minus the second derivatives of `log_prior`. Shape (score,)."""
-        return np.append(2.0 * OFFSET_DOF * np.exp(-2.0 * scores[:-1]), 1.0)
-
-    def excess(self) -> NDArray[np.float64]:
-        """Each draw's spread and noise over the typical ones, as scores. Shape (draw, score)."""
-        population = self.population
-        spread, log_noise = population.typical
-        ends = np.cumsum(population.factors, dtype=int)
-        logs = np.log(np.maximum(population.spread, 1e-300) / spread)
-        blocks = np.split(logs[:, : sum(population.factors)], ends[:-1], axis=1)
-        noise = (population.log_noise - log_noise) / population.log_noise_sd
-        factors = [block.mean(axis=1) for block in blocks] if len(ends) else []
-        return np.column_stack([*factors, noise])
 
 
 def condition(
@@ -229,7 +77,7 @@ def condition(
     Conditioned
         With as many draws as the population.
     """
-    evidence = _Evidence(rows, population, float(np.log(noise_inflation)))
+    evidence = Evidence(rows, population, float(np.log(noise_inflation)))
     draws = len(population.centre)
     chosen = evenly(draws, proposals or draws)
     scores, log_density = _propose(evidence, chosen, rng, start)
@@ -248,7 +96,7 @@ def condition(
 
 def find_mode(population: Population, rows: Rows, noise_inflation: float) -> NDArray[np.float64]:
     """Find the likeliest scales: scores of the log factors, then of the noise. Shape (score,)."""
-    return _mode(_Evidence(rows, population, float(np.log(noise_inflation))))[0]
+    return _mode(Evidence(rows, population, float(np.log(noise_inflation))))[0]
 
 
 def mean_given(
@@ -269,7 +117,7 @@ def mean_given(
     covariance : ndarray, shape (feature, feature)
     noise_sd : float
     """
-    evidence = _Evidence(rows, population, float(np.log(noise_inflation)))
+    evidence = Evidence(rows, population, float(np.log(noise_inflation)))
     spread, log_noise = population.typical
     variance = evidence.variance(scores[None], spread)
     log_sd = evidence.log_sd(scores[None], log_noise)
@@ -283,7 +131,7 @@ def mean_given(
 
 
 def _mode(
-    evidence: _Evidence, start: NDArray[np.float64] | None = None
+    evidence: Evidence, start: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mode of the scores at typical spread and noise, and the curvature there.
 
@@ -321,7 +169,7 @@ def _mode(
 
 
 def _propose(
-    evidence: _Evidence,
+    evidence: Evidence,
     chosen: NDArray[np.int64],
     rng: np.random.Generator,
     start: NDArray[np.float64] | None,
@@ -330,7 +178,7 @@ def _propose(
 
     Parameters
     ----------
-    evidence : _Evidence
+    evidence : Evidence
     chosen : ndarray of int, shape (proposal,)
         Draws of the population.
     rng : Generator
@@ -375,7 +223,7 @@ def _resample(
 
 
 def _draw_effects(
-    evidence: _Evidence,
+    evidence: Evidence,
     variance: NDArray[np.float64],
     log_sd: NDArray[np.float64],
     scatter: NDArray[np.float64],

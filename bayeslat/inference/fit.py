@@ -42,40 +42,12 @@ def fit_posterior(
 ) -> PosteriorData:
     """Fit every stage of a spec to a trace.
 
-    Parameters
-    ----------
-    spec : Spec
-    traces : DataFrame, one row a measurement
-    gpus : sequence of str, optional
-        Keys or aliases of the GPUs to fit; all by default.
-    hardware : HardwareTable, optional
-        The shipped table by default.
-    engine : {"nuts", "laplace"}
-        `nuts` samples; `laplace` approximates, in seconds, and says when it cannot.
-    seed : int
-    chains, draws, tune : int
-        Of NUTS.
-    engine_address : str, optional
-        Of a Dask cluster that draws the stages side by side, as for `bayeslat.parallel.run`. Draws
-        do not depend on it.
-    on_progress : callable (stage, done, total), optional
-        Told how many draws of a stage are done; on a cluster, when all of them are.
+    Parameters and errors are those of `bayeslat.fit`.
 
     Returns
     -------
     PosteriorData
         Converged or not: ask its `diagnostics`.
-
-    Raises
-    ------
-    TraceError
-        With every row and column that breaks a rule.
-    InputError
-        If a GPU has no rows, a stage no latency, or an option an impossible value.
-    HardwareError
-        If a GPU is not in the hardware table.
-    WorkerError
-        As for `bayeslat.parallel.run`.
     """
     options = EngineOptions(engine, seed, chains, draws, tune)
     check_workers(1, engine_address)

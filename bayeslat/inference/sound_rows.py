@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.inference.condition import Rows, mean_given
+from bayeslat.inference.condition import mean_given
+from bayeslat.inference.evidence import Rows
 from bayeslat.inference.population import Population
 from bayeslat.inference.repeats import row_weights
 

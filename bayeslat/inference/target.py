@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from bayeslat.features.design import Linearisation
 from bayeslat.inference.hurdle import GroupHurdle
 
-__all__ = ["Target", "TargetStage"]
+__all__ = ["ORIGIN", "Target", "TargetStage"]
+
+ORIGIN = ("file", "row", "config_id")
+"""What is known of where a measurement was read."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,11 @@ class TargetStage:
         Rows that hold the stage; without any, the draws are those of the population.
     effective_draws : float
         Kish's effective number of the weighted draws that `effects` were resampled from.
+    set_aside : ndarray of int, shape (gross,)
+        Rows of the target, by position, whose latency the others make impossible (`sound_rows`):
+        the draws do not stand on them.
+    set_aside_ratio : ndarray, shape (gross,)
+        That latency over what the other rows say it is.
     hurdle : GroupHurdle or None
         Whether the stage takes any time; None where it always does.
     """
@@ -42,6 +50,8 @@ class TargetStage:
     noise_sd: NDArray[np.float64]
     measured: int
     effective_draws: float
+    set_aside: NDArray[np.int64]
+    set_aside_ratio: NDArray[np.float64]
     hurdle: GroupHurdle | None = None
 
     def point(self, shared_efficiency: NDArray[np.float64]) -> Linearisation:
@@ -64,8 +74,12 @@ class Target:
     rows : DataFrame, one row a measurement
         All that it was calibrated with, so that later measurements join them: knobs, task, and
         latencies.
+    origin : DataFrame, one row a measurement
+        Where each was read: `file` (as its user named it), `row` in it (1 is the first) and
+        `config_id`, empty where the trace has none.
     stages : mapping of stage to TargetStage
     """
 
     rows: pd.DataFrame
+    origin: pd.DataFrame
     stages: Mapping[str, TargetStage]

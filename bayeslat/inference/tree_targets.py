@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayeslat.features.spec import Spec
 from bayeslat.inference.hurdle import GroupHurdle
 from bayeslat.inference.labelled import Variables, label, read_table, table_group
 from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.target import Target, TargetStage
+from bayeslat.inference.target import ORIGIN, Target, TargetStage
 
 __all__ = ["read_targets", "target_groups"]
 
@@ -20,6 +22,8 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "noise_sd": "scale of the Student-t noise of one run in log latency",
     "departure": "log slowdown less the shared one, where the physics was linearised",
     "projection": "what makes the residual columns orthogonal to the shares",
+    "set_aside": "rows that the others make impossible, on which no draw stands; 0 is the first",
+    "set_aside_ratio": "their latency over what the other rows say it is",
     "hurdle_below_ms": "quantiles of the latency below the hurdle, equally likely parts",
     "hurdle_effect": "effect on the logit of P(latency above the hurdle), constant first",
 }
@@ -35,14 +39,15 @@ def target_groups(data: PosteriorData) -> dict[str, xr.Dataset]:
     Returns
     -------
     dict
-        For each, by its number: `rows`, and a group a stage. A target's draws are no chains of a
-        sampler, so their dimension has a name of its own.
+        For each, by its number: `rows`, their `origin`, and a group a stage. A target's draws are
+        no chains of a sampler, so their dimension has a name of its own.
     """
     groups: dict[str, xr.Dataset] = {}
     for number, ((gpu, stack), target) in enumerate(data.targets.items()):
         top = f"targets/{number}"
         groups[top] = xr.Dataset(attrs={"gpu": gpu, "stack": stack})
         groups[f"{top}/rows"] = table_group(target.rows, "row")
+        groups[f"{top}/origin"] = table_group(target.origin, "measurement")
         for stage, part in target.stages.items():
             features = data.stages[stage].problem.features.names
             groups[f"{top}/stages/{stage}"] = _stage_group(part, features)
@@ -75,7 +80,9 @@ def read_targets(tree: xr.DataTree, spec: Spec) -> dict[tuple[str, str], Target]
         node = stored[str(number)]
         stages = {stage: _read_stage(node[f"stages/{stage}"].dataset) for stage in spec.stages}
         rows = read_table(node["rows"].dataset, columns)
-        found[(str(node.attrs["gpu"]), str(node.attrs["stack"]))] = Target(rows, stages)
+        origin = read_table(node["origin"].dataset, ORIGIN)
+        group = (str(node.attrs["gpu"]), str(node.attrs["stack"]))
+        found[group] = Target(rows, origin, stages)
     return found
 
 
@@ -86,6 +93,8 @@ def _stage_group(part: TargetStage, features: tuple[str, ...]) -> xr.Dataset:
         "noise_sd": (("sample",), part.noise_sd),
         "departure": (("term",), part.departure),
         "projection": (("term", "column"), part.projection),
+        "set_aside": (("gross",), part.set_aside),
+        "set_aside_ratio": (("gross",), part.set_aside_ratio),
     }
     if part.hurdle is not None:
         variables["hurdle_effect"] = (("sample", "hurdle_column"), part.hurdle.effects)
@@ -109,8 +118,15 @@ def _read_stage(stored: xr.Dataset) -> TargetStage:
         noise_sd=stored["noise_sd"].to_numpy(),
         measured=int(stored.attrs["measured"]),
         effective_draws=float(stored.attrs["effective_draws"]),
+        set_aside=_gross(stored, "set_aside", np.int64),
+        set_aside_ratio=_gross(stored, "set_aside_ratio", np.float64),
         hurdle=_read_hurdle(stored) if "hurdle_effect" in stored else None,
     )
+
+
+def _gross(stored: xr.Dataset, name: str, kind: type[np.generic]) -> NDArray[Any]:
+    """Return what is known of the rows that were set aside; without any, nothing was stored."""
+    return stored[name].to_numpy() if name in stored else np.empty(0, dtype=kind)
 
 
 def _read_hurdle(stored: xr.Dataset) -> GroupHurdle:

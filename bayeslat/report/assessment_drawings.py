@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bayeslat.counted import counted
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.assessment import Assessment
 from bayeslat.evaluation.guardrail.reliability import pit_histogram, reliability
@@ -234,4 +235,4 @@ def _rows_told(found: Assessment) -> str:
     if found.shown_rows is None and found.fitted:
         return "as fitted"
     rows = found.calibrated if found.shown_rows is None else found.shown_rows
-    return f"{rows:,} calibration row{'' if rows == 1 else 's'}"
+    return counted(rows, "calibration row")

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+from bayeslat.counted import counted
 from bayeslat.evaluation.guardrail.violations import GUARD, MARGIN, POINT_RULE, SOURCE_RULE
 from bayeslat.report.assessment_words import (
     as_sentence,
     percent_or_dash,
-    row_count,
     told_missing,
 )
 from bayeslat.report.page import html_table
@@ -58,8 +58,8 @@ def _about(record: Mapping[str, Any]) -> str:
         return "Decisions about the held-out configurations."
     return (
         f"Not this posterior's own decisions, which are counted at the top, but those of the "
-        f"trials with {row_count(trials['shown_rows'])} to calibrate with, so that simpler rules "
-        f"can be set beside them: {trials['decisions']:,} decisions on {trials['configs']:,} "
+        f"trials with {counted(trials['shown_rows'], 'row')} to calibrate with, so that simpler "
+        f"rules can be set beside them: {trials['decisions']:,} decisions on {trials['configs']:,} "
         "configurations, of which some were held out more than once."
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+from bayeslat.counted import counted
 from bayeslat.report.page import html_table
 
 __all__ = ["origin_section"]
@@ -29,7 +30,7 @@ def origin_section(record: Mapping[str, Any]) -> Iterator[str]:
     rows = [
         ["donors", donors or _DASH],
         ["spec", f"{fitted['spec']} ({fitted['spec_hash'][:12]})"],
-        ["fit", f"{fitted['engine']}, seed {fitted['seed']}, {fitted['rows']:,} rows"],
+        ["fit", f"{fitted['engine']}, seed {fitted['seed']}, {counted(fitted['rows'], 'row')}"],
         ["fitted data", f"SHA-256 {fitted['fingerprint'][:16]}\u2026"],
         ["libraries", versions],
     ]

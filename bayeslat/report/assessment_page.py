@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from bayeslat.counted import counted
 from bayeslat.report.assessment_drawings import Drawing
 from bayeslat.report.assessment_guardrail import calibration_section, guardrail_section
 from bayeslat.report.assessment_origin import origin_section
@@ -13,10 +14,10 @@ from bayeslat.report.assessment_words import (
     as_sentence,
     decided_kind,
     percent_or_dash,
-    row_count,
     told_missing,
     verdict_sentences,
 )
+from bayeslat.report.gross_errors import gross_error_lines
 from bayeslat.report.inline_svg import inline_svg
 from bayeslat.report.page import html_figure, html_page, html_table
 from bayeslat.report.tables import format_ms, format_percent
@@ -105,6 +106,8 @@ def _accuracy(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator
     yield "<h2>Can the predictions be trusted?</h2>"
     if transfer := record["transfer"]:
         yield f"<p>{escape(as_sentence(transfer['sentence']))}</p>"
+        if lines := gross_error_lines(transfer["gross_errors"]):
+            yield "<p>" + "<br>".join(map(escape, lines)) + "</p>"
     elif record["fitted"]:
         yield (
             "<p>This GPU is a donor: the fit knows it. Its rows in the trace may have been fitted, "
@@ -219,7 +222,7 @@ def _at_hand(found: Mapping[str, Any]) -> str:
     if not count:
         return ""
     return (
-        f" The traces hold {row_count(count)} of this GPU for them already: calibrate with "
+        f" The traces hold {counted(count, 'row')} of this GPU for them already: calibrate with "
         f"{'it' if count == 1 else 'those'}, nothing need be run."
     )
 

@@ -13,6 +13,7 @@ from bayeslat.evaluation.assessment import Assessment
 from bayeslat.evaluation.coefficients import compare_with_donors
 from bayeslat.evaluation.guardrail.trade_off import trade_off
 from bayeslat.evaluation.guardrail.violations import budget_violations
+from bayeslat.report.gross_errors import gross_error_records
 from bayeslat.report.guard_tables import control_record
 from bayeslat.traces.provenance import Provenance
 
@@ -145,7 +146,9 @@ def _transfer(found: Assessment) -> dict[str, Any] | None:
         "expected_mape_q05": verdict.error.low,
         "expected_mape_q95": verdict.error.high,
         "alarms": list(verdict.alarms),
+        "more_rows": verdict.more_rows,
         "unmeasured": list(verdict.unmeasured),
+        "gross_errors": gross_error_records(verdict.gross),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bayeslat.counted import counted
 from bayeslat.report.assessment_words import verdict_sentences
 from bayeslat.report.tables import (
     format_ms,
@@ -40,8 +41,8 @@ def show_assessment(record: Mapping[str, Any]) -> None:
                 "-" if row["violation_rate"] is None else format_percent(row["violation_rate"]),
                 "-" if area is None else f"{area:.4f}",
             )
-        rows = record["guardrail"]["calibration_rows"]
-        print_table(console, f"Guardrail on {record['gpu']}, {rows} calibration rows", table)
+        rows = counted(record["guardrail"]["calibration_rows"], "calibration row")
+        print_table(console, f"Guardrail on {record['gpu']}, {rows}", table)
     for sentence in verdict_sentences(record):
         print_line(console, sentence)
     if record["risk_control"] is not None:

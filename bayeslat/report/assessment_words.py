@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+from bayeslat.counted import counted
 from bayeslat.report.tables import format_ms, format_percent
 
 __all__ = [
     "as_sentence",
     "decided_kind",
     "percent_or_dash",
-    "row_count",
     "told_missing",
     "verdict_sentences",
 ]
@@ -40,14 +40,19 @@ def _trust(record: Mapping[str, Any]) -> str:
             return f"{gpu} was fitted as a donor."
         return _untried(record)
     configs, rows = record["calibration_configs"], record["calibration_rows"]
-    repeated = "" if rows == configs else f" ({rows:,} rows)"
-    many = "1 configuration" if configs == 1 else f"{configs:,} configurations"
-    start = f"Calibrated with {many}{repeated}, predictions for {gpu}"
+    repeated = "" if rows == configs else f" ({counted(rows, 'row')})"
+    start = f"Calibrated with {counted(configs, 'configuration')}{repeated}, predictions for {gpu}"
     error = f"the typical total is expected to be off by {transfer['expected_mape']:.1%}"
     unmeasured = ", ".join(transfer["unmeasured"])
     lacks = f" Nothing was measured of {unmeasured}: so nothing is accepted." * bool(unmeasured)
     if transfer["verdict"] == "trust":
         return f"{start} can be trusted: {error}.{lacks}"
+    if transfer["verdict"] == "more data" and transfer["more_rows"] == 0:
+        again = sum(each["unsettled"] for each in transfer["gross_errors"])
+        return (
+            f"{start} need {counted(again, 'row')} to be measured again, set aside as a gross "
+            f"error: without {'it' if again == 1 else 'them'}, {error}.{lacks}"
+        )
     if transfer["verdict"] == "more data":
         return f"{start} need more data: {error}, which may be too much.{lacks}"
     return f"{start} cannot be trusted: it is unlike the donors. Fit it with them."
@@ -60,7 +65,7 @@ def _untried(record: Mapping[str, Any]) -> str:
     if trials is None:
         return told
     error = {row["rows"]: row["mape"] for row in record["errors"]}[trials["shown_rows"]]
-    many = row_count(trials["shown_rows"])
+    many = counted(trials["shown_rows"], "row")
     return told if error is None else f"{told} In trials, {many} left an error of {error:.1%}."
 
 
@@ -83,15 +88,6 @@ def _decisions(record: Mapping[str, Any]) -> Iterator[str]:
 def decided_kind(record: Mapping[str, Any]) -> str:
     """Say what kind of configurations was decided about: a donor's may have been fitted."""
     return "measured" if record["fitted"] else "held-out"
-
-
-def row_count(count: int) -> str:
-    """Write a number of rows.
-
-    >>> row_count(1), row_count(1000)
-    ('1 row', '1,000 rows')
-    """
-    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def as_sentence(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayeslat.counted import counted
 from bayeslat.export.blis_basis import BASES
 from bayeslat.export.blis_export import BlisExport
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
@@ -36,7 +37,7 @@ def blis_record(export: BlisExport, folder: Path) -> dict[str, Any]:
     dict
         For JSON.
     """
-    departure, counted = np.abs(export.departure), np.abs(export.counted_departure)
+    departure, by_blis = np.abs(export.departure), np.abs(export.counted_departure)
     spread = export.coefficients.draws.std(axis=0, ddof=1)
     if export.blackbox is None:
         beta = [
@@ -62,8 +63,8 @@ def blis_record(export: BlisExport, folder: Path) -> dict[str, Any]:
         "departure_largest": float(departure.max()),
         "batches": len(departure),
         "whole_prompts": export.whole_prompts,
-        "counted_mean": float(counted.mean()),
-        "counted_largest": float(counted.max()),
+        "counted_mean": float(by_blis.mean()),
+        "counted_largest": float(by_blis.max()),
         "kv_blocks": export.kv_blocks or None,
     }
 
@@ -83,7 +84,8 @@ def show_blis(record: Mapping[str, Any]) -> None:
     print_line(
         console,
         f"Step times differ from the posterior mean by {record['departure_mean']:.1%} on average "
-        f"over {record['batches']} batches, {record['departure_largest']:.1%} at most",
+        f"over {counted(record['batches'], 'batch', 'batches')}, "
+        f"{record['departure_largest']:.1%} at most",
     )
     if not record["whole_prompts"] and record["counted_largest"] > record["departure_largest"]:
         print_line(

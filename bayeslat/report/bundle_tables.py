@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bayeslat.counted import counted
 from bayeslat.export import READER_NAME, Bundle
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 
@@ -59,7 +60,8 @@ def show_bundle(record: Mapping[str, Any]) -> None:
     print_line(
         console,
         f"p_exceed is the posterior's to {found['p_exceed']:.4f}, and {found['decisions']:.1%} of "
-        f"the decisions, over {found['configs']} configs of the fit and {found['budgets']} budgets",
+        f"the decisions, over {counted(found['configs'], 'config')} of the fit and "
+        f"{counted(found['budgets'], 'budget')}",
     )
     if record["evidence"]:
         print_line(console, f"Note: {record['evidence']}; nothing is accepted")

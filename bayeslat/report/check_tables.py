@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from bayeslat.inference.gross_errors import find_gross_errors
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.report.convergence import convergence_record, show_convergence, show_verdict
+from bayeslat.report.gross_errors import gross_error_lines, gross_error_records
 from bayeslat.report.tables import (
     format_percent,
     make_table,
@@ -52,7 +54,7 @@ def check_record(
     -------
     dict
         For JSON: `convergence_record`; `predictions`, a record a GPU and stage; `findings`;
-        `missing_features`, null if they were not sought.
+        `missing_features`, null if they were not sought; `gross_errors` of calibrated GPUs.
     """
     rows = [] if found.frame is None else found.frame.to_dict("records")
     return {
@@ -63,6 +65,7 @@ def check_record(
         "missing_features": None
         if missing is None
         else [{**asdict(each), "sure": each.sure} for each in missing],
+        "gross_errors": gross_error_records(find_gross_errors(data)),
     }
 
 
@@ -79,6 +82,8 @@ def show_check(record: Mapping[str, Any]) -> None:
         print_line(console, f"Finding: {finding}")
     for caveat in record["caveats"]:
         print_line(console, f"Note: {caveat}")
+    for line in gross_error_lines(record["gross_errors"]):
+        print_line(console, line)
 
 
 def _show_predictions(console: Console, rows: list[dict[str, Any]]) -> None:

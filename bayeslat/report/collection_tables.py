@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from bayeslat.counted import counted
 from bayeslat.report.tables import (
     format_ms,
     format_percent,
@@ -46,7 +47,11 @@ def _show_device(console: Console, record: Mapping[str, Any]) -> None:
             "-" if math.isnan(spread) else f"{format_percent(spread)}%",
         )
     device = ", ".join(filter(None, (record["gpu"], record["stack"])))
-    print_table(console, f"{device}: {record['configs']} configs, {record['rows']} rows", table)
+    print_table(
+        console,
+        f"{device}: {counted(record['configs'], 'config')}, {counted(record['rows'], 'row')}",
+        table,
+    )
     ratio = record["stage_sum_over_end_to_end"]
     if not math.isnan(ratio["q50"]):
         print_line(

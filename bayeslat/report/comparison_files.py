@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bayeslat.atomic import atomic_path
+from bayeslat.counted import counted
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.comparison import HIERARCHICAL, Comparison
 from bayeslat.evaluation.comparison.answers import (
@@ -170,7 +171,7 @@ def _scatter(comparison: Comparison) -> Figure:
         for name in ("point_ms", "q05_ms", "q95_ms", "measured_ms"):
             columns[f"{stage}_{name}"] = part[name].to_numpy()
     rows = int(comparison.scatter["rows"].iloc[0])
-    label = f"{comparison.options.target}, {rows} calibration rows, with 90 % intervals"
+    label = f"{comparison.options.target}, {counted(rows, 'calibration row')}, with 90 % intervals"
     title = "Latency of held-out configurations"
     return predicted_against_measured({label: pd.DataFrame(columns)}, stages, title)
 

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from bayeslat.counted import counted
 from bayeslat.report.page import html_figure, html_page, html_table
 
 __all__ = ["comparison_page"]
@@ -52,9 +53,10 @@ def comparison_page(record: Mapping[str, Any], figures: Mapping[str, Path]) -> s
     title = f"Transfer to {options['target']}"
     lead = (
         f"Donors {', '.join(options['donors'])}; methods with a single source carry "
-        f"{options['source']} over. {options['repetitions']} random choices of calibration and "
-        f"test configurations; at most {options['test_configs']} configurations are held out; seed "
-        f"{options['seed']}, engine {options['engine']}."
+        f"{options['source']} over. {counted(options['repetitions'], 'random choice')} of "
+        f"calibration and test configurations; at most "
+        f"{counted(options['test_configs'], 'configuration')} held out; seed {options['seed']}, "
+        f"engine {options['engine']}."
     )
     parts = [f"<p>{escape(lead)}</p>"]
     if record["questions"]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bayeslat.counted import counted
 from bayeslat.inference.compressed import Compressed
 from bayeslat.inference.windows import StageSums, Window, total_sums
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
@@ -57,8 +58,8 @@ def compression_record(data: Compressed, path: Path, seconds: float) -> dict[str
 
 def _counted(data: Compressed, stage: str, part: StageSums) -> float:
     """Rows that a fit lets all those of a stage count for."""
-    counted = part.statistics.counted(data.point.stages[stage].most_counted)
-    return float(counted.rows.sum())
+    statistics = part.statistics.counted(data.point.stages[stage].most_counted)
+    return float(statistics.rows.sum())
 
 
 def windows_record(windows: Mapping[str, Window]) -> dict[str, int]:
@@ -72,7 +73,7 @@ def show_compression(record: Mapping[str, Any]) -> None:
     gpus = record["gpus"]
     print_line(
         console,
-        f"{record['spec']} on {len(gpus)} GPU{'s' * (len(gpus) != 1)}, {record['rows']:,} rows in "
+        f"{record['spec']} on {counted(len(gpus), 'GPU')}, {counted(record['rows'], 'row')} in "
         f"{record['seconds']:.1f} s; settled by {record['sample']:,} of them",
     )
     console.print()

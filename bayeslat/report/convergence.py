@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from bayeslat.counted import counted
 from bayeslat.inference.diagnostics import MAX_PARETO_K, MAX_RHAT, MIN_ESS
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.report.tables import flag, format_percent, make_table, print_line, print_table
@@ -63,8 +64,8 @@ def convergence_record(data: PosteriorData) -> dict[str, Any]:
 
 def show_verdict(console: Console, record: Mapping[str, Any]) -> None:
     """Print in one line what was fitted, and whether it converged."""
-    gpus = len(record["gpus"])
-    what = f"{record['spec']} on {gpus} GPU{'s' * (gpus != 1)}, {record['rows']:,} rows"
+    gpus, rows = counted(len(record["gpus"]), "GPU"), counted(record["rows"], "row")
+    what = f"{record['spec']} on {gpus}, {rows}"
     good = record["converged"]
     print_line(
         console,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bayeslat.counted import counted
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.crossval_scores import CrossValidation
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
@@ -86,5 +87,6 @@ def _advice(record: Mapping[str, Any]) -> str:
     worst = max(first, key=lambda row: float(row["mape"]))
     return (
         f"{worst['target']} is the hardest to predict from the others "
-        f"({100 * worst['mape']:.0f} % with {least} rows): a donor of its kind would help the most"
+        f"({100 * worst['mape']:.0f} % with {counted(least, 'row')}): a donor of its kind would "
+        "help the most"
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from bayeslat.counted import counted
 from bayeslat.report.tables import flag, make_table, open_console, print_line, print_table
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _group(found: Mapping[str, Any]) -> str:
 def _beyond(counts: Mapping[str, Any]) -> str:
     named = ", ".join(counts["beyond_in"])
     return (
-        f"{counts['beyond']:,} rows leave the training range in {named} and were not judged; "
+        f"not judged: {counted(counts['beyond'], 'row')} beyond the training range in {named}; "
         "fit rows that span it"
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayeslat.counted import counted
 from bayeslat.evaluation.guardrail.risk_control import RiskControl
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 
@@ -101,7 +102,7 @@ def show_guard(record: Mapping[str, Any]) -> None:
         mean = f"{found['mean_p_exceed']:.3f}" if found["configs"] else "-"
         table.add_row(name, f"{found['configs']:,}", mean)
     title = (
-        f"{record['configs']:,} configs on {record['gpu']}, {meaning} within {budgets}, "
+        f"{counted(record['configs'], 'config')} on {record['gpu']}, {meaning} within {budgets}, "
         f"max_risk {record['max_risk']:g}"
     )
     print_table(console, title, table)
@@ -112,14 +113,15 @@ def show_guard(record: Mapping[str, Any]) -> None:
         print_line(
             console,
             f"False accepts: at most {control['bound']:.2%} of all with "
-            f"{100 * control['confidence']:g}% confidence, by {control['configs']:,} held-out "
-            f"configs{unseen}; {control['expected']:.2%} by the model",
+            f"{100 * control['confidence']:g}% confidence, by "
+            f"{counted(control['configs'], 'held-out config')}{unseen}; "
+            f"{control['expected']:.2%} by the model",
         )
         if control["unmeasured"]:
             print_line(
                 console,
-                f"{control['unmeasured']:,} more held-out configs do not count: not measured in "
-                "all stages that the budget is of",
+                f"not counted: {counted(control['unmeasured'], 'more held-out config')}, not "
+                "measured in all stages that the budget is of",
             )
         print_line(console, f"Risk control: {control['sentence']}")
     print_line(console, f"Saved in {record['output']}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayeslat.counted import counted
 from bayeslat.report.tables import (
     format_ms,
     make_table,
@@ -69,7 +70,7 @@ def show_import(record: Mapping[str, Any]) -> None:
     console = open_console()
     of = "; ".join(", ".join(names) for names in record["groups"].values() if names)
     files = len(record["files"])
-    title = f"{record['rows']:,} rows from {files} file{'s' * (files > 1)} of {record['format']}"
+    title = f"{counted(record['rows'], 'row')} from {counted(files, 'file')} of {record['format']}"
     table = make_table(["latency", "rows", "5 % ms", "median ms", "95 % ms"])
     for row in record["latencies"]:
         quantiles = (format_ms(row[name]) for name in ("q05_ms", "q50_ms", "q95_ms"))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayeslat.counted import counted
 from bayeslat.decisions.evidence import Evidence
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.report.tables import (
@@ -91,7 +92,7 @@ def show_prediction(record: Mapping[str, Any]) -> None:
         table.add_row(stage, *values, f"{row['width_90']:.0%}")
     configs = record["configs"]
     stack = f" with {record['stack']}" if record["stack"] else ""
-    title = f"{_count(configs)} on {record['gpu']}{stack}, {_MEANINGS[record['of']]}"
+    title = f"{counted(configs, 'config')} on {record['gpu']}{stack}, {_MEANINGS[record['of']]}"
     print_table(console, title, table)
     if budget := record["budget"]:
         print_line(
@@ -101,15 +102,15 @@ def show_prediction(record: Mapping[str, Any]) -> None:
             f"(p_exceed >= {1 - _SURE}); mean p_exceed {budget['mean_p_exceed']:.3f}",
         )
     if zero_shot := record["zero_shot"]:
-        which = "" if zero_shot == configs else f" {zero_shot:,} of {_count(configs)}:"
+        which = "" if zero_shot == configs else f" {zero_shot:,} of {counted(configs, 'config')}:"
         print_line(console, f"Zero-shot:{which} {'; '.join(record['zero_shot_reasons'])}")
     if record["extrapolates"]:
         most = list(record["extrapolates_in"].items())[:_MOST_FEATURES]
         told = ", ".join(f"{name} ({count:,})" for name, count in most)
         print_line(
             console,
-            f"Extrapolates: {record['extrapolates']:,} of {_count(configs)} leave the range of the "
-            f"fit, mostly in {told}; see the column extrapolates_in",
+            f"Extrapolates: {record['extrapolates']:,} of {counted(configs, 'config')} leave the "
+            f"range of the fit, mostly in {told}; see the column extrapolates_in",
         )
     print_line(console, f"Saved in {record['predictions']}")
 
@@ -124,7 +125,3 @@ def _budget(p_exceed: pd.Series, budget_ms: float) -> dict[str, float]:
         "between": len(p_exceed) - within - over,
         "over": over,
     }
-
-
-def _count(configs: int) -> str:
-    return f"{configs:,} config{'s' * (configs != 1)}"

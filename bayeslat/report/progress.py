@@ -18,6 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from bayeslat.counted import counted
+
 __all__ = ["counting_bar", "counting_rows", "fraction_bar", "stage_bars"]
 
 
@@ -81,7 +83,7 @@ def counting_rows() -> Iterator[Callable[[int], None]]:
     """
     with _bars(TimeElapsedColumn()) as progress:
         bar = progress.add_task("reading", total=None)
-        yield lambda rows: progress.update(bar, description=f"{rows:,} rows")
+        yield lambda rows: progress.update(bar, description=counted(rows, "row"))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayeslat.counted import counted
 from bayeslat.features.spec import Spec
 from bayeslat.report.tables import GpuRow, format_ms, open_console, print_by_gpu, print_line
 
@@ -52,7 +53,7 @@ def show_simulation(record: Mapping[str, Any]) -> None:
         GpuRow(stage, {gpu: format_ms(value) for gpu, value in values.items()})
         for stage, values in record["median_ms"].items()
     ]
-    title = f"{record['rows']:,} simulated rows, median ms"
+    title = f"{counted(record['rows'], 'simulated row')}, median ms"
     print_by_gpu(console, title, record["gpus"], rows)
     print_line(console, f"Saved in {record['trace']}")
     print_line(console, f"True parameters in {record['parameters']}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from bayeslat.counted import counted
 from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.report.tables import (
     format_ms,
@@ -45,7 +46,7 @@ def suggestion_record(
         width `before`; for each rank the row of the candidates (from 1), its gain, cost, and error
         and width after it; `stops_paying_at`, the rank from which on none lowers the error by 1 %
         of itself (null: the last does); with strata, how many candidates each has, and how many
-        of them were measured and chosen.
+        configurations were measured and chosen; `unplaced`, measured ones without a stratum.
     """
     pool, outlook, frame = suggestion.pool, suggestion.outlook, suggestion.frame
     return {
@@ -71,6 +72,7 @@ def suggestion_record(
             for number, row in enumerate(suggestion.chosen, 1)
         ],
         "covered": _covered(suggestion),
+        "unplaced": None if suggestion.strata is None else suggestion.strata.unplaced,
     }
 
 
@@ -97,7 +99,8 @@ def show_suggestion(record: Mapping[str, Any]) -> None:
         cells = (str(each["row"]), format_ms(each["cost_ms"]), *_percents(each))
         table.add_row(str(each["rank"]), *cells)
     stack = f" with {record['stack']}" if record["stack"] else ""
-    title = f"{len(ranks):,} of {record['pool']:,} candidates to measure on {record['gpu']}{stack}"
+    pool = counted(record["pool"], "candidate")
+    title = f"{len(ranks):,} of {pool} to measure on {record['gpu']}{stack}"
     print_table(console, title, table)
     if len(ranks) > _SHOWN:
         print_line(console, f"Ranks {_SHOWN + 1} to {len(ranks)} are in the file")
@@ -108,6 +111,12 @@ def show_suggestion(record: Mapping[str, Any]) -> None:
     )
     if record["covered"]:
         _show_covered(console, record["strata"], record["covered"])
+    if record["unplaced"]:
+        print_line(
+            console,
+            f"{counted(record['unplaced'], 'measured configuration')} in no stratum: of what is no "
+            f"candidate, the posterior keeps knobs and tasks, not {record['strata']}",
+        )
     stops = record["stops_paying_at"]
     print_line(
         console,

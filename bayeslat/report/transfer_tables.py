@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from bayeslat.counted import counted
 from bayeslat.evaluation.coefficients import coefficient_table
 from bayeslat.evaluation.transfer import FALSE_ALARMS, Transfer
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.report.gross_errors import gross_error_lines, gross_error_records
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 
-__all__ = ["show_transfer", "transfer_record"]
+__all__ = ["show_transfer", "transfer_record", "transfer_warnings"]
 
 
 def transfer_record(
@@ -34,8 +36,9 @@ def transfer_record(
     -------
     dict
         For JSON: `gpu`, `output`, and for each stack the verdict, its reasons, the expected error,
-        and by stage the rows, p-values, noise and coefficients (median, 5 % and 95 % quantile of
-        how many times slower than its data sheet the GPU does each kind of work).
+        the rows that were set aside (`gross_error_records`), and by stage the rows, p-values, noise
+        and coefficients (median, 5 % and 95 % quantile of how many times slower than its data sheet
+        the GPU does each kind of work).
     """
     return {
         "gpu": transfers[0].gpu,
@@ -78,6 +81,7 @@ def _stack_record(data: PosteriorData, transfer: Transfer) -> dict[str, Any]:
         },
         "threshold": transfer.threshold,
         "more_rows": transfer.more_rows,
+        "gross_errors": gross_error_records(transfer.gross),
         "stages": stages,
     }
 
@@ -91,8 +95,7 @@ def show_transfer(record: Mapping[str, Any]) -> None:
         for stage, found in each["stages"].items():
             p_values = [_p_value(found[f"p_{key}"]) for key in ("offset", "misfit", "structure")]
             table.add_row(stage, str(found["rows"]), f"{100 * found['noise']:.1f}", *p_values)
-        rows = "1 row" if each["rows"] == 1 else f"{each['rows']:,} rows"
-        print_table(console, f"{name}, calibrated with {rows}", table)
+        print_table(console, f"{name}, calibrated with {counted(each['rows'], 'row')}", table)
         terms = make_table(["stage", "5 %", "median", "95 %"])
         for stage, found in each["stages"].items():
             terms.add_row(stage)
@@ -102,6 +105,17 @@ def show_transfer(record: Mapping[str, Any]) -> None:
         print_table(console, "Times slower than the data sheet", terms)
         print_line(console, f"\nVerdict: {each['sentence']}")
     print_line(console, f"Saved in {record['output']}")
+
+
+def transfer_warnings(record: Mapping[str, Any]) -> list[str]:
+    """Say which rows were set aside; nothing where all are sound.
+
+    Parameters
+    ----------
+    record : mapping
+        Of `transfer_record`.
+    """
+    return gross_error_lines([error for each in record["stacks"] for error in each["gross_errors"]])
 
 
 def _p_value(value: float | None) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.counted import counted
+
 __all__ = [
     "TABLE",
     "Location",
@@ -213,7 +215,7 @@ def report(violations: Iterable[Violation], limit: int = 20) -> str:
         return "".join(lines)
     shown = [f"- {line}" for line in lines[:limit]]
     if len(lines) > limit:
-        shown.append(f"- and {len(lines) - limit} more problems")
+        shown.append(f"- and {counted(len(lines) - limit, 'more problem')}")
     return "\n".join([f"{len(lines)} problems:", *shown])
 
 
@@ -222,7 +224,7 @@ def _line(group: Sequence[Violation]) -> str:
     first = group[0]
     places = [_place(violation) for violation in group[:_SHOWN_FILES]]
     if len(group) > _SHOWN_FILES:
-        places.append(f"and {len(group) - _SHOWN_FILES} more files")
+        places.append(f"and {counted(len(group) - _SHOWN_FILES, 'more file')}")
     column = "" if first.column is None else f", column {first.column!r}"
     values = list(dict.fromkeys(value for violation in group for value in violation.found))
     found = f" (found {_listed(values, _SHOWN_VALUES)})" if values else ""

@@ -46,7 +46,7 @@ def test_rows_of_an_unknown_gpu_are_told(workshop: Workshop, run: Callable[..., 
     out = workshop.folder / "calibrated.nc"
     done = run("calibrate", workshop.posterior, workshop.trace(frame), "--gpu", TARGET, "-o", out)
     assert "calibrated with 7 rows" in done.stdout
-    told = "3 of 10 rows are left out: GPU 'l40z' is not in the hardware table; nearest: l40"
+    told = "left out: 3 of 10 rows: GPU 'l40z' is not in the hardware table; nearest: l40"
     assert told in done.stderr
 
 
@@ -123,3 +123,26 @@ def test_every_broken_row_is_told_at_once(workshop: Workshop, run: Callable[...,
     assert "t_prefill_ms" in done.stderr
     assert "batch_size" in done.stderr
     assert not out.exists()
+
+
+def test_a_gross_error_is_named_with_what_to_do(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    wrong = make_frame(3, (TARGET,), rows=20).assign(config_id=range(20))
+    wrong.loc[4, ["t_prefill_ms", "t_decode_ms"]] *= 30.0
+    out, trace = workshop.folder / "calibrated.nc", workshop.trace(wrong)
+    done = run("calibrate", workshop.posterior, trace, "--gpu", TARGET, "-o", out, "--json")
+    assert done.exit_code == 0, done.output
+    (stack,) = json.loads(done.stdout)["stacks"]
+    assert stack["verdict"] == "more data"
+    assert "1 gross error set aside, to be measured again" in stack["sentence"]
+    (error,) = stack["gross_errors"]
+    assert (error["row"], error["config_id"], error["unsettled"]) == (5, "4", True)
+    assert set(error["ratio"]) == {"prefill", "decode"}
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("warning: 1 row of l40s was set aside as a gross error")
+    assert lines[1].startswith(f"- {trace} row 5 (config_id 4): prefill ")
+    assert lines[1].endswith("times too slow; measure it again")
+    # What looks at the posterior later tells of it too.
+    check = run("check", out)
+    assert f"- {trace} row 5 (config_id 4): prefill " in check.stdout

@@ -86,7 +86,7 @@ def test_what_was_not_judged_is_told(
     frame = pd.concat([window.assign(repeat=0), far.assign(repeat=1), other.assign(repeat=0)])
     result = run("drift", workshop.posterior, workshop.trace(frame), "-o", workshop.out)
     assert result.exit_code == 0, result.output
-    assert "rows leave the training range in context and were not judged" in result.stdout
+    assert "rows beyond the training range in context; fit" in result.stdout
     assert "Not judged: l40s: the posterior does not hold it" in result.stdout
 
 

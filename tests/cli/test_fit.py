@@ -101,7 +101,7 @@ def test_invalid_rows_are_set_aside(workshop: Workshop, run: Run) -> None:
     record = json.loads(result.stdout)
     assert record["rows"] == 117
     assert record["dropped"] == {"rows": 3, "file": str(workshop.folder / "p.dropped.parquet")}
-    assert "3 of 120 rows break a rule" in result.stderr
+    assert "left out for breaking a rule: 3 of 120 rows; see " in result.stderr
     assert "rows 51, 61, column 'context': feature 'log(context)' of stage" in result.stderr
     assert "rows 4, 51, column 't_decode_ms': a latency must be finite" in result.stderr
     dropped = pd.read_parquet(workshop.folder / "p.dropped.parquet")

@@ -116,8 +116,8 @@ def test_held_out_rows_without_a_total_are_counted(
     done = run("guard", workshop.posterior, *words, "-o", workshop.out)
     shown = " ".join(done.stdout.split())
     assert "by 25 held-out configs" in shown
-    assert "2 of 62 rows are left out: GPU 'l40z' is not in the hardware table" in done.stderr
-    assert "35 more held-out configs do not count: not measured in all stages" in shown
+    assert "left out: 2 of 62 rows: GPU 'l40z' is not in the hardware table" in done.stderr
+    assert "not counted: 35 more held-out configs, not measured in all stages" in shown
 
 
 def test_a_donors_held_out_rows_are_told_as_such(

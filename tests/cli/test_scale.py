@@ -96,7 +96,7 @@ def test_broken_rows_are_left_out_when_asked(
     record = json.loads(left.stdout)
     assert record["left_out"] == 2
     assert record["rows"] == len(frame) - 2
-    assert "2 rows break a rule and are left out" in left.stderr
+    assert "left out for breaking a rule: 2 rows" in left.stderr
     assert "rows 6-7" in left.stderr
     posterior = fit(run, workshop, days["monday"], "-m", workshop.spec)
     added = workshop.folder / "u.nc"

@@ -176,3 +176,33 @@ def test_control_c_is_quiet(workshop: Workshop) -> None:
     assert (shown, told) == ("", "")
     assert out.read_text() == "what an earlier run left"
     assert sorted(workshop.folder.iterdir()) == before
+
+
+INTERRUPTED_IMPORT = """
+import signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":  # of what a command imports, among the first
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+"""
+
+
+def test_control_c_while_the_command_line_is_imported_is_quiet() -> None:
+    quiet, broken_twin = (
+        subprocess.run(
+            [sys.executable, "-c", INTERRUPTED_IMPORT + then],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=hear_interrupts,
+        )
+        for then in (
+            "from bayeslat.__main__ import main; sys.argv = ['bayeslat', '--help']; main()",
+            "from bayeslat.cli import main; sys.argv = ['bayeslat', '--help']; main()",
+        )
+    )
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (130, "", "")
+    assert "KeyboardInterrupt" in broken_twin.stderr

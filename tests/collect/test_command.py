@@ -216,7 +216,7 @@ def test_a_summary_tells_what_traces_are_worth(tmp_path: Path) -> None:
     write_traces(frame, path)
     done = CliRunner().invoke(app, ["collect", "summary", str(path)])
     assert done.exit_code == 0, done.output
-    assert "a: 1 configs, 2 rows" in done.stdout
+    assert "a: 1 config, 2 rows" in done.stdout
     assert "20.0%" in done.stdout
     record = json.loads(CliRunner().invoke(app, ["collect", "summary", str(path), "--json"]).stdout)
     assert record["devices"][0]["stage_sum_over_end_to_end"]["q50"] == 1.0

@@ -101,7 +101,7 @@ def test_sobol_finds_every_combination() -> None:
     pytest.importorskip("torch", reason="torch (extra 'collect') is not installed")
     ranges = [parse_knob("top_k=1,2,3"), parse_knob("batch_size=1:9"), parse_knob("task=qa")]
     assert len(set(draw_design("sobol", ranges, BASE, 27, 0))) == 27
-    with pytest.raises(InputError, match="28 configurations are wanted, but the ranges hold 27"):
+    with pytest.raises(InputError, match="28 configurations wanted, but the ranges hold 27"):
         draw_design("sobol", ranges, BASE, 28, 0)
 
 
@@ -135,7 +135,7 @@ def test_a_part_of_a_grid_is_chosen_at_random() -> None:
         part == draw_design("grid", SPACE, BASE, 40, 1) != draw_design("grid", SPACE, BASE, 40, 2)
     )
     assert draw_design("grid", SPACE, BASE, 3**6, 1) == whole_grid
-    with pytest.raises(InputError, match="730 configurations are wanted, but the grid holds 729"):
+    with pytest.raises(InputError, match="730 configurations wanted, but the grid holds 729"):
         draw_design("grid", SPACE, BASE, 730, 0)
 
 

@@ -57,6 +57,16 @@ def test_a_stack_is_the_software_and_the_further_columns(
     assert found.where(found.notna(), None).tolist() == [expected] * 3
 
 
+def test_the_software_of_a_call_is_that_of_rows_that_name_none() -> None:
+    frame = rows(stack=["vllm_2", None, np.nan], model="qwen")
+    for software in ("vllm_1", "vllm_1/qwen"):
+        completed = complete_rows(frame, {}, ["model"], software)
+        assert completed["stack"].tolist() == ["vllm_2/qwen", "vllm_1/qwen", "vllm_1/qwen"]
+    assert "stack" not in complete_rows(rows(), {}, ["model"], "vllm_1")
+    completed = complete_rows(rows(model="qwen"), {}, ["model"], "vllm_1")
+    assert completed["stack"].tolist() == ["vllm_1/qwen"] * 3
+
+
 def test_completing_twice_is_completing_once() -> None:
     spec = Spec.from_text(SPEC)
     once = spec.complete(rows(stack="vllm_1", model=["a", "b", None]))

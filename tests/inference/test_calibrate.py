@@ -17,6 +17,7 @@ from bayeslat.inference import sound_rows
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.posterior_file import read_posterior
 from bayeslat.posterior import Posterior
+from bayeslat.traces import read_traces
 from tests.posteriors import GPUS, make_configs, make_data
 from tests.random_posteriors import assert_same
 from tests.targets import Truth, draw_targets
@@ -326,6 +327,65 @@ def test_one_gross_error_among_ten_rows_moves_little(factor: float) -> None:
     wide = np.log(good["prefill_q95_ms"] / good["prefill_q05_ms"])
     assert (np.abs(moved) < 0.5 * wide).all()
     assert (np.log(bad["prefill_q95_ms"] / bad["prefill_q05_ms"]) < 1.5 * wide).all()
+
+
+def gross_trace(factor: float = 30.0, **columns: Any) -> pd.DataFrame:
+    """Return ten rows, the fourth with a gross error in prefill."""
+    wrong = trace().assign(**columns)
+    wrong.loc[wrong.index[3], "t_prefill_ms"] *= factor
+    return wrong
+
+
+@pytest.mark.parametrize("factor", [30.0, 0.01])
+def test_a_gross_error_is_named_with_how_far_off_it_is(factor: float, tmp_path: Path) -> None:
+    gross_trace(factor, config_id=range(100, 110)).to_csv(tmp_path / "t.csv", index=False)
+    trace(2).to_csv(tmp_path / "a.csv", index=False)
+    found = posterior().calibrate(read_traces(tmp_path / "a.csv", tmp_path / "t.csv"), GPU)
+    (error,) = found.gross_errors
+    assert (error.gpu, error.file, error.row) == (GPU, str(tmp_path / "t.csv"), 4)
+    assert (error.config_id, dict(error.repeats)) == ("103", {"prefill": "none"})
+    assert error.ratio.keys() == {"prefill"}
+    assert np.log(error.ratio["prefill"]) == pytest.approx(np.log(factor), abs=0.3)
+    assert error.unsettled
+    assert repr(found).endswith("calibrated l40s, 1 row set aside>")
+    # It is still known after a file, and among rows that come later.
+    found.save(tmp_path / "p.nc")
+    again = Posterior(read_posterior(tmp_path / "p.nc"))
+    assert again.gross_errors == found.gross_errors
+    assert again.calibrate(trace(20)[10:], GPU).gross_errors[0].row == 4
+
+
+def test_without_gross_errors_nothing_is_set_aside() -> None:
+    found = posterior().calibrate(trace(), GPU)
+    assert found.gross_errors == ()
+    assert repr(found).endswith("calibrated l40s>")
+
+
+def test_a_row_that_is_set_aside_moves_nothing() -> None:
+    """In its stage, it counts as one that was not measured."""
+    without = trace()
+    without.loc[without.index[3], "t_prefill_ms"] = np.nan
+    found, expected = (posterior().calibrate(each, GPU) for each in (gross_trace(), without))
+    middle = (
+        np.log(each.predict(CONFIGS, GPU, of="typical").frame["prefill_q50_ms"])
+        for each in (found, expected)
+    )
+    assert np.abs(np.subtract(*middle)).max() < 0.2 * widths(expected)["prefill"].min()
+
+
+def test_other_runs_of_the_configuration_settle_a_gross_error() -> None:
+    wrong = gross_trace()
+    sound = trace()[3:4].assign(t_prefill_ms=1.01 * trace()["t_prefill_ms"][3:4])
+    alike = wrong[3:4].assign(t_prefill_ms=1.05 * wrong["t_prefill_ms"][3:4])
+    before = posterior().calibrate(wrong, GPU)
+    assert before.judge_transfer(GPU, threshold=1.0).verdict == "more data"
+    (error,) = before.calibrate(sound, GPU).gross_errors
+    assert (dict(error.repeats), error.unsettled) == ({"prefill": "sound"}, False)
+    assert before.calibrate(sound, GPU).judge_transfer(GPU, threshold=1.0).verdict == "trust"
+    # The same again is no error.
+    after = before.calibrate(alike, GPU)
+    assert [dict(each.repeats) for each in after.gross_errors] == 2 * [{"prefill": "alike"}]
+    assert after.judge_transfer(GPU, threshold=1.0).verdict == "refit as donor"
 
 
 def test_a_noisy_target_has_no_impossible_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from scipy.special import gammaln, logsumexp
 from scipy.stats import multivariate_normal
 
 from bayeslat.inference.calibrate import calibrate_group
-from bayeslat.inference.condition import Rows, _Evidence, condition, find_mode, mean_given
+from bayeslat.inference.condition import condition, find_mode, mean_given
+from bayeslat.inference.evidence import Evidence, Rows
 from bayeslat.inference.population import Population
 from tests.posteriors import make_configs, make_data
 from tests.targets import draw_targets, stranger
@@ -100,7 +101,7 @@ def test_inflated_noise_is_the_rows_and_not_the_groups() -> None:
 def test_the_marginal_likelihood_is_that_of_the_dense_normal(count: int) -> None:
     rows, _ = make_rows(3, count, 3)
     population = heavy_population()
-    evidence = _Evidence(rows, population, 0.1)
+    evidence = Evidence(rows, population, 0.1)
     rng = np.random.default_rng(4)
     scores = rng.standard_normal((6, 3))
     variance = evidence.variance(scores, population.spread[:6])
@@ -220,7 +221,7 @@ def test_draws_of_the_population_count_by_what_they_say_of_the_rows() -> None:
 def _log_evidence(population: Population, rows: Rows) -> float:
     """Log marginal likelihood, integrated over factor and noise by plain Monte Carlo."""
     rng = np.random.default_rng(10)
-    evidence = _Evidence(rows, population, 0.0)
+    evidence = Evidence(rows, population, 0.0)
     chi2 = rng.chisquare(4.0, DRAWS)
     scores = np.column_stack([0.5 * np.log(4.0 / chi2), rng.standard_normal(DRAWS)])
     likelihood = evidence.log_likelihood(
@@ -247,7 +248,7 @@ def test_the_mode_is_a_maximum() -> None:
     rows, _ = make_rows(12, 30, 3, sd=0.3)
     population = heavy_population()
     mode = find_mode(population, rows, 1.0)
-    evidence = _Evidence(rows, population, 0.0)
+    evidence = Evidence(rows, population, 0.0)
     spread, log_noise = population.typical
 
     def density(scores: Array) -> float:
@@ -262,7 +263,7 @@ def test_the_mode_is_a_maximum() -> None:
 
 
 def test_the_curvature_of_the_prior_is_its_second_derivative() -> None:
-    evidence = _Evidence(make_rows(13, 5, 3)[0], heavy_population(), 0.0)
+    evidence = Evidence(make_rows(13, 5, 3)[0], heavy_population(), 0.0)
     at, step = np.array([0.4, -0.3, 0.7]), 1e-3
     for each, expected in enumerate(evidence.prior_curvature(at)):
         shift = step * np.eye(3)[each]

@@ -187,3 +187,22 @@ def test_measured_errors_say_what_part_is_noise() -> None:
     assert "one run is 13.4% from the median of the others" in lay_out(repeated)
     assert "the expected MAPE above" in page_of("calibrated")
     assert "the expected MAPE above" not in page_of("zero-shot")
+
+
+def test_rows_that_were_set_aside_are_named() -> None:
+    record = deepcopy(recorded())
+    assert "set aside" not in lay_out(record)
+    record["transfer"]["gross_errors"] = [
+        {
+            "gpu": GPU,
+            "file": "<t>.csv",
+            "row": 5,
+            "config_id": "",
+            "ratio": {"prefill": 30.0},
+            "repeats": {"prefill": "none"},
+            "unsettled": True,
+        }
+    ]
+    page = lay_out(record)
+    assert "&lt;t&gt;.csv row 5: prefill 30 times too slow; measure it again<br>" in page
+    assert Outline.of(page).problems == []

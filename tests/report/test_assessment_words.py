@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bayeslat.report.assessment_words import as_sentence, row_count, verdict_sentences
+from bayeslat.report.assessment_words import as_sentence, verdict_sentences
 from tests.assessments import recorded
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -37,10 +37,15 @@ def test_each_verdict_has_its_words() -> None:
     assert trust(transfer={**good, "unmeasured": ["decode"]}).endswith(
         " Nothing was measured of decode: so nothing is accepted."
     )
-    more = {"verdict": "more data", "expected_mape": 0.2}
+    more = {"verdict": "more data", "expected_mape": 0.2, "more_rows": 5}
     assert trust(transfer=more, calibration_rows=3, calibration_configs=1) == (
         "Calibrated with 1 configuration (3 rows), predictions for l40s need more data: the "
         "typical total is expected to be off by 20.0%, which may be too much."
+    )
+    again = {**more, "more_rows": 0, "gross_errors": [{"unsettled": True}, {"unsettled": False}]}
+    assert trust(transfer=again).endswith(
+        "predictions for l40s need 1 row to be measured again, set aside as a gross error: "
+        "without it, the typical total is expected to be off by 20.0%."
     )
     assert "cannot be trusted: it is unlike the donors. Fit it with them." in trust(
         transfer={"verdict": "refit as donor"}
@@ -91,4 +96,3 @@ def test_without_decisions_there_is_the_verdict_alone() -> None:
 def test_sentences_begin_with_a_capital_but_for_the_name_of_an_option() -> None:
     assert as_sentence("more data: expected") == "More data: expected."
     assert as_sentence("max_risk up to 0.3 keeps") == "max_risk up to 0.3 keeps."
-    assert (row_count(1), row_count(2), row_count(1000)) == ("1 row", "2 rows", "1,000 rows")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from bayeslat.counted import counted
 from bayeslat.decisions.suggest.options import FREE, LATENCY, SuggestOptions
 from bayeslat.decisions.suggest.registry import METHODS
 from bayeslat.errors import InputError
@@ -74,7 +75,8 @@ def _cost_problems(candidates: pd.DataFrame, name: str) -> Iterator[str]:
         row = int(bad.argmax())
         yield (
             f"cost {name!r} is {candidates[name].iloc[row]} at row {row + 1}, and no positive "
-            f"number of ms in {bad.sum()} rows; correct them, or leave these candidates out"
+            f"number of ms in {counted(int(bad.sum()), 'row')}; correct them, or leave these "
+            "candidates out"
         )
 
 
@@ -85,8 +87,8 @@ def _strata_problems(candidates: pd.DataFrame, name: str) -> Iterator[str]:
         yield f"strata is {name!r}; it must be latency or a column of candidates ({columns})"
     elif (missing := candidates[name].isna().to_numpy()).any():
         yield (
-            f"strata {name!r} is missing at row {int(missing.argmax()) + 1}, and in "
-            f"{missing.sum()} rows; name a stratum there, or leave these candidates out"
+            f"strata {name!r} is missing in {counted(int(missing.sum()), 'row')}, first in "
+            f"row {int(missing.argmax()) + 1}; name a stratum there, or leave these candidates out"
         )
 
 

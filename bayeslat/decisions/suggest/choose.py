@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -70,7 +71,7 @@ def suggest(
     """
     options = options or SuggestOptions()
     check_request(candidates, count, stack, options)
-    candidates = admit_configs(candidates, data.spec, [gpu])
+    candidates = admit_configs(candidates, data.spec, [gpu], stack)
     if exclude is not None:
         exclude = admit_configs(exclude, data.spec, [gpu])
     group = _group(data, candidates, gpu, stack)
@@ -81,10 +82,16 @@ def suggest(
             "Ask for at most as many, or give more candidates"
         )
     with threadpool_limits(1):  # the same numbers on every machine
-        posed = pose(thin_draws(data, DRAWS), candidates, gpu, group[1], options.seed)
+        thin = thin_draws(data, DRAWS)
+        posed = pose(thin, candidates, gpu, group[1], options.seed)
         cost_ms = _cost_ms(candidates, posed, options.cost)
         problem, evenly = _problem(data, candidates, posed, pool.eligible, cost_ms, options)
-        problem = replace(problem, strata=_strata(candidates, posed, pool, options.strata))
+
+        def log_total(configs: pd.DataFrame) -> NDArray[np.float64]:
+            return pose(thin, configs, gpu, group[1], options.seed).log_total
+
+        strata = _strata(candidates, posed, pool, options.strata, log_total)
+        problem = replace(problem, strata=strata)
         rng = np.random.default_rng([options.seed, 4])
         chosen = METHODS[options.method](problem, count, rng)
         outlook = look_ahead(problem, chosen, evenly)
@@ -133,14 +140,22 @@ def _group(
 
 
 def _strata(
-    candidates: pd.DataFrame, posed: Posed, pool: Pool, strata: str | None
+    candidates: pd.DataFrame,
+    posed: Posed,
+    pool: Pool,
+    strata: str | None,
+    log_total: Callable[[pd.DataFrame], NDArray[np.float64]],
 ) -> Strata | None:
-    """Return the regions to cover; what was measured counts for its own."""
+    """Return the regions to cover; what was measured counts for its own, candidate or not."""
+    elsewhere = pool.elsewhere
     if strata is None:
         return None
     if strata == LATENCY:
-        return bands_of(posed.log_total, pool.distinct, pool.seen)
-    return strata_of(candidates[strata], pool.distinct, pool.seen)
+        known = log_total(elsewhere) if len(elsewhere) else None
+        return bands_of(posed.log_total, pool.distinct, pool.seen, known)
+    # A calibration keeps knobs and tasks alone.
+    values = elsewhere[strata] if strata in elsewhere else len(elsewhere)
+    return strata_of(candidates[strata], pool.distinct, pool.seen, values)
 
 
 def _cost_ms(candidates: pd.DataFrame, posed: Posed, cost: str) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.counted import counted
 from bayeslat.features.tasks import task_names
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
@@ -28,11 +29,15 @@ class Pool:
         Distinct ones that the GPU was calibrated with.
     named : ndarray of bool, shape (candidate,)
         Other distinct ones that are excluded by name.
+    elsewhere : DataFrame, one row a config
+        Knobs and task of the configurations that the GPU was calibrated with and that are no
+        candidates, each once.
     """
 
     distinct: NDArray[np.bool_]
     seen: NDArray[np.bool_]
     named: NDArray[np.bool_]
+    elsewhere: pd.DataFrame
 
     @cached_property
     def eligible(self) -> NDArray[np.bool_]:
@@ -67,7 +72,7 @@ class Pool:
             "are excluded": self.excluded,
         }
         left_out = ", ".join(f"{count} {why}" for why, count in reasons.items() if count)
-        told = f"{self.size} of {len(self.eligible)} candidates"
+        told = f"{self.size} of {counted(len(self.eligible), 'candidate')}"
         return f"{told} ({left_out})" if left_out else told
 
 
@@ -103,7 +108,9 @@ def make_pool(
     first = np.zeros(len(own), dtype=bool)
     first[np.unique(own, return_index=True)[1]] = True
     seen = first & np.isin(own, measured)
-    return Pool(first, seen, first & ~seen & np.isin(own, excluded))
+    once = np.unique(measured, return_index=True)[1]
+    elsewhere = tables[1].iloc[once[~np.isin(measured[once], own)]]
+    return Pool(first, seen, first & ~seen & np.isin(own, excluded), elsewhere)
 
 
 def _keys(data: PosteriorData, configs: pd.DataFrame) -> pd.DataFrame:

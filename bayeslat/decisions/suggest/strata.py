@@ -27,13 +27,16 @@ class Strata:
     sizes : ndarray of int, shape (stratum,)
         Different configurations among the candidates.
     taken : ndarray of int, shape (stratum,)
-        Those that were measured before, or chosen since.
+        Configurations of each that were measured before, candidates or not, or chosen since.
+    unplaced : int
+        Measured configurations that are no candidates, of which nobody knows the stratum.
     """
 
     names: tuple[str, ...]
     labels: NDArray[np.int64]
     sizes: NDArray[np.int64]
     taken: NDArray[np.int64]
+    unplaced: int = 0
 
     def open(self, left: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Say which candidates the next measurement may be taken from.
@@ -70,7 +73,10 @@ class Strata:
 
 
 def strata_of(
-    values: pd.Series, distinct: NDArray[np.bool_], measured: NDArray[np.bool_]
+    values: pd.Series,
+    distinct: NDArray[np.bool_],
+    measured: NDArray[np.bool_],
+    elsewhere: pd.Series | int = 0,
 ) -> Strata:
     """Make a stratum of each value; of numbers with more than ten values, bands of equal size.
 
@@ -80,22 +86,33 @@ def strata_of(
         None of them missing.
     distinct, measured : ndarray of bool, shape (candidate,)
         Which candidates are not like an earlier one; which of those were measured.
+    elsewhere : Series, one row a measured config that is no candidate, or int
+        Their values: each counts for the stratum of its value, if there is one; numbers beyond the
+        candidates' for the first or last band. Where nobody knows the values, how many there are.
 
     Returns
     -------
     Strata
         In the order of the values.
     """
+    known = pd.Series(dtype=float) if isinstance(elsewhere, int) else elsewhere
+    unplaced = elsewhere if isinstance(elsewhere, int) else 0
     if pd.api.types.is_numeric_dtype(values) and values.nunique() > _MOST_VALUES:
         numbers = values.to_numpy(dtype=float)
-        labels = _bands(numbers, distinct)
-        return _count(_spans(numbers, labels), labels, distinct, measured)
-    labels, found = pd.factorize(values, sort=True)
-    return _count([str(value) for value in found], labels, distinct, measured)
+        labels, others = _bands(numbers, distinct, known.to_numpy(dtype=float))
+        names = _spans(numbers, labels)
+    else:
+        labels, found = pd.factorize(values, sort=True)
+        others = _among(pd.Index(found), known)
+        names = [str(value) for value in found]
+    return replace(_count(names, labels, distinct, measured, others), unplaced=unplaced)
 
 
 def bands_of(
-    log_total: NDArray[np.float64], distinct: NDArray[np.bool_], measured: NDArray[np.bool_]
+    log_total: NDArray[np.float64],
+    distinct: NDArray[np.bool_],
+    measured: NDArray[np.bool_],
+    elsewhere: NDArray[np.float64] | None = None,
 ) -> Strata:
     """Make strata of equal size by the expected total latency.
 
@@ -105,22 +122,45 @@ def bands_of(
         Log of the expected total in ms.
     distinct, measured : ndarray of bool, shape (candidate,)
         As `strata_of` takes them.
+    elsewhere : ndarray, shape (config,), optional
+        The same of measured configurations that are no candidates; those beyond the candidates
+        count for the first or last band.
 
     Returns
     -------
     Strata
         `BANDS` of them, from fast to slow.
     """
-    labels = _bands(log_total, distinct)
+    known = np.empty(0) if elsewhere is None else elsewhere
+    labels, others = _bands(log_total, distinct, known)
     names = [f"{span} ms" for span in _spans(np.exp(log_total), labels)]
-    return _count(names, labels, distinct, measured)
+    return _count(names, labels, distinct, measured, others)
 
 
-def _bands(values: NDArray[np.float64], distinct: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Cut numbers into bands with as many distinct candidates each. Shape (candidate,)."""
+def _bands(
+    values: NDArray[np.float64], distinct: NDArray[np.bool_], elsewhere: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut numbers into bands with as many distinct candidates each.
+
+    Returns
+    -------
+    labels : ndarray of int, shape (candidate,)
+    others : ndarray of int, shape (config,)
+        The bands of numbers that are of no candidate.
+    """
     inner = np.linspace(0.0, 1.0, BANDS + 1)[1:-1]
     edges = np.unique(np.quantile(values[distinct], inner))
-    return np.unique(np.searchsorted(edges, values), return_inverse=True)[1]
+    held, labels = np.unique(np.searchsorted(edges, values), return_inverse=True)
+    others = np.searchsorted(held, np.searchsorted(edges, elsewhere))
+    return labels, np.minimum(others, len(held) - 1)
+
+
+def _among(found: pd.Index, values: pd.Series) -> NDArray[np.int64]:
+    """Number values as they are found; those that are not found are left out. Shape (config,)."""
+    if pd.api.types.is_numeric_dtype(found.dtype):
+        found, values = found.astype(float), values.astype(float)
+    position = found.get_indexer(pd.Index(values))
+    return position[position >= 0].astype(np.int64)
 
 
 def _spans(values: NDArray[np.float64], labels: NDArray[np.int64]) -> list[str]:
@@ -134,11 +174,13 @@ def _count(
     labels: NDArray[np.int64],
     distinct: NDArray[np.bool_],
     measured: NDArray[np.bool_],
+    elsewhere: NDArray[np.int64],
 ) -> Strata:
     """Count what is in each stratum."""
+    labels = labels.astype(np.int64)
     return Strata(
         names=tuple(names),
-        labels=labels.astype(np.int64),
+        labels=labels,
         sizes=np.bincount(labels[distinct], minlength=len(names)),
-        taken=np.bincount(labels[measured], minlength=len(names)),
+        taken=np.bincount(np.append(labels[measured], elsewhere), minlength=len(names)),
     )

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from bayeslat.counted import counted
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError
 from bayeslat.evaluation.baselines.knob_features import KnobFeatures, knob_features, knobs_of
@@ -116,8 +117,8 @@ class Donors:
         count = sum(len(each.ms) for _, each in found)
         if count < LEAST_SOURCE_ROWS:
             raise InputError(
-                f"{method}: stage {stage!r} is in {count} rows of the donors, and needs at least "
-                f"{LEAST_SOURCE_ROWS}; add traces that hold it"
+                f"{method}: stage {stage!r} is in {counted(count, 'row')} of the donors, and "
+                f"needs at least {LEAST_SOURCE_ROWS}; add traces that hold it"
             )
         return found
 

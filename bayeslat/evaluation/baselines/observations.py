@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.counted import counted
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError
 from bayeslat.evaluation.measured import measured_latencies
@@ -79,8 +80,8 @@ def observe(
     ]
     if few:
         raise InputError(
-            f"{method}: of {len(rows)} rows of {gpu.key}, {', '.join(few)}; each needs at least "
-            f"{least}. Measure more, or take a method that needs fewer"
+            f"{method}: of {counted(len(rows), 'row')} of {gpu.key}, {', '.join(few)}; each "
+            f"needs at least {least}. Measure more, or take a method that needs fewer"
         )
     return found
 

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from bayeslat.counted import counted
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.comparison.compare import Comparison
 from bayeslat.evaluation.comparison.hierarchical import HIERARCHICAL
@@ -96,10 +97,15 @@ def answer_questions(comparison: Comparison) -> tuple[Answer, ...]:
     )
 
 
+def _rows(count: float) -> str:
+    """Write a number of calibration rows."""
+    return counted(round(count), "row")
+
+
 def _from_knobs(own: pd.DataFrame, curves: dict[str, pd.DataFrame], target: str) -> str:
     first, last = own.iloc[0], own.iloc[-1]
     told = (
-        f"With {first['rows']:.0f} rows of {target}, the total of configurations that were never "
+        f"With {_rows(first['rows'])} of {target}, the total of configurations that were never "
         f"measured is predicted to {first['mape']:.1%} (MAPE), with {last['rows']:.0f} to "
         f"{last['mape']:.1%}."
     )
@@ -115,11 +121,9 @@ def _samples(own: pd.DataFrame, curves: dict[str, pd.DataFrame]) -> str:
     best = own["mape"].iloc[-1]
     enough = own[own["mape"] <= _CLOSE * best]["rows"].iloc[0]
     good = own[own["mape"] <= _GOOD_MAPE]
-    told = (
-        f"{enough:.0f} rows come within {_CLOSE:.2f} times the error at {own['rows'].iloc[-1]:.0f}"
-    )
+    told = f"{_rows(enough)} will do for {_CLOSE:.2f} times the error at {own['rows'].iloc[-1]:.0f}"
     if not good.empty:
-        told = f"{good['rows'].iloc[0]:.0f} rows are enough for {_GOOD_MAPE:.0%}; " + told
+        told = f"{_rows(good['rows'].iloc[0])} will do for {_GOOD_MAPE:.0%}; " + told
     rivals = []
     for method in ("A", "C_neural", "ridge", "gaussian_process", "boosted_trees"):
         if method in curves:
@@ -132,7 +136,7 @@ def _samples(own: pd.DataFrame, curves: dict[str, pd.DataFrame]) -> str:
 def _guard(own: pd.DataFrame, curves: dict[str, pd.DataFrame]) -> str:
     at = own.iloc[(own["rows"] - 25).abs().argmin()]
     told = (
-        f"With {at['rows']:.0f} rows, accepting where P(latency > budget) <= 0.05 lets "
+        f"With {_rows(at['rows'])}, accepting where P(latency > budget) <= 0.05 lets "
         f"{at['false_accept']:.2%} of the configurations through over budget, and refuses "
         f"{at['false_reject']:.2%} that are within it."
     )
@@ -147,7 +151,7 @@ def _guard(own: pd.DataFrame, curves: dict[str, pd.DataFrame]) -> str:
 
 def _cost(own: pd.DataFrame) -> str:
     parts = [
-        f"{row['rows']:.0f} rows ({row['cost_s']:.1f} GPU seconds): {row['mape']:.1%}"
+        f"{_rows(row['rows'])} ({row['cost_s']:.1f} GPU seconds): {row['mape']:.1%}"
         for _, row in own.iterrows()
     ]
     return "; ".join(parts) + ". A row counts for its total once; warm-up and repeats come on top."
@@ -197,9 +201,9 @@ def _few_rows_suffice(curves: dict[str, pd.DataFrame]) -> Answer:
     if not few:
         return Answer(question, "Neither 25 nor 50 rows were run.", "not measured")
     good = errors[few[-1]] <= _GOOD_MAPE
-    told = "; ".join(f"{count} rows: {errors[count]:.1%}" for count in few)
+    told = "; ".join(f"{_rows(count)}: {errors[count]:.1%}" for count in few)
     reached = errors.index[errors.to_numpy() <= _GOOD_MAPE]
-    more = f"; {reached[0]} rows already reach {_GOOD_MAPE:.0%}" if good else ""
+    more = f"; {_GOOD_MAPE:.0%} from {_rows(reached[0])} on" if good else ""
     return Answer(question, f"{told}{more}.", "confirmed" if good else "not confirmed")
 
 
@@ -210,12 +214,12 @@ def _affine_works(curves: dict[str, pd.DataFrame]) -> Answer:
     errors, direct = curves["A"]["mape"], float(curves["direct"]["mape"].iloc[0])
     last = float(errors.iloc[-1])
     works = last <= 0.5 * direct and last <= _GOOD_MAPE
-    text = f"It brings {direct:.1%} down to {last:.1%} with {errors.index[-1]} rows"
+    text = f"It brings {direct:.1%} down to {last:.1%} with {_rows(errors.index[-1])}"
     if HIERARCHICAL in curves:
         own = curves[HIERARCHICAL]["mape"]
         common = errors.index.intersection(own.index)
         text += (
-            f", and stays there: with {common[0]} rows it has {errors[common[0]]:.1%}. The "
+            f", and stays there: with {_rows(common[0])} it has {errors[common[0]]:.1%}. The "
             f"hierarchical model has {own[common[0]]:.1%} and {own[common[-1]]:.1%}"
         )
     return Answer(question, text + ".", "confirmed" if works else "not confirmed")
@@ -226,10 +230,11 @@ def _guard_works(curves: dict[str, pd.DataFrame]) -> Answer:
     if HIERARCHICAL not in curves:
         return Answer(question, f"{HIERARCHICAL} was not run.", "not measured")
     own = curves[HIERARCHICAL]
-    at = own.iloc[int(np.abs(own.index.to_numpy() - 25).argmin())]
+    nearest = int(np.abs(own.index.to_numpy() - 25).argmin())
+    at, rows = own.iloc[nearest], _rows(own.index[nearest])
     # Budgets are the 0.3 to 0.7 quantiles: without a guard, half of the configurations exceed them.
     text = (
         f"Without a guard half of the configurations are over their budget; with it, and "
-        f"{at.name} rows, {at['false_accept']:.2%}."
+        f"{rows}, {at['false_accept']:.2%}."
     )
     return Answer(question, text, "confirmed" if at["false_accept"] < 0.05 else "not confirmed")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from bayeslat.counted import counted
 from bayeslat.evaluation.drift.calmed import calm_window, find_start
 from bayeslat.evaluation.drift.changes import draw_changes
 from bayeslat.evaluation.drift.explain import detectable_changes, feature_changes, tell_start
@@ -144,4 +145,5 @@ def _too_few(window: Window) -> str:
         named = ", ".join(counts.beyond_in)
         parts.append(f"{counts.beyond} leave the training range in {named}")
     why = f" ({'; '.join(parts)})" if parts else ""
-    return f"{counts.judged} of {counts.rows} rows can be judged{why}; it takes {LEAST_ROWS}"
+    rows = counted(counts.rows, "row")
+    return f"{counts.judged} of {rows} can be judged{why}; it takes {LEAST_ROWS}"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.counted import counted
 from bayeslat.decisions.guard import Guard
 from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import TOTAL, Prediction
@@ -119,8 +120,8 @@ def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable
     if not found.measured(guard).any():
         budgets = ", ".join(map(str, guard.budgets))
         raise InputError(
-            f"none of the {len(held):,} held-out configs of {gpu.key} was measured in all stages "
-            f"that the budget is of ({budgets}); add traces that hold them"
+            f"none of {counted(len(held), 'held-out config')} of {gpu.key} was measured in all "
+            f"stages that the budget is of ({budgets}); add traces that hold them"
         )
     return found
 

@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import bdtr
 
+from bayeslat.counted import counted
 from bayeslat.errors import InputError
 from bayeslat.evaluation.guardrail.rates import upper_bound
 
@@ -75,14 +76,14 @@ class RiskControl:
         if self.largest is not None:
             unseen = ", if the fit did not see them" if self.fitted else ""
             return (
-                f"max_risk up to {self.largest:g} keeps {promise} ({self.configs:,} held-out "
-                f"configs{unseen})"
+                f"max_risk up to {self.largest:g} keeps {promise} ("
+                f"{counted(self.configs, 'held-out config')}{unseen})"
             )
         needed = rows_needed(self.limit, self.confidence)
         if self.configs < needed:
             return (
-                f"{self.configs:,} held-out configs cannot show {promise}; {needed:,} can, if none "
-                "is accepted wrongly"
+                f"{counted(self.configs, 'held-out config')} cannot show {promise}; {needed:,} "
+                "can, if none is accepted wrongly"
             )
         return f"no max_risk is shown to keep {promise}: too many were accepted wrongly"
 

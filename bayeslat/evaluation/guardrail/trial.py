@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.counted import counted
 from bayeslat.decisions.guard import Budget, Guard
 from bayeslat.decisions.predict import Of, predict
 from bayeslat.decisions.prediction import TOTAL, Prediction
@@ -216,8 +217,8 @@ def _run_repetition(setting: _Setting, repetition: int) -> list[_Part]:
     counts = [count for count in options.counts if count <= len(held.pool)]
     if not counts:
         raise InputError(
-            f"{len(held.pool)} configurations of {gpu.key} are left to calibrate with, fewer "
-            f"than the least count, {min(options.counts)}; ask for fewer, or add traces"
+            f"{counted(len(held.pool), 'configuration')} of {gpu.key} left to calibrate with, "
+            f"fewer than the least count, {min(options.counts)}; ask for fewer, or add traces"
         )
     return [_run(setting, held, affine, repetition, count) for count in counts]
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.counted import counted
 from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.column_log import ColumnLog
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
@@ -294,8 +295,8 @@ def _contexts(found: _Gathered, tally: Tally) -> dict[str, Any]:
         )
     elif differ := int(np.isnan(contexts.kv_read_tokens).sum()):
         tally.note(
-            f"{differ} of {found.steps.n_rows} steps have other decoding requests than the "
-            "journeys tell; their kv_read_tokens are left empty, their contexts estimated"
+            f"{differ} of {counted(found.steps.n_rows, 'step')} have other decoding requests "
+            "than the journeys tell; their kv_read_tokens are left empty, their contexts estimated"
         )
     return {
         "kv_read_tokens": contexts.kv_read_tokens,

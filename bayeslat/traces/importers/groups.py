@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bayeslat.counted import counted
 from bayeslat.errors import InputError, TraceError
 from bayeslat.traces.importers.settings import Settings
 
@@ -57,8 +58,8 @@ def settle_groups(
     """
     if settings.gpu is None and named["gpu"][None]:
         raise InputError(
-            f"{files}: {named['gpu'][None]} rows do not say which GPU they were measured on; add "
-            "--gpu with its key or alias of the hardware table"
+            f"{files}: {counted(named['gpu'][None], 'row does', 'rows do')} not say which GPU they "
+            "were measured on; add --gpu with its key or alias of the hardware table"
         )
     for group, wanted in (("gpu", settings.gpu), ("stack", settings.stack)):
         said = [name for name in named[group] if name is not None]

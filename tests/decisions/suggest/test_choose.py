@@ -202,6 +202,35 @@ def test_what_was_measured_counts_for_its_stratum() -> None:
     assert set(broken_twin.frame["kind"]) == {"one", "two"}
 
 
+@pytest.mark.parametrize("strata", ["latency", "context", "kind"])
+def test_what_was_measured_counts_though_it_is_no_candidate(strata: str) -> None:
+    data, measured = calibrated(6)
+    candidates = make_configs(40, seed=9).assign(kind="any")
+    among = pd.concat([measured[list(candidates)[:-1]].assign(kind="any"), candidates])
+    found = ask(candidates, 3, data, strata=strata).strata
+    assert found is not None
+    if strata == "kind":
+        assert (int(found.taken.sum()), found.unplaced) == (0, 6)
+    else:
+        assert (int(found.taken.sum()), found.unplaced) == (6, 0)
+    # Among the candidates, none is counted twice.
+    both = ask(among.reset_index(drop=True), 3, data, strata=strata).strata
+    assert both is not None
+    assert (int(both.taken.sum()), both.unplaced) == (6, 0)
+
+
+def test_a_stratum_that_was_measured_is_not_chosen_first() -> None:
+    """As a user who took the measured rows out of the candidates."""
+    measured = calibrated(6)[1]
+    data = calibrate_group(
+        make_data(), measured.assign(batch_size=1), load_hardware().resolve(GPU), ""
+    )
+    candidates = make_configs(20, seed=9).assign(batch_size=[1, 64] * 10)
+    assert ask(candidates, 4, data, strata="batch_size").frame["batch_size"].tolist() == [64] * 4
+    broken_twin = ask(candidates, 4, strata="batch_size")
+    assert set(broken_twin.frame["batch_size"]) == {1, 64}
+
+
 def test_more_strata_than_asked_for_get_one_each() -> None:
     candidates = make_configs(40).assign(kind=np.arange(40) % 8)
     found = ask(candidates, 5, strata="kind")
@@ -233,7 +262,7 @@ def test_impossible_arguments_are_refused(options: dict[str, object], told: str)
 
 def test_a_candidate_without_a_stratum_is_told_by_row() -> None:
     candidates = make_configs(4).assign(kind=["a", np.nan, "b", np.nan])
-    with pytest.raises(InputError, match="'kind' is missing at row 2, and in 2 rows; name a"):
+    with pytest.raises(InputError, match="'kind' is missing in 2 rows, first in row 2; name a"):
         ask(candidates, strata="kind")
 
 

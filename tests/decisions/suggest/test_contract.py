@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from bayeslat.cli_options import MethodName
+from bayeslat.cli_options.decide import MethodName
 from bayeslat.decisions.suggest.method import Method
 from bayeslat.decisions.suggest.problem import DesignProblem
 from bayeslat.decisions.suggest.registry import DEFAULT_METHOD, METHODS

@@ -26,6 +26,38 @@ def test_numbers_are_in_their_order() -> None:
     assert found.names == ("1", "8", "16")
 
 
+def test_what_was_measured_elsewhere_counts_for_its_value() -> None:
+    values = pd.Series(["qa", "chat", "qa", "tools"])
+    found = strata_of(values, YES[:4], NO[:4], pd.Series(["tools", "tools", "unheard of", ""]))
+    assert (found.names, found.taken.tolist(), found.unplaced) == (
+        ("chat", "qa", "tools"),
+        [0, 0, 2],
+        0,
+    )
+    assert found.sizes.tolist() == [1, 2, 1]  # of candidates
+    # Knobs of a calibration are floats, whatever those of the candidates are.
+    found = strata_of(pd.Series([8, 16, 8]), YES[:3], NO[:3], pd.Series([16.0, 16.0, 8.5]))
+    assert found.taken.tolist() == [0, 2]
+
+
+def test_of_a_column_that_nobody_kept_measurements_are_in_no_stratum() -> None:
+    found = strata_of(pd.Series(["a", "b"]), YES[:2], NO[:2], 3)
+    assert (found.taken.tolist(), found.unplaced) == ([0, 0], 3)
+
+
+def test_numbers_that_were_measured_elsewhere_count_for_their_band() -> None:
+    values = pd.Series(np.arange(100.0))
+    measured = np.zeros(100, dtype=bool)
+    measured[50] = True
+    elsewhere = pd.Series([-5.0, 19.0, 19.5, 20.5, 79.5, 1e9])
+    found = strata_of(values, np.ones(100, bool), measured, elsewhere)
+    assert found.names[0] == "0 to 19"
+    assert found.taken.tolist() == [3, 1, 1, 0, 2]
+    logs = np.array(elsewhere, dtype=np.float64)
+    by_latency = bands_of(values.to_numpy(), np.ones(100, bool), measured, logs)
+    assert by_latency.taken.tolist() == found.taken.tolist()
+
+
 def test_numbers_with_many_values_are_cut_into_bands() -> None:
     found = strata_of(pd.Series(np.arange(100.0)), np.ones(100, bool), np.zeros(100, bool))
     assert found.names == ("0 to 19", "20 to 39", "40 to 59", "60 to 79", "80 to 99")

@@ -114,7 +114,7 @@ def test_what_was_not_measured_does_not_count() -> None:
 
 def test_rows_without_what_the_budget_is_of_are_no_held_out_rows() -> None:
     nothing = own_rows().assign(t_decode_ms=np.nan)
-    with pytest.raises(InputError, match=r"none of the 30 held-out configs.*\(total\)"):
+    with pytest.raises(InputError, match=r"none of 30 held-out configs.*\(total\)"):
         held_out(nothing)
 
 

@@ -1,0 +1,184 @@
+"""Values of options: taken apart, and checked before long work starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bayeslat.errors import InputError
+
+__all__ = [
+    "check_budget",
+    "check_share",
+    "check_stack",
+    "choose_jobs",
+    "read_alpha",
+    "split_budgets",
+    "split_counts",
+    "split_names",
+]
+
+
+def choose_jobs(jobs: int | None, engine_address: str | None, default: int = -1) -> int:
+    """Return the processes of this machine to use.
+
+    Parameters
+    ----------
+    jobs : int or None
+        As the user has it.
+    engine_address : str or None
+        Of a cluster in place of this machine.
+    default : int
+        -1: one a core.
+
+    Raises
+    ------
+    InputError
+        If there is no such number of processes or no such address, or both are given.
+    """
+    from bayeslat.parallel import check_workers
+
+    if jobs is not None and engine_address is not None:
+        raise InputError(
+            f"--jobs {jobs} is of this machine, and --engine-address {engine_address} of another; "
+            "leave one out"
+        )
+    chosen = default if jobs is None else jobs
+    check_workers(chosen, engine_address)
+    return chosen
+
+
+def split_names(text: str | None, option: str) -> list[str]:
+    """Take names apart that commas separate.
+
+    Parameters
+    ----------
+    text : str or None
+        What was given, if anything.
+    option : str
+        Its name, for the message.
+
+    Raises
+    ------
+    InputError
+        If a name is empty.
+    """
+    if text is None:
+        return []
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise InputError(f"{option} {text!r}: a name is empty; write names as in a,b,c")
+    return names
+
+
+def split_budgets(texts: Sequence[str]) -> dict[str, float]:
+    """Read budgets of stages.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        As in `llm_prefill=300`, or `vision_encoder+llm_prefill=400`.
+
+    Raises
+    ------
+    InputError
+        With every text that is none.
+    """
+    found: dict[str, float] = {}
+    problems = []
+    for text in texts:
+        stages, equals, number = text.rpartition("=")
+        try:
+            found[stages.strip()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or not stages.strip():
+            problems.append(f"--stage-budget {text!r}; write it as in llm_prefill=300, in ms")
+    if problems:
+        raise InputError("; ".join(problems))
+    return found
+
+
+def split_counts(text: str, option: str) -> tuple[int, ...]:
+    """Take numbers of rows apart that commas separate, and put them in order.
+
+    Parameters
+    ----------
+    text : str
+    option : str
+        Its name, for the message.
+
+    Raises
+    ------
+    InputError
+        If one is no whole number from 0 on.
+    """
+    names = split_names(text, option)
+    wrong = [name for name in names if not name.isdecimal()]
+    if wrong:
+        raise InputError(
+            f"{option} {text!r}: {', '.join(wrong)} is no number of rows; write them as in 0,10,50"
+        )
+    return tuple(sorted({int(name) for name in names}))
+
+
+def check_budget(budget_ms: float | None) -> None:
+    """Refuse a budget that no latency can be compared with, before long work starts.
+
+    Raises
+    ------
+    InputError
+        If it is not finite and above 0.
+    """
+    if budget_ms is not None and not 0 < budget_ms < float("inf"):
+        raise InputError(f"--budget-ms is {budget_ms:g}; it must be a positive number of ms")
+
+
+def check_share(share: float, option: str) -> None:
+    """Refuse what is no share, before long work starts.
+
+    Parameters
+    ----------
+    share : float
+    option : str
+        Its name, for the message.
+
+    Raises
+    ------
+    InputError
+        If it is not between 0 and 1.
+    """
+    if not 0 < share < 1:
+        raise InputError(f"{option} is {share:g}; it must be between 0 and 1, as 0.10 for 10 %")
+
+
+def check_stack(stack: str | None) -> None:
+    """Refuse a stack without a name, which would be a new one.
+
+    Raises
+    ------
+    InputError
+        If it is blank.
+    """
+    if stack is not None and not stack.strip():
+        raise InputError(
+            f"--stack {stack!r}: the name is empty; write one of the traces, or leave --stack out"
+        )
+
+
+def read_alpha(text: str | None) -> tuple[float, float, float] | None:
+    """Read three numbers, with commas between them; None without any.
+
+    Raises
+    ------
+    InputError
+        If they are not three numbers.
+    """
+    if text is None:
+        return None
+    try:
+        first, second, third = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"alpha is {text!r}; give three numbers of us, as in --alpha 15000,800,50"
+        ) from None
+    return first, second, third

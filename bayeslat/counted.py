@@ -1,0 +1,26 @@
+"""Numbers of things in messages: 1 row, 2 rows."""
+
+from __future__ import annotations
+
+__all__ = ["counted"]
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Write a number of things, with commas between thousands.
+
+    Parameters
+    ----------
+    count : int
+    noun : str
+        Of one.
+    plural : str
+        Of any other number; the noun and an s by default.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(0, "row"), counted(1000, "row")
+    ('1 row', '0 rows', '1,000 rows')
+    >>> counted(2, "row of a GPU", "rows of GPUs")
+    '2 rows of GPUs'
+    """
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
