@@ -22,7 +22,7 @@ from bayeslat.model.simulation_parameters import (
 from bayeslat.model.simulation_plan import SimulationPlan, plan_simulation
 from bayeslat.model.simulation_prior import draw_from_priors
 from bayeslat.traces import Provenance, stage_columns
-from bayeslat.traces.origin import Origin
+from bayeslat.traces.trace_record import TraceRecord
 
 __all__ = ["draw_parameters", "simulate"]
 
@@ -92,7 +92,7 @@ def simulate(
     rows = [_group_rows(plan, truth, group, repeats, rng) for group in range(len(plan.groups))]
     frame = pd.concat(rows, ignore_index=True)
     _check_latencies(frame, spec)
-    frame.attrs["bayeslat"] = Origin(
+    frame.attrs["bayeslat"] = TraceRecord(
         sources=[["simulated", 0, len(frame)]],
         provenance=[_provenance(truth, seed).model_dump(by_alias=True, mode="json")],
     )

@@ -12,10 +12,10 @@ from bayeslat.errors import TraceError
 from bayeslat.traces.columns import join
 from bayeslat.traces.formats.content import FileContent
 from bayeslat.traces.formats.registry import READERS, named
-from bayeslat.traces.origin import Origin
 from bayeslat.traces.provenance import Provenance, parse_provenance, sidecar_path
 from bayeslat.traces.schema import check_frame
 from bayeslat.traces.sources import Source, find_files
+from bayeslat.traces.trace_record import TraceRecord
 from bayeslat.traces.violations import Violation, report
 
 __all__ = ["read_configs", "read_traces"]
@@ -141,5 +141,5 @@ def _frame(parts: Sequence[_Part]) -> pd.DataFrame:
         None if part.provenance is None else part.provenance.model_dump(mode="json", by_alias=True)
         for part in parts
     ]
-    frame.attrs["bayeslat"] = Origin(sources=sources, provenance=stored)
+    frame.attrs["bayeslat"] = TraceRecord(sources=sources, provenance=stored)
     return frame

@@ -16,9 +16,9 @@ from bayeslat.features.spec import Spec
 from bayeslat.traces import Provenance, Violation, report
 from bayeslat.traces.formats.parquet import METADATA_KEY, SUFFIXES
 from bayeslat.traces.names import GPU, STACK, TASK
-from bayeslat.traces.origin import Origin
 from bayeslat.traces.provenance import parse_provenance
 from bayeslat.traces.sources import Source, find_files
+from bayeslat.traces.trace_record import TraceRecord
 
 __all__ = [
     "BATCH_ROWS",
@@ -171,7 +171,9 @@ def to_frame(file: TraceFile, first: int, batch: pa.RecordBatch) -> pd.DataFrame
     frame: pd.DataFrame = pa.table(plain).to_pandas()
     frame.index = pd.RangeIndex(first, first + len(frame))
     frame["repeat"] = np.arange(first, first + len(frame))
-    frame.attrs["bayeslat"] = Origin(sources=[[str(file.path), 0, file.rows]], provenance=[None])
+    frame.attrs["bayeslat"] = TraceRecord(
+        sources=[[str(file.path), 0, file.rows]], provenance=[None]
+    )
     return frame
 
 

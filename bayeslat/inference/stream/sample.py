@@ -22,7 +22,7 @@ from bayeslat.inference.stream.scan import Group, Scan
 from bayeslat.parallel import run
 from bayeslat.traces import drop_invalid as split_rows
 from bayeslat.traces import report
-from bayeslat.traces.origin import Origin
+from bayeslat.traces.trace_record import TraceRecord
 
 __all__ = ["SAMPLE_ROWS", "Sample", "take_sample"]
 
@@ -175,7 +175,7 @@ def _join(pieces: Sequence[pd.DataFrame], files: Sequence[TraceFile]) -> pd.Data
     frame = pd.concat(pieces)
     frame["repeat"] = np.arange(len(frame))
     starts = np.cumsum([0, *(file.rows for file in files)])
-    frame.attrs["bayeslat"] = Origin(
+    frame.attrs["bayeslat"] = TraceRecord(
         sources=[
             [str(file.path), int(start), file.rows]
             for file, start in zip(files, starts, strict=False)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-__all__ = ["Origin"]
+__all__ = ["TraceRecord"]
 
 
-class Origin(dict[str, Any]):
+class TraceRecord(dict[str, Any]):
     """The `attrs["bayeslat"]` of a frame: its files and their provenance, which never change.
 
     pandas copies attributes deeply whenever it selects rows or a column, which with a hundred files
