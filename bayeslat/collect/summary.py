@@ -9,6 +9,7 @@ import pandas as pd
 
 from bayeslat.collect.collection import OUT_OF_MEMORY
 from bayeslat.collect.drift import Drift, reference_drift
+from bayeslat.counted import counted
 from bayeslat.errors import InputError, TraceError
 from bayeslat.traces import report, stage_columns, violations_at
 from bayeslat.traces.names import GPU, STACK
@@ -82,13 +83,13 @@ class CollectionSummary:
                 f"{self.drift.change_se:.1%}) in {self.drift.hours:.2g} hours: rows of an early "
                 "and a late time differ by it"
             )
-        counted = {
-            "configs ran out of memory": self.out_of_memory,
-            "rows did not settle while they were warmed up (column steady)": self.unsteady,
-            "rows were measured while the GPU was throttled (column throttled)": self.throttled,
-            "rows were measured while other processes ran (column shared)": self.shared,
-        }
-        return (*found, *(f"{count} {what}" for what, count in counted.items() if count))
+        told = (
+            (self.out_of_memory, "config", "ran out of memory"),
+            (self.unsteady, "row", "did not settle while warmed up (column steady)"),
+            (self.throttled, "row", "measured while the GPU was throttled (column throttled)"),
+            (self.shared, "row", "measured while other processes ran (column shared)"),
+        )
+        return (*found, *(f"{counted(count, noun)} {what}" for count, noun, what in told if count))
 
     def record(self) -> dict[str, Any]:
         """Return everything for JSON."""

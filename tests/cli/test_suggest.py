@@ -48,9 +48,11 @@ def test_the_table_says_what_the_rows_will_buy(
     assert done.exit_code == 0, done.output
     assert "40 of 60 candidates to measure on l40s" in done.stdout
     assert "Expected MAPE of the total" in done.stdout
-    assert "would still pay" in done.stdout
+    assert "more measurements stop paying" in done.stdout
     assert "Ranks 31 to 40 are in the file" in done.stdout
     assert f"Saved in {workshop.out}" in done.stdout
+    few = (words[0], "--gpu", GPU, "-n", 5, "-o", workshop.folder / "few.parquet")
+    assert "would still pay" in run("suggest", workshop.posterior, *few).stdout
 
 
 def test_chosen_calibrated_and_chosen_again(workshop: Workshop, run: Callable[..., Result]) -> None:

@@ -69,8 +69,8 @@ def test_a_device_without_a_measurement_has_dashes(
     (found,) = summarise(frame[frame["outcome"] == "out_of_memory"])
     show_collections([found.record()])
     shown = capsys.readouterr().out
-    assert "a: 1 configs, 1 rows" in shown
-    assert "1 configs ran out of memory" in shown
+    assert "a: 1 config, 1 row\n" in shown
+    assert "1 config ran out of memory" in shown
     assert "nan" not in shown
 
 
