@@ -45,7 +45,16 @@ class StageBelief:
         ----------
         candidate : int
         """
-        gain, told = self.step(candidate)
+        return self.given(*self.step(candidate))
+
+    def given(self, gain: NDArray[np.float64], told: NDArray[np.float64]) -> StageBelief:
+        """Return the belief after what a `step` told.
+
+        Parameters
+        ----------
+        gain : ndarray, shape (feature,)
+        told : ndarray, shape (candidate,)
+        """
         return replace(
             self,
             variance=np.maximum(self.variance - (self.stage.design @ gain) ** 2, 0.0),

@@ -1,4 +1,7 @@
-"""What tells most about the effects of all stages alike: Bayesian D-optimality."""
+"""What tells most about the effects of all stages alike: Bayesian D-optimality.
+
+With independent noise, as the literature has it.
+"""
 
 from __future__ import annotations
 

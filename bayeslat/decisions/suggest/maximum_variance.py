@@ -1,4 +1,7 @@
-"""The candidate whose total is least sure, one after the other."""
+"""The candidate whose total is least sure, one after the other.
+
+With independent noise, as the literature has it.
+"""
 
 from __future__ import annotations
 

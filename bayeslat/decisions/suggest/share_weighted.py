@@ -54,7 +54,8 @@ class _StageReduction:
         gain, told = self.belief.step(candidate)
         moved = self.moment @ gain
         reach = self.reach - 2.0 * told * (self.belief.pull @ moved) + (gain @ moved) * told**2
-        return _StageReduction(self.belief.after(candidate), self.moment, np.maximum(reach, 0.0))
+        belief = self.belief.given(gain, told)
+        return _StageReduction(belief, self.moment, np.maximum(reach, 0.0))
 
 
 @dataclass(frozen=True)
