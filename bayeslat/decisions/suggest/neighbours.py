@@ -36,7 +36,7 @@ class Measurements:
     noise_sd : ndarray, shape (row,)
         Its part that is there within the training range, too: neighbours share `SHARED` of it.
     places : ndarray, shape (row, coordinate)
-        In half widths of the training range.
+        In half widths of the training range. Without coordinates, nothing is close to anything.
     """
 
     design: NDArray[np.float64]
@@ -114,7 +114,7 @@ class Neighbours:
 
     def _between(self, some: Measurements, others: Measurements) -> NDArray[np.float64]:
         """Covariance of the blurs, as if none was made. Shape (some, other)."""
-        if not self.shared:
+        if not (self.shared and some.places.shape[1]):
             return np.zeros((len(some), len(others)))
         apart = cdist(some.places / _REACH, others.places / _REACH, "sqeuclidean")
         near: NDArray[np.float64] = self.shared * np.exp(-0.5 * apart)

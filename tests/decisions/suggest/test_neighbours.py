@@ -48,6 +48,13 @@ def test_independent_blurs_are_left_alone() -> None:
     assert not found.blur(np.arange(7), np.arange(7)).any()
 
 
+def test_without_coordinates_nothing_is_close() -> None:
+    stage = make_stage(np.random.default_rng(3), 12)
+    found, _ = split(replace(stage, places=np.empty((12, 0))), 5)
+    np.testing.assert_array_equal(found.design, stage.design[5:])
+    assert not found.blur(np.arange(7), np.arange(7)).any()
+
+
 def corners() -> tuple[StageDesign, np.ndarray]:
     """Two good measurements side by side, and a slightly worse one far off."""
     size = 3
