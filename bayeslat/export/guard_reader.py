@@ -13,9 +13,9 @@ Nothing in it is run as code.
 
 The log latency of a stage is its physics plus a linear function of a few latent variables, which
 have a value in each draw of the posterior. A normal with the draws' mean and variance gives
-P(latency > budget) in closed form. Near the budget, where much is unsure beside the noise of a run,
-each draw has its own. The outermost draws come first: in the tails, the others are clearly on one
-side of the budget, and only the first are looked at.
+P(latency > budget) in closed form. Near the budget, where much is unsure beside the noise of a run
+(how much, the export finds out), each draw has its own. The outermost draws come first: in the
+tails, the others are clearly on one side of the budget, and only the first are looked at.
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ _FARTHEST = 1e6  # beyond the range, or in scales of noise
 _TINY = 1e-30
 # As the run noise of bayeslat has them: see its decisions/run_noise.py.
 _BODY_SLOPE, _MOST_BEND, _BEND_REACH = 1.5, 0.1, 4.0
-_LOUD = 0.1  # part of a run's variance that is unsure: below, a closed form does
 _REACH = 4.0  # scales of a run's noise: farther from the budget, hardly any is on its other side
 _EDGE, _EDGE_WIDTH = 1.6449, 0.5  # sds at which 5 % of a normal's draws are beyond; and near it
 _CELLS = 1024  # of the tables of Student-t by the weight of its tails
@@ -303,6 +302,8 @@ class _Model:
         # Number of the outermost draws, and within how many sds below and above the mean the others
         # of the total are. Of other sums only how far any draw is.
         self.reach = [(int(first), float(low), float(high)) for first, low, high in header["reach"]]
+        # Part of a run's variance that is unsure: below it, the closed form does.
+        self.loud = float(header["loud"])
         self.bounds: dict[str, _Bound] = {}
         self.total = self.bound("total")
         self.one_loads = {outside: self._join_loads(outside) for outside in (False, True)}
@@ -726,6 +727,7 @@ class _Bound:
         self.correlation: list[list[float]] | None = None
         if model.correlation is not None:
             self.correlation = model.correlation[np.ix_(places, places)].tolist()
+        self.loud = model.loud
         self.reach = model.reach if len(places) == len(model.stages) else model.reach[:1]
         # The square of the sum's scale is one over the pairs of stages whose noise goes together.
         self.pairs = self._pairs()
@@ -848,7 +850,7 @@ class _Bound:
         return _Weighed(
             p_exceed=_p_above(ops, standard, ops.take(self.student.dof, every)),
             edge=edge,
-            first=ops.where(variance > _LOUD * whole, first, quiet),
+            first=ops.where(variance > self.loud * whole, first, quiet),
             is_below=away < 0.0,
             shift=shift - bend * near * near / steep,
             squares=[each * narrow for each in squares],

@@ -17,6 +17,7 @@ import pytest
 
 from bayeslat.errors import InputError
 from bayeslat.export import READER_NAME, Bundle, guard_reader, make_bundle, write_bundle
+from bayeslat.export import bundle as bundle_module
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.residual import span_basis
 from bayeslat.inference.posterior import PosteriorData
@@ -83,6 +84,17 @@ def test_the_outermost_draws_of_an_unmeasured_gpu_count(tmp_path: Path) -> None:
     near = [(first, 0.5, 0.5) for first, _, _ in bundle.header["reach"]]
     twin = read(replace(bundle, header=bundle.header | {"reach": near}), tmp_path)
     assert differences(twin, posterior().data, "a40", configs).max() > 2 * AGREES
+
+
+def test_draws_are_looked_at_where_the_closed_form_would_not_agree(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """How much must be unsure for that is found at export."""
+    usual = bundle_of(CALIBRATED)
+    monkeypatch.setattr(bundle_module, "_AGREES", 0.0)
+    strict = make_bundle(posterior().data, load_hardware().resolve(CALIBRATED))
+    assert (usual.header["loud"], strict.header["loud"]) == (0.1, 0.0)
+    assert strict.header["agreement"]["p_exceed_99"] <= usual.header["agreement"]["p_exceed_99"]
 
 
 def test_noise_that_strikes_together_may_be_of_another_size_in_each_draw(tmp_path: Path) -> None:
