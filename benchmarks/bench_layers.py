@@ -4,9 +4,8 @@ The time of a Llama-2 layer without its attention kernel, measured by Vidur on A
 tokens, model and tensor-parallel degree. Each GPU is the target in turn and the two others are the
 donors; the specification, `decoder_layer.toml`, is the layer's arithmetic. Beside every method of
 `compare`, configurations that `suggest` chose are compared with random ones (how much neighbours
-share to it was chosen with these data). A configuration was
-measured once, so what is left over is mostly how kernels cut it into tiles: errors are against the
-measurement, and do not go to zero.
+share to it was chosen with these data). A configuration was measured once, so what is left over is
+mostly how kernels cut it into tiles: errors are against the measurement, and do not go to zero.
 
     python -m benchmarks.bench_layers [--repetitions 6] [--configs 800] [--jobs 2] [-o FILE.json]
 """
