@@ -3,42 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.decisions.guard import Budget, Guard
-from bayeslat.decisions.predict import predict
+from bayeslat.decisions.prediction import Prediction
 from bayeslat.export import guard_reader
 from bayeslat.features.hardware import Gpu
-from bayeslat.inference.new_tasks import grid_of_tasks
 from bayeslat.inference.posterior import PosteriorData
 
-__all__ = ["check_agreement"]
+__all__ = ["Answers", "answer", "check_agreement"]
 
 _BUDGETS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)  # quantiles of the totals
 _MAX_RISK = 0.05
 
 
-def check_agreement(
-    header: Mapping[str, Any],
-    arrays: Mapping[str, NDArray[Any]],
+@dataclass(frozen=True)
+class Answers:
+    """What a posterior decides.
+
+    Attributes
+    ----------
+    configs : DataFrame, one row a config
+    decisions : dict of float to DataFrame
+        By the budget in ms, as `Guard` has them.
+    """
+
+    configs: pd.DataFrame
+    decisions: dict[float, pd.DataFrame]
+
+
+def answer(
     data: PosteriorData,
     gpu: Gpu,
     stack: str | None,
+    configs: pd.DataFrame,
+    prediction: Prediction,
     seed: int,
+) -> Answers:
+    """Decide by a posterior, at several budgets.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    gpu : Gpu
+    stack : str or None
+    configs : DataFrame, one row a config
+    prediction : Prediction
+        Of the configs.
+    seed : int
+
+    Returns
+    -------
+    Answers
+    """
+    typical = np.median(prediction.typical(), axis=1)
+    decisions = {}
+    for budget in np.quantile(typical, _BUDGETS).tolist():
+        guard = Guard(data, gpu, (Budget(budget),), _MAX_RISK, stack, seed=seed)
+        decisions[budget] = guard.judge(prediction).decide(_MAX_RISK)
+    return Answers(configs, decisions)
+
+
+def check_agreement(
+    header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], answers: Answers
 ) -> dict[str, Any]:
-    """Decide about the knob grid by a bundle and by its posterior.
+    """Compare a bundle's decisions with its posterior's.
 
     Parameters
     ----------
     header, arrays
         The bundle's.
-    data : PosteriorData
-    gpu : Gpu
-    stack : str or None
-    seed : int
+    answers : Answers
 
     Returns
     -------
@@ -46,20 +86,15 @@ def check_agreement(
         `configs` and `budgets` that were decided about; the largest difference in `p_exceed`, and
         that which 99 % of them keep, `p_exceed_99`; the part of the `decisions` that are the same.
     """
-    configs = grid_of_tasks(data)
-    prediction = predict(data, configs, gpu, stack=stack, seed=seed)
-    typical = np.median(prediction.typical(), axis=1)
     reader = guard_reader.GuardBundle(header, arrays)
-    columns = {str(name): configs[name].to_numpy() for name in configs}
+    columns = {str(name): column.to_numpy() for name, column in answers.configs.items()}
     differences, same = [], []
-    for budget in np.quantile(typical, _BUDGETS):
-        guard = Guard(data, gpu, (Budget(float(budget)),), _MAX_RISK, stack, seed=seed)
-        expected = guard.judge(prediction).decide(_MAX_RISK)
-        decisions, p_exceed = reader.decide(columns, float(budget), _MAX_RISK)
+    for budget, expected in answers.decisions.items():
+        decisions, p_exceed = reader.decide(columns, budget, _MAX_RISK)
         differences.append(np.abs(p_exceed - expected["p_exceed"].to_numpy()))
         same.append(decisions == expected["decision"].to_numpy())
     return {
-        "configs": len(configs),
+        "configs": len(answers.configs),
         "budgets": len(_BUDGETS),
         "p_exceed": float(np.max(differences)),
         "p_exceed_99": float(np.quantile(differences, 0.99)),

@@ -20,7 +20,7 @@ from bayeslat.decisions.predict import predict
 from bayeslat.decisions.run_noise import score_table
 from bayeslat.errors import HardwareError, InputError
 from bayeslat.export import guard_reader
-from bayeslat.export.agreement import check_agreement
+from bayeslat.export.agreement import answer, check_agreement
 from bayeslat.export.draw_order import order_draws
 from bayeslat.export.graph import Graph, Value
 from bayeslat.export.stage_part import StagePart, make_part
@@ -114,8 +114,9 @@ def make_bundle(
     thin = thin_draws(data, DRAWS)
     graph = Graph(data.spec, gpu)
     parts = [make_part(thin, stage, gpu, stack, seed, graph) for stage in thin.stages]
-    totals = predict(thin, grid_of_tasks(thin), gpu, stack=stack, seed=seed).typical()
-    order, reach = order_draws(np.log(totals))
+    configs = grid_of_tasks(thin)
+    prediction = predict(thin, configs, gpu, stack=stack, seed=seed)
+    order, reach = order_draws(np.log(prediction.typical()))
     coordinates = list(dict.fromkeys(each for part in parts for each in _coordinates(part)))
     values = [each for part in parts for each in (part.times, *part.parts)]
     values += [each.value for each in coordinates]
@@ -153,9 +154,10 @@ def make_bundle(
         "stages": [_stage(part, coordinates, places) for part in parts],
     }
     arrays = _arrays(parts, order, data)
+    answers = answer(thin, gpu, stack, configs, prediction, seed)
     for loud in _LOUD:
         header["loud"] = loud
-        header["agreement"] = check_agreement(header, arrays, thin, gpu, stack, seed)
+        header["agreement"] = check_agreement(header, arrays, answers)
         if header["agreement"]["p_exceed"] <= _AGREES:
             break
     return Bundle(header, arrays)

@@ -25,7 +25,7 @@ class _Information:
 
     def worth(self) -> NDArray[np.float64]:
         """Sum log |C| / |C'| = log(1 + z' C z / s^2) over stages. Shape (candidate,)."""
-        parts = [np.log1p(belief.variance / belief.stage.blur_sd**2) for belief in self.stages]
+        parts = [np.log1p(belief.variance / belief.measuring.blur_sd**2) for belief in self.stages]
         worth: NDArray[np.float64] = np.sum(parts, axis=0)
         return worth
 

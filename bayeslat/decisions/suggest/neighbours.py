@@ -47,6 +47,17 @@ class Measurements:
     def __len__(self) -> int:
         return len(self.design)
 
+    def take(self, rows: NDArray[np.int64] | slice) -> Measurements:
+        """Return some of them.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (row,), or slice
+        """
+        return Measurements(
+            self.design[rows], self.blur_sd[rows], self.noise_sd[rows], self.places[rows]
+        )
+
 
 @dataclass(frozen=True)
 class Neighbours:
@@ -93,7 +104,7 @@ class Neighbours:
         -------
         ndarray, shape (some, other)
         """
-        before = self._between(_take(self.candidates, some), _take(self.candidates, others))
+        before = self._between(self.candidates.take(some), self.candidates.take(others))
         blur: NDArray[np.float64] = before - self._told[some] @ self._towards[others].T
         return blur
 
@@ -119,9 +130,3 @@ class Neighbours:
         apart = cdist(some.places / _REACH, others.places / _REACH, "sqeuclidean")
         near: NDArray[np.float64] = self.shared * np.exp(-0.5 * apart)
         return near * np.outer(some.noise_sd, others.noise_sd)
-
-
-def _take(rows: Measurements, some: NDArray[np.int64]) -> Measurements:
-    return Measurements(
-        rows.design[some], rows.blur_sd[some], rows.noise_sd[some], rows.places[some]
-    )

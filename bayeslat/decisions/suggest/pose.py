@@ -125,43 +125,47 @@ def _stage(
 ) -> StageDesign:
     """Return one stage, with what its measurements share."""
     part = data.stages[stage]
-    rows = _measurements(data, stage, view, inputs, design, gpu)
-    latency_ms = latency_of(data.spec, stage, own)
-    own = own[latency_ms > least_ms(data.spec, stage)]
-    own_inputs = stage_inputs(data.spec, stage, own, gpu)
-    own_design = held_design(data, stage, own, gpu, view, own_inputs)[1]
+    scale = _scale(part, view, inputs)
+    beyond = _beyond_variance(data, stage, view, inputs, gpu)
     return StageDesign(
-        design=design,
+        candidates=_measurements(part, inputs, design, scale, beyond),
+        made=_made(data, stage, view, gpu, own),
         mean=mean,
         covariance=view.covariance,
         share=share,
-        blur_sd=rows.blur_sd,
-        noise_sd=rows.noise_sd,
-        run_sd=_scale(part, view, inputs) * stdtrit(_dof(part), _LEVEL) / _Z,
-        beyond_sd=np.sqrt(_beyond_variance(data, stage, view, inputs, gpu)),
+        run_sd=scale * stdtrit(_dof(part), _LEVEL) / _Z,
+        beyond_sd=np.sqrt(beyond),
         terms=part.terms,
-        places=rows.places,
-        made=_measurements(data, stage, view, own_inputs, own_design, gpu),
     )
 
 
+def _made(
+    data: PosteriorData, stage: str, view: GroupView, gpu: Gpu, own: pd.DataFrame
+) -> Measurements:
+    """Return the measurements that the stage's rows are."""
+    part = data.stages[stage]
+    own = own[latency_of(data.spec, stage, own) > least_ms(data.spec, stage)]
+    inputs = stage_inputs(data.spec, stage, own, gpu)
+    _, design = held_design(data, stage, own, gpu, view, inputs)
+    beyond = _beyond_variance(data, stage, view, inputs, gpu)
+    return _measurements(part, inputs, design, _scale(part, view, inputs), beyond)
+
+
 def _measurements(
-    data: PosteriorData,
-    stage: str,
-    view: GroupView,
+    part: StagePosterior,
     inputs: StageInputs,
     design: NDArray[np.float64],
-    gpu: Gpu,
+    scale: NDArray[np.float64],
+    beyond: NDArray[np.float64],
 ) -> Measurements:
     """Return measurements with their blur.
 
     A row with Student-t noise of scale s tells as much of its location as one with normal noise of
     sd s root((dof + 3) / (dof + 1)) (its Fisher information; Lange, Little and Taylor 1989).
     """
-    part = data.stages[stage]
     dof = _dof(part)
-    noise_sd = _scale(part, view, inputs) * np.sqrt((dof + 3.0) / (dof + 1.0))
-    blur_sd = np.sqrt(noise_sd**2 + _beyond_variance(data, stage, view, inputs, gpu))
+    noise_sd = scale * np.sqrt((dof + 3.0) / (dof + 1.0))
+    blur_sd = np.sqrt(noise_sd**2 + beyond)
     return Measurements(design, blur_sd, noise_sd, part.basis.scaled(inputs.raw))
 
 

@@ -20,18 +20,16 @@ class StageDesign:
 
     Attributes
     ----------
-    design : ndarray, shape (candidate, feature)
-        The physics terms come first.
+    candidates : Measurements
+        Of each candidate, as if it was measured. The physics terms come first in the design.
+    made : Measurements
+        Of the GPU: what the effects were told from.
     mean : ndarray, shape (feature,)
         Of the effects.
     covariance : ndarray, shape (feature, feature)
         Of the effects.
     share : ndarray, shape (candidate,)
         Of the stage in the expected total.
-    blur_sd : ndarray, shape (candidate,)
-        Of a measured log latency round `design @ effects`: as good as normal noise of this sd.
-    noise_sd : ndarray, shape (candidate,)
-        Its part that is there within the training range, too.
     run_sd : ndarray, shape (candidate,)
         Of a run's noise in log latency: normal noise of this sd has the same 90 % interval.
     beyond_sd : ndarray, shape (candidate,)
@@ -39,29 +37,26 @@ class StageDesign:
         tasks that were not fitted.
     terms : int
         Physics terms.
-    places : ndarray, shape (candidate, coordinate)
-        In half widths of the training range.
-    made : Measurements
-        Of the GPU: what the effects were told from.
     """
 
-    design: NDArray[np.float64]
+    candidates: Measurements
+    made: Measurements
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
     share: NDArray[np.float64]
-    blur_sd: NDArray[np.float64]
-    noise_sd: NDArray[np.float64]
     run_sd: NDArray[np.float64]
     beyond_sd: NDArray[np.float64]
     terms: int
-    places: NDArray[np.float64]
-    made: Measurements
+
+    @property
+    def design(self) -> NDArray[np.float64]:
+        """Of the candidates. Shape (candidate, feature)."""
+        return self.candidates.design
 
     @cached_property
     def measuring(self) -> Neighbours:
         """What a measurement of each candidate adds."""
-        candidates = Measurements(self.design, self.blur_sd, self.noise_sd, self.places)
-        return Neighbours(candidates, self.made)
+        return Neighbours(self.candidates, self.made)
 
     @cached_property
     def correction(self) -> NDArray[np.float64]:

@@ -15,17 +15,18 @@ def make_stage(rng: np.random.Generator, size: int, features: int = 3) -> StageD
     """Draw a stage with physics of one term."""
     root = rng.normal(size=(features, features)) / features
     blur_sd = rng.uniform(0.1, 0.3, size)
+    design, mean = rng.normal(size=(size, features)), rng.normal(size=features)
+    share = rng.uniform(0.2, 0.8, size)
+    noise_sd = blur_sd * rng.choice([0.8, 1.0], size)
+    run_sd, places = rng.uniform(0.05, 0.2, size), rng.uniform(-1.0, 1.0, (size, 2))
     return StageDesign(
-        design=rng.normal(size=(size, features)),
-        mean=rng.normal(size=features),
+        candidates=Measurements(design, blur_sd, noise_sd, places),
+        mean=mean,
         covariance=root @ root.T + 0.01 * np.eye(features),
-        share=rng.uniform(0.2, 0.8, size),
-        blur_sd=blur_sd,
-        noise_sd=blur_sd * rng.choice([0.8, 1.0], size),
-        run_sd=rng.uniform(0.05, 0.2, size),
+        share=share,
+        run_sd=run_sd,
         beyond_sd=np.zeros(size),
         terms=1,
-        places=rng.uniform(-1.0, 1.0, (size, 2)),
         made=Measurements(np.empty((0, features)), np.empty(0), np.empty(0), np.empty((0, 2))),
     )
 
@@ -66,12 +67,13 @@ def with_strata(problem: DesignProblem, sizes: tuple[int, ...]) -> DesignProblem
 
 def blur_covariance(stage: StageDesign, chosen: list[int], shared: float = SHARED) -> np.ndarray:
     """Covariance of what no effect explains of some measurements, pair by pair."""
-    found = np.diag(stage.blur_sd[chosen] ** 2)
+    rows = stage.candidates
+    found = np.diag(rows.blur_sd[chosen] ** 2)
     for i, one in enumerate(chosen):
         for j, other in enumerate(chosen[:i]):
-            apart = np.linalg.norm(stage.places[one] - stage.places[other]) / 0.25
+            apart = np.linalg.norm(rows.places[one] - rows.places[other]) / 0.25
             near = shared * np.exp(-0.5 * apart**2)
-            found[i, j] = found[j, i] = near * stage.noise_sd[one] * stage.noise_sd[other]
+            found[i, j] = found[j, i] = near * rows.noise_sd[one] * rows.noise_sd[other]
     return found
 
 

@@ -37,7 +37,7 @@ def test_d_optimal_shrinks_the_determinant_most_each_time() -> None:
     def log_determinant(rows: list[int]) -> float:
         told = 0.0
         for stage in problem.stages:
-            scaled = stage.design[rows] / stage.blur_sd[rows, None]
+            scaled = stage.design[rows] / stage.candidates.blur_sd[rows, None]
             told += np.linalg.slogdet(np.linalg.inv(stage.covariance) + scaled.T @ scaled)[1]
         return told
 

@@ -17,13 +17,8 @@ RNG = np.random.default_rng(0)
 
 def split(stage: StageDesign, made: int) -> tuple[Neighbours, StageDesign]:
     """Take the first candidates for measured, and leave the others."""
-
-    def part(rows: slice) -> Measurements:
-        return Measurements(
-            stage.design[rows], stage.blur_sd[rows], stage.noise_sd[rows], stage.places[rows]
-        )
-
-    return Neighbours(part(slice(made, None)), part(slice(made))), stage
+    rows = stage.candidates
+    return Neighbours(rows.take(slice(made, None)), rows.take(slice(made))), stage
 
 
 def test_what_was_measured_is_conditioned_on() -> None:
@@ -44,13 +39,15 @@ def test_independent_blurs_are_left_alone() -> None:
     stage = make_stage(np.random.default_rng(3), 12)
     found = replace(split(stage, 5)[0], shared=0.0)
     np.testing.assert_array_equal(found.design, stage.design[5:])
-    np.testing.assert_array_equal(found.blur_sd, stage.blur_sd[5:])
+    np.testing.assert_array_equal(found.blur_sd, stage.candidates.blur_sd[5:])
     assert not found.blur(np.arange(7), np.arange(7)).any()
 
 
 def test_without_coordinates_nothing_is_close() -> None:
     stage = make_stage(np.random.default_rng(3), 12)
-    found, _ = split(replace(stage, places=np.empty((12, 0))), 5)
+    found, _ = split(
+        replace(stage, candidates=replace(stage.candidates, places=np.empty((12, 0)))), 5
+    )
     np.testing.assert_array_equal(found.design, stage.design[5:])
     assert not found.blur(np.arange(7), np.arange(7)).any()
 
@@ -60,11 +57,13 @@ def corners() -> tuple[StageDesign, np.ndarray]:
     size = 3
     stage = replace(
         make_stage(np.random.default_rng(0), size, features=1),
-        design=np.ones((size, 1)),
+        candidates=Measurements(
+            design=np.ones((size, 1)),
+            blur_sd=np.array([0.1, 0.1, 0.11]),
+            noise_sd=np.array([0.1, 0.1, 0.11]),
+            places=np.array([[0.0, 0.0], [0.02, 0.0], [0.9, 0.9]]),
+        ),
         covariance=np.ones((1, 1)),
-        blur_sd=np.array([0.1, 0.1, 0.11]),
-        noise_sd=np.array([0.1, 0.1, 0.11]),
-        places=np.array([[0.0, 0.0], [0.02, 0.0], [0.9, 0.9]]),
         share=np.ones(size),
     )
     return stage, np.ones(size, dtype=bool)
@@ -84,7 +83,7 @@ def test_the_second_measurement_goes_elsewhere() -> None:
 def test_nor_is_the_neighbour_of_an_earlier_one_measured_next() -> None:
     stage, eligible = corners()
     eligible[0] = False
-    first = Measurements(stage.design[:1], stage.blur_sd[:1], stage.noise_sd[:1], stage.places[:1])
+    first = stage.candidates.take(slice(1))
     told = replace(stage, made=first, covariance=np.full((1, 1), 0.01 / 1.01))
     problem = replace(
         make_problem(3), stages=(told,), noise_correlation=np.eye(1), eligible=eligible

@@ -40,9 +40,9 @@ def learn(
     told = design.T @ np.linalg.solve(blur, measured)
     made = Measurements(
         np.concatenate([stage.made.design, stage.design[chosen]]),
-        np.concatenate([stage.made.blur_sd, stage.blur_sd[chosen]]),
-        np.concatenate([stage.made.noise_sd, stage.noise_sd[chosen]]),
-        np.concatenate([stage.made.places, stage.places[chosen]]),
+        np.concatenate([stage.made.blur_sd, stage.candidates.blur_sd[chosen]]),
+        np.concatenate([stage.made.noise_sd, stage.candidates.noise_sd[chosen]]),
+        np.concatenate([stage.made.places, stage.candidates.places[chosen]]),
     )
     mean = covariance @ (prior @ stage.mean + told)
     return replace(stage, mean=mean, covariance=covariance, made=made)
