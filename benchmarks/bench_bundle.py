@@ -1,7 +1,7 @@
 """The guard bundle beside the posterior that it is of: agreement, and how fast both decide.
 
 Bundles of GPUs that three others' traces tell about, or one's (`vlm_stages`, without own rows, and
-for an L40S with ten), and of a device of the shipped traces without rows and with ten of its
+for two of them with ten), and of a device of the shipped traces without rows and with ten of its
 configurations. Configurations are those of the traces, prompts and outputs of any length between;
 budgets are quantiles of the predicted totals. One core; ratios are within one run.
 
@@ -39,6 +39,7 @@ ROUNDS = 20  # over these
 DONORS = ("milan_1t_fp32", "milan_1t_bf16", "milan_2t_fp32")
 DEVICE, GPU = "milan_2t_bf16", "l40s"
 OTHERS = ("h100_sxm", "b200_sxm", "a100_sxm")
+CALIBRATED = (GPU, "h100_sxm")
 ONE_DONOR = "a100_sxm"
 
 
@@ -72,7 +73,7 @@ def _cases(data: Path) -> Iterator[tuple[str, bl.Posterior, str, pd.DataFrame]]:
         trained = frame.loc[frame["gpu"].isin(UNRELATED[gpu]), seen]
         fitted = bl.fit(spec, trained, engine="laplace")
         yield f"vlm on {gpu}, no rows", fitted, gpu, trained
-        if gpu == GPU:
+        if gpu in CALIBRATED:
             own = frame.loc[frame["gpu"] == gpu, seen]
             yield f"vlm on {gpu}, 10 rows", fitted.calibrate(_some(own), gpu), gpu, trained
     trained = frame.loc[frame["gpu"] == ONE_DONOR, seen]

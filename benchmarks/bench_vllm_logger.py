@@ -31,7 +31,7 @@ from benchmarks.vllm_server import Load, Sent, Served, send, serving, vllm_pytho
 
 OPTIONS = ("--max-num-seqs", "8")
 SETTLE_S = 5.0  # a server's first requests are slower
-SWITCH_S = 2.0
+SWITCH_S = 1.0
 
 
 def main() -> None:
@@ -214,7 +214,7 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", choices=("dense", "moe"), default="dense")
-    parser.add_argument("--minutes", type=float, default=4.0, help="of switching off and on")
+    parser.add_argument("--minutes", type=float, default=9.0, help="of switching off and on")
     parser.add_argument("--pairs", type=int, default=3, help="servers with and without, in turn")
     parser.add_argument("--kills", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, default=RESULTS / "vllm_logger.json")

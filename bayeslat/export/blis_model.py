@@ -109,6 +109,8 @@ def blis_model(knobs: Mapping[str, float], gpu: Gpu, tensor_parallel: int) -> Bl
     peak = peak_tflops(gpu, width)
     whole = {name: int(knobs[name]) for name in _SIZES if name != "dtype_bytes"}
     experts = {name: int(knobs.get(name, 0)) for name in _EXPERTS}
+    if experts["experts"] and not experts["moe_intermediate"]:
+        experts["moe_intermediate"] = whole["intermediate"]
     return BlisModel(
         **whole,
         **experts,

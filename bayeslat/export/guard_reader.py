@@ -40,13 +40,14 @@ SEAL = b"sha256:"
 ACCEPT, REJECT, MEASURE = "accept", "reject", "measure"
 
 _Array = np.ndarray[Any, Any]
+_Rows = Any  # some configurations: a slice, or their places
 _Function = Callable[[Sequence[Any]], Any]
 
 _ANSWERS = np.array([ACCEPT, REJECT, MEASURE])
 _FLOAT = np.dtype("<f4")
 _DTYPES: dict[str, Any] = {"<f4": _FLOAT, "<f8": np.dtype("<f8")}
-_ROWS = 4096  # configurations at a time: what is computed stays in a CPU's cache
-_LOOKED = 25600  # and draws of configurations
+_ROWS = 8192  # configurations at a time: what is computed stays in a CPU's cache
+_LOOKED = 102400  # and draws of configurations
 _CENTRAL = 0.05  # of the draws, on either side of what the posterior holds possible
 _INSIDE = 1.0 + 1e-9  # of a coordinate, on [-1, 1] over its training range
 _ROUNDING = 1e-9  # of a stage's physics: a part of it may be so little below 0
@@ -495,48 +496,51 @@ class _Model:
         """Decide about configurations that were read."""
         count = len(given[-1])
         answers, p_exceed = np.empty(count, dtype=np.intp), np.empty(count)
-        outside: list[_Array] = []
+        outside = np.zeros(count, dtype=bool)
         with np.errstate(all="ignore"):
-            for rows in _blocks(np.arange(count), _ROWS):
+            for rows in _blocks(count, _ROWS):
                 here = self._place_rows(given, rows)
-                inside = self.is_inside(_ARRAYS, here)
-                if inside.any():  # of the others, what follows has the last word
-                    p_exceed[rows], answers[rows] = self._judge(rows, here, None, asked, ~inside)
-                outside.append(rows[~inside])
-            for rows in _blocks(np.concatenate([np.arange(0), *outside]), _ROWS):
-                here = self._place_rows(given, rows)
+                out = outside[rows] = ~self.is_inside(_ARRAYS, here)
+                if not out.all():  # of these, what follows has the last word
+                    p_exceed[rows], answers[rows] = self._judge(rows, here, None, asked, out)
+            others = np.flatnonzero(outside)
+            for block in _blocks(len(others), _ROWS):
+                some = others[block]
+                here = self._place_rows(given, some)
                 edge = self.edge(_ARRAYS, self.array_steps, here)
-                p_exceed[rows], answers[rows] = self._judge(rows, here, edge, asked, False)
+                p_exceed[some], answers[some] = self._judge(some, here, edge, asked, False)
         return _ANSWERS[answers], p_exceed
 
-    def _place_rows(self, given: Sequence[_Array], rows: _Array) -> _Place:
+    def _place_rows(self, given: Sequence[_Array], rows: _Rows) -> _Place:
         return self.place(_ARRAYS, self.array_steps, [each[rows] for each in given])
 
     def _judge(
-        self, rows: _Array, here: _Place, edge: _Place | None, asked: _Asked, passed_over: Any
+        self, rows: _Rows, here: _Place, edge: _Place | None, asked: _Asked, passed_over: Any
     ) -> tuple[_Array, _Array]:
         """Return p_exceed and the answers, by their place in `_ANSWERS`. Shapes (config,)."""
+        budgets = {text: budget[rows] for text, budget in asked.budgets.items()}
+        count = len(next(iter(budgets.values())))
         points = [stage.point(_ARRAYS, here, edge) for stage in self.stages]
         for stage, point in zip(self.stages, points):
             possible = point.possible | passed_over
             if not np.all(possible):
-                self._refuse(stage, rows, here, np.broadcast_to(possible, rows.shape))
+                self._refuse(stage, np.r_[rows], here, np.broadcast_to(possible, count))
         outside = edge is not None
-        table = np.empty((len(points), self.width[outside], len(rows)), dtype=_FLOAT)
+        table = np.empty((len(points), self.width[outside], count), dtype=_FLOAT)
         for stage, point, out in zip(self.stages, points, table):
-            matrix = np.empty((len(point.design), len(rows)), dtype=_FLOAT)
+            matrix = np.empty((len(point.design), count), dtype=_FLOAT)
             for row, value in zip(matrix, point.design):
                 row[...] = value
             np.matmul(stage.loads_of(outside, len(out)).T, matrix, out=out)
         p_exceed: Any = 0.0
-        over = unsure = np.zeros(len(rows), dtype=bool)
-        for text, budget in asked.budgets.items():
+        over = unsure = np.zeros(count, dtype=bool)
+        for text, budget in budgets.items():
             bound, look = self.bound(text), asked.typical or outside
             own = table if bound is self.total else table[bound.places]
-            found = bound.judge(points, own, budget[rows], asked, look=look)
+            found = bound.judge(points, own, budget, asked, look=look)
             p_exceed = np.maximum(p_exceed, found[0])
             over, unsure = over | found[1], unsure | found[2]
-        unknown = np.zeros(len(rows), dtype=bool) | self.zero_shot
+        unknown = np.zeros(count, dtype=bool) | self.zero_shot
         for point in points:
             unknown |= point.is_beyond
         answers = _answer(_ARRAYS, (p_exceed, over, unsure), asked.max_risk, unknown)
@@ -552,8 +556,13 @@ class _Model:
         )
 
 
-def _blocks(rows: _Array, size: int) -> list[_Array]:
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
+def _part(space: _Array, shape: tuple[int, int]) -> _Array:
+    """Return the first of it, in a shape."""
+    return space[: shape[0] * shape[1]].reshape(shape)
+
+
+def _blocks(count: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def _answer(ops: _Ops, found: tuple[Any, Any, Any], max_risk: float, unknown: Any) -> Any:
@@ -865,6 +874,7 @@ class _Bound:
         quantile: _Array,
         first: int,
         is_below: Any,
+        space: _Array | None = None,
     ) -> tuple[_Array, _Array]:
         """Look at the first draws; the others clearly exceed the budget, or clearly do not.
 
@@ -880,6 +890,9 @@ class _Bound:
         first : int
         is_below : bool or ndarray of bool, shape (config,)
             Whether the others exceed it.
+        space : ndarray, shape (2, at least config x first), optional
+            To compute in: fresh memory takes longer than what is written there. Not needed for one
+            configuration.
 
         Returns
         -------
@@ -888,15 +901,17 @@ class _Bound:
         over : ndarray, shape (config,)
             Number of draws that exceed the budget too often.
         """
-        places = self.log_ratios(loads, first)
-        scale = squares.T @ self.noise[:, :first]
+        places = self.log_ratios(loads, first, space)
+        scale = None if space is None else _part(space[1], places.shape)
+        scale = np.matmul(squares.T, self.noise[:, :first], out=scale)
         places /= np.sqrt(scale, out=scale)
         flags = np.greater(places, (-_PER_UNIT * quantile)[:, None], out=scale)
         ones, others = self.ones[:first], (len(self.ones) - first) * is_below
-        below = self.student.below(places, cell)
-        return (below @ ones + others) / len(self.ones), flags @ ones + others
+        over = flags @ ones + others
+        below = self.student.below(places, cell, scale.view(np.int32))
+        return (below @ ones + others) / len(self.ones), over
 
-    def log_ratios(self, loads: _Array, first: int) -> _Array:
+    def log_ratios(self, loads: _Array, first: int, space: _Array | None) -> _Array:
         """Log of the sum over its budget, in each of the first draws. Shape (config, draw).
 
         Parameters
@@ -904,19 +919,22 @@ class _Bound:
         loads : ndarray, shape (stage, 1 + latent, config)
             Log of the stage's mean over the budget; how the latent variables count.
         first : int
+        space : ndarray, shape (2, at least config x first), or None
+            To compute in; the result is in its first half. None for one configuration.
         """
-        if loads.shape[2] == 1:  # the calls take longer than what they compute
+        total: _Array
+        if space is None:  # the calls take longer than what they compute
             logs = loads.transpose(0, 2, 1) @ self.draws[:, : loads.shape[1], :first]
             total = np.add.reduce(_EXP(logs, out=logs))
         else:
-            total = 0.0
-            for own, stage, draws in zip(loads, self.stages, self.draws):
-                used = min(1 + len(stage.draws), len(own))
-                amounts = own[:used].T @ draws[:used, :first]
-                _EXP(amounts, out=amounts)
-                total = np.add(total, amounts, out=amounts)
-        ratios: _Array = np.log(total, out=total)
-        return ratios
+            total, amounts = (_part(each, (loads.shape[2], first)) for each in space)
+            for at, (own, stage, draws) in enumerate(zip(loads, self.stages, self.draws)):
+                used, out = min(1 + len(stage.draws), len(own)), amounts if at else total
+                np.matmul(own[:used].T, draws[:used, :first], out=out)
+                _EXP(out, out=out)
+                if at:
+                    total += amounts
+        return np.log(total, out=total)
 
     def judge(
         self,
@@ -945,13 +963,15 @@ class _Bound:
         shift = 0.0 if asked.typical else found.shift
         starts = np.array([each + shift for each in logs])
         squares = np.array(found.squares)
+        space = np.empty((2, max(_LOOKED, everything)), dtype=_FLOAT)
         for first in self.firsts:
             looked = np.flatnonzero(firsts == first)
-            for rows in _blocks(looked, _LOOKED // first):
+            for block in _blocks(len(looked), _LOOKED // first):
+                rows = looked[block]
                 loads = table.take(rows, axis=2)[:, 1:]
                 loads[:, 0] = starts[:, rows]
                 if asked.typical:
-                    count = np.count_nonzero(self.log_ratios(loads, first) > 0.0, axis=1)
+                    count = np.count_nonzero(self.log_ratios(loads, first, space) > 0.0, axis=1)
                     chance = count / everything
                 else:
                     cell = found.cell[rows]
@@ -962,6 +982,7 @@ class _Bound:
                         quantiles.take(cell, mode="clip"),
                         first,
                         found.is_below[rows],
+                        space,
                     )
                 p_exceed[rows] = chance
                 over[rows], unsure[rows] = self.central(count)
@@ -984,11 +1005,14 @@ class _Student:
         self.first = np.rint(nearest).astype(np.int32) * np.int32(_VALUES)
         self.known: dict[float, _Array] = {}
 
-    def below(self, places: _Array, cell: _Array) -> _Array:
-        """P(Student-t < value) by the place of the value from the middle, which is overwritten."""
+    def below(self, places: _Array, cell: _Array, whole: _Array) -> _Array:
+        """P(Student-t < value) by the place of the value from the middle, which is overwritten.
+
+        So is `whole`, whole numbers of the same shape.
+        """
         places += _MIDDLE
         places.clip(0.0, _VALUES - 1.0, out=places)
-        whole = places.astype(np.int32)
+        np.copyto(whole, places, casting="unsafe")
         whole += self.first.take(cell, mode="clip")[:, None]
         below: _Array = self.flat.take(whole, out=places, mode="clip")
         return below

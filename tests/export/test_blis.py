@@ -210,6 +210,15 @@ def test_a_model_of_experts_alone_has_the_width_that_blis_wants() -> None:
     assert config["intermediate_size"] == config["moe_intermediate_size"] == 768
 
 
+def test_experts_of_no_width_of_their_own_are_as_wide_as_the_model() -> None:
+    sizes = {"layers": 32, "hidden": 4096, "heads": 32, "kv_heads": 8, "dtype_bytes": 2}
+    sizes |= {"intermediate": 14336, "experts": 8, "experts_per_token": 2}
+    mixtral = blis_model({**sizes, "moe_intermediate": 14336}, GPU, 1)
+    assert blis_model({**sizes, "moe_intermediate": 0}, GPU, 1) == mixtral
+    assert blis_model(sizes, GPU, 1) == mixtral
+    assert blis_model({**sizes, "experts": 0}, GPU, 1).moe_intermediate == 0
+
+
 def test_heads_are_as_wide_as_blis_divides() -> None:
     odd = replace(exported().model, hidden=4110)  # 128 and a remainder
     even = replace(exported().model, hidden=4096)

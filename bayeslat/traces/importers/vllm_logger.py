@@ -153,6 +153,8 @@ def _architecture(told: Mapping[str, Any]) -> dict[str, int]:
     }
     if not found["head_dim"] and found["heads"]:
         found["head_dim"] = found["hidden"] // found["heads"]
+    if found["experts"] and not found["moe_intermediate"]:  # as Mixtral calls it
+        found["moe_intermediate"] = found["intermediate"]
     return found
 
 

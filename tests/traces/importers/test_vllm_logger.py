@@ -183,6 +183,20 @@ def _edited(path: Path, target: Path, edit: Any) -> Path:
     return target
 
 
+def test_experts_of_no_width_of_their_own_are_as_wide_as_the_model(
+    written: Any, tmp_path: Path
+) -> None:
+    def as_mixtral(row: dict[str, Any]) -> dict[str, Any]:
+        if row["kind"] == "server":
+            sizes = {"intermediate_size": 14336, "num_local_experts": 8, "num_experts_per_tok": 2}
+            row["architecture"] |= sizes
+        return row
+
+    steps, _, _ = _read(_edited(written[0], tmp_path / "vllm-x.jsonl", as_mixtral))
+    assert set(steps["experts"]) == {8}
+    assert set(steps["moe_intermediate"]) == {14336}
+
+
 def test_where_requests_are_missing_contexts_are_estimated(written: Any, tmp_path: Path) -> None:
     requests = iter(range(1000))
 
