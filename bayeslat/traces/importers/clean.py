@@ -24,6 +24,7 @@ REFUSED, START, END = "_refused", "_start_s", "_end_s"
 _NO_LATENCY = "no latency that is finite and above 0 ms"
 _AFTER_END = "its first token came after its end"
 _SLACK, _SLACK_MS = 1.001, 1.0  # clocks and rounding
+_PIECE_MS = 0.05  # a token: of one request, no server makes 20 000 a second
 
 
 @dataclass(slots=True)
@@ -35,10 +36,13 @@ class Cleaner:
     columns : sequence of Column
     emptied : Counter of str
         For each latency column: cells that were left empty, since they are not finite and above 0.
+    pieces : int
+        Answers whose tokens came all at once: when the first one was made is not known.
     """
 
     columns: Sequence[Column]
     emptied: Counter[str] = field(default_factory=Counter)
+    pieces: int = 0
     _seen: Counter[str] = field(default_factory=Counter)
     _odd: Counter[str] = field(default_factory=Counter)
     _example: dict[str, float] = field(default_factory=dict)
@@ -60,6 +64,7 @@ class Cleaner:
             raise ValueError(f"an importer filled columns that it does not declare: {unknown}")
         usable = np.array([reason is None for reason in batch.refused or [None] * batch.n_rows])
         cells = {column.name: self._cells(batch, column, usable) for column in self.columns}
+        self._take_apart(cells, usable)
         cells[REFUSED] = self._refused(batch, cells)
         for name, times in ((START, batch.start_s), (END, batch.end_s)):
             cells[name] = pa.nulls(batch.n_rows, pa.float64()) if times is None else pa.array(times)
@@ -104,6 +109,15 @@ class Cleaner:
         if odd.any():
             self._example.setdefault(column.name, float(values[odd][0]))
         return pa.array(values, mask=~good)
+
+    def _take_apart(self, cells: dict[str, pa.Array], usable: BoolArray) -> None:
+        """Leave the times of single tokens empty where they came all at once, and count those."""
+        if not {"t_ttft_ms", "t_tpot_ms"} <= set(cells):
+            return
+        at_once = pc.fill_null(pc.less(cells["t_tpot_ms"], _PIECE_MS), False)
+        self.pieces += int(np.sum(at_once.to_numpy(zero_copy_only=False) & usable))
+        for name in ("t_ttft_ms", "t_tpot_ms"):
+            cells[name] = pc.if_else(at_once, pa.scalar(None, pa.float64()), cells[name])
 
     def _refused(self, batch: Batch, cells: dict[str, pa.Array]) -> pa.Array:
         """Return why rows cannot be used, null where they can."""

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bayeslat.counted import counted
 from bayeslat.errors import InputError, TraceError
 from bayeslat.traces.importers.assemble import Assembly
 from bayeslat.traces.importers.clean import Cleaner
@@ -143,6 +144,7 @@ def _read_all(
 ) -> Iterator[tuple[pa.Table, int, str]]:
     """Give the rows of every file, with its number and section; then raise all that is wrong."""
     problems: list[TraceError] = []
+    pieces = 0
     for number, file in enumerate(files):
         cleaner = Cleaner(importer.columns, emptied)
         try:
@@ -151,6 +153,12 @@ def _read_all(
             cleaner.check_units(file)
         except TraceError as error:
             problems.append(error)
+        pieces += cleaner.pieces
+    if pieces:
+        tally.note(
+            f"{counted(pieces, 'answer')} came in one piece: when the first token was made is not "
+            "known, so that t_ttft_ms and t_tpot_ms are left empty"
+        )
     if problems:
         violations = tuple(violation for error in problems for violation in error.violations)
         raise TraceError(report(violations), violations)

@@ -32,3 +32,14 @@ def test_a_first_token_after_the_end_is_no_measurement() -> None:
     """A time in another unit, or of another clock, in single rows."""
     refused = clean(t_ttft_ms=[40.0, 35_671.0, 500.4, np.nan], t_e2e_ms=[500.0, 996.0, 500.0, 9.0])
     assert refused[REFUSED] == [None, "its first token came after its end", None, None]
+
+
+def test_an_answer_in_one_piece_does_not_tell_of_single_tokens() -> None:
+    cleaner = Cleaner(columns_named("t_ttft_ms", "t_tpot_ms", "t_e2e_ms"))
+    cells = {"t_ttft_ms": [665.6, 116.5, 9.0], "t_tpot_ms": [0.004, 18.0, np.nan]}
+    batch = Batch(3, {**cells, "t_e2e_ms": [665.7, 458.5, 9.0]})
+    found = cleaner.clean(batch).to_pydict()
+    assert found["t_ttft_ms"] == [None, 116.5, 9.0]
+    assert found["t_tpot_ms"][:2] == [None, 18.0]
+    assert found["t_e2e_ms"] == [665.7, 458.5, 9.0]
+    assert cleaner.pieces == 1
