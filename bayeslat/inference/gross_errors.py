@@ -8,13 +8,14 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
 from bayeslat.inference.stage_rows import latency_of, least_ms
 from bayeslat.inference.target import Target
 
-__all__ = ["GrossError", "Repeats", "find_gross_errors", "repeats_of"]
+__all__ = ["GrossError", "Repeats", "find_gross_errors", "is_unsettled", "repeats_of"]
 
 type Repeats = Literal["none", "sound", "alike"]
 """Of other runs of the configuration: there are none, one is sound, or one is as far off."""
@@ -112,6 +113,25 @@ def repeats_of(data: PosteriorData, target: Target, stage: str) -> dict[int, Rep
         else:
             said[at] = "alike" if (apart < np.log(_ALIKE)).any() else "none"
     return said
+
+
+def is_unsettled(data: PosteriorData, target: Target) -> NDArray[np.bool_]:
+    """Whether another run of a row's configuration is needed to know if it is an error.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    target : Target
+
+    Returns
+    -------
+    ndarray of bool, shape (row,)
+    """
+    unsettled = np.zeros(len(target.rows), dtype=bool)
+    for stage in target.stages:
+        for row, said in repeats_of(data, target, stage).items():
+            unsettled[row] |= said == "none"
+    return unsettled
 
 
 def _of_target(data: PosteriorData, group: tuple[str, str], target: Target) -> list[GrossError]:

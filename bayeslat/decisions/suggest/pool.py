@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bayeslat.counted import counted
 from bayeslat.features.tasks import task_names
+from bayeslat.inference.gross_errors import is_unsettled
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
 
@@ -90,8 +91,8 @@ def make_pool(
     candidates : DataFrame, one row a candidate
         Checked.
     group : tuple of GPU key and stack
-        Whose calibration rows count as measured. The configurations of a fitted GPU are not kept in
-        a posterior: name them in `exclude`.
+        Whose calibration rows count as measured, but for those that another run has to settle. The
+        configurations of a fitted GPU are not kept in a posterior: name them in `exclude`.
     exclude : DataFrame, one row a config, or None
 
     Returns
@@ -100,7 +101,8 @@ def make_pool(
     """
     tables = [_keys(data, candidates)]
     known = None if group[1] is None else data.targets.get((group[0], group[1]))
-    tables.append(_keys(data, candidates.head(0) if known is None else known.rows))
+    made = candidates.head(0) if known is None else known.rows[~is_unsettled(data, known)]
+    tables.append(_keys(data, made))
     tables.append(_keys(data, candidates.head(0) if exclude is None else exclude))
     labels = number_configs(pd.concat(tables, ignore_index=True))
     ends = np.cumsum([len(table) for table in tables])

@@ -21,6 +21,7 @@ from bayeslat.features.hurdle_inputs import hurdle_inputs
 from bayeslat.features.tasks import task_names
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.stage_rows import latency_of, least_ms
+from bayeslat.inference.target import Target
 
 __all__ = ["Posed", "pose"]
 
@@ -80,9 +81,9 @@ def pose(
             )
         parts.append((stage, view, inputs, design, mean))
     log_total = np.logaddexp.reduce(log_ms, axis=0)
-    own = _own_rows(data, candidates, gpu, stack)
+    known = None if stack is None else data.targets.get((gpu.key, stack))
     stages = [
-        _stage(data, *part, share=np.exp(each - log_total), gpu=gpu, own=own)
+        _stage(data, *part, share=np.exp(each - log_total), gpu=gpu, known=known)
         for part, each in zip(parts, log_ms, strict=True)
     ]
     correlation = data.noise_correlation
@@ -103,14 +104,6 @@ def _chance(
     return chance
 
 
-def _own_rows(
-    data: PosteriorData, candidates: pd.DataFrame, gpu: Gpu, stack: str | None
-) -> pd.DataFrame:
-    """Return the last rows that the GPU was calibrated with."""
-    known = None if stack is None else data.targets.get((gpu.key, stack))
-    return candidates.head(0) if known is None else known.rows.tail(_MOST_MADE)
-
-
 def _stage(
     data: PosteriorData,
     stage: str,
@@ -121,15 +114,16 @@ def _stage(
     *,
     share: NDArray[np.float64],
     gpu: Gpu,
-    own: pd.DataFrame,
+    known: Target | None,
 ) -> StageDesign:
     """Return one stage, with what its measurements share."""
     part = data.stages[stage]
     scale = _scale(part, view, inputs)
     beyond = _beyond_variance(data, stage, view, inputs, gpu)
+    candidates = _measurements(part, inputs, design, scale, beyond)
     return StageDesign(
-        candidates=_measurements(part, inputs, design, scale, beyond),
-        made=_made(data, stage, view, gpu, own),
+        candidates=candidates,
+        made=_made(data, stage, view, gpu, known) if known else candidates.take(slice(0)),
         mean=mean,
         covariance=view.covariance,
         share=share,
@@ -140,10 +134,11 @@ def _stage(
 
 
 def _made(
-    data: PosteriorData, stage: str, view: GroupView, gpu: Gpu, own: pd.DataFrame
+    data: PosteriorData, stage: str, view: GroupView, gpu: Gpu, known: Target
 ) -> Measurements:
-    """Return the measurements that the stage's rows are."""
-    part = data.stages[stage]
+    """Return the last measurements that the GPU was calibrated with, without gross errors."""
+    part, own = data.stages[stage], known.rows
+    own = own[~np.isin(np.arange(len(own)), known.stages[stage].set_aside)].tail(_MOST_MADE)
     own = own[latency_of(data.spec, stage, own) > least_ms(data.spec, stage)]
     inputs = stage_inputs(data.spec, stage, own, gpu)
     _, design = held_design(data, stage, own, gpu, view, inputs)

@@ -11,7 +11,10 @@ import pytest
 from bayeslat.decisions.suggest import d_optimal, maximum_variance, share_weighted
 from bayeslat.decisions.suggest.method import Method
 from bayeslat.decisions.suggest.neighbours import SHARED, Measurements
+from bayeslat.decisions.suggest.pool import make_pool
+from bayeslat.decisions.suggest.pose import pose
 from bayeslat.decisions.suggest.problem import DesignProblem, StageDesign
+from bayeslat.features.hardware import load_hardware
 from bayeslat.posterior import Posterior
 from tests.decisions.suggest.problems import make_problem, with_strata
 from tests.posteriors import make_data, make_frame
@@ -163,3 +166,22 @@ def test_a_batch_is_about_as_good_as_rounds() -> None:
 
     assert expected(at_once) == pytest.approx(expected(rounds), rel=0.2)
     assert expected(at_once) < 0.3 * expected(before)
+
+
+def test_a_gross_error_is_no_measurement_until_another_run_settles_it() -> None:
+    trace = make_frame(3, (GPU,), rows=20).assign(config_id=range(20), repeat=0)
+    wrong = trace.copy()
+    wrong.loc[4, ["t_prefill_ms", "t_decode_ms"]] *= 30.0
+    l40s = load_hardware().resolve(GPU)
+
+    def measured(rows: pd.DataFrame) -> tuple[int, list[int]]:
+        data = Posterior(make_data()).calibrate(rows, GPU).data
+        (stack,) = data.known_stacks(GPU)
+        posed = pose(data, trace, l40s, stack, seed=0)
+        pool = make_pool(data, trace, (GPU, stack), None)
+        return pool.measured, [len(stage.made) for stage in posed.stages]
+
+    assert measured(trace) == (20, [20, 20])
+    assert measured(wrong) == (19, [19, 19])
+    again = trace.loc[[4]].assign(repeat=1)
+    assert measured(pd.concat([wrong, again], ignore_index=True)) == (20, [20, 20])
