@@ -28,7 +28,7 @@ from benchmarks.common import RESULTS, machine, print_table, root, write_json
 def main() -> None:
     options = _options()
     spec = bl.load_spec(root("models/tiny_vlm.toml"))
-    traces = bl.read_traces(options.traces)
+    traces = bl.read_traces(str(options.traces / "*.parquet"))
     traces = traces[~traces["reference"].astype(bool)]
     rows = [
         row
