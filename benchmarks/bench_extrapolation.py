@@ -4,12 +4,16 @@ Fits the configurations on one side of a cut through a knob, and predicts those 
 on the same GPUs. Errors and coverage are of the noisy measurements, in the stages that leave their
 range.
 
+Corners of the range, in which no configuration was fitted, leave no knob's range: the range is that
+of each knob by itself. Errors and coverage there are of the total.
+
     python -m benchmarks.bench_extrapolation [--engine laplace] [--data FILE] [-o FILE.json]
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 import bayeslat as bl
+from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.metrics import coverage, mape
 from bayeslat.features.design import physics_ms, stage_inputs
 from benchmarks.common import RESULTS, data_file, machine, print_table, root, write_json
@@ -32,6 +37,13 @@ CUTS = {  # what is predicted, after a fit of the rest
     "active_blocks > 36": "active_blocks > 36",
     "image_crops > 8": "image_crops > 8",
 }
+CORNERS = (
+    "batch_size > 4 and prompt_tokens > 256",
+    "batch_size > 2 and image_crops > 6",
+    "batch_size > 4 and top_k > 5",
+    "batch_size < 2 and top_k < 3",
+    "top_k > 5 and active_blocks > 39",
+)
 
 
 def main() -> None:
@@ -49,11 +61,19 @@ def main() -> None:
     print_table("Beyond the training range", table)
     overall = summarise(scores.assign(all="all"), ["all"])
     print_table("All of them", overall)
+    corners = pd.DataFrame(
+        row
+        for corner in CORNERS
+        for donors in DONORS
+        for row in score_corner(frame, corner, donors, options.engine)
+    )
+    print_table("Corners, total", summarise_corners(corners))
     content = {
         "machine": machine(),
         "engine": options.engine,
         "overall": overall.to_dict("index")["all"],
         "scores": rows,
+        "corners": corners.to_dict("records"),
     }
     write_json(options.output, content)
 
@@ -92,6 +112,45 @@ def score_cut(
                 }
             )
     return rows
+
+
+def score_corner(
+    frame: pd.DataFrame, corner: str, donors: tuple[str, ...], engine: Any
+) -> Iterator[dict[str, Any]]:
+    """Fit all but a corner and score it, per GPU."""
+    spec = bl.load_spec(root("models/vlm.toml"))
+    within = np.asarray(frame.eval(corner), dtype=bool)
+    posterior = bl.fit(spec, frame[~within], gpus=donors, engine=engine)
+    for gpu in donors:
+        test = frame[within & (frame["gpu"] == gpu).to_numpy()]
+        predicted = posterior.predict(test, gpu=gpu).frame
+        latency = measured_latencies(spec, test, posterior.data.hardware[gpu])["total"]
+        low, point, high = (
+            predicted[f"total_{name}_ms"].to_numpy() for name in ("q05", "point", "q95")
+        )
+        yield {
+            "corner": corner,
+            "gpu": gpu,
+            "rows": len(test),
+            "extrapolates": float(predicted["extrapolates"].mean()),
+            "mape": mape(point, latency),
+            "coverage_90": coverage(low, high, latency),
+        }
+
+
+def summarise_corners(corners: pd.DataFrame) -> pd.DataFrame:
+    """Means over GPUs, and the worst."""
+    grouped = corners.groupby("corner", sort=False)
+    return pd.DataFrame(
+        {
+            "rows": grouped["rows"].first(),
+            "flagged %": 100 * grouped["extrapolates"].mean(),
+            "MAPE %": 100 * grouped["mape"].mean(),
+            "MAPE % (worst)": 100 * grouped["mape"].max(),
+            "90 % covers": 100 * grouped["coverage_90"].mean(),
+            "90 % covers (worst)": 100 * grouped["coverage_90"].min(),
+        }
+    ).round(2)
 
 
 def anchored_ms(posterior: bl.Posterior, stage: str, gpu: str, configs: pd.DataFrame) -> np.ndarray:
