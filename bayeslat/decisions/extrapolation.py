@@ -43,22 +43,22 @@ def correction_rms(
 
 def widening(
     excess: NDArray[np.float64],
-    moved: NDArray[np.bool_],
+    spans: NDArray[np.bool_],
     rms: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Draw how far log latency departs from the held correction beyond the training range.
 
-    In each coordinate a departure grows like a random walk of a level, soon left behind by one of
+    In each direction a departure grows like a random walk of a level, soon left behind by one of
     a slope: variance sd^2 (d + d^2) at distance d. All configs share the walk, so that they compare
     smoothly.
 
     Parameters
     ----------
-    excess : ndarray, shape (config, coordinate)
+    excess : ndarray, shape (config, direction)
         Distance beyond the range, as in `ResidualBasis.excess`.
-    moved : ndarray of bool, shape (coordinate,)
-        Whether the coordinate has a training range; the others have an sd of their own.
+    spans : ndarray of bool, shape (direction,)
+        Whether the direction has a training range; the others have an sd of their own.
     rms : ndarray, shape (draw,)
         Size of the correction within the range, in log latency.
     rng : Generator
@@ -67,37 +67,37 @@ def widening(
     -------
     ndarray, shape (config, draw)
     """
-    departure: NDArray[np.float64] = np.sqrt(excess + excess**2) @ walk_steps(moved, rms, rng).T
+    departure: NDArray[np.float64] = np.sqrt(excess + excess**2) @ walk_steps(spans, rms, rng).T
     return departure
 
 
 def walk_steps(
-    moved: NDArray[np.bool_], rms: NDArray[np.float64], rng: np.random.Generator
+    spans: NDArray[np.bool_], rms: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Draw the departures of `widening` at distance 0.62 in each coordinate, where d + d^2 is 1.
+    """Draw the departures of `widening` at distance 0.62 in each direction, where d + d^2 is 1.
 
     Parameters
     ----------
-    moved, rms, rng
+    spans, rms, rng
         As `widening` takes them.
 
     Returns
     -------
-    ndarray, shape (draw, coordinate)
+    ndarray, shape (draw, direction)
     """
-    sd = _step_sd(moved, rms)
+    sd = _step_sd(spans, rms)
     steps: NDArray[np.float64] = sd * stratified_normal(sd.shape, rng)
     return steps
 
 
 def widening_variance(
-    excess: NDArray[np.float64], moved: NDArray[np.bool_], rms: NDArray[np.float64]
+    excess: NDArray[np.float64], spans: NDArray[np.bool_], rms: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Variance of what `widening` draws.
 
     Parameters
     ----------
-    excess, moved, rms
+    excess, spans, rms
         As `widening` takes them.
 
     Returns
@@ -105,11 +105,11 @@ def widening_variance(
     ndarray, shape (config,)
     """
     variance: NDArray[np.float64] = (excess + excess**2) @ np.mean(
-        _step_sd(moved, rms) ** 2, axis=0
+        _step_sd(spans, rms) ** 2, axis=0
     )
     return variance
 
 
-def _step_sd(moved: NDArray[np.bool_], rms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sd of the departure at distance 0.62, where d + d^2 is 1. Shape (draw, coordinate)."""
-    return np.where(moved, np.hypot(_GROWTH * rms, _LEAST_SD)[:, None], _STILL_SD)
+def _step_sd(spans: NDArray[np.bool_], rms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sd of the departure at distance 0.62, where d + d^2 is 1. Shape (draw, direction)."""
+    return np.where(spans, np.hypot(_GROWTH * rms, _LEAST_SD)[:, None], _STILL_SD)

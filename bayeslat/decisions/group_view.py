@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from bayeslat.features.design import Linearisation, linearise, stage_inputs
 from bayeslat.features.hardware import Gpu
+from bayeslat.features.residual import ResidualBasis
+from bayeslat.inference.gross_errors import sound_rows_of
 from bayeslat.inference.hurdle import GroupHurdle
 from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
-from bayeslat.inference.target import TargetStage
+from bayeslat.inference.target import Target
 
 __all__ = ["GroupView", "view_group"]
 
@@ -25,6 +27,8 @@ class GroupView:
     Attributes
     ----------
     point : Linearisation
+    basis : ResidualBasis
+        Of the fit; corners of its range in which the group was measured are not empty.
     departure : ndarray, shape (term,)
         Log efficiencies at the linearisation point, less the shared ones.
     effects : ndarray, shape (draw, feature)
@@ -37,6 +41,7 @@ class GroupView:
     """
 
     point: Linearisation
+    basis: ResidualBasis
     departure: NDArray[np.float64]
     effects: NDArray[np.float64]
     noise_sd: NDArray[np.float64]
@@ -77,7 +82,7 @@ def view_group(
     if stack is None and len(known) == 1:
         stack = known[0]
     if stack is not None and (target := data.targets.get((gpu.key, stack))):
-        return _calibrated(part, target.stages[stage])
+        return _calibrated(data, stage, gpu, target)
     if (gpu.key, stack) in data.groups:
         return _fitted(data, part, gpu.key, data.groups.index((gpu.key, stack)))
     population = population_of(data, stage, gpu, stack, rng)
@@ -85,14 +90,16 @@ def view_group(
     point = linearise(part.shared_efficiency + population.departure, reference, part.basis)
     drawn = population.draw(rng)
     hurdle = part.hurdle.draw_group(rng) if part.hurdle else None
-    return GroupView(point, population.departure, *drawn, population, hurdle)
+    return GroupView(point, part.basis, population.departure, *drawn, population, hurdle)
 
 
-def _calibrated(part: StagePosterior, target: TargetStage) -> GroupView:
+def _calibrated(data: PosteriorData, stage: str, gpu: Gpu, target: Target) -> GroupView:
     """Return a GPU as its calibration left it."""
-    point = target.point(part.shared_efficiency)
-    effects, noise_sd = target.effects, target.noise_sd
-    return GroupView(point, target.departure, effects, noise_sd, hurdle=target.hurdle)
+    part, own = data.stages[stage], target.stages[stage]
+    rows = sound_rows_of(data.spec, stage, target)
+    basis = part.basis.with_configs(stage_inputs(data.spec, stage, rows, gpu).raw)
+    point = own.point(part.shared_efficiency)
+    return GroupView(point, basis, own.departure, own.effects, own.noise_sd, hurdle=own.hurdle)
 
 
 def _fitted(data: PosteriorData, part: StagePosterior, gpu: str, group: int) -> GroupView:
@@ -103,4 +110,4 @@ def _fitted(data: PosteriorData, part: StagePosterior, gpu: str, group: int) -> 
     node = part.problem.tree.node_of(group)
     hurdle = part.hurdle.of_group(group) if part.hurdle else None
     effects, noise_sd = part.effects[:, node], part.noise_sd(group)
-    return GroupView(point, departure, effects, noise_sd, hurdle=hurdle)
+    return GroupView(point, part.basis, departure, effects, noise_sd, hurdle=hurdle)

@@ -73,7 +73,7 @@ def predict_stage(
     # not depend on the other configs, nor on what is asked of it.
     standard = stratified_noise(len(view.noise_sd), part.noise_dof, rng)
     noise = view.noise_sd * (standard if order is None else np.sort(standard)[order])
-    excess = part.basis.excess(inputs.raw)
+    excess = view.basis.excess(inputs.raw)
     hurdle, beyond = _hurdle(data, stage, configs, gpu, view, stream)
     if hurdle is not None:
         excess[hurdle.chance.mean(axis=1) < _SELDOM] = 0.0
@@ -97,7 +97,7 @@ def predict_stage(
         noise_sd=spread * view.noise_sd,
         times=np.broadcast_to(times, len(configs)),
         excess=np.column_stack([excess, unseen, beyond]),
-        coordinates=(*part.basis.features, *part.basis.watched, "task", "hurdle"),
+        coordinates=(*part.basis.directions, "task", "hurdle"),
         noise_dof=part.noise_dof,
         hurdle=hurdle,
     )
@@ -164,8 +164,8 @@ def _departures(
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Departures from the held correction beyond the training range. Shape (config, draw)."""
-    moved = data.stages[stage].basis.moved
-    return widening(excess, moved, correction_size(data, stage, gpu, view), rng)
+    spans = data.stages[stage].basis.spans
+    return widening(excess, spans, correction_size(data, stage, gpu, view), rng)
 
 
 def correction_size(

@@ -24,6 +24,7 @@ from bayeslat.export.agreement import answer, check_agreement
 from bayeslat.export.draw_order import order_draws
 from bayeslat.export.graph import Graph, Value
 from bayeslat.export.stage_part import StagePart, make_part
+from bayeslat.features.corners import CELLS
 from bayeslat.features.hardware import Gpu, explain_missing, missing_fields
 from bayeslat.inference.new_tasks import grid_of_tasks
 from bayeslat.inference.posterior import PosteriorData
@@ -122,6 +123,7 @@ def make_bundle(
     values += [each.value for each in coordinates]
     steps, places = graph.used(values)
     evidence = find_evidence(data, gpu.key, stack)
+    with_corners = [part for part in parts if len(part.corners.pairs)]
     header = {
         "format": _FORMAT,
         "spec": {"name": data.spec.name, "hash": data.spec.hash},
@@ -151,8 +153,11 @@ def make_bundle(
         "reach": reach,
         "steps": steps,
         "coordinates": [_coordinate(each, places) for each in coordinates],
+        "corners": [_pairs(part, coordinates) for part in with_corners],
         "stages": [_stage(part, coordinates, places) for part in parts],
     }
+    for at, part in enumerate(with_corners, start=len(coordinates)):
+        header["stages"][parts.index(part)]["coordinates"].append(at)
     arrays = _arrays(parts, order, data)
     answers = answer(thin, gpu, stack, configs, prediction, seed)
     for loud in _LOUD:
@@ -249,6 +254,13 @@ def _coordinate(each: _Coordinate, places: Mapping[int, int]) -> dict[str, Any]:
     }
 
 
+def _pairs(part: StagePart, coordinates: Sequence[_Coordinate]) -> dict[str, Any]:
+    """What the header says of a stage's empty corners: their coordinates, and the array's name."""
+    own = [coordinates.index(each) for each in _coordinates(part)]
+    pairs = [[own[one], own[two]] for one, two in part.corners.pairs.tolist()]
+    return {"pairs": pairs, "depth": f"{part.name} corners"}
+
+
 def _place(value: Value, places: Mapping[int, int]) -> list[float | int]:
     """Offset, factor and position among the steps of the file."""
     offset, factor, step = value.record
@@ -286,6 +298,8 @@ def _arrays(
         arrays[f"{part.name} loads"] = part.loads.astype(np.float32)
         arrays[f"{part.name} draws"] = part.draws[:, order].astype(np.float32)
         arrays[f"{part.name} noise"] = part.noise_squares[order].astype(np.float32)
+        if len(part.corners.pairs):
+            arrays[f"{part.name} corners"] = part.corners.depth.reshape(-1, CELLS**2)
     if data.noise_correlation is not None:
         arrays["correlation"] = data.noise_correlation
     return arrays

@@ -50,6 +50,7 @@ _ROWS = 8192  # configurations at a time: what is computed stays in a CPU's cach
 _LOOKED = 102400  # and draws of configurations
 _CENTRAL = 0.05  # of the draws, on either side of what the posterior holds possible
 _INSIDE = 1.0 + 1e-9  # of a coordinate, on [-1, 1] over its training range
+_CELL_ROUNDING = 1e-6  # of a cell: what was measured at its border is in one cell
 _ROUNDING = 1e-9  # of a stage's physics: a part of it may be so little below 0
 _MOST_LOG_MS, _MOST_VARIANCE = 50.0, 1e4
 _FARTHEST = 1e6  # beyond the range, or in scales of noise
@@ -291,6 +292,7 @@ class _Model:
         self.number_steps = [_make_step(step, _NUMBERS, len(knobs)) for step in header["steps"]]
         self.array_steps = [_make_step(step, _ARRAYS, len(knobs)) for step in header["steps"]]
         self.coordinates = [_Coordinate(each) for each in header["coordinates"]]
+        self.corners = [_Corners(each, arrays) for each in header["corners"]]
         self.stages = [_Stage(each, arrays) for each in header["stages"]]
         # Of the loads, by whether the range of the fit is left.
         self.width = {
@@ -345,6 +347,7 @@ class _Model:
         for step in steps:
             values.append(step(values))
         scaled = [each.scaled(ops, values) for each in self.coordinates]
+        scaled += [each.scaled(ops, scaled) for each in self.corners]
         return _Place(values, scaled, values[len(self.knobs)])
 
     def is_inside(self, ops: _Ops, place: _Place) -> Any:
@@ -580,7 +583,7 @@ class _Place(NamedTuple):
     """Configurations: numbers, or arrays of shape (config,).
 
     `values`: the knobs, the task and the value of each step; `scaled`: the coordinates on [-1, 1]
-    over their training range.
+    over their training range, then the stages' empty corners.
     """
 
     values: list[Any]
@@ -707,6 +710,29 @@ class _Coordinate:
             distance = ops.where(raw > 0, ops.log(size), distance)
         still = abs(distance) <= 1e-9
         return ops.where(still, 0.0, distance + ops.where(distance > 0, 1.0, -1.0))
+
+
+class _Corners:
+    """Where pairs of coordinates are within their ranges, and nothing was measured near them both.
+
+    It is a further coordinate: 1, and by the depth of the deepest corner more.
+    """
+
+    def __init__(self, entry: Mapping[str, Any], arrays: Mapping[str, _Array]) -> None:
+        self.pairs = list(zip(entry["pairs"], arrays[entry["depth"]]))
+        self.cells = math.isqrt(arrays[entry["depth"]].shape[1])  # by one coordinate
+
+    def scaled(self, ops: _Ops, coordinates: Sequence[Any]) -> Any:
+        deepest: Any = 0.0
+        for (one, two), depth in self.pairs:
+            cell = self.cell(ops, coordinates[one]) * self.cells + self.cell(ops, coordinates[two])
+            deepest = ops.maximum(deepest, ops.take(depth, cell))
+        return 1.0 + deepest
+
+    def cell(self, ops: _Ops, value: Any) -> Any:
+        """Cell of a coordinate; what is beyond its range is at its edge."""
+        place = (ops.maximum(value, -1.0) + 1.0) * (0.5 * self.cells) + _CELL_ROUNDING
+        return ops.cell(ops.minimum(place, self.cells - 0.5))
 
 
 class _Weighed(NamedTuple):

@@ -14,6 +14,7 @@ from bayeslat.decisions.predict_stage import correction_size, stratified_noise
 from bayeslat.decisions.run_noise import score_cubic
 from bayeslat.decisions.unseen_task import task_effects
 from bayeslat.export.graph import Graph, Value
+from bayeslat.features.corners import Corners
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.expressions import Expression
 from bayeslat.features.hardware import Gpu
@@ -45,6 +46,8 @@ class StagePart:
     coordinates : tuple of Value
         Of the basis.
     basis : ResidualBasis
+    corners : Corners
+        Empty ones of its features, which are the first coordinates.
     columns : tuple of (int, int)
         Each column of the correction as an earlier one (-1: 1) times a feature.
     latent : int
@@ -53,7 +56,8 @@ class StagePart:
         What the mean log latency, the log scale of the noise and each latent variable gain by the
         parts' shares, the columns and the tasks; then, for configurations beyond the range of the
         fit, by what the shares have moved from its edge, by the root of d + d^2 for the distance d
-        along each coordinate, and, where tasks were fitted, by a new one.
+        along each coordinate and, if there is one, in an empty corner, and, where tasks were
+        fitted, by a new one.
     draws : ndarray, shape (latent, draw)
         The latent variables: uncorrelated, of mean 0 and variance 1.
     noise_squares : ndarray, shape (draw,)
@@ -68,6 +72,7 @@ class StagePart:
     parts: tuple[Value, ...]
     coordinates: tuple[Value, ...]
     basis: ResidualBasis
+    corners: Corners
     columns: tuple[tuple[int, int], ...]
     latent: int
     loads: NDArray[np.float64]
@@ -102,7 +107,10 @@ def make_part(
     # In the order in which `predict_stage` asks for random numbers.
     view = view_group(data, stage, gpu, stack, rng)
     stratified_noise(len(view.noise_sd), part.noise_dof, rng)
-    walk = walk_steps(part.basis.moved, correction_size(data, stage, gpu, view), rng)
+    walk = walk_steps(part.basis.spans, correction_size(data, stage, gpu, view), rng)
+    corners = view.basis.corners
+    if not len(corners.pairs):
+        walk = walk[:, :-1]
     offsets, correction = view.effects[:, : part.terms], view.effects[:, part.terms :]
     projected = view.point.projection @ correction.T
     parts, joined = join_parts(
@@ -142,6 +150,7 @@ def make_part(
         parts=parts,
         coordinates=tuple(graph.value(Expression(name)) for name in names),
         basis=part.basis,
+        corners=corners,
         columns=columns,
         latent=len(basic),
         loads=loads,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.features.corners import Corners, find_corners
 from bayeslat.features.tasks import task_names
 
 __all__ = ["DEGREE_SHRINKAGE", "ResidualBasis", "span_basis"]
@@ -23,7 +24,7 @@ class ResidualBasis:
     """A polynomial with pair products over features scaled to [-1, 1] on the training range.
 
     Beyond the range of a feature the polynomial stays at its edge value, and `excess` tells
-    prediction by how far to widen.
+    prediction by how far to widen; there, and in corners of the range where nothing was measured.
 
     Attributes
     ----------
@@ -37,6 +38,8 @@ class ResidualBasis:
         Further coordinates, which the physics alone uses; only their range matters.
     tasks : tuple of str
         Categories of `task` with an effect of their own; empty without such a column.
+    corners : Corners
+        Of features whose products are in the basis.
     """
 
     features: tuple[str, ...]
@@ -45,6 +48,7 @@ class ResidualBasis:
     degree: int
     watched: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    corners: Corners = field(default_factory=Corners)
 
     @cached_property
     def exponents(self) -> NDArray[np.int64]:
@@ -133,10 +137,10 @@ class ResidualBasis:
         return np.clip(self._scale(raw), -1.0, 1.0)[:, : len(self.features)]
 
     def excess(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How far each coordinate lies beyond the training range, in half widths of that range.
+        """How far a config lies beyond the training range, in half widths of that range.
 
-        One that never moved has no width: it counts in powers of e from where it was; one that was
-        at 0 in its own units, and from the first of them on in powers of e, too.
+        A coordinate that never moved has no width: it counts in powers of e from where it was; one
+        that was at 0 in its own units, and from the first of them on in powers of e, too.
 
         Parameters
         ----------
@@ -144,11 +148,32 @@ class ResidualBasis:
 
         Returns
         -------
-        ndarray, shape (config, coordinate)
-            0 inside the range.
+        ndarray, shape (config, direction)
+            By the coordinates, then by the deepest empty corner; 0 inside the range.
         """
         beyond = np.maximum(np.abs(self._scale(raw)) - 1.0, 0.0)
-        return np.where(beyond > 1e-9, beyond, 0.0)
+        beyond = np.where(beyond > 1e-9, beyond, 0.0)
+        return np.column_stack([beyond, self.corners.excess(self.scaled(raw))])
+
+    def with_configs(self, raw: NDArray[np.float64]) -> ResidualBasis:
+        """Return the same basis, with fewer corners empty.
+
+        Parameters
+        ----------
+        raw : ndarray, shape (config, coordinate)
+            Of configurations that were measured after the fit. The range stays as it is.
+        """
+        return replace(self, corners=self.corners.with_configs(self.scaled(raw)))
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """What the range can be left in: the coordinates, and corners of features together."""
+        return (*self.features, *self.watched, "features together")
+
+    @property
+    def spans(self) -> NDArray[np.bool_]:
+        """Whether each direction has a training range. Shape (direction,)."""
+        return np.append(self.moved, True)
 
     @cached_property
     def moved(self) -> NDArray[np.bool_]:
@@ -203,4 +228,7 @@ def span_basis(
     ResidualBasis
     """
     low, high = raw.min(axis=0), raw.max(axis=0)
-    return ResidualBasis(tuple(features), low, high, degree, tuple(watched), tuple(tasks))
+    basis = ResidualBasis(tuple(features), low, high, degree, tuple(watched), tuple(tasks))
+    if degree < 2:  # effects of features add up, whatever the others are
+        return basis
+    return replace(basis, corners=find_corners(basis.scaled(raw)))

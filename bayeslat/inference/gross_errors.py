@@ -10,12 +10,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.features.spec import Spec
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
 from bayeslat.inference.stage_rows import latency_of, least_ms
 from bayeslat.inference.target import Target
 
-__all__ = ["GrossError", "Repeats", "find_gross_errors", "is_unsettled", "repeats_of"]
+__all__ = [
+    "GrossError",
+    "Repeats",
+    "find_gross_errors",
+    "is_unsettled",
+    "repeats_of",
+    "sound_rows_of",
+]
 
 type Repeats = Literal["none", "sound", "alike"]
 """Of other runs of the configuration: there are none, one is sound, or one is as far off."""
@@ -113,6 +121,25 @@ def repeats_of(data: PosteriorData, target: Target, stage: str) -> dict[int, Rep
         else:
             said[at] = "alike" if (apart < np.log(_ALIKE)).any() else "none"
     return said
+
+
+def sound_rows_of(spec: Spec, stage: str, target: Target) -> pd.DataFrame:
+    """Return the rows that a stage of a calibrated GPU stands on.
+
+    Parameters
+    ----------
+    spec : Spec
+    stage : str
+    target : Target
+
+    Returns
+    -------
+    DataFrame, one row a measurement
+        Those that hold the stage (above its hurdle), without gross errors.
+    """
+    sound = latency_of(spec, stage, target.rows) > least_ms(spec, stage)
+    sound[target.stages[stage].set_aside] = False
+    return target.rows[sound]
 
 
 def is_unsettled(data: PosteriorData, target: Target) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayeslat.features.corners import Corners
 from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.inference.labelled import Variables, label
@@ -26,6 +27,8 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "projection": "what makes each GPU's residual columns orthogonal to its shares",
     "low": "lower end of the training range",
     "high": "upper end of the training range",
+    "corner_pair": "positions of two features with an empty corner in their training range",
+    "corner_depth": "how deep in it each cell of their range lies, in half widths",
     "pilot_effect": "of the pilot fit round which a group's outliers are calmed",
     "pilot_sd": "scale of that fit's Student-t noise, over the noise shape",
     "row_weight": "how many rows a row counts for, on average",
@@ -60,6 +63,8 @@ def settled_group(
         "projection": (("gpu", "term", "column"), part.projection),
         "low": (("coordinate",), basis.low),
         "high": (("coordinate",), basis.high),
+        "corner_pair": (("corner", "feature_of_pair"), basis.corners.pairs),
+        "corner_depth": (("corner", "cell", "cell_of_second"), basis.corners.depth),
     }
     if part.pilots is not None:
         variables |= {
@@ -79,6 +84,7 @@ def settled_group(
         "basis": json.dumps(
             {name: getattr(basis, name) for name in ("features", "degree", "watched", "tasks")}
         ),
+        "corner_margin": basis.corners.margin,
         "noise_dof": float(part.noise_dof),
         "most_counted": float(part.most_counted),
     }
@@ -128,6 +134,10 @@ def read_settled(stored: xr.Dataset) -> SettledStage:
 def _read_basis(stored: xr.Dataset) -> ResidualBasis:
     """Rebuild the residual basis, with the training ranges."""
     text = json.loads(stored.attrs["basis"])
+    corners = Corners()
+    if "corner_pair" in stored:
+        pairs, depth = (stored[name].to_numpy() for name in ("corner_pair", "corner_depth"))
+        corners = Corners(pairs.astype(np.int64), depth, float(stored.attrs["corner_margin"]))
     return ResidualBasis(
         features=tuple(text["features"]),
         low=_array(stored, "low", (0,)),
@@ -135,6 +145,7 @@ def _read_basis(stored: xr.Dataset) -> ResidualBasis:
         degree=text["degree"],
         watched=tuple(text["watched"]),
         tasks=tuple(text["tasks"]),
+        corners=corners,
     )
 
 

@@ -107,7 +107,10 @@ def test_beyond_the_range_columns_stay_at_the_edge_and_the_excess_says_how_far()
     edge = np.array([[6.0, 20.0], [2.0, 30.0], [5.0, 25.0]])
     np.testing.assert_array_equal(basis.columns(far), basis.columns(edge))
     # Half widths are 2 and 10.
-    np.testing.assert_allclose(basis.excess(far), [[2.0, 0.0], [1.0, 2.0], [0.0, 0.0]])
+    expected = [[2.0, 0.0, 0.0], [1.0, 2.0, 0.0], [0.0, 0.0, 0.0]]
+    np.testing.assert_allclose(basis.excess(far), expected)
+    assert basis.directions == ("x", "z", "features together")
+    assert basis.spans.tolist() == [True, True, True]
     np.testing.assert_array_equal(basis.excess(RAW), 0.0)
 
 

@@ -19,8 +19,8 @@ from bayeslat.features.design import StageInputs, stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hurdle_inputs import hurdle_inputs
 from bayeslat.features.tasks import task_names
+from bayeslat.inference.gross_errors import sound_rows_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
-from bayeslat.inference.stage_rows import latency_of, least_ms
 from bayeslat.inference.target import Target
 
 __all__ = ["Posed", "pose"]
@@ -137,9 +137,7 @@ def _made(
     data: PosteriorData, stage: str, view: GroupView, gpu: Gpu, known: Target
 ) -> Measurements:
     """Return the last measurements that the GPU was calibrated with, without gross errors."""
-    part, own = data.stages[stage], known.rows
-    own = own[~np.isin(np.arange(len(own)), known.stages[stage].set_aside)].tail(_MOST_MADE)
-    own = own[latency_of(data.spec, stage, own) > least_ms(data.spec, stage)]
+    part, own = data.stages[stage], sound_rows_of(data.spec, stage, known).tail(_MOST_MADE)
     inputs = stage_inputs(data.spec, stage, own, gpu)
     _, design = held_design(data, stage, own, gpu, view, inputs)
     beyond = _beyond_variance(data, stage, view, inputs, gpu)
@@ -183,12 +181,12 @@ def _beyond_variance(
     Measurements beyond the training range, or of a task that was not fitted, are blurred by it:
     they tell little of the effects, and are hardly chosen.
     """
-    basis = data.stages[stage].basis
+    basis = view.basis
     excess = basis.excess(inputs.raw)
     variance = np.zeros(len(inputs))
     if excess.any():
         size = correction_size(data, stage, gpu, view)
-        variance += widening_variance(excess, basis.moved, size)
+        variance += widening_variance(excess, basis.spans, size)
     unseen = is_unseen(task_names(inputs.task, len(inputs)), basis.tasks)
     if unseen.any():
         variance += unseen * np.mean(task_sd(data.stages[stage]) ** 2)

@@ -143,10 +143,10 @@ def take_window(
     labels = number_configs(frame[data.reference.columns.to_list()])
     measured = int((~np.isnan(latency_of(data.spec, stage, frame))).sum())
     rows = held_rows(data.spec, stage, frame, gpu, labels)
-    excess = part.basis.excess(rows.inputs.raw)
+    excess = view.basis.excess(rows.inputs.raw)
     unseen = is_unseen(task_names(rows.inputs.task, len(rows)), part.basis.tasks)
     out = np.column_stack([excess > 0, unseen])
-    coordinates = (*part.basis.features, *part.basis.watched, "task")
+    directions = (*part.basis.directions, "task")
     inside = np.flatnonzero(~out.any(axis=1))
     kept = inside[evenly(len(inside), MOST_ROWS)] if len(inside) else inside
     counts = WindowCounts(
@@ -154,7 +154,7 @@ def take_window(
         below_hurdle=measured - len(rows),
         beyond=len(rows) - len(inside),
         beyond_in=tuple(
-            name for name, left in zip(coordinates, out.any(axis=0), strict=True) if left
+            name for name, left in zip(directions, out.any(axis=0), strict=True) if left
         ),
         judged=len(kept),
     )
