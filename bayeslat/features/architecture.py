@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from bayeslat.errors import SpecError
 from bayeslat.features.names import is_plain_name
+from bayeslat.traces.model_sizes import LANGUAGE_PARTS, language_config, model_sizes, nested_part
 
 __all__ = ["SHORT_NAMES", "flatten_config", "read_architecture"]
 
@@ -36,23 +37,8 @@ SHORT_NAMES: tuple[str, ...] = (
 )
 """Names that mean the same for every model, whatever its `config.json` calls them."""
 
-_TEXT_PARTS = ("text_config", "language_config", "llm_config")
 _VISION_PARTS = ("vision_config",)
 
-_TEXT_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "hidden": ("hidden_size", "n_embd", "d_model"),
-        "layers": ("num_hidden_layers", "n_layer", "num_layers"),
-        "heads": ("num_attention_heads", "n_head", "num_heads"),
-        "kv_heads": ("num_key_value_heads",),
-        "head_dim": ("head_dim",),
-        "intermediate": ("intermediate_size", "n_inner", "ffn_dim"),
-        "experts": ("num_experts", "num_local_experts", "n_routed_experts"),
-        "experts_per_token": ("num_experts_per_tok", "num_experts_per_token", "moe_topk"),
-        "moe_intermediate": ("moe_intermediate_size", "expert_ffn_hidden_size"),
-        "vocab": ("vocab_size",),
-    }
-)
 # `embed_dim` first: in Qwen2-VL `hidden_size` of the vision part is the width it hands on.
 _VISION_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -62,47 +48,6 @@ _VISION_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "vision_intermediate": ("intermediate_size",),
         "patch": ("patch_size",),
         "merge": ("spatial_merge_size",),
-    }
-)
-
-# transformers leaves out of a *nested* configuration every field that has its class's default
-# (LLaVA's files rely on it), so these defaults are what such a file says.
-_CLASS_DEFAULTS: Mapping[str, Mapping[str, int]] = MappingProxyType(
-    {
-        "llama": {
-            "hidden_size": 4096,
-            "intermediate_size": 11008,
-            "num_hidden_layers": 32,
-            "num_attention_heads": 32,
-            "vocab_size": 32000,
-        },
-        "mistral": {
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_hidden_layers": 32,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
-            "vocab_size": 32000,
-        },
-        "clip_vision_model": {
-            "hidden_size": 768,
-            "intermediate_size": 3072,
-            "num_hidden_layers": 12,
-            "num_attention_heads": 12,
-            "image_size": 224,
-            "patch_size": 32,
-        },
-    }
-)
-_DTYPE_BYTES: Mapping[str, int] = MappingProxyType(
-    {
-        "float64": 8,
-        "float32": 4,
-        "float16": 2,
-        "bfloat16": 2,
-        "float8_e4m3fn": 1,
-        "float8_e5m2": 1,
-        "int8": 1,
     }
 )
 
@@ -165,49 +110,26 @@ def flatten_config(config: Config) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        Sorted by name. `dtype_bytes` is the size of a number of the stored dtype; a dense model
-        has no `experts`.
+        Sorted by name. `dtype_bytes` is the size of a number of the stored dtype, or, where weights
+        are quantised, of the activations; a dense model has no `experts`.
 
     Examples
     --------
     >>> flatten_config({"hidden_size": 64, "num_attention_heads": 4})["head_dim"]
     16.0
     """
-    text = _part(config, _TEXT_PARTS)
-    vision = _part(config, _VISION_PARTS)
+    text = nested_part(config, LANGUAGE_PARTS)
+    vision = nested_part(config, _VISION_PARTS)
     constants = {
         **_numbers(config),
         **_numbers(text, "text_"),
         **_numbers(vision, "vision_"),
-        **_text_constants({**config, **text}),
+        **model_sizes(language_config(config)),
         **_find(vision, _VISION_FIELDS),
     }
     if "merge" not in constants and vision:
         constants |= _find(config, {"merge": _VISION_FIELDS["merge"]})
     return dict(sorted(constants.items()))
-
-
-def _part(config: Config, keys: Iterable[str]) -> dict[str, object]:
-    """Return a nested configuration with its class's defaults, empty where there is none."""
-    nested = next((value for key in keys if isinstance(value := config.get(key), dict)), {})
-    kind = nested.get("model_type")
-    defaults = _CLASS_DEFAULTS.get(kind, {}) if isinstance(kind, str) else {}
-    return {**defaults, **nested}
-
-
-def _text_constants(text: Config) -> dict[str, float]:
-    constants = _find(text, _TEXT_FIELDS)
-    if "heads" in constants:
-        constants.setdefault("kv_heads", constants["heads"])
-    if constants.get("heads", 0.0) > 0 and "hidden" in constants:
-        constants.setdefault("head_dim", constants["hidden"] // constants["heads"])
-    if "experts" in constants and "intermediate" in constants:
-        # Mixtral calls the experts' inner size plainly `intermediate_size`.
-        constants.setdefault("moe_intermediate", constants["intermediate"])
-    dtype = text.get("dtype") or text.get("torch_dtype")
-    if isinstance(dtype, str) and dtype.removeprefix("torch.") in _DTYPE_BYTES:
-        constants["dtype_bytes"] = float(_DTYPE_BYTES[dtype.removeprefix("torch.")])
-    return constants
 
 
 def _find(config: Config, fields: Mapping[str, tuple[str, ...]]) -> dict[str, float]:

@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
-__all__ = ["Names", "Row", "Scalar", "field", "field_at", "number", "numbers", "scalars_of"]
+__all__ = ["Names", "Row", "entries_of", "field", "field_at", "number", "numbers"]
 
-Scalar = str | int | float | bool
 Row = dict[str, object]
 
 _DECIMALS = 6  # a nanosecond of what is in ms
+_MOST = 512  # entries of a list or a part: as many as a model has layers, not as many as tokens
 
 
 class Names:
@@ -79,18 +79,43 @@ def field_at(holder: object, path: str) -> object:
     return holder
 
 
-def scalars_of(holder: object) -> dict[str, Scalar]:
-    """Return the entries of a configuration that are text, numbers or truth values."""
+def entries_of(holder: object) -> Row:
+    """Return the entries of a configuration that JSON can hold.
+
+    These are text, numbers and truth values, lists of them (of a model whose layers differ), and
+    parts that hold such entries. What is empty, longer than any model has layers, or nested deeper
+    is left out.
+    """
     try:
         entries = holder.to_dict()  # type: ignore[attr-defined]
+        return _plain_entries(entries, is_part=False)
     except Exception:  # noqa: BLE001 - whatever it is, it has no entries to tell
         return {}
-    if not isinstance(entries, Mapping):
-        return {}
-    return {str(name): value for name, value in entries.items() if _is_plain(value)}
 
 
-def _is_plain(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, str | int | bool)
+def _plain_entries(entries: Mapping[object, object], *, is_part: bool) -> Row:
+    found: Row = {}
+    for name, value in entries.items():
+        plain = _plain(value)
+        if plain is None and isinstance(value, Sequence) and 0 < len(value) <= _MOST:
+            items = [_plain(each) for each in value]
+            plain = None if isinstance(value, str) or None in items else items
+        if isinstance(value, Mapping) and not is_part and len(value) <= _MOST:
+            plain = _plain_entries(value, is_part=True) or None
+        if plain is not None:
+            found[str(name)] = plain
+    return found
+
+
+def _plain(value: object) -> object:
+    """Return text, a truth value or a finite number, also one of NumPy; None of all else."""
+    if isinstance(value, str | bool):
+        return value
+    if not isinstance(value, int | float) and hasattr(value, "item"):
+        try:
+            value = value.item()  # raises for several
+        except Exception:  # noqa: BLE001 - an array, or of a library that answers otherwise
+            return None
+    if isinstance(value, int | str):
+        return value
+    return value if isinstance(value, float) and math.isfinite(value) else None

@@ -11,7 +11,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from bayeslat.serving.read_fields import Row, field_at, scalars_of
+from bayeslat.serving.read_fields import Row, entries_of, field_at
 
 __all__ = ["SCHEMA", "server_row"]
 
@@ -79,8 +79,8 @@ def server_row(vllm_config: object, engine: int, run: str, file: int) -> Row:
         "software": _software(),
         "device": _device(vllm_config),
         "config": {name: value for name, value in config.items() if value is not None},
-        "architecture": scalars_of(field_at(vllm_config, "model_config.hf_text_config")),
-        "vision_architecture": scalars_of(
+        "architecture": entries_of(field_at(vllm_config, "model_config.hf_text_config")),
+        "vision_architecture": entries_of(
             field_at(vllm_config, "model_config.hf_config.vision_config")
         ),
     }

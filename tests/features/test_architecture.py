@@ -161,6 +161,28 @@ def test_mixtral_calls_its_experts_size_intermediate() -> None:
     assert found["dtype_bytes"] == 4
 
 
+def test_a_model_that_speaks_nests_what_it_reads() -> None:
+    reads = {"text_config": QWEN3_MOE, "vision_config": VISION}
+    config = {"thinker_config": reads, "talker_config": {"text_config": LLAMA}}
+    assert short(config) == TEXT_SHORT | VISION_SHORT
+
+
+def test_a_type_that_the_text_part_leaves_null_stands_at_the_top() -> None:
+    found = short({"dtype": "bfloat16", "text_config": LLAMA | {"torch_dtype": None}})
+    assert (found["dtype_bytes"], found["layers"]) == (2, 32)
+
+
+def test_experts_and_heads_under_other_names() -> None:
+    ernie = LLAMA | {"moe_num_experts": 64, "moe_k": 6, "moe_intermediate_size": 1536}
+    found = short(ernie)
+    assert (found["experts"], found["experts_per_token"], found["moe_intermediate"]) == (
+        *(64, 6),
+        1536,
+    )
+    gpt2 = short({"model_type": "gpt2", "n_layer": 12, "n_embd": 768, "n_head": 12})
+    assert (gpt2["kv_heads"], gpt2["head_dim"], gpt2["intermediate"]) == (12, 64, 3072)
+
+
 def test_the_merge_may_stand_at_the_top() -> None:
     config = {"spatial_merge_size": 2, "vision_config": {"hidden_size": 8, "patch_size": [14, 14]}}
     found = short(config)

@@ -6,6 +6,7 @@ import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bayeslat.serving.server_row import server_row
@@ -90,6 +91,46 @@ def test_settings_of_any_type_are_told_as_json_has_them() -> None:
     assert told["cudagraph_mode"] == "FULL"
     assert told["served_model_name"] == ["a", "b"]
     assert told["block_size_tokens"] == "inf"
+
+
+def test_of_an_architecture_all_is_told_that_json_can_hold() -> None:
+    entries = {
+        "hidden_size": np.int64(64),
+        "eps": np.float32(0.5),
+        "tied": np.bool_(True),
+        "layer_types": ["full_attention", "linear_attention"],
+        "intermediate_size": (np.int32(7), 7),
+        "quantization_config": {"bits": 4, "deep": {"a": 1}, "modules": ["lm_head"], "none": None},
+        3: "three",
+        "none": None,
+        "nan": float("nan"),
+        "infinite": np.float64("inf"),
+        "list_with_none": [1, None],
+        "empty": [],
+        "no_part": {},
+        "array": np.arange(3),
+        "dtype": object(),
+        "tokens": list(range(100_000)),
+        "labels": {str(each): each for each in range(100_000)},
+    }
+    config = vllm.config()
+    config.model_config.hf_text_config = SimpleNamespace(to_dict=lambda: entries)
+    assert _row(config)["architecture"] == {
+        "hidden_size": 64,
+        "eps": 0.5,
+        "tied": True,
+        "layer_types": ["full_attention", "linear_attention"],
+        "intermediate_size": [7, 7],
+        "quantization_config": {"bits": 4, "modules": ["lm_head"]},
+        "3": "three",
+    }
+
+
+@pytest.mark.parametrize("answer", [None, 3, [1], "text"])
+def test_an_architecture_that_cannot_be_read_is_empty(answer: object) -> None:
+    config = vllm.config()
+    config.model_config.hf_text_config = SimpleNamespace(to_dict=lambda: answer)
+    assert _row(config)["architecture"] == {}
 
 
 @pytest.mark.parametrize("config", [None, object(), SimpleNamespace(model_config=None)])

@@ -24,6 +24,8 @@ from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.queue import find_queue
 from bayeslat.traces.importers.vllm_log import Log, Rows, read_log
 from bayeslat.traces.importers.vocabulary import Column, columns_named
+from bayeslat.traces.model_limits import model_limits
+from bayeslat.traces.model_sizes import DTYPE_BYTES, FIELDS, language_config, model_sizes
 
 __all__ = ["IMPORTER"]
 
@@ -39,20 +41,7 @@ _CONFIG = {
     "kv_block_tokens": "block_size_tokens",
     "kv_blocks": "kv_blocks",
 }
-# Of the model's own configuration: column, what models call it. 0 where a model has none.
-_ARCHITECTURE = {
-    "layers": ("num_hidden_layers", "n_layer", "num_layers"),
-    "hidden": ("hidden_size", "n_embd", "d_model"),
-    "heads": ("num_attention_heads", "n_head", "num_heads"),
-    "kv_heads": ("num_key_value_heads", "num_attention_heads"),
-    "head_dim": ("head_dim",),
-    "intermediate": ("intermediate_size", "n_inner", "ffn_dim"),
-    "experts": ("num_experts", "num_local_experts", "n_routed_experts"),
-    "experts_per_token": ("num_experts_per_tok", "num_experts_per_token", "moe_topk"),
-    "moe_intermediate": ("moe_intermediate_size", "expert_ffn_hidden_size"),
-    "vocab": ("vocab_size",),
-}
-_DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "half": 2}
+_EXPERTS = ("experts", "experts_per_token", "moe_intermediate")  # 0 where a model has none
 _OWN = (
     Column("step_interval_ms", "number", "from the end of the step before to the end of this one"),
     Column("arrivals_per_s", "number", "requests that arrived in the 10 s before, by second"),
@@ -63,7 +52,10 @@ _OWN = (
     Column("kv_block_tokens", "count", "tokens of a block of the KV cache"),
     Column("kv_blocks", "count", "blocks of the KV cache"),
     Column("dtype_bytes", "count", "bytes of a value of the activations"),
-    *(Column(name, "count", "of the architecture, 0 if it has none") for name in _ARCHITECTURE),
+    *(
+        Column(name, "count", f"of the architecture{', 0 if it has none' * (name in _EXPERTS)}")
+        for name in FIELDS
+    ),
 )
 _STATE = ("running", "waiting", "kv_usage")
 _BATCH = (
@@ -80,6 +72,7 @@ def _read(path: Path, tally: Tally) -> Iterator[Batch]:
     """Read one file of the logger."""
     log = read_log(path, tally)
     _tell(log, tally)
+    _tell_of_model(log, tally)
     constants = _constants(log)
     section = f"engine {log.server.get('engine', 0)}"
     contexts = find_contexts(_steps_of(log), _finished_of(log))
@@ -129,8 +122,8 @@ def _constants(log: Log) -> dict[str, Any]:
         if isinstance(config.get(name), int) and abs(config[name]) < _WHOLE
     }
     dtype = str(config.get("dtype"))
-    if dtype in _DTYPE_BYTES:
-        found["dtype_bytes"] = _DTYPE_BYTES[dtype]
+    if dtype in DTYPE_BYTES:
+        found["dtype_bytes"] = DTYPE_BYTES[dtype]
     if log.told("architecture"):
         found |= _architecture(log.told("architecture"))
     if isinstance(log.told("software").get("vllm"), str):
@@ -146,16 +139,33 @@ def _model(name: str) -> str:
 
 
 def _architecture(told: Mapping[str, Any]) -> dict[str, int]:
-    """Return the sizes of a model under names that are the same for all."""
-    found = {
-        column: next((told[name] for name in names if isinstance(told.get(name), int)), 0)
-        for column, names in _ARCHITECTURE.items()
-    }
-    if not found["head_dim"] and found["heads"]:
-        found["head_dim"] = found["hidden"] // found["heads"]
-    if found["experts"] and not found["moe_intermediate"]:  # as Mixtral calls it
-        found["moe_intermediate"] = found["intermediate"]
-    return found
+    """Return the sizes of a model under names that are the same for all.
+
+    What is not known is left out, so that `--set` can say it.
+    """
+    sizes = model_sizes(language_config(told))
+    found = {name: int(sizes[name]) for name in FIELDS if 0 < sizes.get(name, 0) < _WHOLE}
+    if not found.get("experts"):
+        return found | dict.fromkeys(_EXPERTS, 0)
+    return {"intermediate": 0, **found}  # perhaps no layer is without
+
+
+def _tell_of_model(log: Log, tally: Tally) -> None:
+    """Tell what the sizes of the model leave out."""
+    told, config = log.told("architecture"), log.told("config")
+    if not told:
+        return
+    name = _model(str(config.get("model", "the model")))
+    limits = model_limits(language_config(told), config)
+    if limits:
+        tally.note(f"{name} is more than its columns say: {'; '.join(limits)}")
+    known = _architecture(told)
+    unknown = [size for size in FIELDS if size != "vocab" and size not in known]
+    if unknown:
+        tally.note(
+            f"the configuration of {name} does not say its {', '.join(unknown)}, once for all "
+            "layers; give what models/vllm.toml asks for by --set NAME=VALUE"
+        )
 
 
 def _steps_of(log: Log) -> Steps:

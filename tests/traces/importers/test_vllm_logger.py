@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ from tests.serving import vllm_stats as vllm
 from tests.traces.importers.engine import Request, Truth, draw, run
 
 STEP_S = 0.0125
+SIZES = {
+    **{"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 8},
+    **{"num_key_value_heads": 2, "head_dim": None, "intermediate_size": 1024},
+}
 BUDGET = 64
 
 
@@ -27,6 +32,7 @@ def _write(folder: Path, requests: list[Request], truth: Truth) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     config = vllm.config()
     config.scheduler_config.max_num_batched_tokens = BUDGET
+    config.model_config.hf_text_config = SimpleNamespace(to_dict=lambda: SIZES)
     logger = EngineLogger(Settings(folder), config, 0)
     finished: dict[int, list[Request]] = {}
     for request in requests:
@@ -170,6 +176,11 @@ def test_the_server_stands_beside_every_row(written: Any) -> None:
         assert set(frame["kv_blocks"]) == {24}
         assert set(frame["dtype_bytes"]) == {4}
         assert set(frame["hidden"]) == {256}
+        assert set(frame["layers"]) == {4}
+        assert set(frame["heads"]) == {8}
+        assert set(frame["kv_heads"]) == {2}
+        assert set(frame["head_dim"]) == {32}
+        assert set(frame["intermediate"]) == {1024}
         assert set(frame["experts"]) == {0}
         assert set(frame["model"]) == {"models/tiny"}
     assert "python" in tally.software
@@ -195,6 +206,74 @@ def test_experts_of_no_width_of_their_own_are_as_wide_as_the_model(
     steps, _, _ = _read(_edited(written[0], tmp_path / "vllm-x.jsonl", as_mixtral))
     assert set(steps["experts"]) == {8}
     assert set(steps["moe_intermediate"]) == {14336}
+
+
+def _of_model(
+    path: Path, target: Path, changes: dict[str, Any], **config: Any
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the steps of a server of another model, and what is noted."""
+
+    def changed(row: dict[str, Any]) -> dict[str, Any]:
+        if row["kind"] == "server":
+            row["architecture"] |= changes
+            row["config"] |= config
+        return row
+
+    steps, _, tally = _read(_edited(path, target / "vllm-x.jsonl", changed))
+    return steps, list(tally.notes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "columns"),
+    [
+        (
+            {"num_attention_heads": 71, "num_kv_heads": 71, "multi_query": True}
+            | {"num_key_value_heads": None, "head_dim": 64},
+            {"heads": 71, "kv_heads": 1, "head_dim": 64},
+        ),
+        (
+            {"moe_num_experts": 64, "moe_k": 6, "moe_intermediate_size": 1536},
+            {"experts": 64, "experts_per_token": 6, "moe_intermediate": 1536},
+        ),
+        (
+            {"intermediate_size": None, "num_experts": 256, "moe_intermediate_size": 512}
+            | {"num_experts_per_tok": 8},
+            {"intermediate": 0, "experts": 256, "moe_intermediate": 512},
+        ),
+        (
+            {"text_config": {"hidden_size": 5120, "num_hidden_layers": 40}},
+            {"hidden": 5120, "layers": 40, "head_dim": 640},
+        ),
+        ({"intermediate_size": [7] * 4}, {"intermediate": 7}),
+    ],
+)
+def test_models_that_spell_their_sizes_otherwise(
+    written: Any, tmp_path: Path, changes: dict[str, Any], columns: dict[str, int]
+) -> None:
+    steps, notes = _of_model(written[0], tmp_path, changes)
+    assert {name: set(steps[name]) for name in columns} == {
+        name: {size} for name, size in columns.items()
+    }
+    assert not notes
+
+
+def test_a_size_that_is_not_known_is_left_out_and_told(written: Any, tmp_path: Path) -> None:
+    # A column of zeros would stand in the way of --set, and make the model cost nothing.
+    changes = {"num_hidden_layers": None, "intermediate_size": [1, 2, 3, 4]}
+    steps, (note,) = _of_model(written[0], tmp_path, changes)
+    assert not {"layers", "intermediate"} & set(steps.columns)
+    assert "models/tiny does not say its layers, intermediate, once for all layers" in note
+    assert "--set" in note
+
+
+def test_what_the_sizes_of_a_model_leave_out_is_told(written: Any, tmp_path: Path) -> None:
+    changes = {"kv_lora_rank": 512, "n_routed_experts": 64, "num_experts_per_tok": 6}
+    steps, (note,) = _of_model(written[0], tmp_path, changes, quantization="fp8")
+    assert set(steps["experts"]) == {64}
+    assert note.startswith("models/tiny is more than its columns say: ")
+    assert "(MLA)" in note
+    assert "quantised (fp8)" in note
+    assert "shared" not in note
 
 
 def test_where_requests_are_missing_contexts_are_estimated(written: Any, tmp_path: Path) -> None:
