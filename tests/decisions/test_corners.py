@@ -41,6 +41,11 @@ def make_trace() -> pd.DataFrame:
     return simulate(SPEC, configs, gpus, parameters=truth, seed=3)
 
 
+def rows_of(gpu: str) -> pd.DataFrame:
+    trace = make_trace()
+    return trace[trace["gpu"] == gpu]
+
+
 @lru_cache(maxsize=2)
 def fit(*, whole: bool = False) -> PosteriorData:
     trace = make_trace()
@@ -85,7 +90,7 @@ def test_it_is_never_accepted() -> None:
 
 
 def test_what_a_gpu_measured_there_is_known_of_it() -> None:
-    own = make_trace()[lambda rows: rows["gpu"] == TARGET]
+    own = rows_of(TARGET)
     outside = own[~in_corner(own)].head(10)
     deepest = own.loc[[own["context"].where(own["batch_size"] == 16).idxmax()]]
     data = Posterior(fit())
@@ -112,7 +117,7 @@ def test_a_posterior_keeps_it(tmp_path: Path) -> None:
 def test_a_bundle_knows_it(calibrated: bool, tmp_path: Path) -> None:
     posterior, gpu = Posterior(fit()), TARGET if calibrated else GPUS[0]
     if calibrated:
-        own = make_trace()[lambda rows: rows["gpu"] == TARGET]
+        own = rows_of(TARGET)
         posterior = posterior.calibrate(own[~in_corner(own)].head(10), TARGET)
     path = tmp_path / "guard.bundle"
     bundle = make_bundle(posterior.data, load_hardware().resolve(gpu))
