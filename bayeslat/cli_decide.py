@@ -110,6 +110,7 @@ def guard(
     from bayeslat.traces.write import check_table_path
 
     ensure_writable(check_table_path(output))
+    check_budget(budget_ms)
     check_stack(stack)
     stage_budgets = split_budgets(stage_budget or [])
     if problems := limit_problems(false_accepts, confidence):

@@ -9,10 +9,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import erf
 
 from bayeslat.counted import counted
 from bayeslat.decisions.predict import predict_group
 from bayeslat.decisions.prediction import TOTAL, Prediction
+from bayeslat.decisions.suggest.neighbours import SHARED
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
 from bayeslat.evaluation.membership import Membership, check_membership
@@ -110,14 +112,13 @@ class Transfer:
                 "Measure it as thoroughly as a donor and fit it with them, or give the stage the "
                 "physics term that it lacks"
             )
+        limit = f"{100 * self.threshold:g}%"
         if self.verdict == "trust":
-            return f"trust: {error}, within {self.threshold:.0%}{lacks}"
+            return f"trust: {error}, within {limit}{lacks}"
         if self.more_rows == 0:
-            return f"more data: {error}, within {self.threshold:.0%}{lacks}"
+            return f"more data: {error}, within {limit}{lacks}"
         many = "more than 200" if self.more_rows is None else f"about {self.more_rows}"
-        return (
-            f"more data: {error}, not surely within {self.threshold:.0%}; {many} more rows{lacks}"
-        )
+        return f"more data: {error}, not surely within {limit}; {many} more rows{lacks}"
 
 
 def choose_target(data: PosteriorData, gpu: str, stack: str | None) -> str:
@@ -184,12 +185,14 @@ def judge_transfer(
     stages = check_membership(data, gpu, stack, seed=seed)
     alarms = tuple(_alarms(stages))
     configs = data.reference.iloc[evenly(len(data.reference), _CONFIGS)]
-    prediction = predict_group(thin_draws(data, DRAWS), configs, gpu, stack, "typical", seed)
-    errors = _errors(prediction)
+    thin = thin_draws(data, DRAWS)
+    prediction = predict_group(thin, configs, gpu, stack, "typical", seed)
+    missed = _missed_sd(predict_group(thin, configs, gpu, stack, "run", seed))
+    errors = _errors(prediction, missed)
     error = ExpectedError(float(errors.mean()), *map(float, np.quantile(errors, [0.05, _BOUND])))
     more: int | None = 0
     if error.high > threshold:
-        more = _more_rows(data, gpu, stack, configs, prediction, threshold / error.high)
+        more = _more_rows(data, gpu, stack, configs, prediction, missed, threshold / error.high)
     gross = find_gross_errors(data, gpu.key, stack)
     settled = more == 0 and not any(each.unsettled for each in gross)
     verdict: Verdict = "trust" if settled else "more data"
@@ -222,11 +225,30 @@ def _alarms(stages: Mapping[str, Membership]) -> list[str]:
     return told
 
 
-def _errors(prediction: Prediction) -> NDArray[np.float64]:
-    """MAPE of the total's point if a draw were the truth. Shape (draw,)."""
+def _missed_sd(run: Prediction) -> NDArray[np.float64]:
+    """Sd of the log total by what a configuration's runs have in common. Shape (config,).
+
+    The noise of a fit is what neither physics nor correction explain. Part of it is the
+    configuration's own, and no error of a run: `SHARED` of its variance, as `suggest` has it.
+    """
+    total = np.median(run.typical(TOTAL), axis=1)
+    missed: NDArray[np.float64] = np.sqrt(SHARED * run.variance_ms2(TOTAL)[1]) / total
+    return missed
+
+
+def _errors(prediction: Prediction, missed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """MAPE of the total's point if a draw were the truth. Shape (draw,).
+
+    The mean of a folded normal (Leone, Nelson and Nottingham 1961): round a draw, typical runs of
+    configurations scatter by what the model misses of them.
+    """
     draws = prediction.typical(TOTAL)
     point = summarise_draws(draws)["point"][:, None]
-    errors: NDArray[np.float64] = np.mean(np.abs(point - draws) / draws, axis=0)
+    away = (point - draws) / draws
+    sd = np.maximum(missed, 1e-12)[:, None]
+    scaled = away / sd
+    folded = sd * np.sqrt(2 / np.pi) * np.exp(-0.5 * scaled**2) + away * erf(scaled / np.sqrt(2))
+    errors: NDArray[np.float64] = folded.mean(axis=0)
     return errors
 
 
@@ -236,6 +258,7 @@ def _more_rows(
     stack: str,
     configs: pd.DataFrame,
     prediction: Prediction,
+    missed: NDArray[np.float64],
     ratio: float,
 ) -> int | None:
     """Find how many further rows of the knob grid bring the error down to a part of what it is.
@@ -244,8 +267,8 @@ def _more_rows(
     error goes with the sd of the log total, to which each stage adds its share.
     """
     total = np.median(prediction.typical(TOTAL), axis=1)
-    now = np.zeros(len(configs))
-    later = {count: np.zeros(len(configs)) for count in _MORE_ROWS}
+    now = missed**2
+    later = dict.fromkeys(_MORE_ROWS, missed**2)
     for stage, target in data.targets[gpu.key, stack].stages.items():
         part, drawn = data.stages[stage], prediction.stages[stage]
         inputs = stage_inputs(data.spec, stage, configs, gpu)
@@ -253,14 +276,14 @@ def _more_rows(
         weight = (drawn.times * np.median(drawn.typical_ms, axis=1) / total) ** 2
         covariance = np.atleast_2d(np.cov(target.effects.T))
         noise = float(np.exp(np.log(target.noise_sd).mean()))
-        now += weight * np.sum(design @ covariance * design, axis=1)
+        now = now + weight * np.sum(design @ covariance * design, axis=1)
         for count, variance in later.items():
             rows = design[evenly(len(design), count) if count < len(design) else slice(None)]
             repeats = max(count / len(design), 1.0)
             gain = covariance @ rows.T
             scatter = rows @ gain + noise**2 / repeats * np.eye(len(rows))
             left = covariance - gain @ np.linalg.solve(scatter, gain.T)
-            variance += weight * np.sum(design @ left * design, axis=1)
+            later[count] = variance + weight * np.sum(design @ left * design, axis=1)
     before = np.sqrt(now).mean()
     enough = (count for count, left in later.items() if np.sqrt(left).mean() <= ratio * before)
     return next(enough, None)

@@ -24,7 +24,7 @@ class Corners:
     and Vining, Introduction to Linear Regression Analysis, section 3.8). A point is as extreme as a
     configuration if that one lies at least as far from the middle of the range in both features, on
     the same sides. Its depth is the distance by which both features would have to come back for one
-    to be so, less a margin.
+    to be so, and none within a margin.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ def find_corners(scaled: NDArray[np.float64]) -> Corners:
 
 
 def _depth(known: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
-    """Return the depth in the middle of each cell, beyond a margin. Shape (cell, cell)."""
+    """Return the depth in the middle of each cell, 0 within a margin. Shape (cell, cell)."""
     middles = (np.arange(CELLS) + 0.5) * (2.0 / CELLS) - 1.0
     depth = np.zeros((CELLS, CELLS))
     for sides in product((-1.0, 1.0), repeat=2):
@@ -146,5 +146,5 @@ def _depth(known: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
             for each, (side, cells) in enumerate(zip(sides, at, strict=True))
         ]
         both = np.maximum(farther[0][:, None, :], farther[1][None, :, :]).min(axis=2)
-        depth[np.ix_(*at)] = np.maximum(both - margin, 0.0)
+        depth[np.ix_(*at)] = np.where(both > margin, both, 0.0)
     return depth

@@ -153,7 +153,8 @@ class ResidualBasis:
         """
         beyond = np.maximum(np.abs(self._scale(raw)) - 1.0, 0.0)
         beyond = np.where(beyond > 1e-9, beyond, 0.0)
-        return np.column_stack([beyond, self.corners.excess(self.scaled(raw))])
+        depth = self.corners.excess(self.scaled(raw)) if len(self.corners.pairs) else 0.0
+        return np.column_stack([beyond, np.broadcast_to(depth, len(beyond))])
 
     def with_configs(self, raw: NDArray[np.float64]) -> ResidualBasis:
         """Return the same basis, with fewer corners empty.
@@ -229,6 +230,6 @@ def span_basis(
     """
     low, high = raw.min(axis=0), raw.max(axis=0)
     basis = ResidualBasis(tuple(features), low, high, degree, tuple(watched), tuple(tasks))
-    if degree < 2:  # effects of features add up, whatever the others are
+    if degree < 2 or len(features) < 2:  # effects add up, whatever the other features are
         return basis
     return replace(basis, corners=find_corners(basis.scaled(raw)))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.knob_values import KnobValues, RowValues
 from bayeslat.features.stage import Stage
+from bayeslat.features.terms import TermKind
 from bayeslat.traces import Violation, violations_at
 from bayeslat.traces.cells import to_numbers
 
@@ -19,6 +20,8 @@ __all__ = ["unit_violations"]
 _FASTEST, _SLOWEST = 0.2, 500.0  # latency over the physics at data-sheet peaks
 # A wait is as long as what is left of others' work: its physics is a guess, not a bound.
 _FASTEST_WAIT = 0.005
+_BOUNDS = (TermKind.flops, TermKind.bytes)  # by the peaks of a data sheet
+_SHORTEST_GUESS = 0.1  # of a launch, whose length a spec guesses
 _ALL_OFF = 0.5  # a unit is wrong when more than this part of a GPU's rows is outside
 
 
@@ -50,7 +53,9 @@ def unit_violations(
 def _odd_stage(
     frame: pd.DataFrame, stage: Stage, gpu: Gpu, rows: NDArray[np.bool_], values: RowValues
 ) -> Iterator[Violation]:
-    peak_ms, known = values.total(term.expression for term in stage.physics.values())
+    terms = stage.physics.values()
+    peak_ms, known = values.total(term.expression for term in terms)
+    guessed_ms, _ = values.total(term.expression for term in terms if term.kind not in _BOUNDS)
     latency = to_numbers(frame[stage.column])[0][rows]
     with np.errstate(all="ignore"):  # what is not finite and above 0 is told by other rules
         ratio = latency / peak_ms
@@ -58,10 +63,14 @@ def _odd_stage(
     held = known & np.isfinite(ratio) & (ratio > 0) & (latency > least)
     if not held.any():
         return
-    fastest = _FASTEST if stage.hurdle is None else _FASTEST_WAIT
-    for off, what, cure in (
-        (ratio < fastest, "faster than its data sheet allows", "seconds, not ms"),
-        (ratio > _SLOWEST, "hundreds of times slower than its data sheet", "microseconds"),
+    fastest, over_bound = _FASTEST_WAIT, ratio
+    if stage.hurdle is None:
+        fastest = _FASTEST
+        with np.errstate(all="ignore"):
+            over_bound = latency / (peak_ms - (1.0 - _SHORTEST_GUESS) * guessed_ms)
+    for times, off, what, cure in (
+        (over_bound, over_bound < fastest, "faster than its data sheet allows", "seconds, not ms"),
+        (ratio, ratio > _SLOWEST, "hundreds of times slower than its data sheet", "microseconds"),
     ):
         part = (off & held).sum() / held.sum()
         if part > _ALL_OFF:
@@ -72,6 +81,6 @@ def _odd_stage(
                 where,
                 stage.column,
                 f"{gpu.key} is {what} in {part:.0%} of its rows (median "
-                f"{np.median(ratio[held]):.2g} times the physics of stage {stage.name!r}); is the "
+                f"{np.median(times[held]):.2g} times the physics of stage {stage.name!r}); is the "
                 f"column in {cure}? Give milliseconds, and check the GPU's name",
             )

@@ -84,7 +84,7 @@ def settled_group(
         "basis": json.dumps(
             {name: getattr(basis, name) for name in ("features", "degree", "watched", "tasks")}
         ),
-        "corner_margin": basis.corners.margin,
+        "corner_margin": float(basis.corners.margin),
         "noise_dof": float(part.noise_dof),
         "most_counted": float(part.most_counted),
     }

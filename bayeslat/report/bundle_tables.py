@@ -56,6 +56,12 @@ def show_bundle(record: Mapping[str, Any]) -> None:
     stack = f" with {record['stack']}" if record["stack"] else ""
     title = f"Guardrail of {record['gpu']}{stack}: {', '.join(record['stages'])}"
     print_table(console, title, table)
+    if record["tasks"]:
+        print_line(
+            console,
+            f"A config also names its task: {', '.join(record['tasks'])}. Nothing of another task, "
+            "or of none, is accepted",
+        )
     found = record["agreement"]
     print_line(
         console,

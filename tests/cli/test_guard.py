@@ -58,7 +58,7 @@ def test_the_table_tells_why_to_measure(workshop: Workshop, run: Callable[..., R
     ("words", "told"),
     [
         ([], "no budget is given"),
-        (["--budget-ms", "0"], "the budget of total is 0"),
+        (["--budget-ms", "0"], "--budget-ms is 0; it must be a positive number"),
         (["--budget-ms", "10", "--max-risk", "1"], "max_risk is 1"),
         (["--stage-budget", "decode"], "write it as in llm_prefill=300"),
         (["--stage-budget", "encode=10"], "no stage 'encode'"),

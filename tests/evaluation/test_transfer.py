@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from bayeslat.errors import InputError
+from bayeslat.evaluation import transfer
 from bayeslat.evaluation.transfer import choose_target, judge_transfer
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.posterior import PosteriorData
@@ -163,3 +164,27 @@ def test_as_many_rows_as_asked_for_are_enough() -> None:
     assert asked >= 20
     assert enough >= 0.7 * asked
     assert needless <= 0.5 * asked
+
+
+def test_what_the_model_misses_of_configurations_is_expected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each configuration is off by some 10 % for good: the error to expect says so."""
+    rows = target().frame.reset_index(drop=True)
+    rng = np.random.default_rng(1)
+    for stage in ("t_prefill_ms", "t_decode_ms"):
+        rows[stage] *= np.exp(0.1 * rng.normal(size=len(rows)))
+    calibrated = calibrate_group(data(), rows[:30], GPU, "", seed=0)
+    measured = rows["t_prefill_ms"] + rows["output_tokens"] * rows["t_decode_ms"]
+    point = Posterior(calibrated).predict(rows[30:], GPU.key).frame["total_point_ms"]
+    real = np.mean(np.abs(point / measured[30:] - 1.0))
+    stated = judge_transfer(calibrated, GPU, "").error
+    assert 0.6 * real < stated.mean < 1.2 * real
+    assert stated.low < stated.mean < stated.high
+    # The broken twin takes all of it for noise of runs.
+    monkeypatch.setattr(transfer, "SHARED", 0.0)
+    assert judge_transfer(calibrated, GPU, "").error.high < 0.6 * real
+
+
+def test_a_threshold_is_told_as_it_was_given() -> None:
+    assert "within 12.5%" in str(judge(target().frame, threshold=0.125))

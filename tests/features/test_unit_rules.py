@@ -46,6 +46,16 @@ def test_most_rows_off_are_a_wrong_unit(factor: float, told: str) -> None:
     assert told in violation.message
 
 
+def test_a_guessed_launch_bounds_nothing() -> None:
+    """Small kernels may be faster than the launch that a spec guessed; in seconds they are not."""
+    text = SPEC.text.replace('work = "size"', 'work = "size / (mem_bw_GBps * 1e6)"')
+    spec = Spec.from_text(text.replace('launch = "1"', 'launch = "0.015"'))
+    for factor, refused in ((1.0, 0), (1e-3, 1)):
+        frame = pd.DataFrame({"size": [1e6, 2e6, 3e6], "lat": [0.002 * factor] * 3})
+        found = unit_violations(frame, read_knobs(frame, spec), GPU, np.ones(3, dtype=bool))
+        assert len(list(found)) == refused
+
+
 def test_half_of_the_rows_may_be_odd() -> None:
     assert odd([0.01, 20], [9, 19]) == []
 
