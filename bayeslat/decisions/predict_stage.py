@@ -18,6 +18,7 @@ from bayeslat.features.design import StageInputs, stage_inputs
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.hold_knobs import hold_knobs
 from bayeslat.features.hurdle_inputs import hurdle_inputs
+from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.tasks import task_names
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.strata import stratified_uniform
@@ -77,6 +78,7 @@ def predict_stage(
     hurdle, beyond = _hurdle(data, stage, configs, gpu, view, stream)
     if hurdle is not None:
         excess[hurdle.chance.mean(axis=1) < _SELDOM] = 0.0
+    pairs, together = _together(view.basis, inputs.raw, excess)
     out = excess.any(axis=1)
     if out.any():
         log_ms[out] += _departures(data, stage, gpu, view, excess[out], rng)
@@ -96,11 +98,23 @@ def predict_stage(
         log_noise=spread * (noise * (of == "run")),
         noise_sd=spread * view.noise_sd,
         times=np.broadcast_to(times, len(configs)),
-        excess=np.column_stack([excess, unseen, beyond]),
-        coordinates=(*part.basis.directions, "task", "hurdle"),
+        excess=np.column_stack([excess[:, :-1], together, unseen, beyond]),
+        coordinates=(*part.basis.directions[:-1], *pairs, "task", "hurdle"),
         noise_dof=part.noise_dof,
         hurdle=hurdle,
     )
+
+
+def _together(
+    basis: ResidualBasis, raw: NDArray[np.float64], excess: NDArray[np.float64]
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Name the pairs of features, and tell which of them lies in an empty corner.
+
+    Shape (config, pair): the last column of `excess`, where the pair is the deepest.
+    """
+    corners = basis.corners
+    deepest = corners.deepest(basis.scaled(raw)) if len(corners.pairs) else np.zeros((len(raw), 0))
+    return corners.names(basis.features), deepest * (excess[:, -1:] > 0)
 
 
 def _hurdle(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, product
 
@@ -59,6 +60,29 @@ class Corners:
             for (one, two), depth in zip(self.pairs, self.depth, strict=True)
         ]
         return np.stack(found, axis=1) if found else np.zeros((len(scaled), 0))
+
+    def deepest(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return `depths`, with those that another pair's exceeds set to 0.
+
+        Parameters
+        ----------
+        scaled : ndarray, shape (config, feature)
+
+        Returns
+        -------
+        ndarray, shape (config, pair)
+        """
+        depths = self.depths(scaled)
+        return np.where(depths < depths.max(axis=1, initial=0.0)[:, None], 0.0, depths)
+
+    def names(self, features: Sequence[str]) -> tuple[str, ...]:
+        """Return what each pair is called.
+
+        Parameters
+        ----------
+        features : sequence of str
+        """
+        return tuple(f"{features[one]} with {features[two]}" for one, two in self.pairs)
 
     def excess(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return how deep each config lies in any empty corner.

@@ -26,7 +26,7 @@ SPEC = Spec.from_text(
         'features = ["log(context)"]', 'features = ["log(context)", "log(batch_size)"]'
     )
 )
-TOGETHER = "prefill: features together"
+TOGETHER = "prefill: log(context) with log(batch_size)"
 
 
 def in_corner(configs: pd.DataFrame) -> pd.Series:

@@ -87,7 +87,12 @@ def test_the_deepest_corner_counts() -> None:
     assert found[1] > found[0]
     assert found[2] == found[1]  # not their sum
     assert found[3] == 0
-    np.testing.assert_array_equal(corners.depths(points).max(axis=1), found)
+    depths, deepest = corners.depths(points), corners.deepest(points)
+    np.testing.assert_array_equal(depths.max(axis=1), found)
+    assert (depths[2] > 0).all()
+    assert np.count_nonzero(deepest, axis=1).tolist() == [1, 1, 1, 0]
+    np.testing.assert_array_equal(deepest.max(axis=1), found)
+    assert corners.names(["a", "b", "c"]) == ("a with b", "a with c")
 
 
 def test_what_is_measured_later_is_known() -> None:

@@ -80,7 +80,9 @@ def test_the_default_buys_more_than_chance() -> None:
     by_chance = [ask(candidates, 8, method="uniform", seed=k).outlook.mape for k in range(10)]
     # Later on, what neighbours share is most of what is left, and a spread by chance comes near.
     assert best[6] < min(mape[6] for mape in by_chance)
-    assert np.all(best < np.mean(by_chance, axis=0) + 1e-12)
+    chance = np.mean(by_chance, axis=0)
+    np.testing.assert_allclose(best[0], chance[0], rtol=1e-3)  # the noise of a GPU is drawn
+    assert np.all(best[1:] < chance[1:])
 
 
 def test_what_was_measured_is_not_chosen_again() -> None:
