@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "bayeslat"
 
 CHAIN = ("traces", "features", "model", "inference", "decisions", "evaluation", "report", "cli")
-LEAVES = frozenset({"errors", "atomic", "counted", "parallel"})
+LEAVES = frozenset({"errors", "atomic", "counted", "finite", "parallel"})
 ALONE = frozenset({"serving"})  # runs in the environment of a server, without the rest
 TOP = frozenset({"", "__main__"})  # the package's own __init__, and `python -m`
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from bayeslat.errors import SpecError
 from bayeslat.features.names import is_plain_name
+from bayeslat.finite import finite_number
 from bayeslat.traces.model_sizes import LANGUAGE_PARTS, language_config, model_sizes, nested_part
 
 __all__ = ["SHORT_NAMES", "flatten_config", "read_architecture"]
@@ -152,10 +152,4 @@ def _number(value: object) -> float | None:
     """Return a finite number, the side of a square given as [14, 14], or None."""
     if isinstance(value, list) and value and all(item == value[0] for item in value):
         value = value[0] if len(value) == 2 else None
-    if not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
+    return finite_number(value)

@@ -25,6 +25,7 @@ from bayeslat.features.spec_form import (
 from bayeslat.features.spec_problems import Location, Problem, overlaps
 from bayeslat.features.stage import Hurdle, Residual, Stage, Term
 from bayeslat.features.terms import DEFAULT_PRIORS, HARDWARE_FIELDS, KindPrior, TermKind, infer_kind
+from bayeslat.finite import finite_number
 
 __all__ = ["parse_toml", "read_fields"]
 
@@ -118,7 +119,7 @@ class _Reader:
         except SpecError as error:
             self.problems.append(Problem(("architecture", "file"), str(error)))
         for key, value in form.architecture.items():
-            number = _finite(value)
+            number = finite_number(value)
             if number is not None:
                 constants[key] = number
             elif key != "file":
@@ -203,16 +204,6 @@ class _Reader:
         """Note a missing key, unless it is missing because its value was left out."""
         if not any(overlaps(at, problem.location) for problem in self.left_out):
             self.problems.append(Problem(at, f"is missing; write {lines}"))
-
-
-def _finite(value: object) -> float | None:
-    if not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _from_file(form: FileSpec, base: Path | None) -> dict[str, float]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+
+from bayeslat.finite import finite_number
 
 __all__ = [
     "DTYPE_BYTES",
@@ -180,10 +181,4 @@ def _size(value: object) -> float | None:
     """Return a size; of a list, what all layers have in common."""
     if isinstance(value, list) and value and all(each == value[0] for each in value):
         value = value[0]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
+    return None if isinstance(value, bool) else finite_number(value)
