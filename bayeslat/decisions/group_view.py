@@ -96,8 +96,10 @@ def view_group(
 def _calibrated(data: PosteriorData, stage: str, gpu: Gpu, target: Target) -> GroupView:
     """Return a GPU as its calibration left it."""
     part, own = data.stages[stage], target.stages[stage]
-    rows = sound_rows_of(data.spec, stage, target)
-    basis = part.basis.with_configs(stage_inputs(data.spec, stage, rows, gpu).raw)
+    basis = part.basis
+    if len(basis.corners.pairs):
+        rows = sound_rows_of(data.spec, stage, target)
+        basis = basis.with_configs(stage_inputs(data.spec, stage, rows, gpu).raw)
     point = own.point(part.shared_efficiency)
     return GroupView(point, basis, own.departure, own.effects, own.noise_sd, hurdle=own.hurdle)
 

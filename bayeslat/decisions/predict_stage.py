@@ -108,9 +108,9 @@ def predict_stage(
 def _together(
     basis: ResidualBasis, raw: NDArray[np.float64], excess: NDArray[np.float64]
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """Name the pairs of features, and tell which of them lies in an empty corner.
+    """Name the pairs of features with an empty corner, and say how deep configs lie in it.
 
-    Shape (config, pair): the last column of `excess`, where the pair is the deepest.
+    That is the last column of `excess` by pair, of which the deepest counts. Shape (config, pair).
     """
     corners = basis.corners
     deepest = corners.deepest(basis.scaled(raw)) if len(corners.pairs) else np.zeros((len(raw), 0))
