@@ -112,9 +112,11 @@ def _together(
 
     That is the last column of `excess` by pair, of which the deepest counts. Shape (config, pair).
     """
-    corners = basis.corners
-    deepest = corners.deepest(basis.scaled(raw)) if len(corners.pairs) else np.zeros((len(raw), 0))
-    return corners.names(basis.features), deepest * (excess[:, -1:] > 0)
+    corners, deep = basis.corners, excess[:, -1] > 0
+    together = np.zeros((len(raw), len(corners.pairs)))
+    if deep.any():
+        together[deep] = corners.deepest(basis.scaled(raw[deep]))
+    return corners.names(basis.features), together
 
 
 def _hurdle(

@@ -185,9 +185,8 @@ def judge_transfer(
     stages = check_membership(data, gpu, stack, seed=seed)
     alarms = tuple(_alarms(stages))
     configs = data.reference.iloc[evenly(len(data.reference), _CONFIGS)]
-    thin = thin_draws(data, DRAWS)
-    prediction = predict_group(thin, configs, gpu, stack, "typical", seed)
-    missed = _missed_sd(predict_group(thin, configs, gpu, stack, "run", seed))
+    prediction = predict_group(thin_draws(data, DRAWS), configs, gpu, stack, "run", seed)
+    missed = _missed_sd(prediction)
     errors = _errors(prediction, missed)
     error = ExpectedError(float(errors.mean()), *map(float, np.quantile(errors, [0.05, _BOUND])))
     more: int | None = 0
@@ -225,14 +224,14 @@ def _alarms(stages: Mapping[str, Membership]) -> list[str]:
     return told
 
 
-def _missed_sd(run: Prediction) -> NDArray[np.float64]:
+def _missed_sd(prediction: Prediction) -> NDArray[np.float64]:
     """Sd of the log total by what a configuration's runs have in common. Shape (config,).
 
     The noise of a fit is what neither physics nor correction explain. Part of it is the
     configuration's own, and no error of a run: `SHARED` of its variance, as `suggest` has it.
     """
-    total = np.median(run.typical(TOTAL), axis=1)
-    missed: NDArray[np.float64] = np.sqrt(SHARED * run.variance_ms2(TOTAL)[1]) / total
+    total = np.median(prediction.typical(TOTAL), axis=1)
+    missed: NDArray[np.float64] = np.sqrt(SHARED * prediction.variance_ms2(TOTAL)[1]) / total
     return missed
 
 

@@ -153,11 +153,9 @@ def make_bundle(
         "reach": reach,
         "steps": steps,
         "coordinates": [_coordinate(each, places) for each in coordinates],
-        "corners": [_pairs(part, coordinates) for part in with_corners],
-        "stages": [_stage(part, coordinates, places) for part in parts],
+        "corners": [_corners(part, coordinates) for part in with_corners],
+        "stages": [_stage(part, coordinates, with_corners, places) for part in parts],
     }
-    for at, part in enumerate(with_corners, start=len(coordinates)):
-        header["stages"][parts.index(part)]["coordinates"].append(at)
     arrays = _arrays(parts, order, data)
     answers = answer(thin, gpu, stack, configs, prediction, seed)
     for loud in _LOUD:
@@ -254,9 +252,14 @@ def _coordinate(each: _Coordinate, places: Mapping[int, int]) -> dict[str, Any]:
     }
 
 
-def _pairs(part: StagePart, coordinates: Sequence[_Coordinate]) -> dict[str, Any]:
+def _positions(part: StagePart, coordinates: Sequence[_Coordinate]) -> list[int]:
+    """Where a stage's own coordinates are among those of all stages."""
+    return [coordinates.index(each) for each in _coordinates(part)]
+
+
+def _corners(part: StagePart, coordinates: Sequence[_Coordinate]) -> dict[str, Any]:
     """What the header says of a stage's empty corners: their coordinates, and the array's name."""
-    own = [coordinates.index(each) for each in _coordinates(part)]
+    own = _positions(part, coordinates)
     pairs = [[own[one], own[two]] for one, two in part.corners.pairs.tolist()]
     return {"pairs": pairs, "depth": f"{part.name} corners"}
 
@@ -268,15 +271,19 @@ def _place(value: Value, places: Mapping[int, int]) -> list[float | int]:
 
 
 def _stage(
-    part: StagePart, coordinates: Sequence[_Coordinate], places: Mapping[int, int]
+    part: StagePart,
+    coordinates: Sequence[_Coordinate],
+    with_corners: Sequence[StagePart],
+    places: Mapping[int, int],
 ) -> dict[str, Any]:
-    """What the header says of a stage."""
-    own = [coordinates.index(each) for each in _coordinates(part)]
+    """What the header says of a stage; its empty corners are a coordinate behind all others."""
+    own = _positions(part, coordinates)
+    corners = [at for at, each in enumerate(with_corners, len(coordinates)) if each is part]
     return {
         "name": part.name,
         "times": _place(part.times, places),
         "parts": [_place(each, places) for each in part.parts],
-        "coordinates": own,
+        "coordinates": own + corners,
         "columns": [[before, own[feature]] for before, feature in part.columns],
         "tasks": list(part.basis.tasks),
         "latent": part.latent,

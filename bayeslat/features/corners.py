@@ -54,12 +54,14 @@ class Corners:
         -------
         ndarray, shape (config, pair)
         """
+        if not len(self.pairs):
+            return np.zeros((len(scaled), 0))
         cells = cell_of(scaled)
         found = [
             depth[cells[:, one], cells[:, two]]
             for (one, two), depth in zip(self.pairs, self.depth, strict=True)
         ]
-        return np.stack(found, axis=1) if found else np.zeros((len(scaled), 0))
+        return np.stack(found, axis=1)
 
     def deepest(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return `depths`, with those that another pair's exceeds set to 0.

@@ -134,7 +134,7 @@ class ResidualBasis:
         -------
         ndarray, shape (config, feature)
         """
-        return np.clip(self._scale(raw), -1.0, 1.0)[:, : len(self.features)]
+        return self._at_edge(self._scale(raw))
 
     def excess(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far a config lies beyond the training range, in half widths of that range.
@@ -151,10 +151,10 @@ class ResidualBasis:
         ndarray, shape (config, direction)
             By the coordinates, then by the deepest empty corner; 0 inside the range.
         """
-        beyond = np.maximum(np.abs(self._scale(raw)) - 1.0, 0.0)
-        beyond = np.where(beyond > 1e-9, beyond, 0.0)
-        depth = self.corners.excess(self.scaled(raw)) if len(self.corners.pairs) else 0.0
-        return np.column_stack([beyond, np.broadcast_to(depth, len(beyond))])
+        places = self._scale(raw)
+        beyond = np.maximum(np.abs(places) - 1.0, 0.0)
+        depth = self.corners.excess(self._at_edge(places))
+        return np.column_stack([np.where(beyond > 1e-9, beyond, 0.0), depth])
 
     def with_configs(self, raw: NDArray[np.float64]) -> ResidualBasis:
         """Return the same basis, with fewer corners empty.
@@ -182,6 +182,10 @@ class ResidualBasis:
         half = 0.5 * (self.high - self.low)
         moved: NDArray[np.bool_] = half > 1e-12 * np.maximum(np.abs(self.high), 1.0)
         return moved
+
+    def _at_edge(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Hold the features of what `_scale` returned in their range. Shape (config, feature)."""
+        return np.clip(places, -1.0, 1.0)[:, : len(self.features)]
 
     def _scale(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map the training range to [-1, 1]; what leaves a single value goes on from there."""

@@ -55,19 +55,17 @@ def _odd_stage(
 ) -> Iterator[Violation]:
     terms = stage.physics.values()
     peak_ms, known = values.total(term.expression for term in terms)
-    guessed_ms, _ = values.total(term.expression for term in terms if term.kind not in _BOUNDS)
+    fastest, bound_ms = _FASTEST_WAIT, peak_ms
+    if stage.hurdle is None:
+        guessed_ms, _ = values.total(each.expression for each in terms if each.kind not in _BOUNDS)
+        fastest, bound_ms = _FASTEST, peak_ms - (1.0 - _SHORTEST_GUESS) * guessed_ms
     latency = to_numbers(frame[stage.column])[0][rows]
     with np.errstate(all="ignore"):  # what is not finite and above 0 is told by other rules
-        ratio = latency / peak_ms
+        ratio, over_bound = latency / peak_ms, latency / bound_ms
     least = stage.hurdle.above_ms if stage.hurdle else 0.0  # below it, nothing is computed
     held = known & np.isfinite(ratio) & (ratio > 0) & (latency > least)
     if not held.any():
         return
-    fastest, over_bound = _FASTEST_WAIT, ratio
-    if stage.hurdle is None:
-        fastest = _FASTEST
-        with np.errstate(all="ignore"):
-            over_bound = latency / (peak_ms - (1.0 - _SHORTEST_GUESS) * guessed_ms)
     for times, off, what, cure in (
         (over_bound, over_bound < fastest, "faster than its data sheet allows", "seconds, not ms"),
         (ratio, ratio > _SLOWEST, "hundreds of times slower than its data sheet", "microseconds"),
