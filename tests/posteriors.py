@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -83,3 +84,9 @@ def make_data(
     return fit_posterior(
         small_spec(), make_frame(seed, gpus, stacks=stacks, tasks=tasks), engine="laplace"
     )
+
+
+def with_noise_shared(data: PosteriorData, part: float) -> PosteriorData:
+    """Say what part of the noise's variance is a configuration's own."""
+    stages = {name: replace(each, noise_shared=part) for name, each in data.stages.items()}
+    return replace(data, stages=stages)

@@ -55,6 +55,8 @@ def predict_stage(
     gpu : Gpu
     stack : str or None
     of : {"run", "typical"}
+        A typical run has that part of the noise which is the configuration's own. In a stage with
+        a hurdle it is the run-to-run median, of which some may take no time.
     seed : int
     order : ndarray of int, shape (draw,), optional
         Position of each draw's noise among the sorted ones; random by default.
@@ -93,9 +95,15 @@ def predict_stage(
     spread = part.noise_shape.spread(part.basis, inputs.raw)[:, None]
     if not part.noise_shape.slopes.any():
         spread = spread[:1]  # all configs share their noise
+    typical_ms = np.exp(log_ms)
+    if of == "typical":
+        if hurdle is not None:
+            typical_ms = hurdle.medians(typical_ms, spread * view.noise_sd, part.noise_dof)
+            hurdle = None
+        spread = spread * np.sqrt(part.noise_shared)
     return StagePrediction(
-        typical_ms=np.exp(log_ms),
-        log_noise=spread * (noise * (of == "run")),
+        typical_ms=typical_ms,
+        log_noise=spread * noise,
         noise_sd=spread * view.noise_sd,
         times=np.broadcast_to(times, len(configs)),
         excess=np.column_stack([excess[:, :-1], together, unseen, beyond]),

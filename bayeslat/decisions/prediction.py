@@ -62,7 +62,7 @@ class Prediction:
         return self.stages[stage].run_ms
 
     def typical(self, stage: str = TOTAL) -> NDArray[np.float64]:
-        """Draws without the noise of a run, in ms. Shape (config, draw)."""
+        """Draws by the effects alone, without any noise, in ms. Shape (config, draw)."""
         if stage == TOTAL:
             return self._total({name: part.median_ms for name, part in self.stages.items()})
         self._known(stage)
@@ -87,7 +87,7 @@ class Prediction:
         return self.p_exceed_given(budget_ms, stage).mean(axis=1)
 
     def p_exceed_given(self, budget_ms: float, stage: str = TOTAL) -> NDArray[np.float64]:
-        """P(latency > budget) given each draw, over the noise of a run alone.
+        """P(latency > budget) given each draw, over the noise of a run, or of a typical run.
 
         Parameters
         ----------
@@ -98,7 +98,6 @@ class Prediction:
         Returns
         -------
         ndarray, shape (config, draw)
-            Zeros and ones for a typical run, which has no noise.
 
         Raises
         ------

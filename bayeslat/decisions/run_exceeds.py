@@ -40,12 +40,8 @@ def exceed_given(
     Returns
     -------
     ndarray, shape (config, draw)
-        Zeros and ones for a typical run, which has no noise.
     """
     times = [part.times[:, None] if add else np.ones((len(part.times), 1)) for part in stages]
-    if not any(part.log_noise.any() for part in stages):
-        amounts = (each * part.median_ms for each, part in zip(times, stages, strict=True))
-        return (sum(amounts, np.zeros(1)) > budget_ms).astype(float)
     correlation = None if noise_correlation is None else noise_correlation.to_numpy()
     run = _Run(stages, times, correlation)
     everything = list(range(len(stages)))

@@ -22,7 +22,7 @@ class StagePrediction:
     typical_ms : ndarray, shape (config, draw)
         Run-to-run median of one run of the stage; of those that take time, if it has a hurdle.
     log_noise : ndarray, shape (config or 1, draw)
-        Log of a run over the median; zeros for a typical run.
+        Log of what is predicted over that: of one run, or of the configuration's median run.
     noise_sd : ndarray, shape (config or 1, draw)
         Scale of that noise, which all runs of a draw share.
     times : ndarray, shape (config,)
@@ -63,8 +63,6 @@ class StagePrediction:
         """Draws of one run. Shape (config, draw)."""
         if self.hurdle is None:
             return self.taking_ms
-        if not self.log_noise.any():
-            return self.median_ms
         return self.hurdle.runs(self.taking_ms)
 
     @cached_property
@@ -76,8 +74,6 @@ class StagePrediction:
 
     def moments_ms(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean in ms and variance in ms^2 of a run given each draw. Shapes (config, draw)."""
-        if not self.log_noise.any():
-            return self.median_ms, np.zeros_like(self.median_ms)
         first = self.typical_ms * self.noise.mean(axis=1, keepdims=True)
         second = self.typical_ms**2 * (self.noise**2).mean(axis=1, keepdims=True)
         if self.hurdle is not None:

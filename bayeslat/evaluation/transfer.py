@@ -14,7 +14,6 @@ from scipy.special import erf
 from bayeslat.counted import counted
 from bayeslat.decisions.predict import predict_group
 from bayeslat.decisions.prediction import TOTAL, Prediction
-from bayeslat.decisions.suggest.neighbours import SHARED
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
 from bayeslat.evaluation.membership import Membership, check_membership
@@ -185,7 +184,7 @@ def judge_transfer(
     stages = check_membership(data, gpu, stack, seed=seed)
     alarms = tuple(_alarms(stages))
     configs = data.reference.iloc[evenly(len(data.reference), _CONFIGS)]
-    prediction = predict_group(thin_draws(data, DRAWS), configs, gpu, stack, "run", seed)
+    prediction = predict_group(thin_draws(data, DRAWS), configs, gpu, stack, "typical", seed)
     missed = _missed_sd(prediction)
     errors = _errors(prediction, missed)
     error = ExpectedError(float(errors.mean()), *map(float, np.quantile(errors, [0.05, _BOUND])))
@@ -225,13 +224,13 @@ def _alarms(stages: Mapping[str, Membership]) -> list[str]:
 
 
 def _missed_sd(prediction: Prediction) -> NDArray[np.float64]:
-    """Sd of the log total by what a configuration's runs have in common. Shape (config,).
+    """Sd of a typical run's log total by what the model misses of it. Shape (config,).
 
-    The noise of a fit is what neither physics nor correction explain. Part of it is the
-    configuration's own, and no error of a run: `SHARED` of its variance, as `suggest` has it.
+    The noise of a fit is what neither physics nor correction explain; a part of it is the
+    configuration's own, and no error of a run.
     """
     total = np.median(prediction.typical(TOTAL), axis=1)
-    missed: NDArray[np.float64] = np.sqrt(SHARED * prediction.variance_ms2(TOTAL)[1]) / total
+    missed: NDArray[np.float64] = np.sqrt(prediction.variance_ms2(TOTAL)[1]) / total
     return missed
 
 

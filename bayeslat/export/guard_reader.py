@@ -35,7 +35,7 @@ import numpy as np
 __all__ = ["ACCEPT", "FORMAT_VERSION", "MEASURE", "REJECT", "BundleError", "GuardBundle", "load"]
 
 MAGIC = b"bayeslat guard bundle\n"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 SEAL = b"sha256:"
 ACCEPT, REJECT, MEASURE = "accept", "reject", "measure"
 
@@ -538,9 +538,9 @@ class _Model:
         p_exceed: Any = 0.0
         over = unsure = np.zeros(count, dtype=bool)
         for text, budget in budgets.items():
-            bound, look = self.bound(text), asked.typical or outside
+            bound = self.bound(text)
             own = table if bound is self.total else table[bound.places]
-            found = bound.judge(points, own, budget, asked, look=look)
+            found = bound.judge(points, own, budget, asked, look=outside)
             p_exceed = np.maximum(p_exceed, found[0])
             over, unsure = over | found[1], unsure | found[2]
         unknown = np.zeros(count, dtype=bool) | self.zero_shot
@@ -624,7 +624,7 @@ class _Stage:
         self.size = len(self.parts) + len(self.columns) + len(self.tasks)
         self.latent = int(entry["latent"])  # variables, where the range of the fit is not left
         self.loads, self.draws = arrays[f"{self.name} loads"], arrays[f"{self.name} draws"]
-        self.log_noise = float(entry["log_noise"])
+        self.log_noise, self.log_own = float(entry["log_noise"]), float(entry["log_own"])
         self.noise = arrays[f"{self.name} noise"]  # square of each draw's scale over their mean
         self.unsteady = float(np.var(self.noise))
         linear, cubic = float(entry["linear"]), float(entry["cubic"])
@@ -978,7 +978,8 @@ class _Bound:
             times = np.log(points[at].times) if self.per_request else 0.0
             logs.append(np.asarray(log_ms + times - np.log(budget), dtype=_FLOAT))
             variances.append(np.einsum("ij,ij->j", own[2:], own[2:]))
-            noise.append(np.exp(stage.log_noise + own[1]))
+            of_a_run = stage.log_noise + own[1]
+            noise.append(np.exp(of_a_run + stage.log_own if asked.typical else of_a_run))
         quantiles = self.student.quantiles(asked.max_risk)
         amounts = [np.exp(each) for each in logs]
         found = self.weigh(_ARRAYS, amounts, variances, noise, _FLOAT.type(1.0), quantiles)
@@ -986,8 +987,7 @@ class _Bound:
         over, unsure = found.edge < -_EDGE, found.edge < _EDGE
         everything = len(self.ones)
         firsts = np.where(look, everything, found.first)
-        shift = 0.0 if asked.typical else found.shift
-        starts = np.array([each + shift for each in logs])
+        starts = np.array([each + found.shift for each in logs])
         squares = np.array(found.squares)
         space = np.empty((2, max(_LOOKED, everything)), dtype=_FLOAT)
         for first in self.firsts:
@@ -996,21 +996,16 @@ class _Bound:
                 rows = looked[block]
                 loads = table.take(rows, axis=2)[:, 1:]
                 loads[:, 0] = starts[:, rows]
-                if asked.typical:
-                    count = np.count_nonzero(self.log_ratios(loads, first, space) > 0.0, axis=1)
-                    chance = count / everything
-                else:
-                    cell = found.cell[rows]
-                    chance, count = self.look(
-                        loads,
-                        squares[:, rows],
-                        cell,
-                        quantiles.take(cell, mode="clip"),
-                        first,
-                        found.is_below[rows],
-                        space,
-                    )
-                p_exceed[rows] = chance
+                cell = found.cell[rows]
+                p_exceed[rows], count = self.look(
+                    loads,
+                    squares[:, rows],
+                    cell,
+                    quantiles.take(cell, mode="clip"),
+                    first,
+                    found.is_below[rows],
+                    space,
+                )
                 over[rows], unsure[rows] = self.central(count)
         return p_exceed, over, unsure
 

@@ -63,8 +63,8 @@ class StagePart:
     noise_squares : ndarray, shape (draw,)
         Square of the noise's scale, over the mean of the draws'.
     noise : mapping of str to float
-        Log of the root mean square of its scale, without the features, and the cubic of its normal
-        scores.
+        Log of the root mean square of its scale, without the features, and what a typical run's
+        adds to it; the cubic of its normal scores.
     """
 
     name: str
@@ -259,4 +259,5 @@ def _noise(data: PosteriorData, stage: str, view: GroupView) -> dict[str, float]
         "linear": float(linear[0]),
         "cubic": float(cubic[0]),
         "log_noise": float(0.5 * np.log(square) - shape.centre @ shape.slopes),
+        "log_own": float(0.5 * np.log(part.noise_shared)),
     }

@@ -6,13 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.features.design import StageInputs
 from bayeslat.features.noise_shape import NoiseShape, noise_columns
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.inference.noise import fit_noise_shape
 from bayeslat.inference.pilot import Pilot, fit_pilot
-from bayeslat.inference.repeats import row_weights, shared_variance
+from bayeslat.inference.repeats import (
+    number_configs,
+    pooled_shared_variance,
+    row_weights,
+    shared_variance,
+)
 from bayeslat.inference.robust import choose_dof
 from bayeslat.inference.stage_rows import StageRows
 
@@ -35,12 +42,16 @@ class NoiseChoice:
         How many rows a row counts for.
     dof : float
         Degrees of freedom of the Student-t noise; infinite when the rows look Gaussian.
+    shared : float
+        What part of its variance is the configuration's own, over all groups: rows share it
+        whose terms, features and task are equal.
     """
 
     shape: NoiseShape
     spread: tuple[NDArray[np.float64], ...]
     weights: tuple[NDArray[np.float64], ...]
     dof: float
+    shared: float
 
 
 def choose_noise(
@@ -80,7 +91,14 @@ def choose_noise(
         for pilot, part in zip(pilots, rows, strict=True)
     )
     dof = choose_dof([(z, y, w) for (z, y), w in zip(even, weights, strict=True)], prior_sd)
-    return NoiseChoice(shape, spread, weights, dof)
+    shared = pooled_shared_variance(pilots, [_number_inputs(part.inputs) for part in rows])
+    return NoiseChoice(shape, spread, weights, dof, shared)
+
+
+def _number_inputs(inputs: StageInputs) -> NDArray[np.int64]:
+    """Number the rows by what the stage sees of them: to the model, equal ones are repeats."""
+    seen = pd.DataFrame(np.concatenate([inputs.terms_ms, inputs.raw], axis=1))
+    return number_configs(seen if inputs.task is None else seen.assign(task=inputs.task))
 
 
 def _error(pilot: Pilot) -> NDArray[np.float64]:

@@ -114,6 +114,7 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
             noise_dof=regression.noise.dof,
             pilots=regression.pilots,
             most_counted=problem.most_counted,
+            noise_shared=regression.noise.shared,
         ),
         problem=problem,
         measured=tuple(map(len, table.rows)),

@@ -3,10 +3,13 @@
 What a stage's physics and smooth correction miss at a configuration, all of its repeats miss. They
 average out the run-to-run noise, but not that. With the part ICC of the variance shared by r
 repeats, the mean of them has the variance sigma^2 (1 + (r - 1) ICC) / r, so a row counts for
-1 / (1 + (r - 1) ICC) rows: Kish's design effect (1965, Survey Sampling, section 5.4).
+1 / (1 + (r - 1) ICC) rows: Kish's design effect (1965, Survey Sampling, section 5.4). And the
+run-to-run median of a configuration lies off what was fitted, by the variance sigma^2 ICC.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,10 +17,20 @@ from numpy.typing import NDArray
 
 from bayeslat.inference.pilot import Pilot
 
-__all__ = ["number_configs", "repeat_counts", "row_weights", "shared_variance"]
+__all__ = [
+    "UNTOLD_SHARED",
+    "number_configs",
+    "pooled_shared_variance",
+    "repeat_counts",
+    "row_weights",
+    "shared_variance",
+]
 
 _OUTLIER = 3.0  # sd; residuals beyond are drawn in, so that one wild repeat does not decide
+UNTOLD_SHARED = 0.5
+"""Part of the variance that repeats share, where there are none to tell: the middle."""
 _FEWEST_REPEATED = 5  # configurations
+_LEAST_POOLED, _MOST_POOLED = 0.01, 0.99  # nothing is all noise, or without any
 
 
 def number_configs(configs: pd.DataFrame) -> NDArray[np.int64]:
@@ -63,10 +76,10 @@ def shared_variance(pilot: Pilot, labels: NDArray[np.int64]) -> float:
     float
         Between 0 and 1; 1, the cautious end, where too few configurations are repeated.
     """
+    if _repeated_configs(labels) < _FEWEST_REPEATED:
+        return 1.0
     counts = repeat_counts(labels)
     repeated = counts > 1
-    if len(np.unique(labels[repeated])) < _FEWEST_REPEATED:
-        return 1.0
     limit = _OUTLIER * pilot.sd
     residual = np.clip(pilot.residual, -limit, limit)
     means = np.bincount(labels, residual) / np.bincount(labels)
@@ -76,3 +89,30 @@ def shared_variance(pilot: Pilot, labels: NDArray[np.int64]) -> float:
     free = max(1.0 - np.sum(weights * pilot.leverage) / np.sum(weights), 0.2)
     total = np.sum(weights * residual**2) / np.sum(weights) / free
     return float(np.clip(1.0 - noise / max(total, 1e-300), 0.0, 1.0))
+
+
+def pooled_shared_variance(pilots: Sequence[Pilot], labels: Sequence[NDArray[np.int64]]) -> float:
+    """Average `shared_variance` over groups, by how many of their configurations are repeated.
+
+    Parameters
+    ----------
+    pilots : sequence over group of Pilot
+    labels : sequence over group of ndarray, shape (row,)
+
+    Returns
+    -------
+    float
+        Between 0.01 and 0.99; `UNTOLD_SHARED`, where no group has enough repeats.
+    """
+    counts = np.array([_repeated_configs(each) for each in labels])
+    weights = counts * (counts >= _FEWEST_REPEATED)
+    if not weights.any():
+        return UNTOLD_SHARED
+    shared = [shared_variance(*each) for each in zip(pilots, labels, strict=True)]
+    average = float(np.average(shared, weights=weights))
+    return min(max(average, _LEAST_POOLED), _MOST_POOLED)
+
+
+def _repeated_configs(labels: NDArray[np.int64]) -> int:
+    """How many configurations have more than one row."""
+    return int(np.count_nonzero(np.bincount(labels) > 1))

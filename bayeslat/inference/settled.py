@@ -21,6 +21,7 @@ from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.spec import Spec
 from bayeslat.inference.pilot import Pilots
+from bayeslat.inference.repeats import UNTOLD_SHARED
 from bayeslat.model.groups import GroupTree, grow_tree
 from bayeslat.model.problem import MOST_COUNTED
 
@@ -44,6 +45,8 @@ class SettledStage:
         How the noise depends on the configuration.
     noise_dof : float
         Degrees of freedom of the Student-t noise; infinite for Gaussian noise.
+    noise_shared : float
+        What part of the noise's variance is a configuration's own, which all of its runs share.
     pilots : Pilots or None
         Round which centre outliers are calmed; None in posteriors that kept none.
     most_counted : float
@@ -58,6 +61,7 @@ class SettledStage:
     noise_dof: float
     pilots: Pilots | None = None
     most_counted: float = MOST_COUNTED
+    noise_shared: float = UNTOLD_SHARED
 
 
 @dataclass(frozen=True)

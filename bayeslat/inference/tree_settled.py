@@ -14,6 +14,7 @@ from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.inference.labelled import Variables, label
 from bayeslat.inference.pilot import Pilots
+from bayeslat.inference.repeats import UNTOLD_SHARED
 from bayeslat.inference.settled import SettledStage
 from bayeslat.model.problem import MOST_COUNTED
 
@@ -86,6 +87,7 @@ def settled_group(
         ),
         "corner_margin": float(basis.corners.margin),
         "noise_dof": float(part.noise_dof),
+        "noise_shared": float(part.noise_shared),
         "most_counted": float(part.most_counted),
     }
     # NetCDF has no arrays without elements.
@@ -128,6 +130,7 @@ def read_settled(stored: xr.Dataset) -> SettledStage:
         noise_dof=float(stored.attrs["noise_dof"]),
         pilots=pilots,
         most_counted=float(stored.attrs.get("most_counted", MOST_COUNTED)),
+        noise_shared=float(stored.attrs.get("noise_shared", UNTOLD_SHARED)),
     )
 
 

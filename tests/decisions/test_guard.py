@@ -13,7 +13,7 @@ from bayeslat.errors import InputError, TraceError
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.features.hardware import load_hardware
 from bayeslat.posterior import Posterior
-from tests.posteriors import make_configs, make_data, make_frame, small_spec
+from tests.posteriors import make_configs, make_data, make_frame, small_spec, with_noise_shared
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -119,12 +119,21 @@ def test_more_risk_accepts_more() -> None:
     assert counts[0] < counts[-1]
 
 
-def test_a_typical_run_has_no_noise() -> None:
+def test_a_typical_run_is_decided_more_clearly() -> None:
     configs, limit = make_configs(60), budget(0.5)
     found = posterior().guard(FITTED, limit, of="typical").decide(configs)
-    assert set(found["p_exceed_low"]) | set(found["p_exceed_high"]) <= {0.0, 1.0}
     run = posterior().guard(FITTED, limit).decide(configs)
     assert (found["decision"] == "accept").sum() >= (run["decision"] == "accept").sum()
+    sure, less = ((each["p_exceed"] - 0.5).abs() for each in (found, run))
+    assert (sure >= less - 0.01).all()
+    assert sure.mean() > less.mean()
+
+
+def test_where_all_noise_is_the_configurations_own_every_run_is_typical() -> None:
+    configs, limit = make_configs(60), budget(0.5)
+    own = Posterior(with_noise_shared(make_data(), 1.0))
+    run, typical = (own.guard(FITTED, limit, of=of).decide(configs) for of in ("run", "typical"))
+    pd.testing.assert_frame_equal(run, typical)
 
 
 def test_every_budget_has_to_be_met() -> None:

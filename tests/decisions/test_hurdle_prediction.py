@@ -59,11 +59,16 @@ def test_as_many_draws_take_time_as_the_chance_says() -> None:
 
 
 def test_the_median_run_takes_time_if_most_do() -> None:
-    assert stage(0.4, log_noise=np.zeros((1, 2000))).run_ms[0, 0] == pytest.approx(0.03, rel=1e-4)
+    np.testing.assert_allclose(stage(0.4).median_ms, 0.03, rtol=1e-4)
     # Of runs of which 80 % take time, the median is their 37.5 % quantile.
-    low = 10.0 * np.exp(0.1 * -0.3186)
-    assert stage(0.8, log_noise=np.zeros((1, 2000))).median_ms[0, 0] == pytest.approx(low, rel=1e-3)
-    assert stage(0.8, log_noise=np.zeros((1, 2000))).run_ms[0, 0] == pytest.approx(low, rel=1e-3)
+    np.testing.assert_allclose(stage(0.8).median_ms, 10.0 * np.exp(0.1 * -0.3186), rtol=1e-3)
+
+
+def test_a_typical_run_is_the_median_one_with_what_is_the_configurations_own() -> None:
+    run, typical = (prediction(of).stages["queueing"] for of in ("run", "typical"))
+    np.testing.assert_array_equal(typical.typical_ms, run.median_ms)
+    assert typical.hurdle is None
+    assert 0.0 < typical.log_noise.std() < run.log_noise.std()
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.3, 0.9])

@@ -8,7 +8,7 @@ from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import Prediction
 from bayeslat.errors import HardwareError, InputError, TraceError
 from bayeslat.features.hardware import load_hardware
-from tests.posteriors import make_configs, make_data, make_frame
+from tests.posteriors import make_configs, make_data, make_frame, with_noise_shared
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -58,9 +58,20 @@ def test_predictions_meet_the_rows_that_were_fitted() -> None:
 def test_a_typical_run_is_surer_than_the_next_one() -> None:
     configs = make_configs(10)
     assert np.all(width(ask(configs, of="typical")) < width(ask(configs)))
-    np.testing.assert_array_equal(
-        ask(configs, of="typical").draws(), ask(configs, of="typical").typical()
+
+
+@pytest.mark.parametrize("shared", [0.01, 0.25, 1.0])
+def test_a_typical_run_departs_from_the_effects_by_what_is_the_configurations_own(
+    shared: float,
+) -> None:
+    configs, data = make_configs(10), with_noise_shared(make_data(), shared)
+    gpu = load_hardware().resolve("a100_sxm")
+    run, typical = (
+        predict(data, configs, gpu, of=of).stages["prefill"] for of in ("run", "typical")
     )
+    np.testing.assert_array_equal(typical.typical_ms, run.typical_ms)
+    np.testing.assert_allclose(typical.log_noise, np.sqrt(shared) * run.log_noise)
+    np.testing.assert_allclose(typical.noise_sd, np.sqrt(shared) * run.noise_sd)
 
 
 def test_beyond_the_range_intervals_widen_and_features_are_named() -> None:

@@ -7,13 +7,12 @@ import pandas as pd
 import pytest
 
 from bayeslat.errors import InputError
-from bayeslat.evaluation import transfer
 from bayeslat.evaluation.transfer import choose_target, judge_transfer
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.posterior import Posterior
 from tests.evaluation.test_membership import QUIET, double_memory
-from tests.posteriors import make_configs, make_data
+from tests.posteriors import make_configs, make_data, with_noise_shared
 from tests.targets import Truth, draw_targets, stranger
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -23,7 +22,8 @@ ENOUGH = 60
 
 
 def data() -> PosteriorData:
-    return make_data(seed=QUIET)
+    """Of simulated targets the model misses nothing, and knows it: all noise is of runs."""
+    return with_noise_shared(make_data(seed=QUIET), 0.0)
 
 
 def target(seed: int = 9) -> Truth:
@@ -33,12 +33,6 @@ def target(seed: int = 9) -> Truth:
 def judge(rows: pd.DataFrame, threshold: float = 0.10, seed: int = 0, **options: str):  # type: ignore[no-untyped-def]
     calibrated = calibrate_group(data(), rows, GPU, options.get("stack", ""), seed=seed)
     return judge_transfer(calibrated, GPU, options.get("stack", ""), threshold=threshold, seed=seed)
-
-
-@pytest.fixture
-def noise_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of simulated targets the model misses nothing, and knows it: all noise is of runs."""
-    monkeypatch.setattr(transfer, "SHARED", 0.0)
 
 
 def test_a_relative_with_plenty_of_rows_is_trusted() -> None:
@@ -132,7 +126,7 @@ def mape(calibrated: PosteriorData, truth: Truth, first: int) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rows", [0, 5, 25])
-def test_the_error_is_the_expected_one(rows: int, noise_of_runs: None) -> None:
+def test_the_error_is_the_expected_one(rows: int) -> None:
     """Over targets: the mean is right, and no more than 5 % exceed the upper bound."""
     count, seen, expected, above = 120, [], [], 0
     configs = pd.concat([make_configs(25, seed=5), make_configs(40, seed=6)], ignore_index=True)
@@ -150,7 +144,7 @@ def test_the_error_is_the_expected_one(rows: int, noise_of_runs: None) -> None:
 
 
 @pytest.mark.slow
-def test_as_many_rows_as_asked_for_are_enough(noise_of_runs: None) -> None:
+def test_as_many_rows_as_asked_for_are_enough() -> None:
     """With a bound of 95 %, a target that asks for n rows is trusted with n more, mostly."""
     asked, enough, needless = 0, 0, 0
     configs = make_configs(205, seed=8)
@@ -172,9 +166,7 @@ def test_as_many_rows_as_asked_for_are_enough(noise_of_runs: None) -> None:
     assert needless <= 0.5 * asked
 
 
-def test_what_the_model_misses_of_configurations_is_expected(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_the_model_misses_of_configurations_is_expected() -> None:
     """Each configuration is off by some 10 % for good: the error to expect says so."""
     rows = target().frame.reset_index(drop=True)
     rng = np.random.default_rng(1)
@@ -184,11 +176,10 @@ def test_what_the_model_misses_of_configurations_is_expected(
     measured = rows["t_prefill_ms"] + rows["output_tokens"] * rows["t_decode_ms"]
     point = Posterior(calibrated).predict(rows[30:], GPU.key).frame["total_point_ms"]
     real = np.mean(np.abs(point / measured[30:] - 1.0))
-    stated = judge_transfer(calibrated, GPU, "").error
+    stated = judge_transfer(with_noise_shared(calibrated, 1.0), GPU, "").error
     assert 0.6 * real < stated.mean < 1.2 * real
     assert stated.low < stated.mean < stated.high
     # The broken twin takes all of it for noise of runs.
-    monkeypatch.setattr(transfer, "SHARED", 0.0)
     assert judge_transfer(calibrated, GPU, "").error.high < 0.6 * real
 
 

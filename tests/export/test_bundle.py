@@ -254,7 +254,7 @@ def test_a_file_that_is_not_whole_is_refused(change: str, tmp_path: Path) -> Non
         "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
         "empty": b"",
         "other": b"PK" + content,
-        "version": content.replace(b"guard bundle\n3 ", b"guard bundle\n9 ", 1),
+        "version": content.replace(b"guard bundle\n4 ", b"guard bundle\n9 ", 1),
     }[change]
     path = tmp_path / "guard.bundle"
     path.write_bytes(changed)

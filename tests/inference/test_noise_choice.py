@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bayeslat.inference.noise_choice import NoiseChoice, choose_noise
-from bayeslat.inference.repeats import row_weights
+from bayeslat.inference.repeats import UNTOLD_SHARED, row_weights
 from tests.regressions import Array, as_stage_rows, draw_errors, unit_basis
 
 PRIOR_SD = np.full(2, 0.3)
@@ -68,6 +68,7 @@ def test_weights_are_those_of_the_part_that_repeats_share() -> None:
             row_weights(labels, share)[0] for share in (shared + 0.15, max(shared - 0.15, 0))
         )
         assert low <= weights[0] <= high
+    assert chosen.shared == pytest.approx(0.25, abs=0.15)  # both have as many repeats
     # Copies share all of it; the tails of few, often repeated rows are those of the few.
     design, response, raw, labels = draw_rows(6)
     tenfold = np.repeat(np.arange(CONFIGS), 10)
@@ -100,3 +101,14 @@ def test_a_group_without_rows_takes_part_in_nothing() -> None:
     assert both.dof == alone.dof
     np.testing.assert_array_equal(both.shape.slopes, alone.shape.slopes)
     assert both.spread[0].shape == both.weights[0].shape == (0,)
+
+
+def test_rows_are_repeats_to_a_stage_that_sees_no_difference() -> None:
+    """Knobs of other stages set them apart as configurations: each counts for one row."""
+    design, response, raw, labels = draw_rows(11, repeats=4, shared=0.5)
+    apart = choose((design, response, raw, np.arange(len(labels))))
+    np.testing.assert_array_equal(apart.weights[0], 1.0)
+    assert apart.shared == pytest.approx(0.5, abs=0.15)
+    # The broken twin, whose rows differ to the stage too.
+    moved = raw + 1e-9 * np.arange(len(raw))[:, None]
+    assert choose((design, response, moved, np.arange(len(labels)))).shared == UNTOLD_SHARED

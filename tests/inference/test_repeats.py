@@ -7,8 +7,15 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from bayeslat.inference.pilot import fit_pilot
-from bayeslat.inference.repeats import number_configs, repeat_counts, row_weights, shared_variance
+from bayeslat.inference.pilot import Pilot, fit_pilot
+from bayeslat.inference.repeats import (
+    UNTOLD_SHARED,
+    number_configs,
+    pooled_shared_variance,
+    repeat_counts,
+    row_weights,
+    shared_variance,
+)
 from tests.regressions import Array
 
 MAX_ERRORS = 4.0
@@ -33,10 +40,13 @@ def draw_repeats(
 
 def estimate(errors: Array, labels: NDArray[np.int64], dof: float = np.inf) -> float:
     """Estimate the shared part round a constant."""
+    return shared_variance(pilot_of(errors, labels, dof), labels)
+
+
+def pilot_of(errors: Array, labels: NDArray[np.int64], dof: float = np.inf) -> Pilot:
+    """Fit a constant."""
     design, once = np.ones((len(errors), 1)), row_weights(labels, 1.0)
-    return shared_variance(
-        fit_pilot(design, 0.3 + 0.05 * errors, once, np.array([1e6]), dof), labels
-    )
+    return fit_pilot(design, 0.3 + 0.05 * errors, once, np.array([1e6]), dof)
 
 
 def shared_error(counts: NDArray[np.int64], shared: float) -> float:
@@ -141,3 +151,29 @@ def test_five_repeated_configurations_are_enough() -> None:
 def test_no_rows_share_everything() -> None:
     none = fit_pilot(np.empty((0, 1)), np.empty(0), np.empty(0), np.array([1.0]), 4.0)
     assert shared_variance(none, np.empty(0, dtype=np.int64)) == 1.0
+
+
+def pooled(parts: list[tuple[float, NDArray[np.int64]]]) -> float:
+    """Estimate over groups that share parts of their variance, with the counts of their repeats."""
+    drawn = [draw_repeats(20 + at, counts, shared) for at, (shared, counts) in enumerate(parts)]
+    return pooled_shared_variance([pilot_of(*each) for each in drawn], [each[1] for each in drawn])
+
+
+def test_groups_count_by_their_repeated_configurations() -> None:
+    many, few, once = np.full(300, 4), np.full(100, 4), np.ones(200, dtype=int)
+    error = max(shared_error(few, 0.8), shared_error(many, 0.4))
+    found = pooled([(0.4, many), (0.8, few), (0.0, once)])
+    assert abs(found - 0.5) < MAX_ERRORS * error
+
+
+def test_without_repeats_half_is_shared() -> None:
+    assert pooled([(0.0, np.ones(50, dtype=int)), (0.0, np.full(4, 3))]) == UNTOLD_SHARED
+    assert pooled_shared_variance([], []) == UNTOLD_SHARED
+
+
+@pytest.mark.parametrize(("shared", "limit"), [(0.0, 0.01), (1.0, 0.99)])
+def test_nothing_is_all_noise_or_without_any(shared: float, limit: float) -> None:
+    labels = np.repeat(np.arange(50), 4)
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal(50)[labels] if shared else np.tile([-1.0, 1.0], 100)
+    assert pooled_shared_variance([pilot_of(values, labels)], [labels]) == limit

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.decisions.suggest.neighbours import SHARED, Neighbours
+from bayeslat.decisions.suggest.neighbours import Neighbours
 from bayeslat.decisions.suggest.problem import StageDesign
 
 __all__ = ["StageBelief", "prior_belief"]
@@ -86,16 +86,16 @@ class StageBelief:
         return self.pull[candidate] / sd, (before - self.told @ self.told[candidate]) / sd
 
 
-def prior_belief(stage: StageDesign, *, shared: float = SHARED) -> StageBelief:
+def prior_belief(stage: StageDesign, *, shared: float | None = None) -> StageBelief:
     """Return what is known before the first measurement.
 
     Parameters
     ----------
     stage : StageDesign
-    shared : float
-        Of what no effect explains, with configurations close by; 0 for independent noise.
+    shared : float, optional
+        As the stage has it by default; 0 for independent noise.
     """
-    rows = replace(stage.measuring, shared=shared)
+    rows = stage.measuring if shared is None else replace(stage.measuring, shared=shared)
     pull = rows.design @ stage.covariance
     variance = np.maximum(np.sum(stage.design @ stage.covariance * stage.design, axis=1), 0.0)
     scatter = np.sum(pull * rows.design, axis=1) + rows.blur_sd**2

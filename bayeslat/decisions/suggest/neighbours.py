@@ -3,8 +3,9 @@
 What no effect explains is not all noise: kernels cut their work into tiles and change their
 algorithm at some size, so configurations close by depart from smooth physics together. To noise
 that is independent, the best designs sit at the ends of the range, where such departures mislead
-them (Box and Draper 1959, JASA 54). So half of its variance is taken to be a Gaussian process,
-which makes the second measurement of a region worth less than the first.
+them (Box and Draper 1959, JASA 54). So the part of its variance that is the configuration's own is
+taken to be a Gaussian process, which makes the second measurement of a region worth less than the
+first.
 """
 
 from __future__ import annotations
@@ -17,10 +18,8 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import cdist
 
-__all__ = ["SHARED", "Measurements", "Neighbours"]
+__all__ = ["Measurements", "Neighbours"]
 
-SHARED = 0.5
-"""Of the variance of noise: common to all measurements of a configuration, and to neighbours."""
 _REACH = 0.25  # sd of the squared exponential kernel, in half widths of the training range
 
 
@@ -34,7 +33,7 @@ class Measurements:
     blur_sd : ndarray, shape (row,)
         Of log latency round `design @ effects`.
     noise_sd : ndarray, shape (row,)
-        Its part that is there within the training range, too: neighbours share `SHARED` of it.
+        Its part that is there within the training range, too, which neighbours share in part.
     places : ndarray, shape (row, coordinate)
         In half widths of the training range. Without coordinates, nothing is close to anything.
     """
@@ -73,12 +72,12 @@ class Neighbours:
     made : Measurements
         What the effects were told from.
     shared : float
-        0 for blurs that are independent.
+        What part of the variance of noise is a configuration's own; 0 for independent blurs.
     """
 
     candidates: Measurements
     made: Measurements
-    shared: float = SHARED
+    shared: float
 
     @cached_property
     def design(self) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.decisions.suggest.neighbours import SHARED
 from bayeslat.decisions.suggest.problem import DesignProblem, StageDesign
 
 __all__ = ["LEAST_GAIN", "Outlook", "look_ahead"]
@@ -25,7 +24,7 @@ class Outlook:
     ----------
     mape : ndarray, shape (rank + 1,)
         Of the total of a typical run: 0.03 is 3 %. For normal log totals, root(2 / pi) x sd, by
-        `sd` and by `SHARED` of the variance of noise, which is the configuration's own.
+        `sd` and by that part of the noise which is the configuration's own.
     width_90 : ndarray, shape (rank + 1,)
         Of the 90 % interval of one further measured run, over its median.
     sd : ndarray, shape (rank + 1,)
@@ -72,10 +71,9 @@ def look_ahead(
     variance = (
         _total_variance(problem, chosen, evenly) if evenly is not problem.points else weighted**2
     )
-    missed = SHARED * problem.run_variance[evenly]
     half = _Z * np.sqrt(variance + problem.run_variance[evenly])
     return Outlook(
-        mape=np.sqrt(2.0 / np.pi) * np.sqrt(variance + missed).mean(axis=1),
+        mape=np.sqrt(2.0 / np.pi) * np.sqrt(variance + problem.own_variance[evenly]).mean(axis=1),
         width_90=np.mean(2.0 * np.sinh(np.minimum(half, 50.0)), axis=1),
         sd=weighted @ problem.weights,
     )

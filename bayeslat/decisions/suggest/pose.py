@@ -130,6 +130,7 @@ def _stage(
         run_sd=scale * stdtrit(_dof(part), _LEVEL) / _Z,
         beyond_sd=np.sqrt(beyond),
         terms=part.terms,
+        noise_shared=part.noise_shared,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -37,6 +38,8 @@ class StageDesign:
         tasks that were not fitted.
     terms : int
         Physics terms.
+    noise_shared : float
+        What part of the noise's variance is a configuration's own, which all of its runs share.
     """
 
     candidates: Measurements
@@ -47,6 +50,7 @@ class StageDesign:
     run_sd: NDArray[np.float64]
     beyond_sd: NDArray[np.float64]
     terms: int
+    noise_shared: float
 
     @property
     def design(self) -> NDArray[np.float64]:
@@ -56,7 +60,7 @@ class StageDesign:
     @cached_property
     def measuring(self) -> Neighbours:
         """What a measurement of each candidate adds."""
-        return Neighbours(self.candidates, self.made)
+        return Neighbours(self.candidates, self.made, self.noise_shared)
 
     @cached_property
     def correction(self) -> NDArray[np.float64]:
@@ -115,8 +119,23 @@ class DesignProblem:
 
     @cached_property
     def run_variance(self) -> NDArray[np.float64]:
-        """Of the log total round a typical run's, by the noise of a run. Shape (candidate,)."""
-        sds = np.stack([stage.share * stage.run_sd for stage in self.stages], axis=1)
+        """Of one run's log total, by its noise. Shape (candidate,)."""
+        return self._noise_variance([1.0] * len(self.stages))
+
+    @cached_property
+    def own_variance(self) -> NDArray[np.float64]:
+        """Of a typical run's log total, by what is the configuration's own. Shape (candidate,)."""
+        return self._noise_variance([stage.noise_shared for stage in self.stages])
+
+    def _noise_variance(self, parts: Sequence[float]) -> NDArray[np.float64]:
+        """Of the log total, by a part of each stage's noise. Shape (candidate,)."""
+        sds = np.stack(
+            [
+                stage.share * stage.run_sd * np.sqrt(part)
+                for stage, part in zip(self.stages, parts, strict=True)
+            ],
+            axis=1,
+        )
         variance: NDArray[np.float64] = np.sum(sds @ self.noise_correlation * sds, axis=1)
         return variance
 

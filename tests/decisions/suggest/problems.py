@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayeslat.decisions.suggest.neighbours import SHARED, Measurements
+from bayeslat.decisions.suggest.neighbours import Measurements
 from bayeslat.decisions.suggest.problem import DesignProblem, StageDesign
 from bayeslat.decisions.suggest.strata import Strata
+
+NOISE_SHARED = 0.4
 
 
 def make_stage(rng: np.random.Generator, size: int, features: int = 3) -> StageDesign:
@@ -27,6 +29,7 @@ def make_stage(rng: np.random.Generator, size: int, features: int = 3) -> StageD
         run_sd=run_sd,
         beyond_sd=np.zeros(size),
         terms=1,
+        noise_shared=NOISE_SHARED,
         made=Measurements(np.empty((0, features)), np.empty(0), np.empty(0), np.empty((0, 2))),
     )
 
@@ -65,7 +68,9 @@ def with_strata(problem: DesignProblem, sizes: tuple[int, ...]) -> DesignProblem
     return replace(problem, strata=strata)
 
 
-def blur_covariance(stage: StageDesign, chosen: list[int], shared: float = SHARED) -> np.ndarray:
+def blur_covariance(
+    stage: StageDesign, chosen: list[int], shared: float = NOISE_SHARED
+) -> np.ndarray:
     """Covariance of what no effect explains of some measurements, pair by pair."""
     rows = stage.candidates
     found = np.diag(rows.blur_sd[chosen] ** 2)
@@ -77,7 +82,9 @@ def blur_covariance(stage: StageDesign, chosen: list[int], shared: float = SHARE
     return found
 
 
-def variance_after(stage: StageDesign, chosen: list[int], shared: float = SHARED) -> np.ndarray:
+def variance_after(
+    stage: StageDesign, chosen: list[int], shared: float = NOISE_SHARED
+) -> np.ndarray:
     """Work the variance of `design @ effects` out anew, by precisions. Shape (candidate,)."""
     rows = stage.design[chosen]
     told = rows.T @ np.linalg.solve(blur_covariance(stage, chosen, shared), rows)

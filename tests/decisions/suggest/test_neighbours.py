@@ -18,7 +18,8 @@ RNG = np.random.default_rng(0)
 def split(stage: StageDesign, made: int) -> tuple[Neighbours, StageDesign]:
     """Take the first candidates for measured, and leave the others."""
     rows = stage.candidates
-    return Neighbours(rows.take(slice(made, None)), rows.take(slice(made))), stage
+    before, after = rows.take(slice(made)), rows.take(slice(made, None))
+    return Neighbours(after, before, stage.noise_shared), stage
 
 
 def test_what_was_measured_is_conditioned_on() -> None:

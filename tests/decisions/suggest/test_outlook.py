@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bayeslat.decisions.suggest.neighbours import SHARED
 from bayeslat.decisions.suggest.outlook import Outlook, look_ahead
 from bayeslat.decisions.suggest.problem import DesignProblem
-from tests.decisions.suggest.problems import make_problem, variance_after
+from tests.decisions.suggest.problems import NOISE_SHARED, make_problem, variance_after
 
 CHOSEN = np.array([4, 0, 8, 5])
 
@@ -27,7 +26,7 @@ def test_the_outlook_equals_recomputation() -> None:
     for count in range(len(CHOSEN) + 1):
         sd = np.sqrt(total_variance(problem, count))
         np.testing.assert_allclose(found.sd[count], sd @ problem.weights, rtol=1e-8)
-        typical = np.sqrt(sd**2 + SHARED * problem.run_variance)
+        typical = np.sqrt(sd**2 + NOISE_SHARED * problem.run_variance)
         np.testing.assert_allclose(
             found.mape[count], np.sqrt(2 / np.pi) * typical.mean(), rtol=1e-8
         )

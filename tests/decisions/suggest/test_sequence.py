@@ -10,13 +10,13 @@ import pytest
 
 from bayeslat.decisions.suggest import d_optimal, maximum_variance, share_weighted
 from bayeslat.decisions.suggest.method import Method
-from bayeslat.decisions.suggest.neighbours import SHARED, Measurements
+from bayeslat.decisions.suggest.neighbours import Measurements
 from bayeslat.decisions.suggest.pool import make_pool
 from bayeslat.decisions.suggest.pose import pose
 from bayeslat.decisions.suggest.problem import DesignProblem, StageDesign
 from bayeslat.features.hardware import load_hardware
 from bayeslat.posterior import Posterior
-from tests.decisions.suggest.problems import make_problem, with_strata
+from tests.decisions.suggest.problems import NOISE_SHARED, make_problem, with_strata
 from tests.posteriors import make_data, make_frame
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -52,7 +52,7 @@ def learn(
 
 
 def in_rounds(
-    method: Method, problem: DesignProblem, rounds: list[int], shared: float = SHARED
+    method: Method, problem: DesignProblem, rounds: list[int], shared: float = NOISE_SHARED
 ) -> list[int]:
     """Choose some, measure them, and choose the next with what they told."""
     rng = np.random.default_rng(1)
@@ -76,7 +76,7 @@ def test_rounds_equal_the_batch(method: Method, rounds: list[int], seed: int) ->
     """What a measurement finds moves the mean alone; what it is worth is known before."""
     problem = make_problem(size=30, seed=seed)
     batch = method(problem, 12, np.random.default_rng(0))
-    shared = SHARED if method is share_weighted.choose else 0.0
+    shared = NOISE_SHARED if method is share_weighted.choose else 0.0
     assert in_rounds(method, problem, rounds, shared) == batch.tolist()
 
 
