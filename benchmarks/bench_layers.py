@@ -5,7 +5,8 @@ tokens, model and tensor-parallel degree. Each GPU is the target in turn and the
 donors; the specification, `decoder_layer.toml`, is the layer's arithmetic. Beside every method of
 `compare`, configurations that `suggest` chose are compared with random ones (how much neighbours
 share to it was chosen with these data). A configuration was measured once, so what is left over is
-mostly how kernels cut it into tiles: errors are against the measurement, and do not go to zero.
+mostly how kernels cut it into tiles: errors are against the measurement, and do not go to zero; a
+measurement is as good as a typical run.
 
     python -m benchmarks.bench_layers [--repetitions 6] [--configs 800] [--jobs 2] [-o FILE.json]
 """
@@ -116,12 +117,16 @@ def score_choices(
                 calibrated = posterior.calibrate(rows.head(count), target)
                 found = calibrated.predict(test, gpu=target).frame
                 point, low, high = (found[f"total_{name}_ms"] for name in ("point", "q05", "q95"))
+                typical = calibrated.predict(test, gpu=target, of="typical").frame
+                ends = (typical[f"total_{end}_ms"].to_numpy() for end in ("q05", "q95"))
                 yield {
                     "target": target,
                     "seed": seed,
                     "choice": choice,
                     "rows": count,
                     "mape": mape(point.to_numpy(), measured),
+                    "expected_mape": calibrated.judge_transfer(target).error.mean,
+                    "typical_90": coverage(*ends, measured),
                     "coverage_90": coverage(low.to_numpy(), high.to_numpy(), measured),
                 }
 
@@ -141,7 +146,7 @@ def summarise(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def sum_up_choices(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean over GPUs and repetitions."""
     grouped = scores.groupby(["choice", "rows"])
-    return (100 * grouped[["mape", "coverage_90"]].mean()).round(2)
+    return (100 * grouped[["mape", "expected_mape", "coverage_90", "typical_90"]].mean()).round(2)
 
 
 def _options() -> argparse.Namespace:

@@ -29,6 +29,7 @@ __all__ = [
 _OUTLIER = 3.0  # sd; residuals beyond are drawn in, so that one wild repeat does not decide
 UNTOLD_SHARED = 0.5
 """Part of the variance that repeats share, where there are none to tell: the middle."""
+_UNTOLD_CONFIGS = 10  # repeated ones that tell as much as not to know
 _FEWEST_REPEATED = 5  # configurations
 _LEAST_POOLED, _MOST_POOLED = 0.01, 0.99  # nothing is all noise, or without any
 
@@ -94,6 +95,8 @@ def shared_variance(pilot: Pilot, labels: NDArray[np.int64]) -> float:
 def pooled_shared_variance(pilots: Sequence[Pilot], labels: Sequence[NDArray[np.int64]]) -> float:
     """Average `shared_variance` over groups, by how many of their configurations are repeated.
 
+    The few repeats of few configurations hardly tell: the average starts from `UNTOLD_SHARED`.
+
     Parameters
     ----------
     pilots : sequence over group of Pilot
@@ -102,15 +105,15 @@ def pooled_shared_variance(pilots: Sequence[Pilot], labels: Sequence[NDArray[np.
     Returns
     -------
     float
-        Between 0.01 and 0.99; `UNTOLD_SHARED`, where no group has enough repeats.
+        Between 0.01 and 0.99.
     """
-    counts = np.array([_repeated_configs(each) for each in labels])
-    weights = counts * (counts >= _FEWEST_REPEATED)
-    if not weights.any():
-        return UNTOLD_SHARED
-    shared = [shared_variance(*each) for each in zip(pilots, labels, strict=True)]
-    average = float(np.average(shared, weights=weights))
-    return min(max(average, _LEAST_POOLED), _MOST_POOLED)
+    told, configs = UNTOLD_SHARED * _UNTOLD_CONFIGS, _UNTOLD_CONFIGS
+    for pilot, numbers in zip(pilots, labels, strict=True):
+        repeated = _repeated_configs(numbers)
+        if repeated >= _FEWEST_REPEATED:
+            told += repeated * shared_variance(pilot, numbers)
+            configs += repeated
+    return min(max(told / configs, _LEAST_POOLED), _MOST_POOLED)
 
 
 def _repeated_configs(labels: NDArray[np.int64]) -> int:

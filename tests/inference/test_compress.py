@@ -380,7 +380,7 @@ def test_rows_that_all_count_make_surer(large: tuple[PosteriorData, Compressed])
 
 
 def compare(one: PosteriorData, other: PosteriorData) -> tuple[NDArray[np.float64], ...]:
-    """Gaps of log latencies of typical runs, in sd of theirs, and ratios of the sd."""
+    """Gaps of latencies by the effects alone, in sd of theirs, and ratios of the sd."""
     configs = make_frame(9, rows=40)[["batch_size", "context", "output_tokens"]]
     gaps, ratios = [], []
     for gpu in one.gpus:
@@ -388,7 +388,7 @@ def compare(one: PosteriorData, other: PosteriorData) -> tuple[NDArray[np.float6
             Posterior(each).predict(configs, gpu, of="typical").frame for each in (one, other)
         )
         for stage in (*one.stages, "total"):
-            mean, sd = f"{stage}_mean_ms", f"{stage}_sd_ms"
+            mean, sd = f"{stage}_mean_ms", f"{stage}_epistemic_sd_ms"
             gaps.append(np.abs(left[mean] - right[mean]) / left[sd])
             ratios.append(right[sd] / left[sd])
     return np.concatenate(gaps), np.concatenate(ratios)

@@ -171,9 +171,15 @@ def test_without_repeats_half_is_shared() -> None:
     assert pooled_shared_variance([], []) == UNTOLD_SHARED
 
 
+def test_few_repeats_hardly_tell() -> None:
+    few = pooled([(1.0, np.full(5, 3))])
+    assert few == pytest.approx((10 * UNTOLD_SHARED + 5) / 15, abs=1e-9)
+    assert few < pooled([(1.0, np.full(100, 3))]) < 0.99
+
+
 @pytest.mark.parametrize(("shared", "limit"), [(0.0, 0.01), (1.0, 0.99)])
 def test_nothing_is_all_noise_or_without_any(shared: float, limit: float) -> None:
-    labels = np.repeat(np.arange(50), 4)
+    labels = np.repeat(np.arange(1000), 4)
     rng = np.random.default_rng(0)
-    values = rng.standard_normal(50)[labels] if shared else np.tile([-1.0, 1.0], 100)
+    values = rng.standard_normal(1000)[labels] if shared else np.tile([-1.0, 1.0], 2000)
     assert pooled_shared_variance([pilot_of(values, labels)], [labels]) == limit

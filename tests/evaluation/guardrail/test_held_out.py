@@ -84,8 +84,11 @@ def test_typical_runs_are_judged_by_the_median() -> None:
     found = held_out(rows, calibrated().guard(GPU, 300.0, of="typical"))
     middle = rows[rows["repeat"] == 2].iloc[10:]
     np.testing.assert_allclose(found.measured_ms[TOTAL], total_ms(middle))
-    noise = [part.log_noise for part in found.prediction.stages.values()]
-    assert not np.any(np.concatenate([each.ravel() for each in noise]))
+    of_runs = held_out(rows)
+    for stage, part in found.prediction.stages.items():
+        own = np.sqrt(calibrated().data.stages[stage].noise_shared)
+        assert own < 1
+        np.testing.assert_allclose(part.log_noise, own * of_runs.prediction.stages[stage].log_noise)
 
 
 def test_budgets_of_stages_are_of_what_they_bound() -> None:
