@@ -118,7 +118,7 @@ def score_choices(
                 found = calibrated.predict(test, gpu=target).frame
                 point, low, high = (found[f"total_{name}_ms"] for name in ("point", "q05", "q95"))
                 typical = calibrated.predict(test, gpu=target, of="typical").frame
-                ends = (typical[f"total_{end}_ms"].to_numpy() for end in ("q05", "q95"))
+                own_low, own_high = typical["total_q05_ms"], typical["total_q95_ms"]
                 yield {
                     "target": target,
                     "seed": seed,
@@ -126,7 +126,7 @@ def score_choices(
                     "rows": count,
                     "mape": mape(point.to_numpy(), measured),
                     "expected_mape": calibrated.judge_transfer(target).error.mean,
-                    "typical_90": coverage(*ends, measured),
+                    "typical_90": coverage(own_low.to_numpy(), own_high.to_numpy(), measured),
                     "coverage_90": coverage(low.to_numpy(), high.to_numpy(), measured),
                 }
 
