@@ -89,9 +89,11 @@ def _gross(table: StageTable, anchor: Anchor) -> dict[int, float]:
     for rows, design, response in zip(table.rows, *linear_rows(table, anchor), strict=True):
         if len(rows) < _FEWEST_ROWS:
             continue
-        departure = departures[rows.gpu]
+        departure, prior_sd = departures[rows.gpu], pilot_sd(table)
         missed = response - design[:, : len(departure)] @ departure
-        sound, ratio = _judge(rows, design, response, missed, pilot_sd(table))
+        if len(rows) < design.shape[1] / _FIRST:  # the first of them would settle no correction
+            design, prior_sd = design[:, : len(departure)], prior_sd[: len(departure)]
+        sound, ratio = _judge(rows, design, response, missed, prior_sd)
         found |= dict(zip(rows.position[~sound].tolist(), ratio[~sound].tolist(), strict=True))
     return found
 
