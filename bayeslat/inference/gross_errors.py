@@ -73,7 +73,7 @@ def repeats_of(data: PosteriorData, target: Target, stage: str) -> dict[int, Rep
     """
     part = target.stages[stage]
     ratio = dict(zip(part.set_aside.tolist(), part.set_aside_ratio.tolist(), strict=True))
-    return _told_by_repeats(data.spec, stage, target.rows, ratio, list(data.reference))
+    return _told_by_repeats(data.spec, stage, target.rows, ratio, data.reference.columns.to_list())
 
 
 def donor_gross_errors(
@@ -102,7 +102,9 @@ def donor_gross_errors(
         if any(ratios.values()):
             rows = plan.frame.iloc[members]
             repeats = {
-                stage: _told_by_repeats(plan.spec, stage, rows, each, list(plan.reference))
+                stage: _told_by_repeats(
+                    plan.spec, stage, rows, each, plan.reference.columns.to_list()
+                )
                 for stage, each in ratios.items()
             }
             found += _list(group, origin_of(plan.frame).iloc[members], ratios, repeats, donor=True)

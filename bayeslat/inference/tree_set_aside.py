@@ -57,14 +57,12 @@ def read_set_aside(stored: xr.Dataset) -> tuple[GrossError, ...]:
     """
     table = read_table(stored, [*_WHERE, "of_stage", "ratio", "repeats"])
     found = []
-    for (gpu, stack, file, row, config_id), rows in table.groupby(_WHERE, sort=False):
+    for _, rows in table.groupby(_WHERE, sort=False):
+        first = rows.iloc[0]
         found.append(
             GrossError(
-                gpu=gpu,
-                stack=stack,
-                file=file,
-                row=int(row),
-                config_id=config_id,
+                **{name: str(first[name]) for name in _WHERE if name != "row"},
+                row=int(first["row"]),
                 ratio=dict(zip(rows["of_stage"], rows["ratio"].tolist(), strict=True)),
                 repeats=dict(zip(rows["of_stage"], rows["repeats"], strict=True)),
                 donor=True,
