@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import Result
@@ -192,8 +193,9 @@ def test_an_output_that_fails_to_be_written_is_named(
 def test_gross_errors_are_named_with_what_to_do(workshop: Workshop, run: Run) -> None:
     assert fit(run, workshop, workshop.trace()).stderr.count("set aside") == 0
     wrong = make_frame().assign(config_id=range(120))
-    column = wrong.columns.get_loc("t_prefill_ms")
-    wrong.iloc[[3, 47, 49], column] *= [100.0, 0.001, 0.001]
+    factor = np.ones(len(wrong))
+    factor[[3, 47, 49]] = [100.0, 0.001, 0.001]
+    wrong["t_prefill_ms"] *= factor
     trace = workshop.trace(wrong)
     done = fit(run, workshop, trace, "--json")
     assert done.exit_code == 0, done.output

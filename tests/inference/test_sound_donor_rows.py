@@ -81,10 +81,10 @@ def test_sound_rows_stay(noise: float) -> None:
 
 
 def test_heavy_tails_and_a_regime_of_their_own_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cauchy noise of 5 %, and a sixth of the range that takes three times as long."""
+    """Student-t2 noise of 5 %, and a sixth of the range that takes three times as long."""
     frame = clean(150).copy()
-    tails = np.random.default_rng(3).standard_t(1.0, len(frame))
-    frame[COLUMN] *= np.exp(0.05 * np.clip(tails, -40.0, 40.0))
+    tails = np.random.default_rng(3).standard_t(2.0, len(frame))
+    frame[COLUMN] *= np.exp(0.05 * tails)
     assert found(frame) == {}
     other = clean(150).copy()
     other.loc[other["context"] > other["context"].quantile(5 / 6), COLUMN] *= 3.0
@@ -107,8 +107,8 @@ def test_shipped_traces_lose_nothing(model: str, traces: str) -> None:
     spec = bl.load_spec(ROOT / f"models/{model}.toml")
     frame = read_traces(*map(str, sorted((ROOT / "traces").glob(traces))))
     plan = plan_fit(spec, frame)
-    assert {stage: sound_stage(plan, stage).set_aside for stage in spec.stages} == dict.fromkeys(
-        spec.stages, {}
+    assert [len(sound_stage(plan, stage).set_aside) for stage in spec.stages] == [0] * len(
+        spec.stages
     )
 
 
