@@ -4,7 +4,7 @@ Groups: `posterior` (draws by name), `unconstrained` (scales as they were sample
 `stages/<stage>` (statistics and linearisation points, with its `hurdle`, if it has one),
 `reference` (the knob grid) and `targets/<number>` (GPUs that were calibrated, with their rows),
 `windows` (statistics of the rows that came together, if they were fitted so), `noise`
-where stages of a run are noisy together, and `set_aside` (rows of donors that are gross errors).
+where stages of a run are noisy together, and `gross_errors` (rows of donors that were set aside).
 The tree of GPUs, the features and the priors follow from the specification and are built anew.
 
 Stages are sampled one by one, so `sample_stats` has the dimension stage: what ArviZ draws of a
@@ -66,7 +66,7 @@ def to_tree(data: PosteriorData) -> xr.DataTree:
         pair = (("stage", "other_stage"), data.noise_correlation)
         groups["noise"] = label({"correlation": pair}, {"stage": list(data.stages)}, _DESCRIPTIONS)
     if data.set_aside:
-        groups["set_aside"] = set_aside_group(data.set_aside)
+        groups["gross_errors"] = set_aside_group(data.set_aside)
     return xr.DataTree.from_dict(groups)
 
 
@@ -114,7 +114,7 @@ def from_tree(tree: xr.DataTree) -> PosteriorData:
             tree["noise"].dataset["correlation"].to_numpy() if "noise" in tree.children else None
         ),
         set_aside=(
-            read_set_aside(tree["set_aside"].dataset) if "set_aside" in tree.children else ()
+            read_set_aside(tree["gross_errors"].dataset) if "gross_errors" in tree.children else ()
         ),
     )
 

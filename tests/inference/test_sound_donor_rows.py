@@ -81,9 +81,9 @@ def test_sound_rows_stay(noise: float) -> None:
 
 
 def test_heavy_tails_and_a_regime_of_their_own_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Student-t2 noise of 5 %, and a sixth of the range that takes three times as long."""
+    """Student-t3 noise of 5 %, and a sixth of the range that takes three times as long."""
     frame = clean(150).copy()
-    tails = np.random.default_rng(3).standard_t(2.0, len(frame))
+    tails = np.random.default_rng(3).standard_t(3.0, len(frame))
     frame[COLUMN] *= np.exp(0.05 * tails)
     assert found(frame) == {}
     other = clean(150).copy()
