@@ -32,6 +32,7 @@ from bayeslat.cli_run import (
     fail,
     note,
     note_unconverged,
+    note_warning,
     print_result,
     writing,
 )
@@ -119,6 +120,7 @@ def fit(
     from bayeslat.inference.posterior_file import check_posterior_path
     from bayeslat.posterior import fit as fit_traces
     from bayeslat.report.fit_tables import fit_record, show_fit
+    from bayeslat.report.gross_errors import gross_error_lines
     from bayeslat.report.progress import stage_bars
     from bayeslat.traces import read_traces
 
@@ -157,6 +159,7 @@ def fit(
     if dropped:
         record["dropped"] = {"rows": dropped.rows, "file": dropped.path}
     print_result(record, as_json, lambda: show_fit(record))
+    note_warning(gross_error_lines(record["gross_errors"]))
     cli_scale.end_fit(posterior, output, saved)
 
 

@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +28,7 @@ __all__ = [
     "fail",
     "note",
     "note_unconverged",
+    "note_warning",
     "print_result",
     "writing",
 ]
@@ -66,6 +67,12 @@ def note(message: str) -> None:
     """Say something on standard error that is no result."""
     if sys.stderr is not None:  # without one, `print` would take standard output
         print(message, file=sys.stderr)
+
+
+def note_warning(lines: Sequence[str]) -> None:
+    """Warn of something in several lines; nothing without any."""
+    if lines:
+        note("\n".join(["warning: " + lines[0], *lines[1:]]))
 
 
 def command_line() -> str:

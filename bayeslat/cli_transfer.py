@@ -12,7 +12,7 @@ from bayeslat.cli_run import (
     ends_well,
     ensure_writable,
     fail,
-    note,
+    note_warning,
     print_result,
     writing,
 )
@@ -77,8 +77,7 @@ def calibrate(
     ]
     record = transfer_record(known, transfers, output)
     print_result(record, as_json, lambda: show_transfer(record))
-    if warnings := transfer_warnings(record):
-        note("\n".join(["warning: " + warnings[0], *warnings[1:]]))
+    note_warning(transfer_warnings(record))
     refit = [each for each in transfers if each.verdict == "refit as donor"]
     if refit:
         fail("; ".join(map(str, refit)), CHECK_FAILED)

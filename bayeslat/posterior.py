@@ -80,8 +80,8 @@ class Posterior:
 
     @property
     def gross_errors(self) -> tuple[GrossError, ...]:
-        """Rows that calibrations set aside, since the GPU's other rows make them impossible."""
-        return find_gross_errors(self.data)
+        """Rows that the fit and calibrations set aside: the GPU's others make them impossible."""
+        return (*self.data.set_aside, *find_gross_errors(self.data))
 
     def predict(
         self,

@@ -17,6 +17,7 @@ from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import span_basis
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics, StageDiagnostics
+from bayeslat.inference.gross_error import GrossError
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.target import Target, TargetStage
 from bayeslat.model.groups import GroupTree, grow_tree
@@ -97,6 +98,27 @@ def random_posteriors(draw: st.DrawFn) -> PosteriorData:
             group: _target(rng, spec, stages, tasks, draw(st.integers(0, 4)))
             for group in calibrated
         },
+        set_aside=tuple(
+            _gross_error(rng, row, draw(st.sampled_from(groups)), draw(_names), list(spec.stages))
+            for row in range(draw(st.integers(0, 3)))
+        ),
+    )
+
+
+def _gross_error(
+    rng: np.random.Generator, row: int, group: tuple[str, str], name: str, stages: list[str]
+) -> GrossError:
+    """A row of a donor, set aside in some stages."""
+    off = stages[: int(rng.integers(1, len(stages) + 1))]
+    return GrossError(
+        gpu=group[0],
+        stack=group[1],
+        file=name,
+        row=row,
+        config_id=name,
+        ratio=dict(zip(off, numbers(rng, len(off)).tolist(), strict=True)),
+        repeats=dict.fromkeys(off, "alike"),
+        donor=True,
     )
 
 

@@ -16,6 +16,7 @@ from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.metrics import coverage, mape
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.thinning import evenly
+from bayeslat.inference.gross_errors import without_gross_errors
 from bayeslat.inference.posterior import PosteriorData
 
 __all__ = ["MOST_ROWS", "in_sample_errors"]
@@ -35,7 +36,8 @@ def in_sample_errors(
     ----------
     data : PosteriorData
     traces : DataFrame, one row a measurement
-        What was fitted. Rows of other GPUs are passed over; the rules are not checked again.
+        What was fitted. Rows of other GPUs are passed over, and so are gross errors that the fit
+        set aside; the rules are not checked again.
     hardware : HardwareTable
         Knows the names in the column `gpu`.
     seed : int
@@ -47,6 +49,7 @@ def in_sample_errors(
         and `coverage_90` (part of the rows inside the 90 % interval of a run). Without those of
         which nothing was measured.
     """
+    traces = without_gross_errors(data.spec, traces, data.set_aside)
     keys = [_key(hardware, name) for name in traces["gpu"]]
     found: list[dict[str, Any]] = []
     for gpu in (each for each in data.gpus if each in keys):

@@ -15,6 +15,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference.draw_stages import OnProgress, draw_stages
 from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.engine import Engine, EngineOptions, library_versions
+from bayeslat.inference.gross_errors import donor_gross_errors
 from bayeslat.inference.hurdle import HurdlePosterior, fit_hurdle
 from bayeslat.inference.noise_correlation import GroupRows, correlate_noise, residuals
 from bayeslat.inference.plan import FitPlan, plan_fit
@@ -47,7 +48,7 @@ def fit_posterior(
     Returns
     -------
     PosteriorData
-        Converged or not: ask its `diagnostics`.
+        Converged or not: ask its `diagnostics`. Gross errors are set aside (`set_aside`).
     """
     options = EngineOptions(engine, seed, chains, draws, tune)
     check_workers(1, engine_address)
@@ -85,6 +86,9 @@ def fit_posterior(
         noise_correlation=correlate_noise(
             {stage: _residuals(each, drawn[stage]) for stage, each in prepared.items()},
             len(plan.frame),
+        ),
+        set_aside=donor_gross_errors(
+            plan, {stage: each.set_aside for stage, each in prepared.items()}
         ),
     )
 

@@ -1,16 +1,17 @@
-"""The rows of a calibrated GPU that were set aside, and what its other rows say of them."""
+"""The rows that were set aside, and what the other rows of their GPU say of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.features.spec import Spec
+from bayeslat.inference.gross_error import GrossError, Repeats
+from bayeslat.inference.origin import origin_of
+from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
 from bayeslat.inference.stage_rows import latency_of, least_ms
@@ -19,50 +20,15 @@ from bayeslat.inference.target import Target
 __all__ = [
     "GrossError",
     "Repeats",
+    "donor_gross_errors",
     "find_gross_errors",
     "is_unsettled",
     "repeats_of",
     "sound_rows_of",
+    "without_gross_errors",
 ]
 
-type Repeats = Literal["none", "sound", "alike"]
-"""Of other runs of the configuration: there are none, one is sound, or one is as far off."""
-
 _ALIKE = 2.0  # times that latencies of two runs may differ, to be as far off
-
-
-@dataclass(frozen=True)
-class GrossError:
-    """A row whose latency the other rows make impossible; the posterior does not stand on it.
-
-    Attributes
-    ----------
-    gpu, stack : str
-    file : str
-        As its user named it; `(table)` for rows that were not read from one.
-    row : int
-        In that file; 1 is the first row below the header.
-    config_id : str
-        Empty where the trace has none.
-    ratio : mapping of stage to float
-        Latency over what the other rows say it is, in the stages where it is impossible.
-    repeats : mapping of stage to Repeats
-        Where none is sound, the configuration is to be measured again; where they are alike, it is
-        no error: the GPU is unlike the donors there.
-    """
-
-    gpu: str
-    stack: str
-    file: str
-    row: int
-    config_id: str
-    ratio: Mapping[str, float]
-    repeats: Mapping[str, Repeats]
-
-    @property
-    def unsettled(self) -> bool:
-        """Whether another measurement of the configuration is needed to know."""
-        return "none" in self.repeats.values()
 
 
 def find_gross_errors(
@@ -106,16 +72,92 @@ def repeats_of(data: PosteriorData, target: Target, stage: str) -> dict[int, Rep
         By the row's position in the target.
     """
     part = target.stages[stage]
-    if not len(part.set_aside):
+    ratio = dict(zip(part.set_aside.tolist(), part.set_aside_ratio.tolist(), strict=True))
+    return _told_by_repeats(data.spec, stage, target.rows, ratio, data.reference.columns.to_list())
+
+
+def donor_gross_errors(
+    plan: FitPlan, set_aside: Mapping[str, Mapping[int, float]]
+) -> tuple[GrossError, ...]:
+    """List the rows of donors that a fit set aside.
+
+    Parameters
+    ----------
+    plan : FitPlan
+    set_aside : mapping of stage to mapping of int to float
+        By position in the table: latency over what the other rows say it is.
+
+    Returns
+    -------
+    tuple of GrossError
+        In the order of the groups and of their rows.
+    """
+    found: list[GrossError] = []
+    for group, members in zip(plan.groups, plan.members, strict=True):
+        place = {at: number for number, at in enumerate(members.tolist())}
+        ratios = {
+            stage: {place[at]: ratio for at, ratio in each.items() if at in place}
+            for stage, each in set_aside.items()
+        }
+        if any(ratios.values()):
+            rows = plan.frame.iloc[members]
+            repeats = {
+                stage: _told_by_repeats(
+                    plan.spec, stage, rows, each, plan.reference.columns.to_list()
+                )
+                for stage, each in ratios.items()
+            }
+            found += _list(group, origin_of(plan.frame).iloc[members], ratios, repeats, donor=True)
+    return tuple(found)
+
+
+def without_gross_errors(
+    spec: Spec, frame: pd.DataFrame, errors: Iterable[GrossError]
+) -> pd.DataFrame:
+    """Take the latencies that were set aside out of a trace, as if they were not measured.
+
+    Parameters
+    ----------
+    spec : Spec
+    frame : DataFrame, one row a measurement
+    errors : iterable of GrossError
+        Rows that were not read from the trace's files are passed over.
+
+    Returns
+    -------
+    DataFrame, one row a measurement
+    """
+    stages = {(error.file, error.row): error.ratio for error in errors}
+    if not stages:
+        return frame
+    origin = origin_of(frame)
+    gross = [stages.get(at, {}) for at in zip(origin["file"], origin["row"], strict=True)]
+    columns = {part.column: name for name, part in spec.stages.items() if part.column in frame}
+    return frame.assign(
+        **{
+            column: frame[column].mask(np.array([stage in each for each in gross], dtype=bool))
+            for column, stage in columns.items()
+        }
+    )
+
+
+def _told_by_repeats(
+    spec: Spec, stage: str, rows: pd.DataFrame, ratio: Mapping[int, float], same: list[str]
+) -> dict[int, Repeats]:
+    """Tell what other runs say of the rows of a GPU that were set aside, by position.
+
+    Runs with equal values in the columns `same` are of one configuration.
+    """
+    if not ratio:
         return {}
-    ratio = pd.Series(part.set_aside_ratio, part.set_aside)
-    labels = number_configs(target.rows[data.reference.columns.to_list()])
-    held = latency_of(data.spec, stage, target.rows) > least_ms(data.spec, stage)
+    labels = number_configs(rows[same])
+    held = latency_of(spec, stage, rows) > least_ms(spec, stage)
+    near = np.flatnonzero(held & np.isin(labels, labels[list(ratio)]))
+    far = pd.Series(ratio)
     said: dict[int, Repeats] = {}
-    for at in part.set_aside.tolist():
-        others = np.flatnonzero(held & (labels == labels[at]))
-        others = others[others != at]
-        apart = np.abs(np.log(ratio.reindex(others) / ratio[at]))  # NaN for those that are sound
+    for at in ratio:
+        others = near[(labels[near] == labels[at]) & (near != at)]
+        apart = np.abs(np.log(far.reindex(others) / ratio[at]))  # NaN for those that are sound
         if apart.isna().any():
             said[at] = "sound"
         else:
@@ -168,15 +210,28 @@ def _of_target(data: PosteriorData, group: tuple[str, str], target: Target) -> l
         stage: dict(zip(part.set_aside.tolist(), part.set_aside_ratio.tolist(), strict=True))
         for stage, part in target.stages.items()
     }
+    return _list(group, target.origin, ratios, repeats)
+
+
+def _list(
+    group: tuple[str, str],
+    origin: pd.DataFrame,
+    ratios: Mapping[str, Mapping[int, float]],
+    repeats: Mapping[str, Mapping[int, Repeats]],
+    *,
+    donor: bool = False,
+) -> list[GrossError]:
+    """Put what is known of each row together, by position in `origin`."""
     return [
         GrossError(
             gpu=group[0],
             stack=group[1],
-            file=str(target.origin["file"].iloc[at]),
-            row=int(target.origin["row"].iloc[at]),
-            config_id=str(target.origin["config_id"].iloc[at]),
+            file=str(origin["file"].iloc[at]),
+            row=int(origin["row"].iloc[at]),
+            config_id=str(origin["config_id"].iloc[at]),
             ratio={stage: each[at] for stage, each in ratios.items() if at in each},
             repeats={stage: each[at] for stage, each in repeats.items() if at in each},
+            donor=donor,
         )
         for at in sorted({at for each in ratios.values() for at in each})
     ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics
+from bayeslat.inference.gross_error import GrossError
 from bayeslat.inference.hurdle import HurdlePosterior
 from bayeslat.inference.settled import SettledStage
 from bayeslat.inference.target import Target
@@ -105,6 +106,8 @@ class PosteriorData:
         Of the stages' noise in one run, as a Gaussian copula; None where they are independent.
     windows : mapping of str to Window
         The rows that were fitted, apart, if they were fitted from statistics or updated.
+    set_aside : tuple of GrossError
+        Rows of donors whose latency the others make impossible: the draws do not stand on them.
     """
 
     spec: Spec
@@ -120,6 +123,7 @@ class PosteriorData:
     targets: Mapping[tuple[str, str], Target] = field(default_factory=dict)
     noise_correlation: NDArray[np.float64] | None = None
     windows: Mapping[str, Window] = field(default_factory=dict)
+    set_aside: tuple[GrossError, ...] = ()
 
     @property
     def gpus(self) -> tuple[str, ...]:

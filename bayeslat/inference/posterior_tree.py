@@ -3,9 +3,9 @@
 Groups: `posterior` (draws by name), `unconstrained` (scales as they were sampled), `sample_stats`,
 `stages/<stage>` (statistics and linearisation points, with its `hurdle`, if it has one),
 `reference` (the knob grid) and `targets/<number>` (GPUs that were calibrated, with their rows),
-`windows` (statistics of the rows that came together, if they were fitted so), and `noise`
-where stages of a run are noisy together. The tree of GPUs, the features and the priors
-follow from the specification and are built anew.
+`windows` (statistics of the rows that came together, if they were fitted so), `noise`
+where stages of a run are noisy together, and `gross_errors` (rows of donors that were set aside).
+The tree of GPUs, the features and the priors follow from the specification and are built anew.
 
 Stages are sampled one by one, so `sample_stats` has the dimension stage: what ArviZ draws of a
 single sampler, such as its energy, takes `tree.sel(stage=...)`.
@@ -27,6 +27,7 @@ from bayeslat.inference.labelled import label, read_table, table_group
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.tree_draws import draw_groups, read_draws, read_statistics
 from bayeslat.inference.tree_hurdle import hurdle_group
+from bayeslat.inference.tree_set_aside import read_set_aside, set_aside_group
 from bayeslat.inference.tree_stage import read_stage, stage_group
 from bayeslat.inference.tree_sums import read_windows, window_groups
 from bayeslat.inference.tree_targets import read_targets, target_groups
@@ -64,6 +65,8 @@ def to_tree(data: PosteriorData) -> xr.DataTree:
     if data.noise_correlation is not None:
         pair = (("stage", "other_stage"), data.noise_correlation)
         groups["noise"] = label({"correlation": pair}, {"stage": list(data.stages)}, _DESCRIPTIONS)
+    if data.set_aside:
+        groups["gross_errors"] = set_aside_group(data.set_aside)
     return xr.DataTree.from_dict(groups)
 
 
@@ -109,6 +112,9 @@ def from_tree(tree: xr.DataTree) -> PosteriorData:
         windows=read_windows(tree, list(spec.stages)),
         noise_correlation=(
             tree["noise"].dataset["correlation"].to_numpy() if "noise" in tree.children else None
+        ),
+        set_aside=(
+            read_set_aside(tree["gross_errors"].dataset) if "gross_errors" in tree.children else ()
         ),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from bayeslat.inference.mode import FEW_SCALES, find_mode, held_mode
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.regression import StageRegression, first_anchor, regress
 from bayeslat.inference.settled import SettledStage
-from bayeslat.inference.stage_table import stage_table
+from bayeslat.inference.sound_donor_rows import sound_stage
 from bayeslat.model.collapsed_data import CollapsedData, collapse
 from bayeslat.model.priors import stage_scales
 from bayeslat.model.problem import MOST_COUNTED, StageProblem
@@ -48,6 +48,9 @@ class PreparedStage:
         Of those rows in the table.
     regression : StageRegression
         The rows, which a posterior does not keep.
+    set_aside : mapping of int to float
+        Rows that are gross errors, by their position in the table: latency over what the others say
+        it is. They are not among `measured`.
     """
 
     settled: SettledStage
@@ -55,9 +58,10 @@ class PreparedStage:
     measured: tuple[int, ...]
     positions: tuple[NDArray[np.int64], ...]
     regression: StageRegression
+    set_aside: Mapping[int, float]
 
 
-def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
+def prepare_stage(plan: FitPlan, stage: str, *, all_rows: bool = False) -> PreparedStage:
     """Reduce a stage's rows to the problem that an engine solves.
 
     The physics alone gives the first point of linearisation; the mode of the hierarchy, which
@@ -69,6 +73,8 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
     ----------
     plan : FitPlan
     stage : str
+    all_rows : bool
+        Whether gross errors count as the other rows do.
 
     Returns
     -------
@@ -81,9 +87,10 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
     ConvergenceError
         If the physics, or the hierarchy, has no reachable mode.
     """
-    table = stage_table(plan, stage)
+    sound = sound_stage(plan, stage, all_rows=all_rows)
+    table = sound.table
     layout = stage_scales(plan.spec, stage, table.basis, plan.groups, plan.tree)
-    first = regress(table, first_anchor(table))
+    first = regress(table, sound.anchor)
 
     def regress_at(anchor: Anchor) -> StageRegression:
         return regress(table, anchor, first.noise)
@@ -120,6 +127,7 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
         measured=tuple(map(len, table.rows)),
         positions=tuple(part.position for part in table.rows),
         regression=regression,
+        set_aside=sound.set_aside,
     )
 
 

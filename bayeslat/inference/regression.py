@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,16 @@ from bayeslat.inference.repeats import row_weights
 from bayeslat.inference.stage_rows import StageRows
 from bayeslat.inference.stage_table import StageTable
 
-__all__ = ["StageRegression", "first_anchor", "log_linear", "regress"]
+__all__ = [
+    "StageRegression",
+    "first_anchor",
+    "linear_rows",
+    "log_linear",
+    "pilot_sd",
+    "regress",
+]
+
+type _Array = NDArray[np.float64]
 
 _ROWS_FOR_ANCHOR = 12_000  # of all GPUs: the first point of linearisation need not be exact
 _FEWEST_FOR_ANCHOR, _MOST_FOR_ANCHOR = 100, 1000  # of each
@@ -65,24 +75,14 @@ def regress(table: StageTable, anchor: Anchor, noise: NoiseChoice | None = None)
     -------
     StageRegression
     """
-    rows, basis, features = table.rows, table.basis, table.features
-    departures = dict(zip(table.grids, anchor.departure, strict=True))
-    points = {
-        gpu: linearise(anchor.shared + departures[gpu], grid.inputs, basis, grid.columns)
-        for gpu, grid in table.grids.items()
-    }
-    pairs = [
-        log_linear(points[part.gpu], departures[part.gpu], part, basis, columns)
-        for part, columns in zip(rows, table.columns, strict=True)
-    ]
-    designs, responses = zip(*pairs, strict=True)
-    pilot_sd = np.where(np.isnan(features.shared_sd), _PILOT_SD * features.multiplier, _PILOT_SD)
-    noise = noise or choose_noise(designs, responses, rows, basis, pilot_sd)
+    points, designs, responses = _linearised(table, anchor)
+    prior_sd = pilot_sd(table)
+    noise = noise or choose_noise(designs, responses, table.rows, table.basis, prior_sd)
     even = [
         (z / s[:, None], y / s, w)
         for z, y, s, w in zip(designs, responses, noise.spread, noise.weights, strict=True)
     ]
-    pilots = [fit_pilot(*group, pilot_sd, noise.dof) for group in even]
+    pilots = [fit_pilot(*group, prior_sd, noise.dof) for group in even]
     return StageRegression(
         designs=tuple(design for design, _, _ in even),
         responses=tuple(pilot.pseudo_values(noise.dof) for pilot in pilots),
@@ -95,6 +95,45 @@ def regress(table: StageTable, anchor: Anchor, noise: NoiseChoice | None = None)
             weight=np.array([w.mean() if len(w) else 1.0 for w in noise.weights]),
         ),
     )
+
+
+def pilot_sd(table: StageTable) -> NDArray[np.float64]:
+    """Sd of each effect round zero in the pilot fits, in log latency. Shape (feature,)."""
+    features = table.features
+    return np.where(np.isnan(features.shared_sd), _PILOT_SD * features.multiplier, _PILOT_SD)
+
+
+def linear_rows(table: StageTable, anchor: Anchor) -> tuple[Sequence[_Array], Sequence[_Array]]:
+    """Linearise a stage's rows round an anchor.
+
+    Parameters
+    ----------
+    table : StageTable
+    anchor : Anchor
+
+    Returns
+    -------
+    designs : sequence over group of ndarray, shape (row, feature)
+    responses : sequence over group of ndarray, shape (row,)
+    """
+    return _linearised(table, anchor)[1:]
+
+
+def _linearised(
+    table: StageTable, anchor: Anchor
+) -> tuple[Mapping[str, Linearisation], Sequence[_Array], Sequence[_Array]]:
+    """Where each GPU is linearised, and the designs and responses of the groups there."""
+    departures = dict(zip(table.grids, anchor.departure, strict=True))
+    points = {
+        gpu: linearise(anchor.shared + departures[gpu], grid.inputs, table.basis, grid.columns)
+        for gpu, grid in table.grids.items()
+    }
+    pairs = [
+        log_linear(points[part.gpu], departures[part.gpu], part, table.basis, columns)
+        for part, columns in zip(table.rows, table.columns, strict=True)
+    ]
+    designs, responses = zip(*pairs, strict=True)
+    return points, designs, responses
 
 
 def first_anchor(table: StageTable, *, smooth: bool = False, most: float = np.inf) -> Anchor:

@@ -1,4 +1,4 @@
-"""Which rows of a target are no gross errors."""
+"""Which rows of a target are no gross errors, and what makes a row one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bayeslat.inference.evidence import Rows
 from bayeslat.inference.population import Population
 from bayeslat.inference.repeats import row_weights
 
-__all__ = ["sound_rows"]
+__all__ = ["IMPOSSIBLE", "LEAST_LEFT", "MOST_IMPOSSIBLE", "sound_rows", "spare_usual"]
 
-_IMPOSSIBLE = 15.0  # noise sds of the donors, from what the other rows say
-_MOST_IMPOSSIBLE = 0.25  # part of the rows
+IMPOSSIBLE = 15.0  # noise sds (a target's: of the donors), from what the other rows say
+MOST_IMPOSSIBLE = 0.25  # part of the rows
 _GROSS = 8.0  # times as far off as the other rows
-_LEAST_LEFT = 1e-9  # of a row's own error, where the fit follows it
+LEAST_LEFT = 1e-9  # of a row's own error, where the fit follows it
 
 
 def sound_rows(
@@ -54,16 +54,33 @@ def sound_rows(
         sd *= inflation
         unsure = np.sum(design @ covariance * design, axis=1) / sd**2
         unsure[sound] *= -rows.weights
-        own = np.sqrt(np.maximum(1.0 + unsure, _LEAST_LEFT))
+        own = np.sqrt(np.maximum(1.0 + unsure, LEAST_LEFT))
         error: NDArray[np.float64] = np.abs(response - design @ effects) / (sd * own)
         return error
 
     sound = np.ones(len(response), dtype=bool)
     error = deletion_error(sound)
-    for _ in range(int(_MOST_IMPOSSIBLE * len(response))):
-        if np.max(error, where=sound, initial=0.0) < _IMPOSSIBLE:
+    for _ in range(int(MOST_IMPOSSIBLE * len(response))):
+        if np.max(error, where=sound, initial=0.0) < IMPOSSIBLE:
             break
         sound[np.where(sound, error, 0.0).argmax()] = False
         error = deletion_error(sound)
+    return spare_usual(sound, error)
+
+
+def spare_usual(sound: NDArray[np.bool_], error: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Take back the rows that are not far off beside the others: where all scatter, none is gross.
+
+    Parameters
+    ----------
+    sound : ndarray of bool, shape (row,)
+    error : ndarray, shape (row,)
+        How far off each is, in noise sds.
+
+    Returns
+    -------
+    ndarray of bool, shape (row,)
+        The sound rows, with those that were taken back.
+    """
     usual = np.sqrt(np.mean(error[sound] ** 2)) if sound.any() else 0.0
     return sound | (error < _GROSS * max(usual, 1.0))

@@ -54,7 +54,7 @@ def check_record(
     -------
     dict
         For JSON: `convergence_record`; `predictions`, a record a GPU and stage; `findings`;
-        `missing_features`, null if they were not sought; `gross_errors` of calibrated GPUs.
+        `missing_features`, null if they were not sought; `gross_errors` of all GPUs.
     """
     rows = [] if found.frame is None else found.frame.to_dict("records")
     return {
@@ -65,7 +65,7 @@ def check_record(
         "missing_features": None
         if missing is None
         else [{**asdict(each), "sure": each.sure} for each in missing],
-        "gross_errors": gross_error_records(find_gross_errors(data)),
+        "gross_errors": gross_error_records((*data.set_aside, *find_gross_errors(data))),
     }
 
 

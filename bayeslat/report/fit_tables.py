@@ -11,6 +11,7 @@ import pandas as pd
 from bayeslat.evaluation.coefficients import coefficient_table
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.report.convergence import convergence_record, show_convergence, show_verdict
+from bayeslat.report.gross_errors import gross_error_records
 from bayeslat.report.tables import (
     GpuRow,
     format_percent,
@@ -36,8 +37,8 @@ def fit_record(data: PosteriorData, errors: pd.DataFrame, path: Path | None) -> 
     Returns
     -------
     dict
-        For JSON: `convergence_record`, `posterior`, and by stage and GPU the errors and
-        coefficients.
+        For JSON: `convergence_record`, `posterior`, by stage and GPU the errors and
+        coefficients, and the rows that were set aside (`gross_error_records`).
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in errors.to_dict("records"):
@@ -48,6 +49,7 @@ def fit_record(data: PosteriorData, errors: pd.DataFrame, path: Path | None) -> 
         **convergence_record(data),
         "in_sample": found,
         "coefficients": coefficients(data),
+        "gross_errors": gross_error_records(data.set_aside),
     }
 
 

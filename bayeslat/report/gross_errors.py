@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,11 +12,22 @@ from bayeslat.inference.gross_errors import GrossError
 
 __all__ = ["gross_error_lines", "gross_error_records"]
 
+_UNITS = {
+    0.001: "in seconds? write milliseconds",
+    1000.0: "in microseconds? write milliseconds",
+}
+_LIKE_UNIT = 1.5  # times that the ratio may be off
 _CURES = {
     "none": "measure it again",
     "sound": "another run of this configuration is sound",
     "alike": "another run is as far off: no error, the GPU is unlike the donors here",
 }
+_OF_DONORS = {
+    **_CURES,
+    "alike": "another run is as far off: no error, if the stage does something else here",
+}
+_ALL_CURES = tuple(dict.fromkeys([*_UNITS.values(), *_CURES.values(), *_OF_DONORS.values()]))
+_MOST_TOLD = 5  # rows of a GPU; the record has all
 
 
 def gross_error_records(errors: Sequence[GrossError]) -> list[dict[str, Any]]:
@@ -45,17 +57,15 @@ def gross_error_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
     Returns
     -------
     list of str
-        A heading, a line a row, and the cure; nothing without rows.
+        A heading, a line a row, and the cure, of donors and of calibrated GPUs; of many rows, how
+        many they are and the first. Nothing without rows.
     """
-    if not records:
-        return []
-    gpus = ", ".join(dict.fromkeys(each["gpu"] for each in records))
-    were = "was set aside as a gross error" if len(records) == 1 else "were set aside as gross ones"
-    lines = [
-        f"{counted(len(records), 'row')} of {gpus} {were}, which the other rows make impossible:",
-        *(f"- {_row(each)}" for each in records),
-    ]
-    if any(each["unsettled"] for each in records):
+    donors = [each for each in records if each["donor"]]
+    others = [each for each in records if not each["donor"]]
+    lines = [*_told(donors), *_told(others)]
+    if any(each["unsettled"] for each in donors):
+        lines.append("Then fit again, with the rows as they should be.")
+    if any(each["unsettled"] for each in others):
         lines.append(
             "Then calibrate with the new runs: one that agrees with the GPU's other rows settles "
             "it, one that is as far off again says that the GPU is unlike the donors there."
@@ -63,19 +73,48 @@ def gross_error_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
+def _told(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A heading, and what is said of each GPU."""
+    if not records:
+        return []
+    gpus = list(dict.fromkeys(each["gpu"] for each in records))
+    were = "was set aside as a gross error" if len(records) == 1 else "were set aside as gross ones"
+    counts = f"{counted(len(records), 'row')} of {', '.join(gpus)}"
+    lines = [f"{counts} {were}, which the other rows make impossible:"]
+    for gpu in gpus:
+        own = [each for each in records if each["gpu"] == gpu]
+        if len(own) > _MOST_TOLD or len(gpus) > 1:
+            stages = Counter(stage for each in own for stage in each["ratio"])
+            by_stage = ", ".join(f"{count} of {stage}" for stage, count in stages.items())
+            lines.append(f"- {gpu}, latencies: {by_stage}")
+        lines += [f"- {_row(each)}" for each in own[:_MOST_TOLD]]
+        if (more := len(own) - _MOST_TOLD) > 0:
+            lines.append(f"- and {counted(more, 'more row')} of {gpu}")
+    return lines
+
+
 def _row(record: Mapping[str, Any]) -> str:
     """Write one row: `t.csv row 5 (config_id 123): llm_prefill 30 times too slow; measure ...`."""
     name = f" (config_id {record['config_id']})" if record["config_id"] else ""
+    cures = {stage: _cure(record, stage) for stage in record["ratio"]}
     told = []
-    for repeats, cure in _CURES.items():
+    for cure in _ALL_CURES:
         stages = [
             f"{stage} {_times(ratio)}"
             for stage, ratio in record["ratio"].items()
-            if record["repeats"][stage] == repeats
+            if cures[stage] == cure
         ]
         if stages:
             told.append(f"{', '.join(stages)}; {cure}")
     return f"{record['file']} row {record['row']}{name}: {'; '.join(told)}"
+
+
+def _cure(record: Mapping[str, Any], stage: str) -> str:
+    """What to do about a stage of a row."""
+    for unit, cure in _UNITS.items():
+        if 1 / _LIKE_UNIT < record["ratio"][stage] / unit < _LIKE_UNIT:
+            return cure
+    return (_OF_DONORS if record["donor"] else _CURES)[record["repeats"][stage]]
 
 
 def _times(ratio: float) -> str:

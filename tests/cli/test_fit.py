@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import Result
@@ -187,3 +188,27 @@ def test_an_output_that_fails_to_be_written_is_named(
     result = fit(run, workshop, workshop.trace())
     assert result.exit_code == 1
     assert f"{workshop.folder / 'p.nc'}: cannot be written (No space left" in result.stderr
+
+
+def test_gross_errors_are_named_with_what_to_do(workshop: Workshop, run: Run) -> None:
+    assert fit(run, workshop, workshop.trace()).stderr.count("set aside") == 0
+    wrong = make_frame().assign(config_id=range(120))
+    factor = np.ones(len(wrong))
+    factor[[3, 47, 49]] = [100.0, 0.001, 0.001]
+    wrong["t_prefill_ms"] *= factor
+    trace = workshop.trace(wrong)
+    done = fit(run, workshop, trace, "--json")
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    assert [each["row"] for each in record["gross_errors"]] == [4, 48, 50]
+    assert record["stages"]["prefill"]["rows"] == 117
+    # Errors of the fitted rows are those of the rows that count.
+    assert all(each["mape"] < 0.2 for each in record["in_sample"]["prefill"].values())
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("warning: 3 rows of ")
+    assert f"- {trace} row 4 (config_id 3): prefill " in done.stderr
+    assert "in seconds? write milliseconds" in done.stderr
+    # What looks at the posterior later tells of it too.
+    path = workshop.folder / "p.nc"
+    assert f"- {trace} row 4 (config_id 3): prefill " in run("check", path).stdout
+    assert "3 rows set aside" in repr(load_posterior(path))

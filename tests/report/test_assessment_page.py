@@ -200,6 +200,7 @@ def test_rows_that_were_set_aside_are_named() -> None:
             "config_id": "",
             "ratio": {"prefill": 30.0},
             "repeats": {"prefill": "none"},
+            "donor": False,
             "unsettled": True,
         }
     ]

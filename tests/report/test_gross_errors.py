@@ -6,7 +6,9 @@ from bayeslat.inference.gross_errors import GrossError
 from bayeslat.report.gross_errors import gross_error_lines, gross_error_records
 
 
-def error(row: int = 5, config_id: str = "", **said: tuple[float, str]) -> GrossError:
+def error(
+    row: int = 5, config_id: str = "", *, donor: bool = False, **said: tuple[float, str]
+) -> GrossError:
     return GrossError(
         gpu="l40s",
         stack="",
@@ -15,6 +17,7 @@ def error(row: int = 5, config_id: str = "", **said: tuple[float, str]) -> Gross
         config_id=config_id,
         ratio={stage: ratio for stage, (ratio, _) in said.items()},
         repeats={stage: repeats for stage, (_, repeats) in said.items()},  # type: ignore[misc]
+        donor=donor,
     )
 
 
@@ -29,14 +32,14 @@ def test_without_any_nothing_is_said() -> None:
 def test_each_stage_is_told_with_its_cure() -> None:
     found = lines(
         error(prefill=(30.2, "none"), decode=(0.4, "none")),
-        error(7, "a", prefill=(1234.5, "sound"), decode=(30.0, "alike")),
+        error(7, "a", prefill=(5234.5, "sound"), decode=(30.0, "alike")),
     )
     assert found[0].startswith("2 rows of l40s were set aside")
     assert found[1] == (
         "- t.csv row 5: prefill 30 times too slow, decode 2.5 times too fast; measure it again"
     )
     assert found[2] == (
-        "- t.csv row 7 (config_id a): prefill 1,234 times too slow; another run of this "
+        "- t.csv row 7 (config_id a): prefill 5,234 times too slow; another run of this "
         "configuration is sound; decode 30 times too slow; another run is as far off: no error, "
         "the GPU is unlike the donors here"
     )
@@ -45,3 +48,30 @@ def test_each_stage_is_told_with_its_cure() -> None:
 
 def test_what_other_runs_settle_needs_no_cure() -> None:
     assert len(lines(error(prefill=(30.0, "sound")))) == 2
+
+
+def test_a_wrong_unit_is_guessed_from_the_ratio() -> None:
+    found = lines(error(prefill=(1 / 980, "none"), decode=(1020.0, "alike")))
+    assert found[1] == (
+        "- t.csv row 5: prefill 980 times too fast; in seconds? write milliseconds; "
+        "decode 1,020 times too slow; in microseconds? write milliseconds"
+    )
+    assert "?" not in lines(error(prefill=(1 / 500, "none")))[1]
+
+
+def test_of_many_rows_the_first_are_told_and_how_many() -> None:
+    found = lines(*(error(row, donor=True, prefill=(30.0, "none")) for row in range(1, 9)))
+    assert found[0].startswith("8 rows of l40s were set aside")
+    assert found[1] == "- l40s, latencies: 8 of prefill"
+    assert [line.split(":")[0] for line in found[2:7]] == [f"- t.csv row {i}" for i in range(1, 6)]
+    assert found[7:] == [
+        "- and 3 more rows of l40s",
+        "Then fit again, with the rows as they should be.",
+    ]
+
+
+def test_donors_and_targets_are_told_apart() -> None:
+    found = lines(error(prefill=(30.0, "none")), error(6, donor=True, prefill=(30.0, "alike")))
+    assert [line for line in found if line.startswith("1 row")] == [found[0], found[2]]
+    assert found[1].endswith("no error, if the stage does something else here")
+    assert found[4].startswith("Then calibrate")
