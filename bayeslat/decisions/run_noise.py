@@ -7,9 +7,17 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtrit
 
-__all__ = ["RunNoise", "ScoreTable", "combine_noise", "noise_size", "score_cubic", "score_table"]
+__all__ = [
+    "RunNoise",
+    "ScoreTable",
+    "combine_noise",
+    "noise_size",
+    "normal_sd",
+    "score_cubic",
+    "score_table",
+]
 
 _LEAST_DOF = 2.1
 _MOST_DOF = 1e6  # normal to six digits
@@ -19,6 +27,7 @@ _BODY_SLOPE = 1.5  # of the cubic within the body: a + 1.5 b
 _MOST_BEND = 0.1  # per scale: the distribution function stays increasing
 _BEND_REACH = 4.0  # in scales: beyond, the bend stays as it is
 _TINY = 1e-150
+_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -168,6 +177,23 @@ def noise_size(
     reach = slopes if correlation is None else np.tensordot(correlation, slopes, axes=1)
     size: NDArray[np.float64] = np.sqrt(np.maximum(np.sum(slopes * reach, axis=0), _TINY))
     return size
+
+
+def normal_sd(noise_sd: NDArray[np.float64], dof: float) -> NDArray[np.float64]:
+    """Return the sd of normal noise with the same 90 % interval.
+
+    Parameters
+    ----------
+    noise_sd : ndarray, shape (...)
+        Scale of Student-t noise.
+    dof : float
+
+    Returns
+    -------
+    ndarray, shape (...)
+    """
+    sd: NDArray[np.float64] = noise_sd * stdtrit(min(dof, _MOST_DOF), _LEVEL) / ndtri(_LEVEL)
+    return sd
 
 
 def score_cubic(

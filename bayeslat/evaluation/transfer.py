@@ -14,6 +14,7 @@ from scipy.special import erf
 from bayeslat.counted import counted
 from bayeslat.decisions.predict import predict_group
 from bayeslat.decisions.prediction import TOTAL, Prediction
+from bayeslat.decisions.run_noise import normal_sd
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
 from bayeslat.evaluation.membership import Membership, check_membership
@@ -227,10 +228,19 @@ def _missed_sd(prediction: Prediction) -> NDArray[np.float64]:
     """Sd of a typical run's log total by what the model misses of it. Shape (config,).
 
     The noise of a fit is what neither physics nor correction explain; a part of it is the
-    configuration's own, and no error of a run.
+    configuration's own, and no error of a run. Each stage counts by its share in the total.
     """
     total = np.median(prediction.typical(TOTAL), axis=1)
-    missed: NDArray[np.float64] = np.sqrt(prediction.variance_ms2(TOTAL)[1]) / total
+    parts = [
+        part.times
+        * np.median(part.typical_ms, axis=1)
+        * normal_sd(np.sqrt(np.mean(part.noise_sd**2, axis=1)), part.noise_dof)
+        / total
+        for part in prediction.stages.values()
+    ]
+    sds, correlation = np.stack(parts, axis=1), prediction.noise_correlation
+    together = sds if correlation is None else sds @ correlation.to_numpy()
+    missed: NDArray[np.float64] = np.sqrt(np.sum(together * sds, axis=1))
     return missed
 
 

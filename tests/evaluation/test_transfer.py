@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtri, stdtrit
 
 from bayeslat.errors import InputError
 from bayeslat.evaluation.transfer import choose_target, judge_transfer
@@ -181,6 +184,21 @@ def test_what_the_model_misses_of_configurations_is_expected() -> None:
     assert stated.low < stated.mean < stated.high
     # The broken twin takes all of it for noise of runs.
     assert judge_transfer(calibrated, GPU, "").error.high < 0.6 * real
+
+
+def test_what_is_missed_in_heavy_tails_is_expected_by_its_scale() -> None:
+    """Of such noise, no run has a mean or variance: draws of it would decide what is expected."""
+    calibrated = with_noise_shared(calibrate_group(data(), target().frame, GPU, ""), 0.25)
+    known = calibrated.targets[GPU.key, ""]
+    stages = {
+        name: replace(part, noise_sd=np.full_like(part.noise_sd, 0.8))
+        for name, part in known.stages.items()
+    }
+    heavy = {name: replace(part, noise_dof=2.1) for name, part in calibrated.stages.items()}
+    loud = replace(calibrated, stages=heavy, targets={(GPU.key, ""): replace(known, stages=stages)})
+    # By one stage, or by two of equal share: normal noise of the same 90 % interval.
+    most = np.sqrt(0.25) * 0.8 * stdtrit(2.1, 0.95) / ndtri(0.95) * np.sqrt(2 / np.pi)
+    assert most / np.sqrt(2) < judge_transfer(loud, GPU, "").error.mean < 1.1 * most
 
 
 def test_a_threshold_is_told_as_it_was_given() -> None:

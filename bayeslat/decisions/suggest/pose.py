@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from bayeslat.decisions.extrapolation import widening_variance
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.predict_stage import correction_size, held_design
+from bayeslat.decisions.run_noise import normal_sd
 from bayeslat.decisions.suggest.neighbours import Measurements
 from bayeslat.decisions.suggest.problem import StageDesign
 from bayeslat.decisions.unseen_task import is_unseen, task_sd
@@ -26,8 +26,6 @@ from bayeslat.inference.target import Target
 __all__ = ["Posed", "pose"]
 
 _MOST_MADE = 256  # measured rows: after so many, neighbours matter little
-_LEVEL = 0.95
-_Z = 1.6448536269514722  # the normal quantile of that level
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ def _stage(
         mean=mean,
         covariance=view.covariance,
         share=share,
-        run_sd=scale * stdtrit(_dof(part), _LEVEL) / _Z,
+        run_sd=normal_sd(scale, part.noise_dof),
         beyond_sd=np.sqrt(beyond),
         terms=part.terms,
         noise_shared=part.noise_shared,
