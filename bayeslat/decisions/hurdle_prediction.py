@@ -28,12 +28,15 @@ class HurdlePrediction:
         Of the latency of a run that takes none, at the middles of equally likely parts.
     group : ndarray of int, shape (config,)
         Whose quantiles are each config's.
+    below_rows : ndarray, shape (group,)
+        How many rows the quantiles stand on.
     """
 
     chance: NDArray[np.float64]
     rank: NDArray[np.float64]
     quantiles_ms: NDArray[np.float64]
     group: NDArray[np.int64]
+    below_rows: NDArray[np.float64]
 
     @property
     def below_ms(self) -> NDArray[np.float64]:
@@ -89,6 +92,35 @@ class HurdlePrediction:
             below[own] = np.interp(left[own], self._levels, quantiles_ms)
         return np.where(rank < self.chance, above_ms, below)
 
+    def redrawn(self, rng: np.random.Generator) -> HurdlePrediction:
+        """Let each draw have its own distribution of the runs that take no time.
+
+        What a group's rows leave open of it, the quantiles, which are its mean, do not show: over
+        the parts between them, a Dirichlet process of the concentration `below_rows` has Dirichlet
+        weights (Ferguson 1973, section 1). Whether a run takes time stays as it is.
+
+        Parameters
+        ----------
+        rng : Generator
+
+        Returns
+        -------
+        HurdlePrediction
+        """
+        parts = self.quantiles_ms.shape[1]
+        even = np.linspace(0.0, 1.0, parts + 1)
+        rank = np.array(np.broadcast_to(self.rank, self.chance.shape))
+        for number, rows in enumerate(self.below_rows):
+            own = np.flatnonzero(self.group == number)
+            weights = rng.dirichlet(np.full(parts, rows / parts), rank.shape[1])
+            ends = np.pad(np.cumsum(weights, axis=1), ((0, 0), (1, 0)))
+            for draw, end in enumerate(ends):
+                chance, at = self.chance[own, draw], rank[own, draw]
+                left = np.maximum(1.0 - chance, 1e-300)
+                moved = chance + left * np.interp((at - chance) / left, end, even)
+                rank[own, draw] = np.where(at < chance, at, moved)
+        return replace(self, rank=rank)
+
     def medians(
         self, above_ms: NDArray[np.float64], noise_sd: NDArray[np.float64], dof: float
     ) -> NDArray[np.float64]:
@@ -142,4 +174,5 @@ class HurdlePrediction:
         quantiles_ms = np.concatenate([part.quantiles_ms for part in held])
         first = np.cumsum([0, *(len(part.quantiles_ms) for part in held)])
         groups = [part.group + start for part, start in zip(held, first, strict=False)]
-        return cls(chance, rank, quantiles_ms, np.concatenate(groups)[order])
+        rows = np.concatenate([part.below_rows for part in held])
+        return cls(chance, rank, quantiles_ms, np.concatenate(groups)[order], rows)

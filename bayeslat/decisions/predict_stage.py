@@ -143,7 +143,9 @@ def _hurdle(
     rank = stratified_uniform((len(view.noise_sd),), np.random.default_rng([*stream, 5]))
     chance = hurdle.chance(table, view.hurdle.effects)
     group = np.zeros(len(configs), dtype=int)
-    return HurdlePrediction(chance, rank, view.hurdle.below_ms[None], group), hurdle.leaves(table)
+    below_ms, below_rows = view.hurdle.below_ms[None], np.array([view.hurdle.below_rows])
+    found = HurdlePrediction(chance, rank, below_ms, group, below_rows)
+    return found, hurdle.leaves(table)
 
 
 def held_design(

@@ -17,10 +17,11 @@ def simulate_tables(
 ) -> NDArray[np.float64]:
     """Simulate a measurement of each row, once for each draw of the posterior.
 
-    All rows of a simulated table have the same GPU: one draw of its efficiencies and of its noise
-    level, so the tables vary as a GPU of which the posterior is unsure would. Each row has noise of
-    its own. What a statistic of the measurements should be, if the posterior is right, is its
-    distribution over the tables (Gelman, Meng and Stern 1996, section 2).
+    All rows of a simulated table have the same GPU: one draw of its efficiencies, of its noise
+    level and of what it takes below a hurdle, so the tables vary as a GPU of which the posterior is
+    unsure would. Each row has noise of its own. What a statistic of the measurements should be, if
+    the posterior is right, is its distribution over the tables (Gelman, Meng and Stern 1996,
+    section 2).
 
     Parameters
     ----------
@@ -55,6 +56,7 @@ def simulate_tables(
         if part.hurdle is not None:
             hurdle = part.hurdle.rows(np.flatnonzero(rows))
             rank = np.broadcast_to(hurdle.rank, typical.shape)
-            runs = replace(hurdle, rank=np.take_along_axis(rank, order, axis=1)).runs(runs)
+            hurdle = replace(hurdle, rank=np.take_along_axis(rank, order, axis=1))
+            runs = hurdle.redrawn(rng).runs(runs)
         latency = latency + times * runs
     return latency

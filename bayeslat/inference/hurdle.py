@@ -46,10 +46,14 @@ class GroupHurdle:
         On the logit of P(above), features on [-1, 1] after a constant.
     below_ms : ndarray, shape (quantile,)
         Latency where nothing happened: quantiles at the middles of equally likely parts.
+    below_rows : float
+        How many rows that stands on, others' as far as they count: what happens there is a
+        Dirichlet process of this concentration round it.
     """
 
     effects: NDArray[np.float64]
     below_ms: NDArray[np.float64]
+    below_rows: float
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class HurdlePosterior:
         Of each group; the last is what they share.
     below_ms : ndarray, shape (group + 1, quantile)
         Latency where nothing happened, as in `GroupHurdle`; the last is a new group's.
+    below_rows : ndarray, shape (group + 1,)
+        How many rows each stands on.
     """
 
     low: NDArray[np.float64]
@@ -75,6 +81,7 @@ class HurdlePosterior:
     spread: NDArray[np.float64]
     effects: NDArray[np.float64]
     below_ms: NDArray[np.float64]
+    below_rows: NDArray[np.float64]
 
     def columns(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scale features and put a constant before them. Shape (config, hurdle_feature + 1).
@@ -114,7 +121,7 @@ class HurdlePosterior:
 
     def of_group(self, group: int) -> GroupHurdle:
         """Return the hurdle of a fitted group."""
-        return GroupHurdle(self.effects[:, group], self.below_ms[group])
+        return self._of(group, self.effects[:, group])
 
     def take(self, kept: NDArray[np.int64]) -> HurdlePosterior:
         """Return some of its draws, by their positions."""
@@ -124,7 +131,10 @@ class HurdlePosterior:
         """Draw the hurdle of a group without rows."""
         shared = self.effects[:, -1]
         effects = shared + self.spread[:, None] * stratified_normal(shared.shape, rng)
-        return GroupHurdle(effects, self.below_ms[-1])
+        return self._of(-1, effects)
+
+    def _of(self, group: int, effects: NDArray[np.float64]) -> GroupHurdle:
+        return GroupHurdle(effects, self.below_ms[group], float(self.below_rows[group]))
 
 
 @dataclass(frozen=True)
@@ -200,6 +210,7 @@ def fit_hurdle(plan: FitPlan, stage: str, draws: int, seed: int) -> HurdlePoster
         spread=np.empty(0),
         effects=np.empty((0, 0, 0)),
         below_ms=np.stack([*(_mix(part, shared) for part in below), shared]),
+        below_rows=np.array([*map(len, below), 0]) + _PRIOR_ROWS,
     )
     rng = np.random.default_rng([seed, list(plan.spec.stages).index(stage), 3])
     spread, effects = _draw(flat, rows, draws, rng)
@@ -245,7 +256,8 @@ def condition_hurdle(
     chosen = _resample(modes.log_evidence, count, rng)
     effects = modes.draw(chosen, stratified_normal((count, size), rng))
     others_ms = hurdle.below_ms[-1] if prior is None else prior.below_ms
-    return GroupHurdle(effects, _mix(rows.latency_ms[~rows.above], others_ms))
+    own_ms = rows.latency_ms[~rows.above]
+    return GroupHurdle(effects, _mix(own_ms, others_ms), len(own_ms) + _PRIOR_ROWS)
 
 
 def _draw(

@@ -50,7 +50,8 @@ class SoundStage:
 def sound_stage(plan: FitPlan, stage: str, *, all_rows: bool = False) -> SoundStage:
     """Gather a stage's rows, and leave out those that the others of their group make impossible.
 
-    A row that is set aside counts as one that does not hold the stage.
+    A row that is set aside counts as one that does not hold the stage. None is in a stage with a
+    hurdle: where requests wait for others, there is always one that waits longer.
 
     Parameters
     ----------
@@ -72,12 +73,12 @@ def sound_stage(plan: FitPlan, stage: str, *, all_rows: bool = False) -> SoundSt
     """
     table = stage_table(plan, stage)
     anchor = first_anchor(table)
-    set_aside = {} if all_rows else _gross(table, anchor)
+    part = plan.spec.stages[stage]
+    set_aside = {} if all_rows or part.hurdle else _gross(table, anchor)
     if set_aside:
-        column = plan.spec.stages[stage].column
-        latency = plan.frame[column].to_numpy(dtype=float, na_value=np.nan, copy=True)
+        latency = plan.frame[part.column].to_numpy(dtype=float, na_value=np.nan, copy=True)
         latency[list(set_aside)] = np.nan
-        table = stage_table(replace(plan, frame=plan.frame.assign(**{column: latency})), stage)
+        table = stage_table(replace(plan, frame=plan.frame.assign(**{part.column: latency})), stage)
         anchor = first_anchor(table)
     return SoundStage(table, anchor, set_aside)
 

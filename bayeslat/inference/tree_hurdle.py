@@ -17,6 +17,7 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "high": "upper end of the training range",
     "spread": "sd between groups of each effect",
     "below_ms": "quantiles of the latency below the hurdle, equally likely parts",
+    "below_rows": "how many rows the latency below the hurdle stands on",
     "effect": "effect on the logit of P(latency above the hurdle), features on [-1, 1]",
 }
 _SHARED = "shared"
@@ -48,6 +49,7 @@ def hurdle_group(
         "spread": (("sample",), hurdle.spread),
         "effect": (("sample", "hurdle_group", "hurdle_column"), hurdle.effects),
         "below_ms": (("hurdle_group", "quantile"), hurdle.below_ms),
+        "below_rows": (("hurdle_group",), hurdle.below_rows),
     }
     # Dimensions of its own: a group of a tree shares those of its parent, the stage.
     labels = {
@@ -85,4 +87,5 @@ def read_hurdle(stored: xr.Dataset) -> HurdlePosterior:
         spread=spread,
         effects=effects,
         below_ms=stored["below_ms"].to_numpy(),
+        below_rows=stored["below_rows"].to_numpy(),
     )

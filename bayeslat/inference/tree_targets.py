@@ -102,6 +102,8 @@ def _stage_group(part: TargetStage, features: tuple[str, ...]) -> xr.Dataset:
     terms = len(part.departure)
     labels = {"feature": features, "term": features[:terms], "column": features[terms:]}
     attrs = {"measured": part.measured, "effective_draws": part.effective_draws}
+    if part.hurdle is not None:
+        attrs["hurdle_below_rows"] = part.hurdle.below_rows
     # NetCDF has no arrays without elements.
     held = {name: pair for name, pair in variables.items() if pair[1].size}
     return label(held, labels, _DESCRIPTIONS).assign_attrs(attrs)
@@ -131,4 +133,8 @@ def _gross(stored: xr.Dataset, name: str, kind: type[np.generic]) -> NDArray[Any
 
 def _read_hurdle(stored: xr.Dataset) -> GroupHurdle:
     """Rebuild a stage's hurdle."""
-    return GroupHurdle(stored["hurdle_effect"].to_numpy(), stored["hurdle_below_ms"].to_numpy())
+    return GroupHurdle(
+        effects=stored["hurdle_effect"].to_numpy(),
+        below_ms=stored["hurdle_below_ms"].to_numpy(),
+        below_rows=float(stored.attrs["hurdle_below_rows"]),
+    )

@@ -24,6 +24,7 @@ GPU = "h100_sxm"
 # Of runs that take no time: 0.03 ms, with a spread of 20 %.
 BELOW = 0.03 * np.exp(0.2 * ndtri((np.arange(64) + 0.5) / 64))
 FIRST = np.zeros(1, dtype=int)
+ROWS = np.array([20.0])
 CONFIGS = pd.DataFrame({"waiting": [0.0, 5.0, 10.0, 20.0], "usage": [0.0, 0.5, 0.5, 1.0]})
 
 
@@ -48,7 +49,7 @@ def stage(chance: float, draws: int = 2000, **changes: Any) -> StagePrediction:
         "times": np.ones(1),
         "excess": np.zeros((1, 1)),
         "coordinates": ("waiting",),
-        "hurdle": HurdlePrediction(np.full((1, draws), chance), rank, BELOW[None], FIRST),
+        "hurdle": HurdlePrediction(np.full((1, draws), chance), rank, BELOW[None], FIRST, ROWS),
     }
     return StagePrediction(**{**fields, **changes})
 
@@ -103,6 +104,31 @@ def test_the_moments_are_those_of_the_runs() -> None:
     runs = part.run_ms
     assert mean.mean() == pytest.approx(runs.mean(), abs=4 * runs.std() / 200)
     assert variance.mean() == pytest.approx(runs.var(), rel=0.05)
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.4])
+def test_what_few_rows_leave_open_below_the_hurdle_is_drawn(chance: float) -> None:
+    """Of a Dirichlet process, P(below q) has the variance q (1 - q) / (rows + 1): Ferguson 1973."""
+    runs, draws = 400, 500
+    rng = np.random.default_rng(4)
+    hurdle = HurdlePrediction(
+        chance=np.full((runs, draws), chance),
+        rank=rng.permuted((np.arange(runs) + 0.5)[:, None] / runs * np.ones(draws), axis=0),
+        quantiles_ms=BELOW[None],
+        group=np.zeros(runs, dtype=int),
+        below_rows=ROWS,
+    )
+    above = np.full((runs, draws), 50.0)
+    found, fixed = hurdle.redrawn(rng).runs(above), hurdle.runs(above)
+    np.testing.assert_array_equal(found == 50.0, fixed == 50.0)
+    for level in (0.25, 0.5, 0.9):
+        limit = np.interp(level, (np.arange(64) + 0.5) / 64, BELOW)
+        share = (found < limit).sum(axis=0) / (found < 50.0).sum(axis=0)
+        variance = level * (1 - level) / (ROWS[0] + 1)
+        assert share.mean() == pytest.approx(level, abs=4 * np.sqrt(variance / draws) + 0.01)
+        assert share.var() == pytest.approx(variance, rel=4 * np.sqrt(2 / draws) + 0.05)
+        twin = (fixed < limit).sum(axis=0) / (fixed < 50.0).sum(axis=0)
+        assert twin.var() < 0.1 * variance
 
 
 def test_a_queue_that_grows_is_waited_in_more_often() -> None:

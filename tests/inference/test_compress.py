@@ -507,7 +507,7 @@ def test_a_hurdle_takes_the_rows_above_it_and_is_that_of_the_sample(tmp_path: Pa
     one, other = rows.stages["queueing"].hurdle, sums.stages["queueing"].hurdle
     assert one is not None
     assert other is not None
-    for name in ("low", "high", "spread", "effects", "below_ms"):
+    for name in ("low", "high", "spread", "effects", "below_ms", "below_rows"):
         np.testing.assert_allclose(getattr(other, name), getattr(one, name), rtol=1e-9)
     assert sums.stages["step"].hurdle is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -89,13 +90,7 @@ def _ranks(simulations: int, spread_of_fit: float | None = None) -> np.ndarray:
     """Rank of a new group's true effects among its draws, given 30 rows. Shape (run, column)."""
     gpu, donors = load_hardware().resolve("b200_sxm"), fitted(rows=600)
     if spread_of_fit is not None:
-        donors = HurdlePosterior(
-            donors.low,
-            donors.high,
-            np.full_like(donors.spread, spread_of_fit),
-            donors.effects,
-            donors.below_ms,
-        )
+        donors = replace(donors, spread=np.full_like(donors.spread, spread_of_fit))
     ranks = []
     for seed in range(simulations):
         rng = np.random.default_rng([seed, 9])
@@ -167,13 +162,14 @@ def test_the_file_holds_the_hurdle(tmp_path: object) -> None:
     first, second = data.stages["queueing"].hurdle, again.stages["queueing"].hurdle
     assert first is not None
     assert second is not None
-    for name in ("low", "high", "spread", "effects", "below_ms"):
+    for name in ("low", "high", "spread", "effects", "below_ms", "below_rows"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
     one, other = (each.targets["b200_sxm", ""].stages["queueing"] for each in (data, again))
     assert one.hurdle is not None
     assert other.hurdle is not None
     np.testing.assert_array_equal(one.hurdle.effects, other.hurdle.effects)
     np.testing.assert_array_equal(one.hurdle.below_ms, other.hurdle.below_ms)
+    assert one.hurdle.below_rows == other.hurdle.below_rows > 10
     assert again.stages["step"].hurdle is None
 
 
