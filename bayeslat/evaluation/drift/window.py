@@ -79,6 +79,10 @@ class Window:
     allowance : float
         How far the fit may be off in each direction of the features, over the typical noise: root
         mean square over the rows.
+    places : ndarray, shape (row, coordinate)
+        Of the configurations, in half widths of the training range.
+    noise_shared : float
+        What part of the noise's variance is a configuration's own, as the fit has it.
     """
 
     counts: WindowCounts
@@ -92,6 +96,8 @@ class Window:
     noise: NDArray[np.float64]
     noise_sd: float
     dof: float
+    places: NDArray[np.float64]
+    noise_shared: float
     allowance: float = 0.0
 
     def __len__(self) -> int:
@@ -174,6 +180,8 @@ def take_window(
         noise=view.noise_sd / noise_sd,
         noise_sd=noise_sd,
         dof=part.noise_dof,
+        places=view.basis.places(held.inputs.raw),
+        noise_shared=part.noise_shared,
         allowance=allowance,
     )
 

@@ -1,0 +1,192 @@
+"""What a window's neighbouring configurations share of what physics and correction miss.
+
+What the model leaves over is not all noise of runs. Kernels cut their work into tiles and change
+their algorithm at some size, so configurations close by are off together, whenever they run. To a
+test that takes errors as independent, that is a drift: the errors of 200 rows tell the mean of a
+coefficient no better than those of some ten regions of the range do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.spatial.distance import cdist
+from scipy.stats import beta
+
+from bayeslat.evaluation.drift.window import Window
+from bayeslat.features.thinning import evenly
+
+__all__ = ["Misfit", "estimate_misfit", "nearness"]
+
+_REACHES = (0.0625, 0.125, 0.25, 0.5)  # half widths of the range; beyond, the correction takes it
+_EDGES = np.array([0.0, *np.arange(0.05, 1.0, 0.1), 1.0])  # of bins of the share
+_SHARES = np.array([0.0, *np.arange(0.1, 0.91, 0.1), 0.975])  # that stand for them
+_PRIOR_ROWS = 2.0  # that the prior of the share counts for: where nothing tells, it is uniform
+_MOST_ROWS = 300  # that tell it
+_FARTHEST = 3.0  # times the typical residual: errors beyond are drawn in
+_NORMAL = 1.4826  # of a normal's median absolute deviation to its sd
+_LEAST_SHARE = 0.005  # on average: what is below is no misfit at all
+_LEAST_CHANCE = 1e-3  # of a share and reach, to be drawn
+_JITTER = 1e-8
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """What part of the variance neighbours share, how far it reaches, and how sure both are.
+
+    Attributes
+    ----------
+    places : ndarray, shape (row, coordinate)
+        In half widths of the training range.
+    share : ndarray, shape (point,)
+        Part of the variance of an error.
+    reach : ndarray, shape (point,)
+        In half widths of the training range.
+    chance : ndarray, shape (point,)
+        Probability of each pair of them.
+    """
+
+    places: NDArray[np.float64]
+    share: NDArray[np.float64]
+    reach: NDArray[np.float64]
+    chance: NDArray[np.float64]
+
+    @cached_property
+    def mean_share(self) -> float:
+        """Expected part of the variance."""
+        return float(self.chance @ self.share)
+
+    @cached_property
+    def covariance(self) -> NDArray[np.float64]:
+        """Expected covariance of the misfit of the rows. Shape (row, row)."""
+        weights = self.chance * self.share
+        total = np.zeros((len(self.places), len(self.places)))
+        for reach in np.unique(self.reach[weights > 0]):
+            total += weights[self.reach == reach].sum() * nearness(self.places, float(reach))
+        return total
+
+    def draw(
+        self, count: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Draw misfits of the rows.
+
+        Returns
+        -------
+        share : ndarray, shape (draw,)
+            Part of the variance that they take.
+        misfit : ndarray, shape (row, draw)
+            Times the root of it.
+        """
+        at = rng.choice(len(self.chance), size=count, p=self.chance)
+        standard = rng.standard_normal((len(self.places), count))
+        for reach, root in self._roots.items():
+            drawn = self.reach[at] == reach
+            standard[:, drawn] = root @ standard[:, drawn]
+        share: NDArray[np.float64] = self.share[at]
+        return share, np.sqrt(share) * standard
+
+    @cached_property
+    def _roots(self) -> dict[float, NDArray[np.float64]]:
+        """Cholesky factor of the nearness of the rows, by reach."""
+        return {
+            float(reach): np.linalg.cholesky(nearness(self.places, float(reach)))
+            for reach in np.unique(self.reach[self.share > 0])
+        }
+
+
+def nearness(places: NDArray[np.float64], reach: float) -> NDArray[np.float64]:
+    """Correlation of misfits: Matern's with smoothness 3/2 (Rasmussen and Williams 2006, eq. 4.17).
+
+    Parameters
+    ----------
+    places : ndarray, shape (row, coordinate)
+    reach : float
+
+    Returns
+    -------
+    ndarray, shape (row, row)
+    """
+    apart = np.sqrt(3.0) / reach * cdist(places, places)
+    near: NDArray[np.float64] = (1.0 + apart) * np.exp(-apart)
+    near[np.diag_indices_from(near)] += _JITTER
+    return near
+
+
+def estimate_misfit(window: Window, most: float) -> Misfit | None:
+    """Learn from a window what its neighbours share.
+
+    Restricted likelihood (Patterson and Thompson 1971) on a grid: free effects take up any change
+    of a coefficient, and a free scale any change of the noise, so neither reaches the estimate. The
+    prior of the share is a Beta of mean `noise_shared`, what repeats told the fit, that counts for
+    two observations: uniform where they told nothing.
+
+    Parameters
+    ----------
+    window : Window
+    most : float
+        The largest share: what repeats of the window do not share, neighbours do not either.
+
+    Returns
+    -------
+    Misfit or None
+        None if there is none to speak of.
+    """
+    if not window.places.shape[1]:
+        return None
+    kept = evenly(len(window), _MOST_ROWS)
+    basis, error = _free(window.design[kept], window.error[kept])
+    if len(kept) - basis.shape[1] < 1 or not error.any():
+        return None
+    mean = min(max(window.noise_shared, 1e-3), 1.0 - 1e-3)
+    prior = np.diff(beta.cdf(_EDGES, _PRIOR_ROWS * mean, _PRIOR_ROWS * (1.0 - mean)))
+    allowed = [(s, p) for s, p in zip(_SHARES, prior, strict=True) if s <= most]
+    points, logs = [], []
+    for reach in _REACHES:
+        near = nearness(window.places[kept], reach)
+        for share, weight in allowed:
+            points.append((share, reach))
+            logs.append(np.log(weight + 1e-300) + _log_likelihood(basis, error, share, near))
+    return _summed(window.places, points, np.array(logs))
+
+
+def _summed(
+    places: NDArray[np.float64], points: Sequence[tuple[float, float]], logs: NDArray[np.float64]
+) -> Misfit | None:
+    """Keep the points that have a chance."""
+    chance = np.exp(logs - logs.max())
+    chance /= chance.sum()
+    held = chance >= _LEAST_CHANCE
+    table, chance = np.array(points)[held], chance[held] / chance[held].sum()
+    found = Misfit(places, table[:, 0], table[:, 1], chance)
+    return found if found.mean_share >= _LEAST_SHARE else None
+
+
+def _free(
+    design: NDArray[np.float64], error: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """An orthonormal basis of the effects, and what they leave, with outliers drawn in."""
+    basis, values, _ = np.linalg.svd(design, full_matrices=False)
+    basis = basis[:, values > 1e-6 * max(float(values.max(initial=0.0)), 1e-300)]
+    left = error - basis @ (basis.T @ error)
+    limit = _FARTHEST * _NORMAL * float(np.median(np.abs(left)))
+    return basis, np.clip(left, -limit, limit)
+
+
+def _log_likelihood(
+    basis: NDArray[np.float64], error: NDArray[np.float64], share: float, near: NDArray[np.float64]
+) -> float:
+    """Restricted log likelihood, the scale profiled out."""
+    rows, effects = basis.shape
+    covariance = share * near
+    covariance[np.diag_indices_from(covariance)] += 1.0 - share
+    root = np.linalg.cholesky(covariance)
+    white = solve_triangular(root, np.column_stack([basis, error]), lower=True)
+    span, triangle = np.linalg.qr(white[:, :effects])
+    left = white[:, effects] - span @ (span.T @ white[:, effects])
+    logs = np.log(np.diag(root)).sum() + np.log(np.abs(np.diag(triangle))).sum()
+    return float(-logs - 0.5 * (rows - effects) * np.log(left @ left))
