@@ -8,7 +8,6 @@ coefficient no better than those of some ten regions of the range do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,6 +29,7 @@ _PRIOR_ROWS = 2.0  # that the prior of the share counts for: where nothing tells
 _MOST_ROWS = 300  # that tell it
 _FARTHEST = 3.0  # times the typical residual: errors beyond are drawn in
 _NORMAL = 1.4826  # of a normal's median absolute deviation to its sd
+_LEAST_PRIOR = 1e-3  # mean of the share, and of the rest
 _LEAST_SHARE = 0.005  # on average: what is below is no misfit at all
 _LEAST_CHANCE = 1e-3  # of a share and reach, to be drawn
 _JITTER = 1e-8
@@ -43,8 +43,11 @@ class Misfit:
     ----------
     places : ndarray, shape (row, coordinate)
         In half widths of the training range.
-    share : ndarray, shape (point,)
-        Part of the variance of an error.
+    shared : ndarray, shape (point,)
+        Variance of the misfit, over that of the noise: more than one, where effects could take up
+        so much of it that what they leave is the noise.
+    left : ndarray, shape (point,)
+        Variance of the rest.
     reach : ndarray, shape (point,)
         In half widths of the training range.
     chance : ndarray, shape (point,)
@@ -52,19 +55,20 @@ class Misfit:
     """
 
     places: NDArray[np.float64]
-    share: NDArray[np.float64]
+    shared: NDArray[np.float64]
+    left: NDArray[np.float64]
     reach: NDArray[np.float64]
     chance: NDArray[np.float64]
 
     @cached_property
-    def mean_share(self) -> float:
-        """Expected part of the variance."""
-        return float(self.chance @ self.share)
+    def mean_left(self) -> float:
+        """Expected variance of the rest."""
+        return float(self.chance @ self.left)
 
     @cached_property
     def covariance(self) -> NDArray[np.float64]:
         """Expected covariance of the misfit of the rows. Shape (row, row)."""
-        weights = self.chance * self.share
+        weights = self.chance * self.shared
         total = np.zeros((len(self.places), len(self.places)))
         for reach in np.unique(self.reach[weights > 0]):
             total += weights[self.reach == reach].sum() * nearness(self.places, float(reach))
@@ -77,25 +81,23 @@ class Misfit:
 
         Returns
         -------
-        share : ndarray, shape (draw,)
-            Part of the variance that they take.
         misfit : ndarray, shape (row, draw)
-            Times the root of it.
+        left : ndarray, shape (draw,)
+            Variance of the rest.
         """
         at = rng.choice(len(self.chance), size=count, p=self.chance)
         standard = rng.standard_normal((len(self.places), count))
         for reach, root in self._roots.items():
             drawn = self.reach[at] == reach
             standard[:, drawn] = root @ standard[:, drawn]
-        share: NDArray[np.float64] = self.share[at]
-        return share, np.sqrt(share) * standard
+        return np.sqrt(self.shared[at]) * standard, self.left[at]
 
     @cached_property
     def _roots(self) -> dict[float, NDArray[np.float64]]:
         """Cholesky factor of the nearness of the rows, by reach."""
         return {
             float(reach): np.linalg.cholesky(nearness(self.places, float(reach)))
-            for reach in np.unique(self.reach[self.share > 0])
+            for reach in np.unique(self.reach[self.shared > 0])
         }
 
 
@@ -142,28 +144,30 @@ def estimate_misfit(window: Window, most: float) -> Misfit | None:
     basis, error = _free(window.design[kept], window.error[kept])
     if len(kept) - basis.shape[1] < 1 or not error.any():
         return None
-    mean = min(max(window.noise_shared, 1e-3), 1.0 - 1e-3)
+    mean = min(max(window.noise_shared, _LEAST_PRIOR), 1.0 - _LEAST_PRIOR)
     prior = np.diff(beta.cdf(_EDGES, _PRIOR_ROWS * mean, _PRIOR_ROWS * (1.0 - mean)))
     allowed = [(s, p) for s, p in zip(_SHARES, prior, strict=True) if s <= most]
     points, logs = [], []
     for reach in _REACHES:
         near = nearness(window.places[kept], reach)
+        # Of the misfit, what free effects do not take up: the noise is what a fit leaves.
+        unfitted = (np.trace(near) - np.sum(basis * (near @ basis))) / (len(kept) - basis.shape[1])
         for share, weight in allowed:
-            points.append((share, reach))
+            size = 1.0 - share + share * float(unfitted)
+            points.append((share / size, (1.0 - share) / size, reach))
             logs.append(np.log(weight + 1e-300) + _log_likelihood(basis, error, share, near))
-    return _summed(window.places, points, np.array(logs))
+    return _summed(window.places, np.array(points), np.array(logs))
 
 
 def _summed(
-    places: NDArray[np.float64], points: Sequence[tuple[float, float]], logs: NDArray[np.float64]
+    places: NDArray[np.float64], points: NDArray[np.float64], logs: NDArray[np.float64]
 ) -> Misfit | None:
-    """Keep the points that have a chance."""
+    """Keep the points that have a chance; nothing where there is no misfit to speak of."""
     chance = np.exp(logs - logs.max())
-    chance /= chance.sum()
-    held = chance >= _LEAST_CHANCE
-    table, chance = np.array(points)[held], chance[held] / chance[held].sum()
-    found = Misfit(places, table[:, 0], table[:, 1], chance)
-    return found if found.mean_share >= _LEAST_SHARE else None
+    held = chance >= _LEAST_CHANCE * chance.sum()
+    shared, left, reach = points[held].T
+    found = Misfit(places, shared, left, reach, chance[held] / chance[held].sum())
+    return found if float(found.chance @ shared) >= _LEAST_SHARE else None
 
 
 def _free(

@@ -8,7 +8,6 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve
 
 from bayeslat.evaluation.drift.misfit import Misfit, estimate_misfit
 from bayeslat.evaluation.drift.window import Window
@@ -59,29 +58,25 @@ class RowErrors:
         chi-squared, with the pairs' number of degrees of freedom.
         """
         own = self._noise((len(self.config), count), rng)
-        near, misfit = 0.0, 0.0
+        misfit, left = np.zeros(1), np.ones(count)
         if self.misfit is not None:
-            near, misfit = self.misfit.draw(count, rng)
+            misfit, left = self.misfit.draw(count, rng)
         if not self.repeated:
-            return np.asarray(np.sqrt(1.0 - near) * own + misfit)
+            return np.asarray(np.sqrt(left) * own + misfit)
         freedom = max(_EFFICIENCY * self.pairs, 1.0)
         within = self.within * freedom / rng.chisquare(freedom, count)
-        within = np.minimum(np.clip(within, _LEAST_WITHIN, 1.0), 1.0 - near)
-        part = np.where(self._often[:, None], within, 1.0 - near)
+        within = np.minimum(np.clip(within, _LEAST_WITHIN, 1.0), left)
+        part = np.where(self._often[:, None], within, left)
         shared = self._noise((int(self.config.max()) + 1, count), rng)[self.config]
-        errors: NDArray[np.float64] = np.sqrt(part) * own + misfit
-        errors += np.sqrt(np.maximum(1.0 - near - part, 0.0)) * shared
+        errors: NDArray[np.float64] = np.sqrt(part) * own + np.sqrt(left - part) * shared + misfit
         return errors
 
     def weigh(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Multiply by the inverse of the rows' covariance. Shapes (row, ...) to (row, ...).
 
-        Without misfit, of a configuration with r rows and the part w within:
+        As if neighbours shared nothing. Of a configuration with r rows and the part w within:
         (x - (1 - w) r / (w + (1 - w) r) mean(x)) / w.
         """
-        if self.misfit is not None:
-            solved: NDArray[np.float64] = cho_solve(self._factor, values)
-            return solved
         if not self.repeated:
             return values
         counts = np.bincount(self.config).astype(float)
@@ -101,17 +96,16 @@ class RowErrors:
         return often
 
     @cached_property
-    def _factor(self) -> tuple[NDArray[np.float64], bool]:
-        """Cholesky factor of the rows' covariance, misfit and all."""
+    def covariance(self) -> NDArray[np.float64] | None:
+        """Of the rows, misfit and all; None without any. Shape (row, row)."""
         if self.misfit is None:
-            raise ValueError("no misfit: `weigh` needs no factor")
-        left = 1.0 - self.misfit.mean_share
+            return None
+        left = self.misfit.mean_left
         own = np.where(self._often, min(self.within, left), left)
         same = self.config[:, None] == self.config[None, :]
         covariance = self.misfit.covariance + np.where(same, (left - own)[:, None], 0.0)
         covariance[np.diag_indices_from(covariance)] += own
-        factor: tuple[NDArray[np.float64], bool] = cho_factor(covariance, lower=True)
-        return factor
+        return covariance
 
     def _noise(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:
         return rng.standard_normal(shape) if np.isinf(self.dof) else rng.standard_t(self.dof, shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -95,6 +96,10 @@ class Scores:
     rows before it help to say what was there before (Cox and Hinkley 1974, section 9.3; for an
     unknown start the largest is taken, as in Andrews 1993).
 
+    V leaves out what neighbours share: with it, scores would hang on the finest differences between
+    them, which a stationary covariance describes badly. What they share decides how far the scores
+    scatter (a working covariance: Liang and Zeger 1986).
+
     Attributes
     ----------
     window : Window
@@ -146,10 +151,32 @@ class Scores:
     def information(self) -> NDArray[np.float64]:
         """D' (V + Z C Z')^-1 D from each start on. Shape (start, direction, direction)."""
         found = []
-        for start, crossed in zip(self.course.starts, self.crossed, strict=True):
-            late = self.columns * (np.arange(len(self.window)) >= start)[:, None]
+        for late, crossed in zip(self._late, self.crossed, strict=True):
             found.append(late.T @ self.errors.weigh(late) - crossed @ self.gain @ crossed.T)
         return np.array(found)
+
+    @cached_property
+    def scatter(self) -> NDArray[np.float64]:
+        """Covariance of the scores under no drift. Shape (start, direction, direction).
+
+        The information, where neighbours share nothing; else D' W (U + Z C Z') W D with
+        W = (V + Z C Z')^-1 and U the covariance of the errors, misfit and all.
+        """
+        covariance = self.errors.covariance
+        if covariance is None:
+            return self.information
+        found = []
+        for late, crossed in zip(self._late, self.crossed, strict=True):
+            pull = self.errors.weigh(late) - self.weighed @ (self.gain @ crossed.T)
+            known = pull.T @ self.window.design
+            found.append(pull.T @ (covariance @ pull) + known @ self.covariance @ known.T)
+        return np.array(found)
+
+    @property
+    def _late(self) -> Iterator[NDArray[np.float64]]:
+        """Columns of the rows from each start on, 0 before."""
+        position = np.arange(len(self.window))[:, None]
+        return (self.columns * (position >= start) for start in self.course.starts)
 
     def of_changes(self, errors: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores of a change of each direction from each start on.
@@ -198,7 +225,7 @@ class Scores:
         scores = self.of_changes(held)
         whole = scores[0, : len(self.gram)]
         movement = np.sum(whole * (self._whole_inverse @ whole), axis=0)
-        size = np.diagonal(self.information, axis1=1, axis2=2)
+        size = np.diagonal(self.scatter, axis1=1, axis2=2)
         square = scores**2 / np.where(self.told, size, np.inf)[:, :, None]
         free = held - self.window.design @ (self._free_gain @ (self.weighed.T @ held))
         noise = np.mean(np.minimum(free**2, _FARTHEST**2), axis=0)
@@ -211,7 +238,7 @@ class Scores:
         """Pseudo-inverse of what the scores of the whole window scatter by."""
         size = len(self.gram)
         inverse: NDArray[np.float64] = np.linalg.pinv(
-            self.information[0, :size, :size], rcond=1e-9, hermitian=True
+            self.scatter[0, :size, :size], rcond=1e-9, hermitian=True
         )
         return inverse
 
