@@ -114,9 +114,9 @@ class RowErrors:
 def row_errors(window: Window) -> RowErrors:
     """Estimate from a window what part of the noise its repeats and its neighbours share.
 
-    Repeats: from the differences of successive repeats of a configuration, which neither a drift nor what
-    they share reaches (von Neumann 1941), by their median, which outliers do not reach. Neighbours:
-    see `estimate_misfit`.
+    Repeats: from the differences of successive repeats of a configuration, which neither a drift
+    nor what they share reaches (von Neumann 1941), by their median, which outliers do not reach.
+    Neighbours: see `estimate_misfit`.
 
     Parameters
     ----------

@@ -21,6 +21,7 @@ _MOST_BLOCKS = 32  # of rows; a change is looked for between two
 _LEAST_ROWS = 5  # of a block
 _FARTHEST = 3.0  # times the noise: beyond, an error counts as much as there
 _FREE_SD = 0.5  # log latency: how far effects may move where only the noise is judged
+_RANK = 1e-9  # of the largest eigenvalue; what is below is none
 _NO_INFORMATION = 1e-6  # of the most that any direction has
 
 
@@ -172,6 +173,28 @@ class Scores:
             found.append(pull.T @ (covariance @ pull) + known @ self.covariance @ known.T)
         return np.array(found)
 
+    def likelihood(
+        self, scores: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Scores and information of a likelihood whose curvature is what its scores scatter by.
+
+        With scores h, information J and scatter S: J S^-1 h and J S^-1 J (Chandler and Bate 2007,
+        Biometrika 94, for likelihoods that take dependent rows as independent).
+
+        Parameters
+        ----------
+        scores : ndarray, shape (start, direction)
+
+        Returns
+        -------
+        scores : ndarray, shape (start, direction)
+        information : ndarray, shape (start, direction, direction)
+        """
+        if self.errors.misfit is None:
+            return scores, self.information
+        pull = self.information @ np.linalg.pinv(self.scatter, rcond=_RANK, hermitian=True)
+        return np.einsum("sij,sj->si", pull, scores), pull @ self.information
+
     @property
     def _late(self) -> Iterator[NDArray[np.float64]]:
         """Columns of the rows from each start on, 0 before."""
@@ -238,7 +261,7 @@ class Scores:
         """Pseudo-inverse of what the scores of the whole window scatter by."""
         size = len(self.gram)
         inverse: NDArray[np.float64] = np.linalg.pinv(
-            self.scatter[0, :size, :size], rcond=1e-9, hermitian=True
+            self.scatter[0, :size, :size], rcond=_RANK, hermitian=True
         )
         return inverse
 
