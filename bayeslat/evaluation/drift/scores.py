@@ -9,16 +9,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.evaluation.drift.course import Course
 from bayeslat.evaluation.drift.row_errors import RowErrors
 from bayeslat.evaluation.drift.window import Window
 
-__all__ = ["TESTS", "Course", "Scores", "clip_errors", "posterior_covariance"]
+__all__ = ["TESTS", "Scores", "clip_errors", "posterior_covariance"]
 
 TESTS = ("movement", "noise", "direction", "since")
 """All effects together; larger errors; one effect in the whole window; one from some row on."""
 
-_MOST_BLOCKS = 32  # of rows; a change is looked for between two
-_LEAST_ROWS = 5  # of a block
 _FARTHEST = 3.0  # times the noise: beyond, an error counts as much as there
 _FREE_SD = 0.5  # log latency: how far effects may move where only the noise is judged
 _RANK = 1e-9  # of the largest eigenvalue; what is below is none
@@ -56,35 +55,6 @@ def posterior_covariance(window: Window) -> NDArray[np.float64]:
     """
     allowed: NDArray[np.float64] = window.allowed @ window.allowed.T
     return np.atleast_2d(np.cov(window.departures.T)) + allowed
-
-
-@dataclass(frozen=True)
-class Course:
-    """Where a change may begin.
-
-    Attributes
-    ----------
-    starts : ndarray of int, shape (start,)
-        First row after each; 0 is a change before the window.
-    """
-
-    starts: NDArray[np.int64]
-
-    @classmethod
-    def blocks(cls, rows: int) -> Course:
-        """Cut a window into blocks of equal size."""
-        return cls.even(rows, max(1, min(_MOST_BLOCKS, rows // _LEAST_ROWS)))
-
-    @classmethod
-    def even(cls, rows: int, most: int) -> Course:
-        """Let a change begin at so many rows, evenly spread, or at every one."""
-        count = min(most, rows)
-        return cls((np.arange(count) * rows) // count)
-
-    def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Add up the rows from each start on. Shapes (row, ...) to (start, ...)."""
-        parts = np.add.reduceat(values, self.starts, axis=0)
-        return np.cumsum(parts[::-1], axis=0)[::-1]
 
 
 @dataclass(frozen=True)

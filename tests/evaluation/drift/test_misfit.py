@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from bayeslat.evaluation.drift.course import Course
 from bayeslat.evaluation.drift.misfit import Misfit, estimate_misfit, nearness
 from bayeslat.evaluation.drift.p_values import compare_window, simulate_errors
 from bayeslat.evaluation.drift.row_errors import RowErrors, row_errors
-from bayeslat.evaluation.drift.scores import Course, Scores
+from bayeslat.evaluation.drift.scores import Scores
 from bayeslat.evaluation.drift.window import Window
 from tests.evaluation.drift.windows import make_scores, make_window
 

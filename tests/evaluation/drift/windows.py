@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayeslat.evaluation.drift.course import Course
 from bayeslat.evaluation.drift.row_errors import row_errors
-from bayeslat.evaluation.drift.scores import Course, Scores
+from bayeslat.evaluation.drift.scores import Scores
 from bayeslat.evaluation.drift.window import Window, WindowCounts
 
 NOISE_SD = 0.03
