@@ -43,6 +43,11 @@ class Misfit:
     ----------
     places : ndarray, shape (row, coordinate)
         In half widths of the training range.
+    own_places : ndarray, shape (own, coordinate)
+        Of rows that the effects were told from.
+    taken_up : ndarray, shape (row, own)
+        By how much the misfit of each of them moves what the effects say of each row: a group that
+        was measured often knows what smooth effects take up of its misfit.
     shared : ndarray, shape (point,)
         Variance of the misfit, over that of the noise: more than one, where effects could take up
         so much of it that what they leave is the noise.
@@ -55,6 +60,8 @@ class Misfit:
     """
 
     places: NDArray[np.float64]
+    own_places: NDArray[np.float64]
+    taken_up: NDArray[np.float64]
     shared: NDArray[np.float64]
     left: NDArray[np.float64]
     reach: NDArray[np.float64]
@@ -69,10 +76,18 @@ class Misfit:
     def covariance(self) -> NDArray[np.float64]:
         """Expected covariance of the misfit of the rows. Shape (row, row)."""
         weights = self.chance * self.shared
-        total = np.zeros((len(self.places), len(self.places)))
+        total = np.zeros((len(self._joint), len(self._joint)))
         for reach in np.unique(self.reach[weights > 0]):
-            total += weights[self.reach == reach].sum() * nearness(self.places, float(reach))
-        return total
+            total += weights[self.reach == reach].sum() * nearness(self._joint, float(reach))
+        rows = len(self.places)
+        left = total[:rows] - self.taken_up @ total[rows:]
+        covariance: NDArray[np.float64] = left[:, :rows] - left[:, rows:] @ self.taken_up.T
+        return covariance
+
+    @property
+    def _joint(self) -> NDArray[np.float64]:
+        """Places of the rows, then of those that the effects were told from."""
+        return np.concatenate([self.places, self.own_places])
 
     def draw(
         self, count: int, rng: np.random.Generator
@@ -86,17 +101,19 @@ class Misfit:
             Variance of the rest.
         """
         at = rng.choice(len(self.chance), size=count, p=self.chance)
-        standard = rng.standard_normal((len(self.places), count))
+        standard = rng.standard_normal((len(self._joint), count))
         for reach, root in self._roots.items():
             drawn = self.reach[at] == reach
             standard[:, drawn] = root @ standard[:, drawn]
-        return np.sqrt(self.shared[at]) * standard, self.left[at]
+        rows = len(self.places)
+        left = standard[:rows] - self.taken_up @ standard[rows:]
+        return np.sqrt(self.shared[at]) * left, self.left[at]
 
     @cached_property
     def _roots(self) -> dict[float, NDArray[np.float64]]:
         """Cholesky factor of the nearness of the rows, by reach."""
         return {
-            float(reach): np.linalg.cholesky(nearness(self.places, float(reach)))
+            float(reach): np.linalg.cholesky(nearness(self._joint, float(reach)))
             for reach in np.unique(self.reach[self.shared > 0])
         }
 
@@ -156,17 +173,25 @@ def estimate_misfit(window: Window, most: float) -> Misfit | None:
             size = 1.0 - share + share * float(unfitted)
             points.append((share / size, (1.0 - share) / size, reach))
             logs.append(np.log(weight + 1e-300) + _log_likelihood(basis, error, share, near))
-    return _summed(window.places, np.array(points), np.array(logs))
+    return _summed(window, np.array(points), np.array(logs))
 
 
 def _summed(
-    places: NDArray[np.float64], points: NDArray[np.float64], logs: NDArray[np.float64]
+    window: Window, points: NDArray[np.float64], logs: NDArray[np.float64]
 ) -> Misfit | None:
     """Keep the points that have a chance; nothing where there is no misfit to speak of."""
     chance = np.exp(logs - logs.max())
     held = chance >= _LEAST_CHANCE * chance.sum()
     shared, left, reach = points[held].T
-    found = Misfit(places, shared, left, reach, chance[held] / chance[held].sum())
+    found = Misfit(
+        window.places,
+        window.own_places,
+        window.taken_up,
+        shared,
+        left,
+        reach,
+        chance[held] / chance[held].sum(),
+    )
     return found if float(found.chance @ shared) >= _LEAST_SHARE else None
 
 

@@ -39,7 +39,8 @@ def window(error: np.ndarray, *, noise_shared: float = 0.5, residual: int = 1) -
 def misfit(shared: float, left: float, reach: float = 0.25) -> Misfit:
     """One whose share and reach are known."""
     one = np.ones(1)
-    return Misfit(places(), shared * one, left * one, reach * one, one)
+    own = np.empty((0, 2)), np.empty((ROWS, 0))
+    return Misfit(places(), *own, shared * one, left * one, reach * one, one)
 
 
 def draw(shared: float, left: float, count: int) -> np.ndarray:

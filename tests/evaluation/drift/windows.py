@@ -49,6 +49,8 @@ def make_window(
         dof=dof,
         places=np.empty((rows, 0)) if places is None else places,
         noise_shared=noise_shared,
+        own_places=np.empty((0, 0 if places is None else places.shape[1])),
+        taken_up=np.empty((rows, 0)),
         allowance=allowance,
     )
 
