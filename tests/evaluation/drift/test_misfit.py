@@ -13,8 +13,10 @@ from bayeslat.evaluation.drift.misfit import Misfit, estimate_misfit, nearness
 from bayeslat.evaluation.drift.p_values import compare_window, simulate_errors
 from bayeslat.evaluation.drift.row_errors import RowErrors, row_errors
 from bayeslat.evaluation.drift.scores import Scores
-from bayeslat.evaluation.drift.window import Window
+from bayeslat.evaluation.drift.window import Window, take_window
+from tests.drifts import make_scene
 from tests.evaluation.drift.windows import make_scores, make_window
+from tests.posteriors import GPUS
 
 ROWS = 120
 LEVEL = 0.05
@@ -139,6 +141,38 @@ def test_scatter_is_that_of_the_scores() -> None:
         np.testing.assert_allclose(covariance, expected, atol=8 * np.sqrt(2 / 20_000))
     information = np.diagonal(scores.information[0])
     assert (np.diagonal(scores.scatter[0]) > 1.5 * information).all()
+
+
+def test_what_own_rows_took_up_is_no_error_of_the_window() -> None:
+    """Misfit of the rows less what that of the own rows moves them by."""
+    rng, count = np.random.default_rng(5), 20_000
+    own, one = rng.uniform(-1.0, 1.0, (30, 2)), np.ones(1)
+    taken_up = rng.uniform(0.0, 2.0 / 30, (ROWS, 30))
+    made = Misfit(places(), own, taken_up, one, 0.5 * one, 0.5 * one, one)
+    joint = nearness(np.concatenate([places(), own]), 0.5)
+    less = np.column_stack([np.eye(ROWS), -taken_up])
+    np.testing.assert_allclose(made.covariance, less @ joint @ less.T, atol=1e-10)
+    drawn, left = made.draw(count, rng)
+    assert (left == 0.5).all()
+    np.testing.assert_allclose(np.cov(drawn), made.covariance, atol=2 * 5 * np.sqrt(2 / count))
+
+
+def test_many_own_rows_take_up_what_a_coefficient_would_do() -> None:
+    """A fitted group's effects followed its misfit; without own rows all of it is open."""
+    scene = make_scene()
+    data = scene.data
+    stage = take_window(data, "decode", scene.window(0), data.hardware[GPUS[0]], "")
+    one = np.ones(1)
+    made = Misfit(
+        stage.places, stage.own_places, stage.taken_up, 0.5 * one, 0.5 * one, 0.5 * one, one
+    )
+    open_ = replace(made, own_places=made.own_places[:0], taken_up=made.taken_up[:, :0])
+    scatter = [
+        Scores(stage, replace(row_errors(stage), misfit=each), Course(np.array([0]))).scatter[0]
+        for each in (made, open_)
+    ]
+    known, unknown = (float(each[-1, -1]) for each in scatter)  # of all terms together
+    assert known < 0.5 * unknown
 
 
 def test_a_change_is_known_less_well_where_neighbours_share() -> None:
