@@ -136,6 +136,20 @@ class ResidualBasis:
         """
         return self._at_edge(self._scale(raw))
 
+    def places(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """All coordinates, on [-1, 1] over the training range.
+
+        Parameters
+        ----------
+        raw : ndarray, shape (config, coordinate)
+
+        Returns
+        -------
+        ndarray, shape (config, coordinate)
+            Of those that never moved, 0 where they were.
+        """
+        return self._scale(raw)
+
     def excess(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far a config lies beyond the training range, in half widths of that range.
 

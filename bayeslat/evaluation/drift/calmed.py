@@ -42,7 +42,7 @@ def find_start(scores: Scores) -> int:
     """Return the row from which on one direction's score is largest; 0 for all of them."""
     window = scores.window
     found = scores.of_changes(clip_errors(window.error, window.dof)[:, None])[:, :, 0]
-    size = np.diagonal(scores.information, axis1=1, axis2=2)
+    size = np.diagonal(scores.scatter, axis1=1, axis2=2)
     square = found**2 / np.where(scores.told, size, np.inf)
     return int(scores.course.starts[square.max(axis=1).argmax()])
 

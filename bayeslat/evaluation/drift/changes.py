@@ -93,8 +93,8 @@ def draw_changes(
     window, starts = scores.window, scores.course.starts
     ratio = max(noise_ratio, 1.0)
     features, models = _models(scores)
-    found = scores.of_changes(error[:, None])[:, :, 0] / ratio**2
-    known = scores.information / ratio**2
+    found, known = scores.likelihood(scores.of_changes(error[:, None])[:, :, 0])
+    found, known = found / ratio**2, known / ratio**2
     log_start = np.full(len(starts), np.log(0.5 / max(len(starts) - 1, 1)))
     log_start[0] = np.log(0.5)
     log_weight = np.array(

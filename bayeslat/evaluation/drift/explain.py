@@ -47,7 +47,8 @@ def detectable_changes(scores: Scores, test: DriftTest) -> dict[str, float]:
     directions = {name: k for k, name in enumerate(window.terms)}
     if len(window.terms) > 1:
         directions[TOGETHER] = window.design.shape[1]
-    size = np.diagonal(scores.information[0])
+    scatter = np.diagonal(scores.scatter[0])
+    size = np.diagonal(scores.information[0]) ** 2 / np.where(scores.told[0], scatter, np.inf)
     reach = np.sqrt(test.critical) + ndtri(_POWER)
     return {
         name: float(np.expm1(reach / np.sqrt(size[k]) * window.noise_sd))

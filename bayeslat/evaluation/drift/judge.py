@@ -12,10 +12,11 @@ from threadpoolctl import threadpool_limits
 from bayeslat.counted import counted
 from bayeslat.evaluation.drift.calmed import calm_window, find_start
 from bayeslat.evaluation.drift.changes import draw_changes
+from bayeslat.evaluation.drift.course import Course
 from bayeslat.evaluation.drift.explain import detectable_changes, feature_changes, tell_start
 from bayeslat.evaluation.drift.p_values import DriftTest, compare_window
 from bayeslat.evaluation.drift.row_errors import row_errors
-from bayeslat.evaluation.drift.scores import Course, Scores
+from bayeslat.evaluation.drift.scores import Scores
 from bayeslat.evaluation.drift.stage_drift import StageDrift
 from bayeslat.evaluation.drift.window import Window, take_window
 from bayeslat.features.gpu import Gpu

@@ -1,14 +1,15 @@
-"""The errors of a window's rows under no drift: heavy tails, and what repeats share."""
+"""The errors of a window's rows under no drift: heavy tails, what repeats and neighbours share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from bayeslat.evaluation.drift.misfit import Misfit, estimate_misfit
 from bayeslat.evaluation.drift.window import Window
 
 __all__ = ["RowErrors", "row_errors"]
@@ -23,7 +24,8 @@ class RowErrors:
     """How the errors of a window's rows go together.
 
     What physics and correction miss at a configuration, all of its repeats miss: the part `within`
-    of the variance is each run's own, the rest is shared.
+    of the variance is each run's own, the rest is shared. Some of that, configurations close by
+    miss too.
 
     Attributes
     ----------
@@ -34,12 +36,15 @@ class RowErrors:
         The part as estimated from the window.
     pairs : int
         Of repeats that tell it.
+    misfit : Misfit or None
+        What neighbours share; None for nothing.
     """
 
     config: NDArray[np.int64]
     dof: float
     within: float
     pairs: int
+    misfit: Misfit | None = None
 
     @property
     def repeated(self) -> bool:
@@ -53,21 +58,23 @@ class RowErrors:
         chi-squared, with the pairs' number of degrees of freedom.
         """
         own = self._noise((len(self.config), count), rng)
+        misfit, left = np.zeros(1), np.ones(count)
+        if self.misfit is not None:
+            misfit, left = self.misfit.draw(count, rng)
         if not self.repeated:
-            return own
+            return np.asarray(np.sqrt(left) * own + misfit)
         freedom = max(_EFFICIENCY * self.pairs, 1.0)
         within = self.within * freedom / rng.chisquare(freedom, count)
-        within = np.clip(within, _LEAST_WITHIN, 1.0)
-        often = np.bincount(self.config)[self.config] > 1
-        part = np.where(often[:, None], within, 1.0)
+        within = np.minimum(np.clip(within, _LEAST_WITHIN, 1.0), left)
+        part = np.where(self._often[:, None], within, left)
         shared = self._noise((int(self.config.max()) + 1, count), rng)[self.config]
-        errors: NDArray[np.float64] = np.sqrt(part) * own + np.sqrt(1.0 - part) * shared
+        errors: NDArray[np.float64] = np.sqrt(part) * own + np.sqrt(left - part) * shared + misfit
         return errors
 
     def weigh(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Multiply by the inverse of the rows' covariance. Shapes (row, ...) to (row, ...).
 
-        Of a configuration with r rows and the part w within:
+        As if neighbours shared nothing. Of a configuration with r rows and the part w within:
         (x - (1 - w) r / (w + (1 - w) r) mean(x)) / w.
         """
         if not self.repeated:
@@ -82,15 +89,34 @@ class RowErrors:
         weighed: NDArray[np.float64] = (values - off[self.config]) / own[self.config][:, None]
         return weighed
 
+    @cached_property
+    def _often(self) -> NDArray[np.bool_]:
+        """Whether a row has repeats. Shape (row,)."""
+        often: NDArray[np.bool_] = np.bincount(self.config)[self.config] > 1
+        return often
+
+    @cached_property
+    def covariance(self) -> NDArray[np.float64] | None:
+        """Of the rows, misfit and all; None without any. Shape (row, row)."""
+        if self.misfit is None:
+            return None
+        left = self.misfit.mean_left
+        own = np.where(self._often, min(self.within, left), left)
+        same = self.config[:, None] == self.config[None, :]
+        covariance = self.misfit.covariance + np.where(same, (left - own)[:, None], 0.0)
+        covariance[np.diag_indices_from(covariance)] += own
+        return covariance
+
     def _noise(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:
         return rng.standard_normal(shape) if np.isinf(self.dof) else rng.standard_t(self.dof, shape)
 
 
 def row_errors(window: Window) -> RowErrors:
-    """Estimate from a window what part of the noise its repeats share.
+    """Estimate from a window what part of the noise its repeats and its neighbours share.
 
-    From the differences of successive repeats of a configuration, which neither a drift nor what
-    they share reaches (von Neumann 1941), by their median, which outliers do not reach.
+    Repeats: from the differences of successive repeats of a configuration, which neither a drift
+    nor what they share reaches (von Neumann 1941), by their median, which outliers do not reach.
+    Neighbours: see `estimate_misfit`.
 
     Parameters
     ----------
@@ -104,10 +130,11 @@ def row_errors(window: Window) -> RowErrors:
     same = np.diff(window.config[order]) == 0
     apart = np.abs(np.diff(window.error[order]))[same]
     if not len(apart):
-        return RowErrors(window.config, window.dof, 1.0, 0)
+        return RowErrors(window.config, window.dof, 1.0, 0, estimate_misfit(window, 1.0))
     within = float((np.median(apart) / _median_difference(window.dof)) ** 2)
     within = float(np.clip(within, _LEAST_WITHIN, 1.0))
-    return RowErrors(window.config, window.dof, within, len(apart))
+    misfit = estimate_misfit(window, 1.0 - within)
+    return RowErrors(window.config, window.dof, within, len(apart), misfit)
 
 
 @lru_cache(maxsize=16)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.evaluation.drift.course import Course
 from bayeslat.evaluation.drift.row_errors import RowErrors
 from bayeslat.evaluation.drift.window import Window
 
-__all__ = ["TESTS", "Course", "Scores", "clip_errors", "posterior_covariance"]
+__all__ = ["TESTS", "Scores", "clip_errors", "posterior_covariance"]
 
 TESTS = ("movement", "noise", "direction", "since")
 """All effects together; larger errors; one effect in the whole window; one from some row on."""
 
-_MOST_BLOCKS = 32  # of rows; a change is looked for between two
-_LEAST_ROWS = 5  # of a block
 _FARTHEST = 3.0  # times the noise: beyond, an error counts as much as there
 _FREE_SD = 0.5  # log latency: how far effects may move where only the noise is judged
+_RANK = 1e-9  # of the largest eigenvalue; what is below is none
 _NO_INFORMATION = 1e-6  # of the most that any direction has
 
 
@@ -57,35 +58,6 @@ def posterior_covariance(window: Window) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class Course:
-    """Where a change may begin.
-
-    Attributes
-    ----------
-    starts : ndarray of int, shape (start,)
-        First row after each; 0 is a change before the window.
-    """
-
-    starts: NDArray[np.int64]
-
-    @classmethod
-    def blocks(cls, rows: int) -> Course:
-        """Cut a window into blocks of equal size."""
-        return cls.even(rows, max(1, min(_MOST_BLOCKS, rows // _LEAST_ROWS)))
-
-    @classmethod
-    def even(cls, rows: int, most: int) -> Course:
-        """Let a change begin at so many rows, evenly spread, or at every one."""
-        count = min(most, rows)
-        return cls((np.arange(count) * rows) // count)
-
-    def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Add up the rows from each start on. Shapes (row, ...) to (start, ...)."""
-        parts = np.add.reduceat(values, self.starts, axis=0)
-        return np.cumsum(parts[::-1], axis=0)[::-1]
-
-
-@dataclass(frozen=True)
 class Scores:
     """A window's score statistics.
 
@@ -94,6 +66,10 @@ class Scores:
     d' (V + Z C Z')^-1 e = d' V^-1 e - d' V^-1 Z K Z' V^-1 e with K = (I + C Z' V^-1 Z)^-1 C: the
     rows before it help to say what was there before (Cox and Hinkley 1974, section 9.3; for an
     unknown start the largest is taken, as in Andrews 1993).
+
+    V leaves out what neighbours share: with it, scores would hang on the finest differences between
+    them, which a stationary covariance describes badly. What they share decides how far the scores
+    scatter (a working covariance: Liang and Zeger 1986).
 
     Attributes
     ----------
@@ -146,10 +122,54 @@ class Scores:
     def information(self) -> NDArray[np.float64]:
         """D' (V + Z C Z')^-1 D from each start on. Shape (start, direction, direction)."""
         found = []
-        for start, crossed in zip(self.course.starts, self.crossed, strict=True):
-            late = self.columns * (np.arange(len(self.window)) >= start)[:, None]
+        for late, crossed in zip(self._late, self.crossed, strict=True):
             found.append(late.T @ self.errors.weigh(late) - crossed @ self.gain @ crossed.T)
         return np.array(found)
+
+    @cached_property
+    def scatter(self) -> NDArray[np.float64]:
+        """Covariance of the scores under no drift. Shape (start, direction, direction).
+
+        The information, where neighbours share nothing; else D' W (U + Z C Z') W D with
+        W = (V + Z C Z')^-1 and U the covariance of the errors, misfit and all.
+        """
+        covariance = self.errors.covariance
+        if covariance is None:
+            return self.information
+        found = []
+        for late, crossed in zip(self._late, self.crossed, strict=True):
+            pull = self.errors.weigh(late) - self.weighed @ (self.gain @ crossed.T)
+            known = pull.T @ self.window.design
+            found.append(pull.T @ (covariance @ pull) + known @ self.covariance @ known.T)
+        return np.array(found)
+
+    def likelihood(
+        self, scores: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Scores and information of a likelihood whose curvature is what its scores scatter by.
+
+        With scores h, information J and scatter S: J S^-1 h and J S^-1 J (Chandler and Bate 2007,
+        Biometrika 94, for likelihoods that take dependent rows as independent).
+
+        Parameters
+        ----------
+        scores : ndarray, shape (start, direction)
+
+        Returns
+        -------
+        scores : ndarray, shape (start, direction)
+        information : ndarray, shape (start, direction, direction)
+        """
+        if self.errors.misfit is None:
+            return scores, self.information
+        pull = self.information @ np.linalg.pinv(self.scatter, rcond=_RANK, hermitian=True)
+        return np.einsum("sij,sj->si", pull, scores), pull @ self.information
+
+    @property
+    def _late(self) -> Iterator[NDArray[np.float64]]:
+        """Columns of the rows from each start on, 0 before."""
+        position = np.arange(len(self.window))[:, None]
+        return (self.columns * (position >= start) for start in self.course.starts)
 
     def of_changes(self, errors: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores of a change of each direction from each start on.
@@ -198,7 +218,7 @@ class Scores:
         scores = self.of_changes(held)
         whole = scores[0, : len(self.gram)]
         movement = np.sum(whole * (self._whole_inverse @ whole), axis=0)
-        size = np.diagonal(self.information, axis1=1, axis2=2)
+        size = np.diagonal(self.scatter, axis1=1, axis2=2)
         square = scores**2 / np.where(self.told, size, np.inf)[:, :, None]
         free = held - self.window.design @ (self._free_gain @ (self.weighed.T @ held))
         noise = np.mean(np.minimum(free**2, _FARTHEST**2), axis=0)
@@ -211,7 +231,7 @@ class Scores:
         """Pseudo-inverse of what the scores of the whole window scatter by."""
         size = len(self.gram)
         inverse: NDArray[np.float64] = np.linalg.pinv(
-            self.information[0, :size, :size], rcond=1e-9, hermitian=True
+            self.scatter[0, :size, :size], rcond=_RANK, hermitian=True
         )
         return inverse
 

@@ -15,14 +15,16 @@ from bayeslat.features.gpu import Gpu
 from bayeslat.features.tasks import task_names
 from bayeslat.features.thinning import evenly
 from bayeslat.inference.even_rows import even_rows
+from bayeslat.inference.gross_errors import sound_rows_of
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
-from bayeslat.inference.stage_rows import StageRows, held_rows, latency_of
+from bayeslat.inference.stage_rows import StageRows, held_rows, latency_of, least_ms
 
 __all__ = ["MOST_ROWS", "Window", "WindowCounts", "take_window"]
 
 MOST_ROWS = 2000
 """Rows that are judged; of more, so many evenly spread in time."""
+_MOST_OWN = 300  # rows of the group that stand for those of its posterior
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,14 @@ class Window:
     allowance : float
         How far the fit may be off in each direction of the features, over the typical noise: root
         mean square over the rows.
+    places : ndarray, shape (row, coordinate)
+        Of the configurations, in half widths of the training range.
+    noise_shared : float
+        What part of the noise's variance is a configuration's own, as the fit has it.
+    own_places : ndarray, shape (own, coordinate)
+        Of rows of the group that its posterior stands on, or of others like them.
+    taken_up : ndarray, shape (row, own)
+        By how much an error of each of them moves what the effects say of each row.
     """
 
     counts: WindowCounts
@@ -92,6 +102,10 @@ class Window:
     noise: NDArray[np.float64]
     noise_sd: float
     dof: float
+    places: NDArray[np.float64]
+    noise_shared: float
+    own_places: NDArray[np.float64]
+    taken_up: NDArray[np.float64]
     allowance: float = 0.0
 
     def __len__(self) -> int:
@@ -162,6 +176,10 @@ def take_window(
     design, response = even_rows(part, view.point, view.departure, held)
     mean = view.effects.mean(axis=0)
     noise_sd = float(np.exp(np.log(view.noise_sd).mean()))
+    departures = (view.effects - mean) / noise_sd
+    own, counted = _own_rows(data, stage, gpu, stack)
+    own_design = even_rows(part, view.point, view.departure, own)[0]
+    gain = counted * np.atleast_2d(np.cov(departures.T)) @ own_design.T
     return Window(
         counts=counts,
         design=design,
@@ -170,12 +188,38 @@ def take_window(
         position=held.position,
         terms=tuple(data.spec.stages[stage].physics),
         residual_size=part.basis.multiplier,
-        departures=(view.effects - mean) / noise_sd,
+        departures=departures,
         noise=view.noise_sd / noise_sd,
         noise_sd=noise_sd,
         dof=part.noise_dof,
+        places=view.basis.places(held.inputs.raw),
+        noise_shared=part.noise_shared,
+        own_places=view.basis.places(own.inputs.raw),
+        taken_up=design @ gain,
         allowance=allowance,
     )
+
+
+def _own_rows(data: PosteriorData, stage: str, gpu: Gpu, stack: str) -> tuple[StageRows, float]:
+    """Rows that the posterior of a group stands on, and for how many each counts.
+
+    Those that it was calibrated with. A fit keeps none of its own: configurations of its grid
+    stand for them.
+    """
+    part, target = data.stages[stage], data.targets.get((gpu.key, stack))
+    if target is not None:
+        frame = sound_rows_of(data.spec, stage, target)
+        rows = float(len(frame))
+    else:
+        taking_time = 1.0 + least_ms(data.spec, stage)
+        frame = data.reference.assign(**{data.spec.stages[stage].column: taking_time})
+        rows = float(part.problem.counted.rows[data.groups.index((gpu.key, stack))])
+    frame = frame.iloc[evenly(len(frame), _MOST_OWN)] if len(frame) else frame
+    labels = np.arange(len(frame))
+    held = held_rows(data.spec, stage, frame.reset_index(drop=True), gpu, labels)
+    # What a row tells of effects under Student-t noise (Lange et al. 1989).
+    told = 1.0 if np.isinf(part.noise_dof) else (part.noise_dof + 1.0) / (part.noise_dof + 3.0)
+    return held, told * rows / max(len(held), 1)
 
 
 def _subset(rows: StageRows, kept: NDArray[np.int64]) -> StageRows:

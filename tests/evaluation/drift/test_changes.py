@@ -10,8 +10,8 @@ from scipy.stats import multivariate_normal
 
 from bayeslat.evaluation.drift.calmed import Calmed, calm_window, find_start
 from bayeslat.evaluation.drift.changes import Change, _log_evidence, draw_changes
+from bayeslat.evaluation.drift.course import Course
 from bayeslat.evaluation.drift.explain import feature_changes, tell_start
-from bayeslat.evaluation.drift.scores import Course
 from bayeslat.evaluation.drift.stage_drift import CORRECTION, TOGETHER, FeatureChange, Since
 from tests.evaluation.drift.windows import NOISE_SD, make_scores, make_window
 

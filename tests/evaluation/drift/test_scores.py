@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayeslat.evaluation.drift.scores import TESTS, Course, clip_errors
+from bayeslat.evaluation.drift.course import Course
+from bayeslat.evaluation.drift.scores import TESTS, clip_errors
 from tests.evaluation.drift.windows import make_scores, make_window
 
 

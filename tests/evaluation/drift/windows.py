@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayeslat.evaluation.drift.course import Course
 from bayeslat.evaluation.drift.row_errors import row_errors
-from bayeslat.evaluation.drift.scores import Course, Scores
+from bayeslat.evaluation.drift.scores import Scores
 from bayeslat.evaluation.drift.window import Window, WindowCounts
 
 NOISE_SD = 0.03
@@ -20,9 +21,14 @@ def make_window(
     posterior_sd: float = 0.02,
     residual: int = 1,
     allowance: float = 0.0,
+    places: np.ndarray | None = None,
+    noise_shared: float = 0.5,
     seed: int = 0,
 ) -> Window:
-    """Return a window of two physics terms and some residual columns with given errors."""
+    """Return a window of two physics terms and some residual columns with given errors.
+
+    Without places, no configuration is close to another.
+    """
     rows = len(error)
     rng = np.random.default_rng([5, seed])
     share = rng.uniform(0.1, 0.9, rows)
@@ -41,6 +47,10 @@ def make_window(
         noise=np.exp(0.05 * rng.standard_normal(DRAWS)),
         noise_sd=NOISE_SD,
         dof=dof,
+        places=np.empty((rows, 0)) if places is None else places,
+        noise_shared=noise_shared,
+        own_places=np.empty((0, 0 if places is None else places.shape[1])),
+        taken_up=np.empty((rows, 0)),
         allowance=allowance,
     )
 
