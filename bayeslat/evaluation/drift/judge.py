@@ -26,6 +26,7 @@ __all__ = ["LEAST_ROWS", "Judged", "compare_stage", "explain_stage"]
 
 LEAST_ROWS = 5
 """That a stage needs to be judged."""
+_MOST_TOGETHER = 1000  # rows that are judged where neighbours share: time goes with the square
 _STARTS = 200  # at which a change may have begun, where one is explained
 
 
@@ -87,7 +88,11 @@ def compare_stage(
     if found.reason:
         return Judged(found, None, None, times)
     with threadpool_limits(1):  # the matrices are too small for threads inside a product
-        scores = Scores(window, row_errors(window), Course.blocks(len(window)))
+        errors = row_errors(window)
+        if errors.misfit is not None and len(window) > _MOST_TOGETHER:
+            window = take_window(data, stage, frame, gpu, stack, allowance, _MOST_TOGETHER)
+            found, errors = replace(found, counts=window.counts), row_errors(window)
+        scores = Scores(window, errors, Course.blocks(len(window)))
         test = compare_window(scores, level, np.random.default_rng([*seed, 0]))
     found = replace(found, p_value=test.p_value, p_tests=test.p_tests)
     return Judged(found, scores, test, times)

@@ -132,6 +132,7 @@ def take_window(
     gpu: Gpu,
     stack: str,
     allowance: float = 0.0,
+    most: int = MOST_ROWS,
 ) -> Window:
     """Linearise the rows of a group where its posterior was linearised.
 
@@ -146,6 +147,8 @@ def take_window(
     stack : str
     allowance : float
         How far the fit may be off, over the noise.
+    most : int
+        Rows that are judged; of more, so many evenly spread in time.
 
     Returns
     -------
@@ -162,7 +165,7 @@ def take_window(
     out = np.column_stack([excess > 0, unseen])
     directions = (*part.basis.directions, "task")
     inside = np.flatnonzero(~out.any(axis=1))
-    kept = inside[evenly(len(inside), MOST_ROWS)] if len(inside) else inside
+    kept = inside[evenly(len(inside), most)] if len(inside) else inside
     counts = WindowCounts(
         rows=measured,
         below_hurdle=measured - len(rows),

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bayeslat.errors import InputError, TraceError
-from bayeslat.evaluation.drift import Drift, StageDrift, find_drift
+from bayeslat.evaluation.drift import Drift, StageDrift, find_drift, judge
 from bayeslat.evaluation.drift.window import MOST_ROWS
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.calibrate import calibrate_group
@@ -198,6 +198,15 @@ def test_of_many_rows_some_are_judged() -> None:
     decode = stage_of(find_drift(scene.data, many.reset_index(drop=True)), "decode")
     assert decode.counts.judged == MOST_ROWS
     assert decode.verdict == "stable"
+
+
+def test_of_rows_that_share_misfit_fewer_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What neighbours share makes the time go with the square of the rows."""
+    monkeypatch.setattr(judge, "_MOST_TOGETHER", 150)
+    scene = make_scene()
+    rows = scene.window(20, rows=400)
+    rows["t_decode_ms"] *= np.exp(0.3 * np.sin(rows["context"] / 500.0))
+    assert stage_of(find_drift(scene.data, rows), "decode").counts.judged == 150
 
 
 def test_a_fit_that_is_off_by_little_is_allowed_for() -> None:
