@@ -18,7 +18,13 @@ from bayeslat import (
     cli_scale,
     cli_transfer,
 )
-from bayeslat.cli_input import choose_configs, hardware_with, read_parameters, read_valid
+from bayeslat.cli_input import (
+    choose_configs,
+    hardware_with,
+    note_misnamed_stages,
+    read_parameters,
+    read_valid,
+)
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import simulate as simulate_opt
@@ -149,6 +155,7 @@ def fit(
             if drop_invalid
             else (read_traces(*traces, check=False), None)  # the fit tells all that is wrong
         )
+        note_misnamed_stages(frame, spec)
         with stage_bars(tuple(spec.stages)) as on_progress:
             posterior = fit_traces(
                 spec, frame, gpus=chosen, hardware=table, **options, on_progress=on_progress

@@ -12,6 +12,7 @@ from bayeslat.errors import HardwareError, TraceError
 from bayeslat.features.config_rules import RowsOfGpu, config_violations
 from bayeslat.features.hardware import Gpu, HardwareTable, explain_missing, missing_fields
 from bayeslat.features.knob_values import read_knobs
+from bayeslat.features.misnamed import misnamed_stages
 from bayeslat.features.spec import Spec
 from bayeslat.features.unit_rules import unit_violations
 from bayeslat.traces import Violation, check_frame, drop_invalid, report, violations_at
@@ -211,8 +212,10 @@ def _unmeasured(frame: pd.DataFrame, spec: Spec) -> Iterator[Violation]:
     """A trace of other stages; without any latency, the trace table's own rule speaks."""
     columns = [stage.column for stage in spec.stages.values()]
     if latency_columns(frame) and not any(column in frame for column in columns):
+        cures = [f"rename {old!r} to {new!r}" for old, new in misnamed_stages(frame, spec).items()]
         yield from violations_everywhere(
             frame,
             None,
-            f"no stage of spec {spec.name!r} was measured; it needs one of {', '.join(columns)}",
+            f"no stage of spec {spec.name!r} was measured; it needs one of {', '.join(columns)}"
+            + (f" ({', '.join(cures)}, if that is meant)" if cures else ""),
         )
