@@ -261,9 +261,8 @@ class GuardBundle:
         problems: list[str] = []
         given = self._model.read(columns, problems)
         budgets = self._model.read_budgets(budget_ms, stage_budgets_ms, len(given[-1]), problems)
-        if not _is_risk(max_risk):
-            told = repr(max_risk) if isinstance(max_risk, str) else max_risk
-            problems.append(f"max_risk is {told}; it must be between 0 and 1, as 0.05 for 5 %")
+        if wrong := _no_risk(max_risk):
+            problems.append(wrong)
         if of not in ("run", "typical"):
             problems.append(f"of is {of!r}; it must be run or typical")
         if problems:
@@ -272,12 +271,13 @@ class GuardBundle:
         return self._model.decide(given, asked)
 
 
-def _is_risk(value: Any) -> bool:
-    """Tell whether a value is one probability."""
-    try:
-        return bool(0.0 < value < 1.0)
-    except (TypeError, ValueError):  # text, or several values
-        return False
+def _no_risk(value: Any) -> str:
+    """Say why a value is no max_risk; nothing if it is one."""
+    with contextlib.suppress(TypeError, ValueError):  # text, or several values
+        if 0.0 < value < 1.0:
+            return ""
+    told = repr(value) if isinstance(value, str) else value
+    return f"max_risk is {told}; it must be between 0 and 1, as 0.05 for 5 %"
 
 
 class _Asked(NamedTuple):
