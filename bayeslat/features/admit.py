@@ -15,12 +15,12 @@ from bayeslat.features.knob_values import read_knobs
 from bayeslat.features.misnamed import misnamed_stages
 from bayeslat.features.spec import Spec
 from bayeslat.features.unit_rules import unit_violations
-from bayeslat.traces import Violation, check_frame, drop_invalid, report, violations_at
+from bayeslat.traces import Violation, check_frame, report, violations_at
 from bayeslat.traces.cells import blank, plain
 from bayeslat.traces.names import GPU, latency_columns
 from bayeslat.traces.violations import violations_everywhere
 
-__all__ = ["admit", "admit_configs", "admit_valid", "find_violations", "resolve_gpus"]
+__all__ = ["admit", "admit_configs", "find_violations", "resolve_gpus"]
 
 
 def admit(
@@ -49,30 +49,6 @@ def admit(
     frame = spec.complete(frame, software)
     _refuse(find_violations(frame, spec, hardware))
     return resolve_gpus(frame, hardware)
-
-
-def admit_valid(
-    frame: pd.DataFrame, spec: Spec, hardware: HardwareTable
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Check a trace, and split off the rows that break a rule.
-
-    Parameters
-    ----------
-    frame : DataFrame, one row a measurement
-    spec : Spec
-    hardware : HardwareTable
-
-    Returns
-    -------
-    kept, dropped : DataFrame
-        In the order of `frame`.
-
-    Raises
-    ------
-    TraceError
-        If a column breaks a rule, which dropping rows cannot cure, or no row is left.
-    """
-    return drop_invalid(frame, find_violations(frame, spec, hardware))
 
 
 def admit_configs(
