@@ -80,6 +80,8 @@ def compress(
         With every file that cannot be read, or the rows that break a rule.
     InputError
         If the spec is not that of `like`, or there are rows of a group that `like` is not for.
+    ConvergenceError
+        If the sample's physics, or its hierarchy, has no reachable mode.
     WorkerError
         As for `bayeslat.fit`.
     """
