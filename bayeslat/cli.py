@@ -123,8 +123,8 @@ def fit(
     from bayeslat.evaluation.in_sample import in_sample_errors
     from bayeslat.features.hardware import load_hardware
     from bayeslat.features.spec import load_spec
+    from bayeslat.fitting import fit as fit_traces
     from bayeslat.inference.posterior_file import check_posterior_path
-    from bayeslat.posterior import fit as fit_traces
     from bayeslat.report.fit_tables import fit_record, show_fit
     from bayeslat.report.gross_errors import gross_error_lines
     from bayeslat.report.progress import stage_bars

@@ -115,7 +115,7 @@ def compare(
     from bayeslat.evaluation.comparison import compare as run_comparison
     from bayeslat.features.hardware import load_hardware
     from bayeslat.features.spec import load_spec
-    from bayeslat.posterior import fit
+    from bayeslat.fitting import fit
     from bayeslat.report.comparison_files import comparison_record, write_comparison
     from bayeslat.report.comparison_tables import show_comparison
     from bayeslat.report.progress import stage_bars

@@ -29,8 +29,10 @@ ALLOWED: dict[str, frozenset[str]] = {
     "export": frozenset(CHAIN[: CHAIN.index("decisions") + 1]),
 }
 # What users call from Python, and the parts of the command line.
-ALLOWED["posterior"] = ALLOWED["report"]
-ALLOWED["cli"] |= {"collect", "export", "posterior"}
+ALLOWED["arguments"] = ALLOWED["model"]
+ALLOWED["posterior"] = ALLOWED["report"] | {"arguments"}
+ALLOWED["fitting"] = ALLOWED["posterior"] | {"posterior"}
+ALLOWED["cli"] |= {"collect", "export", "fitting", "posterior"}
 ALLOWED["cli"] |= {"cli_collect", "cli_decide", "cli_export", "cli_import", "cli_report"}
 ALLOWED["cli"] |= {"cli_drift", "cli_transfer"}
 ALLOWED["compression"] = ALLOWED["posterior"] | {"posterior"}
@@ -43,7 +45,7 @@ ALLOWED["cli_collect"] = ALLOWED["evaluation"] | {"collect", "report", "cli_opti
 ALLOWED["cli_import"] = frozenset(
     {"traces", "features", "report", "cli_options", "cli_run", "cli_values"}
 )
-ALLOWED["cli_transfer"] = ALLOWED["report"] | {"report", "posterior"}
+ALLOWED["cli_transfer"] = ALLOWED["report"] | {"report", "fitting", "posterior"}
 ALLOWED["cli_transfer"] |= {"cli_input", "cli_options", "cli_run", "cli_values"}
 ALLOWED["cli_decide"] = ALLOWED["cli_report"] = ALLOWED["cli_transfer"]
 ALLOWED["cli_drift"] = ALLOWED["cli_transfer"]
