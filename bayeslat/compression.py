@@ -136,6 +136,8 @@ def fit_statistics(
     ------
     InputError
         If no row holds a stage, or an argument has an impossible value.
+    ConvergenceError
+        If the scales of a stage have no reachable mode.
     WorkerError
         As for `bayeslat.fit`.
     """
@@ -181,6 +183,8 @@ def update(
     InputError
         If there is no such window, no row is left, the statistics do not add to the posterior's,
         GPUs were calibrated since the fit, or an argument has an impossible value.
+    ConvergenceError
+        If the scales of a stage have no reachable mode.
     WorkerError
         As for `bayeslat.fit`.
     """

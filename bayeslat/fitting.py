@@ -67,6 +67,8 @@ def fit(
         If a GPU has no rows, a stage no latency, or an argument an impossible value.
     HardwareError
         If a GPU is not in the hardware table.
+    ConvergenceError
+        If the physics of a stage, or its hierarchy, has no reachable mode.
     WorkerError
         If the cluster cannot be reached, runs other versions, or loses its workers for good.
     """
