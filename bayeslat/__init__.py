@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from bayeslat.evaluation.simulated_calibration import simulation_based_calibration
     from bayeslat.features.hardware import load_hardware
     from bayeslat.features.spec import load_spec
+    from bayeslat.fitting import fit
     from bayeslat.model.simulate import simulate
-    from bayeslat.posterior import Posterior, fit, load_posterior
+    from bayeslat.posterior import Posterior, load_posterior
     from bayeslat.traces import read_configs, read_traces, write_traces
 
 __all__ = [
@@ -60,7 +61,7 @@ _HOMES = {
     "Posterior": "bayeslat.posterior",
     "compress": "bayeslat.compression",
     "control_guard": "bayeslat.evaluation.guardrail.held_out",
-    "fit": "bayeslat.posterior",
+    "fit": "bayeslat.fitting",
     "fit_statistics": "bayeslat.compression",
     "load_hardware": "bayeslat.features.hardware",
     "load_posterior": "bayeslat.posterior",

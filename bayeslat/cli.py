@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from io import TextIOWrapper
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,12 +13,13 @@ from bayeslat import (
     cli_decide,
     cli_drift,
     cli_export,
+    cli_fit,
     cli_import,
     cli_report,
     cli_scale,
     cli_transfer,
 )
-from bayeslat.cli_input import choose_configs, hardware_with, read_parameters, read_valid
+from bayeslat.cli_input import choose_configs, hardware_with, read_parameters
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import simulate as simulate_opt
@@ -32,7 +33,6 @@ from bayeslat.cli_run import (
     fail,
     note,
     note_unconverged,
-    note_warning,
     print_result,
     writing,
 )
@@ -92,75 +92,9 @@ def _root(
     pass
 
 
-@app.command(epilog="Example: bayeslat fit traces/*.parquet -m models/vlm.toml -o posterior.nc")
-@ends_well
-def fit(
-    traces: fit_opt.FitTraces,
-    output: opt.Output,
-    model: fit_opt.ModelOrNone = None,
-    gpus: fit_opt.Gpus = None,
-    engine: fit_opt.Engine = "nuts",
-    hardware: opt.Hardware = None,
-    drop_invalid: fit_opt.DropInvalid = False,
-    force: fit_opt.Force = False,
-    chains: fit_opt.Chains = 4,
-    draws: fit_opt.Draws = 800,
-    tune: fit_opt.Tune = 200,
-    engine_address: opt.EngineAddress = None,
-    seed: opt.Seed = 0,
-    as_json: opt.Json = False,
-) -> None:
-    """Fit every stage to traces or statistics, and save the posterior.
-
-    A fit that did not converge is not saved, and ends with exit status 3.
-    """
-    from bayeslat.evaluation.in_sample import in_sample_errors
-    from bayeslat.features.hardware import load_hardware
-    from bayeslat.features.spec import load_spec
-    from bayeslat.inference.posterior_file import check_posterior_path
-    from bayeslat.posterior import fit as fit_traces
-    from bayeslat.report.fit_tables import fit_record, show_fit
-    from bayeslat.report.gross_errors import gross_error_lines
-    from bayeslat.report.progress import stage_bars
-    from bayeslat.traces import read_traces
-
-    ensure_writable(check_posterior_path(output))
-    choose_jobs(None, engine_address)
-    chosen = split_names(gpus, "--gpus") or None
-    spec, table = load_spec(model) if model is not None else None, load_hardware(hardware)
-    statistics = cli_scale.statistics_among(traces, spec)
-    dropped = None
-    options: dict[str, Any] = {"engine": engine, "seed": seed}
-    options |= {"chains": chains, "draws": draws, "tune": tune, "engine_address": engine_address}
-    if statistics is not None:
-        if chosen or drop_invalid:
-            raise InputError(
-                "--gpus and --drop-invalid choose rows, and statistics have none; leave them out, "
-                "or fit the traces"
-            )
-        table = table.extended(statistics.point.hardware)
-        frame = statistics.sample
-        posterior = cli_scale.fit_from_statistics(statistics, options)
-    else:
-        if spec is None:
-            raise InputError("give the specification: --model SPEC.toml")
-        frame, dropped = (
-            read_valid(traces, spec, table, output)
-            if drop_invalid
-            else (read_traces(*traces, check=False), None)  # the fit tells all that is wrong
-        )
-        with stage_bars(tuple(spec.stages)) as on_progress:
-            posterior = fit_traces(
-                spec, frame, gpus=chosen, hardware=table, **options, on_progress=on_progress
-            )
-    saved = cli_scale.save_fit(posterior, output, force)
-    errors = in_sample_errors(posterior.data, frame, hardware=table, seed=seed)
-    record = fit_record(posterior.data, errors, output if saved else None)
-    if dropped:
-        record["dropped"] = {"rows": dropped.rows, "file": dropped.path}
-    print_result(record, as_json, lambda: show_fit(record))
-    note_warning(gross_error_lines(record["gross_errors"]))
-    cli_scale.end_fit(posterior, output, saved)
+app.command(epilog="Example: bayeslat fit traces/*.parquet -m models/vlm.toml -o posterior.nc")(
+    cli_fit.fit
+)
 
 
 @app.command(epilog="Example: bayeslat check posterior.nc held_out.parquet")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bayeslat.cli_run import note, writing
 from bayeslat.counted import counted
-from bayeslat.errors import InputError
+from bayeslat.errors import InputError, TraceError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,9 @@ __all__ = [
     "draw_configs",
     "hardware_with",
     "measured_gpus",
+    "note_misnamed_stages",
     "note_unknown_gpus",
+    "read_measurements",
     "read_parameters",
     "read_valid",
 ]
@@ -65,6 +67,48 @@ def note_unknown_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> None:
                 f"left out: {rows:,} of {counted(len(frame), 'row')}: GPU {name!r} is not in the "
                 f"hardware table; nearest: {nearest}"
             )
+
+
+def note_misnamed_stages(frame: pd.DataFrame, spec: Spec) -> None:
+    """Tell which latency columns are passed over, though the spec probably means them."""
+    from bayeslat.features.misnamed import misnamed_stages
+
+    for name, meant in misnamed_stages(frame, spec).items():
+        note(
+            f"left out: column {name!r}, which is no stage of spec {spec.name!r}; rename it to "
+            f"{meant!r}, if that is meant"
+        )
+
+
+def read_measurements(sources: Sequence[str]) -> pd.DataFrame:
+    """Read traces that may be left out; ones that are given have rows.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        None for no rows.
+
+    Returns
+    -------
+    DataFrame, one row a measurement
+        Its rows are not checked.
+
+    Raises
+    ------
+    TraceError
+        If a source is no table, or none has rows.
+    """
+    import pandas as pd
+
+    from bayeslat.traces import check_frame, read_traces, report
+
+    if not sources:
+        return pd.DataFrame()
+    frame = read_traces(*sources, check=False)
+    if frame.empty:
+        violations = check_frame(frame)
+        raise TraceError(report(violations), violations)
+    return frame
 
 
 def read_valid(

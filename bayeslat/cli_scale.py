@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from bayeslat.cli_fit import end_fit, save_fit
 from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import scale as scale_opt
-from bayeslat.cli_run import (
-    CHECK_FAILED,
-    command_line,
-    ends_well,
-    ensure_writable,
-    fail,
-    note,
-    print_result,
-    writing,
-)
+from bayeslat.cli_run import ends_well, ensure_writable, note, print_result, writing
 from bayeslat.cli_values import choose_jobs
 from bayeslat.counted import counted
 from bayeslat.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from bayeslat.features.spec import Spec
     from bayeslat.inference.compressed import Compressed
     from bayeslat.posterior import Posterior
 
-__all__ = ["compress", "statistics_among", "update"]
+__all__ = ["compress", "update"]
 
 
 @ends_well
@@ -173,75 +163,11 @@ def update(
     end_fit(updated, output, saved)
 
 
-def fit_from_statistics(statistics: Compressed, options: Mapping[str, Any]) -> Posterior:
-    """Fit statistics, with a bar a stage."""
-    from bayeslat.compression import fit_statistics
-    from bayeslat.report.progress import stage_bars
-
-    with stage_bars(tuple(statistics.point.stages)) as on_progress:
-        return fit_statistics(statistics, **options, on_progress=on_progress)
-
-
 def tell_left_out(data: Compressed) -> None:
     """Say how many rows broke a rule, and which."""
     if data.left_out:
         note(f"left out for breaking a rule: {counted(data.left_out, 'row')}")
         note(data.left_out_why)
-
-
-def save_fit(posterior: Posterior, output: Path, force: bool) -> bool:
-    """Save a posterior that converged, or any with `force`; tell whether it was."""
-    saved = posterior.diagnostics.converged or force
-    if saved:
-        with writing(output):
-            posterior.with_history(command_line()).save(output)
-    return saved
-
-
-def end_fit(posterior: Posterior, output: Path, saved: bool) -> None:
-    """Say what did not converge, and end with exit status 3 where nothing was saved."""
-    for problem in posterior.diagnostics.problems:
-        note(f"not converged: {problem}")
-    if not saved:
-        fail(f"{output} was not written; --force saves it all the same", CHECK_FAILED)
-
-
-def statistics_among(traces: Sequence[str], spec: Spec | None) -> Compressed | None:
-    """Read statistics that are given in place of traces; None if there are none.
-
-    Parameters
-    ----------
-    traces : sequence of str
-    spec : Spec or None
-        That they must have been made with.
-
-    Raises
-    ------
-    InputError
-        If traces are among them, two were settled at different points, or the spec is another.
-    """
-    from bayeslat.inference.sealed_file import holds_netcdf
-
-    held = [name for name in traces if holds_netcdf(name)]
-    if not held:
-        return None
-    others = [name for name in traces if name not in held]
-    if others:
-        raise InputError(
-            f"{held[0]} holds statistics and {others[0]} does not; give either, and compress the "
-            f"others with --like {held[0]} to join them"
-        )
-    from bayeslat.compression import read_statistics
-
-    data = read_statistics(held[0])
-    for name in held[1:]:
-        data = data.merged(read_statistics(name))
-    if spec is not None and spec.hash != data.point.spec.hash:
-        raise InputError(
-            f"{held[0]}: the statistics were made with another specification than {spec.name!r} "
-            "of --model; leave --model out, or compress the traces anew"
-        )
-    return data
 
 
 def _read_like(path: Path) -> Compressed | Posterior:

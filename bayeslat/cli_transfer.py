@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bayeslat.cli_input import draw_configs, hardware_with, measured_gpus, note_unknown_gpus
+from bayeslat.cli_input import (
+    draw_configs,
+    hardware_with,
+    measured_gpus,
+    note_misnamed_stages,
+    note_unknown_gpus,
+    read_measurements,
+)
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import transfer as transfer_opt
@@ -39,8 +46,6 @@ def calibrate(
     Without traces, the GPU is as its data sheet and the donors have it. The output is written
     whatever the verdict; `refit as donor` ends with exit status 3.
     """
-    import pandas as pd
-
     from bayeslat.evaluation.transfer import judge_transfer
     from bayeslat.inference.posterior_file import check_posterior_path
     from bayeslat.posterior import load_posterior
@@ -49,7 +54,6 @@ def calibrate(
         transfer_record,
         transfer_warnings,
     )
-    from bayeslat.traces import read_traces
 
     ensure_writable(check_posterior_path(output))
     check_share(threshold, "--threshold")
@@ -57,9 +61,9 @@ def calibrate(
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
     entry = table.resolve(gpu)
-    # Calibrating tells all that is wrong at once.
-    frame = read_traces(*traces, check=False) if traces else pd.DataFrame()
+    frame = read_measurements(traces or [])  # calibrating tells all that is wrong at once
     note_unknown_gpus(frame, table)
+    note_misnamed_stages(frame, fitted.spec)
     if count is not None:
         frame = draw_configs(frame, fitted.spec, entry, table, count, seed)
     data = fitted.calibrate(frame, entry.key, stack=stack, hardware=table, seed=seed)
@@ -111,7 +115,7 @@ def compare(
     from bayeslat.evaluation.comparison import compare as run_comparison
     from bayeslat.features.hardware import load_hardware
     from bayeslat.features.spec import load_spec
-    from bayeslat.posterior import fit
+    from bayeslat.fitting import fit
     from bayeslat.report.comparison_files import comparison_record, write_comparison
     from bayeslat.report.comparison_tables import show_comparison
     from bayeslat.report.progress import stage_bars

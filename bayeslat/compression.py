@@ -80,6 +80,8 @@ def compress(
         With every file that cannot be read, or the rows that break a rule.
     InputError
         If the spec is not that of `like`, or there are rows of a group that `like` is not for.
+    ConvergenceError
+        If the sample's physics, or its hierarchy, has no reachable mode.
     WorkerError
         As for `bayeslat.fit`.
     """
@@ -134,6 +136,8 @@ def fit_statistics(
     ------
     InputError
         If no row holds a stage, or an argument has an impossible value.
+    ConvergenceError
+        If the scales of a stage have no reachable mode.
     WorkerError
         As for `bayeslat.fit`.
     """
@@ -179,6 +183,8 @@ def update(
     InputError
         If there is no such window, no row is left, the statistics do not add to the posterior's,
         GPUs were calibrated since the fit, or an argument has an impossible value.
+    ConvergenceError
+        If the scales of a stage have no reachable mode.
     WorkerError
         As for `bayeslat.fit`.
     """

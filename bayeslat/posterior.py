@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bayeslat.arguments import check_table
 from bayeslat.counted import counted
 from bayeslat.decisions.guard import Guard, check_guard
 from bayeslat.decisions.predict import Of, predict
@@ -17,7 +18,6 @@ from bayeslat.decisions.suggest.choose import suggest
 from bayeslat.decisions.suggest.options import Objective, SuggestOptions
 from bayeslat.decisions.suggest.registry import DEFAULT_METHOD
 from bayeslat.decisions.suggest.suggestion import Suggestion
-from bayeslat.errors import InputError
 from bayeslat.evaluation.drift import ALLOWANCE, Drift, find_drift
 from bayeslat.evaluation.transfer import Transfer, choose_target, judge_transfer
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
@@ -31,9 +31,7 @@ from bayeslat.inference.posterior_file import read_posterior, write_posterior
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayeslat.inference.fit import Engine, OnProgress
-
-__all__ = ["Posterior", "fit", "load_posterior"]
+__all__ = ["Posterior", "load_posterior"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -284,8 +282,8 @@ class Posterior:
         InputError
             If the trace has rows, but none of this GPU, or is no table.
         """
-        _refuse([_no_table(traces)])
-        table = (hardware or load_hardware()).extended(self.data.hardware)
+        check_table(traces)
+        table = self._table(hardware)
         return Posterior(calibrate(self.data, traces, self._gpu(gpu, table), stack, table, seed))
 
     def judge_transfer(
@@ -363,8 +361,8 @@ class Posterior:
         InputError
             If a number is impossible, or the posterior holds no group of the rows.
         """
-        _refuse([_no_table(traces)])
-        table = (hardware or load_hardware()).extended(self.data.hardware)
+        check_table(traces)
+        table = self._table(hardware)
         return find_drift(
             self.data,
             traces,
@@ -394,110 +392,12 @@ class Posterior:
 
     def _gpu(self, name: str, hardware: HardwareTable | None) -> Gpu:
         """Find a GPU; one that was fitted keeps the data sheet that it was fitted with."""
-        gpu = (hardware or load_hardware()).extended(self.data.hardware).resolve(name)
+        gpu = self._table(hardware).resolve(name)
         return self.data.hardware.get(gpu.key, gpu)
 
-
-def fit(
-    spec: Spec,
-    traces: pd.DataFrame,
-    *,
-    gpus: Sequence[str] | None = None,
-    hardware: HardwareTable | None = None,
-    engine: Engine = "nuts",
-    seed: int = 0,
-    chains: int = 4,
-    draws: int = 800,
-    tune: int = 200,
-    engine_address: str | None = None,
-    on_progress: OnProgress | None = None,
-) -> Posterior:
-    """Fit every stage of a spec to traces of one or more GPUs.
-
-    Parameters
-    ----------
-    spec : Spec
-    traces : DataFrame, one row a measurement
-    gpus : sequence of str, optional
-        Keys or aliases of the GPUs to fit; all by default.
-    hardware : HardwareTable, optional
-        The shipped table by default.
-    engine : {"nuts", "laplace"}
-        `nuts` samples; `laplace` approximates in seconds, and its diagnostics say when it cannot.
-    seed : int
-        Of every random number.
-    chains, draws, tune : int
-        Of NUTS: its chains, the draws that each keeps, and those before them that it tunes by.
-    engine_address : str, optional
-        Of the scheduler of a Dask cluster, as in `tcp://10.0.0.7:8786`, that draws the stages side
-        by side. The posterior does not depend on it.
-    on_progress : callable (stage, done, total), optional
-        Told how many draws of a stage are done; on a cluster, when all of them are.
-
-    Returns
-    -------
-    Posterior
-        Converged or not: ask its `diagnostics`.
-
-    Raises
-    ------
-    TraceError
-        With every row and column that breaks a rule.
-    InputError
-        If a GPU has no rows, a stage no latency, or an argument an impossible value.
-    HardwareError
-        If a GPU is not in the hardware table.
-    WorkerError
-        If the cluster cannot be reached, runs other versions, or loses its workers for good.
-    """
-    _check_arguments(spec, traces, gpus)
-    from bayeslat.inference.fit import fit_posterior  # samplers: not for those who only predict
-
-    data = fit_posterior(
-        spec,
-        traces,
-        gpus=gpus,
-        hardware=hardware,
-        engine=engine,
-        seed=seed,
-        chains=chains,
-        draws=draws,
-        tune=tune,
-        engine_address=engine_address,
-        on_progress=on_progress,
-    )
-    return Posterior(data)
-
-
-def _check_arguments(spec: object, traces: object, gpus: Sequence[str] | None) -> None:
-    """Refuse what is easily given in place of a spec, a trace and a list of GPUs."""
-    problems = []
-    if not isinstance(spec, Spec):
-        problems.append(f"spec is {_kind(spec)}; load it with load_spec(path)")
-    problems.append(_no_table(traces))
-    if isinstance(gpus, str):  # a sequence of str too: of its letters
-        problems.append(f"gpus is the text {gpus!r}; give a list of names, as in [{gpus!r}]")
-    elif gpus is not None and not len(gpus):
-        problems.append("gpus names no GPU; name at least one, or leave it out to fit all")
-    _refuse(problems)
-
-
-def _no_table(traces: object) -> str:
-    """Say what was given in place of a trace; nothing if it is a table."""
-    if isinstance(traces, pd.DataFrame):
-        return ""
-    return f"traces is {_kind(traces)}; read a table with read_traces(path)"
-
-
-def _refuse(problems: Sequence[str]) -> None:
-    """Raise an error with all problems that are none empty."""
-    if told := [problem for problem in problems if problem]:
-        raise InputError("; ".join(told))
-
-
-def _kind(value: object) -> str:
-    """Say what a value is: a text itself, of anything else the type."""
-    return f"the text {value!r}" if isinstance(value, str) else f"a {type(value).__name__}"
+    def _table(self, hardware: HardwareTable | None) -> HardwareTable:
+        """Return the hardware table, with the GPUs of the fit and of calibrations."""
+        return (hardware or load_hardware()).extended(self.data.hardware)
 
 
 def load_posterior(path: str | Path) -> Posterior:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from bayeslat.features.corners import CELLS, Corners
 from bayeslat.features.design import coordinates
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.noise_shape import NoiseShape
@@ -18,11 +19,13 @@ from bayeslat.features.residual import span_basis
 from bayeslat.features.spec import Spec
 from bayeslat.inference.diagnostics import Diagnostics, StageDiagnostics
 from bayeslat.inference.gross_error import GrossError
+from bayeslat.inference.pilot import Pilots
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
+from bayeslat.inference.settled import SettledStage
 from bayeslat.inference.target import Target, TargetStage
 from bayeslat.model.groups import GroupTree, grow_tree
 from bayeslat.model.priors import stage_features, stage_scales
-from bayeslat.model.problem import StageProblem
+from bayeslat.model.problem import MOST_COUNTED, StageProblem
 from bayeslat.model.statistics import Statistics
 from tests.posteriors import SPEC_TEXT, make_configs
 
@@ -179,6 +182,7 @@ def _stage(
         names[count:],
         tasks if len(tasks) > 1 else (),
     )
+    basis = replace(basis, corners=_corners(rng))
     features = stage_features(spec, stage, basis)
     layout = stage_scales(spec, stage, basis, groups, tree)
     size, terms = len(features.names), len(spec.stages[stage].physics)
@@ -195,6 +199,9 @@ def _stage(
             layout=layout,
         ),
         basis=basis,
+        pilots=_pilots(rng, len(groups), size),
+        most_counted=float(rng.choice([MOST_COUNTED, 12.5])),
+        noise_shared=float(rng.uniform()),
         shared_efficiency=rng.standard_normal(terms),
         departure=numbers(rng, len(tree.gpus), terms),
         projection=numbers(rng, len(tree.gpus), terms, len(basis.names)),
@@ -204,6 +211,20 @@ def _stage(
         scales=rng.standard_normal((draws, layout.size)),
         effects=numbers(rng, draws, len(tree.names) + 1, size),
     )
+
+
+def _corners(rng: np.random.Generator) -> Corners:
+    """Pairs of features with an empty corner, or none."""
+    pairs = int(rng.integers(0, 3))
+    depth = rng.uniform(size=(pairs, CELLS, CELLS))
+    return Corners(rng.integers(0, 4, (pairs, 2)), depth, margin=float(rng.uniform(0.25, 2.0)))
+
+
+def _pilots(rng: np.random.Generator, groups: int, features: int) -> Pilots | None:
+    """What outliers are calmed round, or nothing."""
+    if rng.uniform() < 0.5:
+        return None
+    return Pilots(numbers(rng, groups, features), numbers(rng, groups), numbers(rng, groups))
 
 
 def numbers(rng: np.random.Generator, *shape: int) -> NDArray[np.float64]:
@@ -237,16 +258,11 @@ def assert_same(found: PosteriorData, expected: PosteriorData) -> None:
     assert list(found.stages) == list(expected.stages)
     for stage, part in expected.stages.items():
         other = found.stages[stage]
-        assert (other.noise_dof, other.measured) == (part.noise_dof, part.measured)
-        for name in ("slopes", "centre"):
-            shapes = (other.noise_shape, part.noise_shape)
-            assert len({bits(getattr(each, name)) for each in shapes}) == 1, (stage, name)
-        for name in ("shared_efficiency", "departure", "projection", "scales", "effects"):
+        _assert_same_settled(other, part)
+        assert other.measured == part.measured
+        assert (other.hurdle is None) == (part.hurdle is None)
+        for name in ("scales", "effects"):
             assert bits(getattr(other, name)) == bits(getattr(part, name)), (stage, name)
-        for name in ("features", "degree", "watched", "tasks"):
-            assert getattr(other.basis, name) == getattr(part.basis, name), (stage, name)
-        for name in ("low", "high"):
-            assert bits(getattr(other.basis, name)) == bits(getattr(part.basis, name))
         for name in ("gram", "moment", "square", "rows"):
             statistics = (other.problem.statistics, part.problem.statistics)
             assert len({bits(getattr(each, name)) for each in statistics}) == 1, (stage, name)
@@ -258,6 +274,25 @@ def assert_same(found: PosteriorData, expected: PosteriorData) -> None:
     assert list(found.targets) == list(expected.targets)
     for group, target in expected.targets.items():
         _assert_same_target(found.targets[group], target)
+
+
+def _assert_same_settled(found: SettledStage, expected: SettledStage) -> None:
+    """Compare what decided how a row entered a stage."""
+    for name in ("noise_dof", "most_counted", "noise_shared"):
+        assert getattr(found, name) == getattr(expected, name), name
+    for name in ("features", "degree", "watched", "tasks"):
+        assert getattr(found.basis, name) == getattr(expected.basis, name), name
+    assert (found.pilots is None) == (expected.pilots is None)
+    pairs = [
+        (found, expected, ("shared_efficiency", "departure", "projection")),
+        (found.noise_shape, expected.noise_shape, ("slopes", "centre")),
+        (found.basis, expected.basis, ("low", "high")),
+        (found.basis.corners, expected.basis.corners, ("pairs", "depth", "margin")),
+        (found.pilots, expected.pilots, ("effect", "sd", "weight") if expected.pilots else ()),
+    ]
+    for one, other, names in pairs:
+        for name in names:
+            assert bits(getattr(one, name)) == bits(getattr(other, name)), name
 
 
 def _assert_same_target(found: Target, expected: Target) -> None:

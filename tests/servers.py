@@ -11,7 +11,8 @@ import pandas as pd
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import Spec, load_spec
-from bayeslat.posterior import Posterior, fit
+from bayeslat.fitting import fit
+from bayeslat.posterior import Posterior
 
 SPEC_FILE = Path(__file__).parents[1] / "models" / "vllm.toml"
 GPUS = ("a100_sxm", "h100_sxm", "l40s")

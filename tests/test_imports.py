@@ -29,10 +29,12 @@ ALLOWED: dict[str, frozenset[str]] = {
     "export": frozenset(CHAIN[: CHAIN.index("decisions") + 1]),
 }
 # What users call from Python, and the parts of the command line.
-ALLOWED["posterior"] = ALLOWED["report"]
-ALLOWED["cli"] |= {"collect", "export", "posterior"}
+ALLOWED["arguments"] = ALLOWED["model"]
+ALLOWED["posterior"] = ALLOWED["report"] | {"arguments"}
+ALLOWED["fitting"] = ALLOWED["posterior"] | {"posterior"}
+ALLOWED["cli"] |= {"collect", "export", "fitting", "posterior"}
 ALLOWED["cli"] |= {"cli_collect", "cli_decide", "cli_export", "cli_import", "cli_report"}
-ALLOWED["cli"] |= {"cli_drift", "cli_transfer"}
+ALLOWED["cli"] |= {"cli_drift", "cli_fit", "cli_transfer"}
 ALLOWED["compression"] = ALLOWED["posterior"] | {"posterior"}
 ALLOWED["cli"] |= {"cli_scale", "compression"}
 ALLOWED["report"] |= {"export"}
@@ -43,12 +45,13 @@ ALLOWED["cli_collect"] = ALLOWED["evaluation"] | {"collect", "report", "cli_opti
 ALLOWED["cli_import"] = frozenset(
     {"traces", "features", "report", "cli_options", "cli_run", "cli_values"}
 )
-ALLOWED["cli_transfer"] = ALLOWED["report"] | {"report", "posterior"}
+ALLOWED["cli_transfer"] = ALLOWED["report"] | {"report", "fitting", "posterior"}
 ALLOWED["cli_transfer"] |= {"cli_input", "cli_options", "cli_run", "cli_values"}
 ALLOWED["cli_decide"] = ALLOWED["cli_report"] = ALLOWED["cli_transfer"]
 ALLOWED["cli_drift"] = ALLOWED["cli_transfer"]
 ALLOWED["cli_export"] = ALLOWED["cli_transfer"] | {"export"}
-ALLOWED["cli_scale"] = ALLOWED["cli_transfer"] | {"compression"}
+ALLOWED["cli_fit"] = ALLOWED["cli_transfer"] | {"compression"}
+ALLOWED["cli_scale"] = ALLOWED["cli_fit"] | {"cli_fit"}
 ALLOWED |= dict.fromkeys(TOP, frozenset(ALLOWED) | TOP)
 
 # Which units alone may import a heavy library, even inside a function.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xarray as xr
 
 import bayeslat as bl
 from bayeslat.posterior import Posterior, load_posterior
@@ -49,3 +50,14 @@ def test_a_posterior_is_shown_in_a_line() -> None:
         "<Posterior of small: prefill, decode; fitted a100_sxm, h100_sxm, h200_sxm; "
         "calibrated l40s>"
     )
+
+
+@pytest.mark.xdist_group("small posterior")
+def test_the_tree_for_arviz_is_what_the_file_holds(tmp_path: Path) -> None:
+    posterior = Posterior(make_data()).calibrate(make_frame(5, ("l40s",), rows=3), "l40s")
+    posterior.save(tmp_path / "a.nc")
+    with xr.open_datatree(tmp_path / "a.nc") as stored:
+        found = posterior.to_datatree()
+        assert {"format", "format_version"} <= set(stored.attrs)
+        stored.attrs = {name: stored.attrs[name] for name in found.attrs}
+        xr.testing.assert_identical(found, stored.load())

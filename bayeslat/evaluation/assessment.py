@@ -212,7 +212,7 @@ def assess(
         control=None if held is None else _control(guard, held, options),
         trials=trials,
         suggestion=suggestion,
-        at_hand=_at_hand(data, suggestion, own),
+        at_hand=_at_hand(suggestion, own),
         missing=missing,
     )
 
@@ -241,9 +241,7 @@ def _try[T](missing: dict[str, str], part: str, make: Callable[[], T]) -> T | No
         return None
 
 
-def _at_hand(
-    data: PosteriorData, suggestion: Suggestion | None, own: pd.DataFrame
-) -> NDArray[np.bool_]:
+def _at_hand(suggestion: Suggestion | None, own: pd.DataFrame) -> NDArray[np.bool_]:
     """Tell which suggested configurations are among a GPU's rows. Shape (rank,)."""
     if suggestion is None:
         return np.zeros(0, dtype=bool)

@@ -261,14 +261,23 @@ class GuardBundle:
         problems: list[str] = []
         given = self._model.read(columns, problems)
         budgets = self._model.read_budgets(budget_ms, stage_budgets_ms, len(given[-1]), problems)
-        if not 0 < max_risk < 1:
-            problems.append(f"max_risk is {max_risk}; it must be between 0 and 1, as 0.05 for 5 %")
+        if wrong := _no_risk(max_risk):
+            problems.append(wrong)
         if of not in ("run", "typical"):
             problems.append(f"of is {of!r}; it must be run or typical")
         if problems:
             raise ValueError("; ".join(problems))
         asked = _Asked(budgets, max_risk, typical=of == "typical")
         return self._model.decide(given, asked)
+
+
+def _no_risk(value: Any) -> str:
+    """Say why a value is no max_risk; nothing if it is one."""
+    with contextlib.suppress(TypeError, ValueError):  # text, or several values
+        if 0.0 < value < 1.0:
+            return ""
+    told = repr(value) if isinstance(value, str) else value
+    return f"max_risk is {told}; it must be between 0 and 1, as 0.05 for 5 %"
 
 
 class _Asked(NamedTuple):
@@ -473,13 +482,17 @@ class _Model:
     ) -> dict[str, _Array]:
         """Return what bounds what; add what is wrong to `problems`."""
         given = {} if budget_ms is None else {"total": budget_ms}
-        given.update(stage_budgets_ms or {})
+        if stage_budgets_ms is None or isinstance(stage_budgets_ms, Mapping):
+            given.update(stage_budgets_ms or {})
+        else:
+            told = type(stage_budgets_ms).__name__
+            problems.append(f"stage_budgets_ms is a {told}; give a budget for each stage by name")
         if not given:
             problems.append("no budget is given; give budget_ms of the total, or of stages")
         budgets = {}
         for text, budget in given.items():
             try:
-                self.bound(text)
+                self.bound(str(text))
                 values = np.asarray(budget, dtype=np.float64)
             except (TypeError, ValueError) as error:
                 problems.append(f"budget of {text}: {error}")

@@ -12,14 +12,15 @@ from bayeslat.errors import HardwareError, TraceError
 from bayeslat.features.config_rules import RowsOfGpu, config_violations
 from bayeslat.features.hardware import Gpu, HardwareTable, explain_missing, missing_fields
 from bayeslat.features.knob_values import read_knobs
+from bayeslat.features.misnamed import misnamed_stages
 from bayeslat.features.spec import Spec
 from bayeslat.features.unit_rules import unit_violations
-from bayeslat.traces import Violation, check_frame, drop_invalid, report, violations_at
+from bayeslat.traces import Violation, check_frame, report, violations_at
 from bayeslat.traces.cells import blank, plain
 from bayeslat.traces.names import GPU, latency_columns
 from bayeslat.traces.violations import violations_everywhere
 
-__all__ = ["admit", "admit_configs", "admit_valid", "find_violations", "resolve_gpus"]
+__all__ = ["admit", "admit_configs", "find_violations", "resolve_gpus"]
 
 
 def admit(
@@ -48,30 +49,6 @@ def admit(
     frame = spec.complete(frame, software)
     _refuse(find_violations(frame, spec, hardware))
     return resolve_gpus(frame, hardware)
-
-
-def admit_valid(
-    frame: pd.DataFrame, spec: Spec, hardware: HardwareTable
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Check a trace, and split off the rows that break a rule.
-
-    Parameters
-    ----------
-    frame : DataFrame, one row a measurement
-    spec : Spec
-    hardware : HardwareTable
-
-    Returns
-    -------
-    kept, dropped : DataFrame
-        In the order of `frame`.
-
-    Raises
-    ------
-    TraceError
-        If a column breaks a rule, which dropping rows cannot cure, or no row is left.
-    """
-    return drop_invalid(frame, find_violations(frame, spec, hardware))
 
 
 def admit_configs(
@@ -211,8 +188,10 @@ def _unmeasured(frame: pd.DataFrame, spec: Spec) -> Iterator[Violation]:
     """A trace of other stages; without any latency, the trace table's own rule speaks."""
     columns = [stage.column for stage in spec.stages.values()]
     if latency_columns(frame) and not any(column in frame for column in columns):
+        cures = [f"rename {old!r} to {new!r}" for old, new in misnamed_stages(frame, spec).items()]
         yield from violations_everywhere(
             frame,
             None,
-            f"no stage of spec {spec.name!r} was measured; it needs one of {', '.join(columns)}",
+            f"no stage of spec {spec.name!r} was measured; it needs one of {', '.join(columns)}"
+            + (f" ({', '.join(cures)}, if that is meant)" if cures else ""),
         )

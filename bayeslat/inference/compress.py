@@ -19,9 +19,9 @@ from bayeslat.inference.stream.settle import check_groups, settle
 from bayeslat.traces import report, row_sources
 from bayeslat.traces.sources import Source
 
-__all__ = ["LIBRARIES", "compress_files"]
+__all__ = ["compress_files"]
 
-LIBRARIES = ("bayeslat", "numpy", "scipy", "pyarrow")
+_LIBRARIES = ("bayeslat", "numpy", "scipy", "pyarrow")
 
 
 def compress_files(
@@ -42,38 +42,11 @@ def compress_files(
     The labels are read first, then a sample of each group's rows, at which the point is settled,
     then all rows once, in constant memory.
 
-    Parameters
-    ----------
-    spec : Spec
-    sources : sequence of Source
-        Parquet files, folders, globs.
-    like : SettledPoint, optional
-        Where other statistics, which these are to be added to, were settled.
-    window : str, optional
-        Name of these rows; that of each row's file by default.
-    hardware : HardwareTable, optional
-        The shipped table by default.
-    sample_rows : int
-        The most rows of a group that a stage is settled by.
-    drop_invalid : bool
-        Whether rows that break a rule are left out; else they are an error.
-    jobs, engine_address
-        Who shares the work, as for `bayeslat.parallel.run`.
-    on_progress : callable (done, total), optional
-        Told how many rows are done.
+    Parameters and errors are those of `bayeslat.compress`; `like` is the point itself.
 
     Returns
     -------
     Compressed
-
-    Raises
-    ------
-    TraceError
-        With every file that cannot be read, or the rows that break a rule.
-    InputError
-        If there are rows of a group that `like` is not for.
-    ConvergenceError
-        If the sample's physics, or its hierarchy, has no reachable mode.
     """
     table = hardware or load_hardware()
     if like is not None:
@@ -113,7 +86,7 @@ def compress_files(
             "sources": list(row_sources(sample.frame)),
             "left_out": left_out.rows,
             "left_out_why": report(left_out.violations),
-            "versions": {library: version(library) for library in LIBRARIES},
+            "versions": {library: version(library) for library in _LIBRARIES},
         },
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -137,10 +138,10 @@ def read_settled(stored: xr.Dataset) -> SettledStage:
 def _read_basis(stored: xr.Dataset) -> ResidualBasis:
     """Rebuild the residual basis, with the training ranges."""
     text = json.loads(stored.attrs["basis"])
-    corners = Corners()
+    corners = Corners(margin=float(stored.attrs.get("corner_margin", Corners.margin)))
     if "corner_pair" in stored:
         pairs, depth = (stored[name].to_numpy() for name in ("corner_pair", "corner_depth"))
-        corners = Corners(pairs.astype(np.int64), depth, float(stored.attrs["corner_margin"]))
+        corners = replace(corners, pairs=pairs.astype(np.int64), depth=depth)
     return ResidualBasis(
         features=tuple(text["features"]),
         low=_array(stored, "low", (0,)),

@@ -57,6 +57,43 @@ def test_a_stage_without_rows_is_told(workshop: Workshop, run: Callable[..., Res
     assert "; nothing was measured of decode" in " ".join(done.stdout.split())
 
 
+def test_a_misnamed_stage_is_told_with_the_nearest_name(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    out = workshop.folder / "calibrated.nc"
+    frame = make_frame(0, (TARGET,), rows=10).assign(t_queue_ms=1.0)
+    one = workshop.trace(frame.rename(columns={"t_prefill_ms": "t_prefil_ms"}))
+    done = run("calibrate", workshop.posterior, one, "--gpu", TARGET, "-o", out)
+    assert done.exit_code == 0, done.output
+    assert "left out: column 't_prefil_ms', which is no stage of spec 'small'" in done.stderr
+    assert "rename it to 't_prefill_ms', if that is meant" in done.stderr
+    assert "t_queue_ms" not in done.stderr  # near no stage
+    none = workshop.trace(
+        frame.rename(columns={"t_prefill_ms": "t_pre_fill_ms", "t_decode_ms": "t_decod_ms"})
+    )
+    done = run("calibrate", workshop.posterior, none, "--gpu", TARGET, "-o", out)
+    assert done.exit_code == 1
+    assert (
+        "it needs one of t_prefill_ms, t_decode_ms (rename 't_pre_fill_ms' to 't_prefill_ms', "
+        "rename 't_decod_ms' to 't_decode_ms', if that is meant)"
+    ) in done.stderr
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_a_trace_without_rows_is_no_calibration(
+    name: str, workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    out = workshop.folder / "calibrated.nc"
+    empty = workshop.folder / name
+    header = make_frame(0, (TARGET,)).head(0)
+    header.to_csv(empty, index=False) if name.endswith("csv") else header.to_parquet(empty)
+    done = run("calibrate", workshop.posterior, empty, "--gpu", TARGET, "-o", out)
+    assert done.exit_code == 1
+    assert f"{name}: the table has no rows" in done.stderr
+    assert "leave the file out" in done.stderr
+    assert not out.exists()
+
+
 def test_the_table_tells_the_verdict(workshop: Workshop, run: Callable[..., Result]) -> None:
     out = workshop.folder / "calibrated.nc"
     done = run("calibrate", workshop.posterior, "--gpu", TARGET, "-o", out)

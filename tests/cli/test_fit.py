@@ -212,3 +212,14 @@ def test_gross_errors_are_named_with_what_to_do(workshop: Workshop, run: Run) ->
     path = workshop.folder / "p.nc"
     assert f"- {trace} row 4 (config_id 3): prefill " in run("check", path).stdout
     assert "3 rows set aside" in repr(load_posterior(path))
+
+
+def test_a_misnamed_stage_is_told_with_the_nearest_name(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    trace = workshop.trace(make_frame().rename(columns={"t_prefill_ms": "t_prefil_ms"}))
+    out = workshop.folder / "p.nc"
+    done = run("fit", trace, "-m", workshop.spec, "-o", out, "--engine", "laplace")
+    assert done.exit_code == 1
+    assert "column 't_prefil_ms', which is no stage of spec 'small'; rename it to" in done.stderr
+    assert "column 't_prefill_ms' holds no latency" in done.stderr

@@ -17,7 +17,8 @@ from bayeslat.decisions.prediction import Prediction
 from bayeslat.decisions.run_exceeds import exceed_given
 from bayeslat.decisions.stage_prediction import StagePrediction
 from bayeslat.evaluation.metrics import pit
-from bayeslat.posterior import Posterior, fit
+from bayeslat.fitting import fit
+from bayeslat.posterior import Posterior
 from tests.hurdles import BELOW_MS, SPEC, effects_of, make_trace
 
 GPU = "h100_sxm"

@@ -7,7 +7,7 @@ from bayeslat.decisions.predict import predict
 from bayeslat.evaluation.checks import check_posterior
 from bayeslat.evaluation.in_sample import MOST_ROWS, in_sample_errors
 from bayeslat.features.hardware import load_hardware
-from bayeslat.posterior import fit
+from bayeslat.fitting import fit
 from tests.hurdles import NOISE_SD, SPEC, effects_of, make_trace
 from tests.posteriors import GPUS, make_data, make_frame
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -273,6 +274,31 @@ def test_a_file_that_is_not_whole_is_refused(change: str, tmp_path: Path) -> Non
 def test_bad_knobs_are_named(knobs: Mapping[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=told):
         read(bundle_of(FITTED), tmp_path).decide_one(knobs, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"max_risk": "a"}, "max_risk is 'a'; it must be between 0 and 1, as 0.05 for 5 %"),
+        ({"max_risk": None}, "max_risk is None; it must be between 0 and 1"),
+        ({"max_risk": [0.1, 0.2]}, "max_risk is [0.1, 0.2]; it must be between 0 and 1"),
+        ({"max_risk": np.array([0.1, 0.2])}, "max_risk is [0.1 0.2]; it must be between 0 and 1"),
+        ({"max_risk": 5}, "max_risk is 5; it must be between 0 and 1"),
+        ({"budget_ms": "a"}, "budget of total: could not convert string to float: 'a'"),
+        ({"stage_budgets_ms": 5.0}, "stage_budgets_ms is a float; give a budget for each stage"),
+        ({"stage_budgets_ms": "decode"}, "stage_budgets_ms is a str; give a budget for each stage"),
+        ({"stage_budgets_ms": {5: 1.0}}, "budget of 5: no stage '5'; the bundle has"),
+    ],
+)
+def test_bad_settings_are_named(settings: dict[str, Any], told: str, tmp_path: Path) -> None:
+    knobs = {"batch_size": 4, "context": 10, "output_tokens": 1}
+    bundle = read(bundle_of(FITTED), tmp_path)
+    for decide in (bundle.decide_one, bundle.decide):
+        with pytest.raises(ValueError, match=re.escape(told)) as one:
+            decide(knobs, **{"budget_ms": 100.0, **settings})
+        with pytest.raises(ValueError, match=re.escape(told)) as all_at_once:
+            decide(knobs, **{"budget_ms": 100.0, "of": "odd", **settings})
+        assert str(all_at_once.value) == f"{one.value}; of is 'odd'; it must be run or typical"
 
 
 @pytest.mark.parametrize("low", [0.0, -2.0, 5.0])

@@ -13,6 +13,7 @@ from bayeslat.errors import InputError
 from bayeslat.evaluation.uniformity import uniformity_p
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import Spec
+from bayeslat.fitting import fit
 from bayeslat.inference import hurdle as hurdle_module
 from bayeslat.inference.hurdle import (
     HurdlePosterior,
@@ -23,7 +24,7 @@ from bayeslat.inference.hurdle import (
 )
 from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.posterior_file import read_posterior, write_posterior
-from bayeslat.posterior import Posterior, fit
+from bayeslat.posterior import Posterior
 from tests.hurdles import BELOW_MS, BELOW_SD, GPUS, SHARED, SPEC, effects_of, make_trace
 
 DRAWS = 399

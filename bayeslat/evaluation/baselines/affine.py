@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.evaluation.baselines.donors import Donors
-from bayeslat.evaluation.baselines.observations import Observations, observe
+from bayeslat.evaluation.baselines.observations import Observations, observe_target
 from bayeslat.evaluation.baselines.point_estimator import PointEstimator
 from bayeslat.evaluation.baselines.point_model import PointModel
 from bayeslat.evaluation.baselines.source_models import SourceModel
@@ -85,9 +85,7 @@ class TrainedStageAffine:
     def calibrate(self, rows: pd.DataFrame, gpu: Gpu) -> PointEstimator:
         """Fit a line a stage."""
         method, models = self.method, self.source.models
-        observed = observe(
-            self.spec, rows, gpu, models, least=method.least_rows, method=method.name
-        )
+        observed = observe_target(method, self.spec, rows, gpu, models)
         lines = {
             name: fit_affine(models[name], each, relative=method.relative)
             for name, each in observed.items()

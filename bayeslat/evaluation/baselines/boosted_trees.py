@@ -20,7 +20,7 @@ from bayeslat.evaluation.baselines.donors import Donors
 from bayeslat.evaluation.baselines.estimate import LEVELS, Estimate
 from bayeslat.evaluation.baselines.knob_features import KnobFeatures
 from bayeslat.evaluation.baselines.libraries import require
-from bayeslat.evaluation.baselines.observations import Observations, observe
+from bayeslat.evaluation.baselines.observations import Observations, observe_target
 from bayeslat.evaluation.baselines.point_estimator import add_stages
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
@@ -89,9 +89,7 @@ class TrainedBoostedTrees:
     def calibrate(self, rows: pd.DataFrame, gpu: Gpu) -> TreeEstimator:
         """Fit the trees of each stage."""
         method, stages = self.method, self.spec.stages
-        observed = observe(
-            self.spec, rows, gpu, stages, least=method.least_rows, method=method.name
-        )
+        observed = observe_target(method, self.spec, rows, gpu, stages)
         models = {
             name: TreeModel(self.features[name], _fit(self.features[name], each, self.seed))
             for name, each in observed.items()

@@ -13,7 +13,7 @@ from bayeslat.evaluation.baselines.donors import Donors
 from bayeslat.evaluation.baselines.estimate import Estimate
 from bayeslat.evaluation.baselines.knob_features import KnobFeatures
 from bayeslat.evaluation.baselines.monomials import monomials
-from bayeslat.evaluation.baselines.observations import Observations, observe
+from bayeslat.evaluation.baselines.observations import Observations, observe_target
 from bayeslat.evaluation.baselines.point_estimator import estimate_draws
 from bayeslat.evaluation.baselines.ridge import TARGET_POLYNOMIAL
 from bayeslat.evaluation.baselines.ridge_fit import RidgeFit, fit_ridge
@@ -117,9 +117,7 @@ class TrainedBootstrap:
     def calibrate(self, rows: pd.DataFrame, gpu: Gpu) -> BootstrapEstimator:
         """Fit the ensemble of each stage."""
         method, stages = self.method, self.spec.stages
-        observed = observe(
-            self.spec, rows, gpu, stages, least=method.least_rows, method=method.name
-        )
+        observed = observe_target(method, self.spec, rows, gpu, stages)
         seeds = np.random.SeedSequence(self.seed).generate_state(len(observed)).tolist()
         ensembles = {
             name: fit_ensemble(self.features[name], each, seed=seed)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bayeslat.evaluation.baselines.curves import CurveModel
 from bayeslat.evaluation.baselines.donors import Donors
 from bayeslat.evaluation.baselines.neural import NeuralCurve, quiet
-from bayeslat.evaluation.baselines.observations import Observations, observe
+from bayeslat.evaluation.baselines.observations import Observations, observe_target
 from bayeslat.evaluation.baselines.point_estimator import PointEstimator
 from bayeslat.evaluation.baselines.ridge_fit import fit_ridge
 from bayeslat.features.hardware import Gpu
@@ -43,14 +43,7 @@ class TrainedFineTuned:
 
     def calibrate(self, rows: pd.DataFrame, gpu: Gpu) -> PointEstimator:
         """Go on with the training of each stage's network."""
-        observed = observe(
-            self.spec,
-            rows,
-            gpu,
-            self.models,
-            least=self.method.least_rows,
-            method=self.method.name,
-        )
+        observed = observe_target(self.method, self.spec, rows, gpu, self.models)
         tuned = {name: self._tune(name, each) for name, each in observed.items()}
         return PointEstimator(self.spec, gpu, tuned)
 

@@ -18,7 +18,7 @@ from bayeslat.evaluation.baselines.estimate import Estimate
 from bayeslat.evaluation.baselines.knob_features import KnobFeatures
 from bayeslat.evaluation.baselines.libraries import require
 from bayeslat.evaluation.baselines.neural import quiet
-from bayeslat.evaluation.baselines.observations import Observations, observe
+from bayeslat.evaluation.baselines.observations import Observations, observe_target
 from bayeslat.evaluation.baselines.point_estimator import estimate_draws
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
@@ -92,9 +92,7 @@ class TrainedGaussianProcess:
     def calibrate(self, rows: pd.DataFrame, gpu: Gpu) -> GaussianProcessEstimator:
         """Fit the process of each stage."""
         method, stages = self.method, self.spec.stages
-        observed = observe(
-            self.spec, rows, gpu, stages, least=method.least_rows, method=method.name
-        )
+        observed = observe_target(method, self.spec, rows, gpu, stages)
         rng = np.random.default_rng(self.seed)
         processes = {name: _fit(self.features[name], each, rng) for name, each in observed.items()}
         return GaussianProcessEstimator(self.spec, gpu, processes)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bayeslat.evaluation.baselines.curves import Curve
 from bayeslat.evaluation.baselines.donors import Donors
 from bayeslat.evaluation.baselines.knob_features import KnobFeatures
-from bayeslat.evaluation.baselines.observations import Observations, observe
+from bayeslat.evaluation.baselines.observations import Observations, observe_target
 from bayeslat.evaluation.baselines.point_estimator import PointEstimator
 from bayeslat.evaluation.baselines.ridge_fit import fit_ridge
 from bayeslat.features.design import stage_inputs
@@ -134,9 +134,7 @@ class TrainedHierarchicalTransfer:
     def calibrate(self, rows: pd.DataFrame, gpu: Gpu) -> PointEstimator:
         """Fit the residual of each stage."""
         method = self.method
-        observed = observe(
-            self.spec, rows, gpu, self.stages, least=method.least_rows, method=method.name
-        )
+        observed = observe_target(method, self.spec, rows, gpu, self.stages)
         models = {
             name: _calibrate(self.stages[name], each, gpu, method.residual)
             for name, each in observed.items()

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.evaluation.baselines.donors import LEAST_OWN_ROWS, Donors
-from bayeslat.evaluation.baselines.observations import observe
+from bayeslat.evaluation.baselines.observations import observe_target
 from bayeslat.evaluation.baselines.point_estimator import PointEstimator
 from bayeslat.evaluation.baselines.ridge_fit import RidgeFit, fit_ridge
 from bayeslat.evaluation.baselines.serving_features import (
@@ -174,9 +174,7 @@ class TrainedMoleRd:
     def calibrate(self, rows: pd.DataFrame, gpu: Gpu) -> PointEstimator:
         """Fit the target's own rows where there are enough; else take the donors' experts."""
         method = self.method
-        observed = observe(
-            self.spec, rows, gpu, self.donors, least=method.least_rows, method=method.name
-        )
+        observed = observe_target(method, self.spec, rows, gpu, self.donors)
         models = {}
         for name, each in observed.items():
             experts = self.donors[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
 from bayeslat.inference.stage_rows import least_ms
 
-__all__ = ["Observations", "observe"]
+__all__ = ["Observations", "observe", "observe_target"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,27 @@ class Observations:
     def floor_ms(self) -> float:
         """Half of the shortest latency: what a method that could fall below 0 is cut at."""
         return 0.5 * float(self.ms.min())
+
+
+class Calibrated(Protocol):
+    """A method that is calibrated with rows of a target."""
+
+    @property
+    def name(self) -> str:
+        """For the message."""
+        ...
+
+    @property
+    def least_rows(self) -> int:
+        """Rows that each stage needs."""
+        ...
+
+
+def observe_target(
+    method: Calibrated, spec: Spec, rows: pd.DataFrame, gpu: Gpu, names: Iterable[str]
+) -> Mapping[str, Observations]:
+    """Split a target's measurements, as many as a method needs; otherwise as `observe`."""
+    return observe(spec, rows, gpu, names, least=method.least_rows, method=method.name)
 
 
 def observe(

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.evaluation.baselines.donors import LEAST_OWN_ROWS, LEAST_SOURCE_ROWS, Donors
-from bayeslat.evaluation.baselines.observations import Observations, observe
+from bayeslat.evaluation.baselines.observations import Observations, observe, observe_target
 from bayeslat.evaluation.baselines.point_estimator import PointEstimator
 from bayeslat.evaluation.baselines.ridge_fit import RidgeFit, fit_ridge
 from bayeslat.evaluation.baselines.serving_features import (
@@ -105,9 +105,7 @@ class TrainedPicf:
     def calibrate(self, rows: pd.DataFrame, gpu: Gpu) -> PointEstimator:
         """Fit the target's own rows where there are enough; else take the source's model."""
         method = self.method
-        observed = observe(
-            self.spec, rows, gpu, self.source, least=method.least_rows, method=method.name
-        )
+        observed = observe_target(method, self.spec, rows, gpu, self.source)
         models = {
             name: method.fit(self.spec, name, each, gpu)
             if len(each.ms) >= LEAST_OWN_ROWS

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayeslat.evaluation.baselines.curves import Curve, CurveModel, to_ms
 from bayeslat.evaluation.baselines.donors import Donors
-from bayeslat.evaluation.baselines.observations import Observations, observe
+from bayeslat.evaluation.baselines.observations import Observations, observe_target
 from bayeslat.evaluation.baselines.point_estimator import PointEstimator
 from bayeslat.evaluation.baselines.polynomial import Polynomial
 from bayeslat.evaluation.baselines.source_models import SourceModel
@@ -59,9 +59,7 @@ class TrainedResidualRidge:
     def calibrate(self, rows: pd.DataFrame, gpu: Gpu) -> PointEstimator:
         """Fit the correction of each stage."""
         models, method = self.source.models, self.method
-        observed = observe(
-            self.spec, rows, gpu, models, least=method.least_rows, method=method.name
-        )
+        observed = observe_target(method, self.spec, rows, gpu, models)
         corrected = {name: self._correct(models[name], each) for name, each in observed.items()}
         return PointEstimator(self.spec, gpu, corrected)
 

@@ -11,7 +11,7 @@ import pandas as pd
 from bayeslat.evaluation.baselines.curves import CurveModel
 from bayeslat.evaluation.baselines.donors import Donors
 from bayeslat.evaluation.baselines.knob_features import KnobFeatures
-from bayeslat.evaluation.baselines.observations import observe
+from bayeslat.evaluation.baselines.observations import observe_target
 from bayeslat.evaluation.baselines.point_estimator import PointEstimator
 from bayeslat.evaluation.baselines.polynomial import Polynomial
 from bayeslat.features.hardware import Gpu
@@ -36,9 +36,7 @@ class TrainedRidge:
     def calibrate(self, rows: pd.DataFrame, gpu: Gpu) -> PointEstimator:
         """Fit each stage."""
         method, stages = self.method, self.spec.stages
-        observed = observe(
-            self.spec, rows, gpu, stages, least=method.least_rows, method=method.name
-        )
+        observed = observe_target(method, self.spec, rows, gpu, stages)
         models = {}
         for name, each in observed.items():
             features = self.features[name]

@@ -9,7 +9,7 @@ import pandas as pd
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.baselines.affine import fit_affine
 from bayeslat.evaluation.baselines.donors import Donors
-from bayeslat.evaluation.baselines.observations import observe
+from bayeslat.evaluation.baselines.observations import observe_target
 from bayeslat.evaluation.baselines.point_estimator import PointEstimator, TotalModel
 from bayeslat.evaluation.baselines.source_models import SourceModel
 from bayeslat.features.hardware import Gpu
@@ -36,9 +36,7 @@ class TrainedTotalAffine:
         """Fit the line."""
         method = self.method
         total = TotalModel(PointEstimator(self.spec, self.source_gpu, self.source.models))
-        observed = observe(
-            self.spec, rows, gpu, [TOTAL], least=method.least_rows, method=method.name
-        )
+        observed = observe_target(method, self.spec, rows, gpu, [TOTAL])
         line = fit_affine(total, observed[TOTAL], relative=method.relative)
         return PointEstimator(self.spec, gpu, {TOTAL: line})
 

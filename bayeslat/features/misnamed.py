@@ -1,0 +1,41 @@
+"""Latency columns that a spec does not name, though it probably means them."""
+
+from __future__ import annotations
+
+import difflib
+
+import pandas as pd
+
+from bayeslat.features.spec import Spec
+from bayeslat.traces.names import stage_columns
+
+__all__ = ["misnamed_stages"]
+
+# All share `t_` and `_ms`. A name that was cut short, as t_vision_ms, is near t_vision_encoder_ms;
+# other stages are not near each other.
+_NEAR = 0.7
+
+
+def misnamed_stages(frame: pd.DataFrame, spec: Spec) -> dict[str, str]:
+    """Return the name that a latency column probably should have, by the one that it has.
+
+    Parameters
+    ----------
+    frame : DataFrame, one row a measurement
+    spec : Spec
+
+    Returns
+    -------
+    dict of str to str
+        Only where the trace has no column of the name that is meant.
+
+    Examples
+    --------
+    A spec of `t_prefill_ms` and a trace with `t_prefil_ms` give ``{"t_prefil_ms":
+    "t_prefill_ms"}``.
+    """
+    wanted = [stage.column for stage in spec.stages.values()]
+    absent = [column for column in wanted if column not in frame]
+    others = [column for column in stage_columns(frame) if column not in wanted]
+    near = {name: difflib.get_close_matches(name, absent, n=1, cutoff=_NEAR) for name in others}
+    return {name: meant[0] for name, meant in near.items() if meant}
