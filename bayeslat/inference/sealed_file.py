@@ -13,17 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from bayeslat.atomic import atomic_path
 from bayeslat.errors import BayeslatError, InputError
-from bayeslat.inference.netcdf_tree import attributes, read_tree
-
-if TYPE_CHECKING:
-    import h5py
 
 __all__ = ["SealedKind", "format_of", "holds_netcdf"]
 
@@ -119,11 +115,11 @@ class SealedKind:
         """
         source = Path(path)
         # What was checked is what is parsed, even if the file is replaced meanwhile.
-        with _open(self._sealed_content(source)) as file:
-            attrs = attributes(file)
-            self._check_format(source, attrs)
-            self._check_version(source, attrs)
-            return read_tree(file)
+        content = io.BytesIO(self._sealed_content(source))
+        with xr.open_datatree(content, engine="h5netcdf") as tree:
+            self._check_format(source, tree.attrs)
+            self._check_version(source, tree.attrs)
+            return tree.load()
 
     def _sealed_content(self, path: Path) -> bytes:
         """Return a file's bytes, if they are those of such a file as it was written."""
@@ -234,17 +230,12 @@ def _seal(content: bytes | memoryview) -> bytes:
     return _SEAL + hashlib.sha256(content).hexdigest().encode()
 
 
-def _open(content: bytes) -> h5py.File:
-    """Open NetCDF content."""
-    import h5py
-
-    return h5py.File(io.BytesIO(content), "r")
-
-
 def _root_attributes(content: bytes) -> dict[str, Any] | None:
     """Return what a NetCDF file says of itself; None if it cannot be opened."""
+    import h5py
+
     try:
-        with _open(content) as file:
+        with h5py.File(io.BytesIO(content), "r") as file:
             return dict(file.attrs)
     except (OSError, RuntimeError, ValueError, KeyError):
         return None
