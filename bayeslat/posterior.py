@@ -120,8 +120,9 @@ class Posterior:
         TraceError
             With every config that the spec cannot take, by file and row.
         InputError
-            If `of` is neither value.
+            If `of` is neither value, or `configs` is no table.
         """
+        _refuse([_no_table(configs, "configs"), _no_hardware(hardware)])
         return predict(self.data, configs, self._gpu(gpu, hardware), stack=stack, of=of, seed=seed)
 
     def suggest(
@@ -188,6 +189,7 @@ class Posterior:
         InputError
             With every argument that has an impossible value; or if there are fewer candidates.
         """
+        _refuse([_no_table(candidates, "candidates"), _no_hardware(hardware)])
         return suggest(
             self.data,
             candidates,
@@ -243,6 +245,7 @@ class Posterior:
         InputError
             With every setting that breaks a rule.
         """
+        _refuse([_no_hardware(hardware)])
         budgets = check_guard(list(self.data.stages), budget_ms, stage_budgets_ms or {}, max_risk)
         return Guard(self.data, self._gpu(gpu, hardware), budgets, max_risk, stack, of, seed)
 
@@ -284,7 +287,7 @@ class Posterior:
         InputError
             If the trace has rows, but none of this GPU, or is no table.
         """
-        _refuse([_no_table(traces)])
+        _refuse([_no_table(traces), _no_hardware(hardware)])
         table = (hardware or load_hardware()).extended(self.data.hardware)
         return Posterior(calibrate(self.data, traces, self._gpu(gpu, table), stack, table, seed))
 
@@ -363,7 +366,7 @@ class Posterior:
         InputError
             If a number is impossible, or the posterior holds no group of the rows.
         """
-        _refuse([_no_table(traces)])
+        _refuse([_no_table(traces), _no_hardware(hardware)])
         table = (hardware or load_hardware()).extended(self.data.hardware)
         return find_drift(
             self.data,
@@ -450,7 +453,7 @@ def fit(
     WorkerError
         If the cluster cannot be reached, runs other versions, or loses its workers for good.
     """
-    _check_arguments(spec, traces, gpus)
+    _check_arguments(spec, traces, gpus, hardware)
     from bayeslat.inference.fit import fit_posterior  # samplers: not for those who only predict
 
     data = fit_posterior(
@@ -469,12 +472,14 @@ def fit(
     return Posterior(data)
 
 
-def _check_arguments(spec: object, traces: object, gpus: Sequence[str] | None) -> None:
-    """Refuse what is easily given in place of a spec, a trace and a list of GPUs."""
+def _check_arguments(
+    spec: object, traces: object, gpus: Sequence[str] | None, hardware: object
+) -> None:
+    """Refuse what is easily given in place of a spec, tables and a list of GPUs."""
     problems = []
     if not isinstance(spec, Spec):
         problems.append(f"spec is {_kind(spec)}; load it with load_spec(path)")
-    problems.append(_no_table(traces))
+    problems += [_no_table(traces), _no_hardware(hardware)]
     if isinstance(gpus, str):  # a sequence of str too: of its letters
         problems.append(f"gpus is the text {gpus!r}; give a list of names, as in [{gpus!r}]")
     elif gpus is not None and not len(gpus):
@@ -482,11 +487,19 @@ def _check_arguments(spec: object, traces: object, gpus: Sequence[str] | None) -
     _refuse(problems)
 
 
-def _no_table(traces: object) -> str:
-    """Say what was given in place of a trace; nothing if it is a table."""
-    if isinstance(traces, pd.DataFrame):
+def _no_table(table: object, name: str = "traces") -> str:
+    """Say what was given in place of a table; nothing if it is one."""
+    if isinstance(table, pd.DataFrame):
         return ""
-    return f"traces is {_kind(traces)}; read a table with read_traces(path)"
+    reader = "read_traces" if name == "traces" else "read_configs"
+    return f"{name} is {_kind(table)}; read a table with {reader}(path)"
+
+
+def _no_hardware(hardware: object) -> str:
+    """Say what was given in place of a hardware table; nothing if it is one, or None."""
+    if hardware is None or isinstance(hardware, HardwareTable):
+        return ""
+    return f"hardware is {_kind(hardware)}; load it with load_hardware(path)"
 
 
 def _refuse(problems: Sequence[str]) -> None:
