@@ -83,12 +83,12 @@ def _why_none(plan: FitPlan, stage: str) -> str:
             "Measure the stage, or take it out of the spec."
         )
     taken = {other.column for other in plan.spec.stages.values()}
-    names = [name for name in plan.frame.columns if isinstance(name, str) and name not in taken]
+    names = [name for name in plan.frame.columns if name not in taken]
     nearest = difflib.get_close_matches(column, names, n=1)
     return (
         f"the traces have no column {column!r}"
         + "".join(f"; nearest: {name!r}" for name in nearest)
-        + ". Rename a column, name it as the stage's `column` in the spec, or take the stage out."
+        + ". Measure the stage, name its column by `column` in the spec, or take the stage out."
     )
 
 

@@ -54,11 +54,11 @@ def test_a_stage_that_was_not_measured_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("decode_ms", "; nearest: 'decode_ms'. Rename"), ("seconds", "'t_decode_ms'. Rename")],
+    [("decode_ms", "; nearest: 'decode_ms'. Measure"), ("seconds", "'t_decode_ms'. Measure")],
 )
 def test_a_column_of_another_name_is_shown(name: str, told: str) -> None:
     frame = make_frame(4, gpus=TWO, rows=10)
-    with pytest.raises(InputError, match=r"no column 't_decode_ms'.*name it as the stage's") as bad:
+    with pytest.raises(InputError, match=r"no column 't_decode_ms'.*name its column by") as bad:
         gather(frame.rename(columns={DECODE: name}))
     assert told in str(bad.value)
 
