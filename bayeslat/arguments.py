@@ -1,4 +1,4 @@
-"""What is easily given in place of a spec, a trace or a list of GPUs, from Python."""
+"""What is easily given in place of a spec, a table or a list of GPUs, from Python."""
 
 from __future__ import annotations
 
@@ -7,23 +7,33 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bayeslat.errors import InputError
+from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
 
-__all__ = ["check_fit", "check_table"]
+__all__ = ["check_fit", "check_tables"]
 
 
-def check_table(traces: object) -> None:
-    """Refuse what is no trace.
+def check_tables(hardware: object = None, **tables: object) -> None:
+    """Refuse what is no table.
+
+    Parameters
+    ----------
+    hardware : object
+        A hardware table, or None.
+    **tables : object
+        Traces, and configurations under any other name.
 
     Raises
     ------
     InputError
-        If it is no table.
+        With every argument that is of another kind.
     """
-    _refuse([_no_table(traces)])
+    _refuse([*(_no_table(name, table) for name, table in tables.items()), _no_hardware(hardware)])
 
 
-def check_fit(spec: object, traces: object, gpus: Sequence[str] | None) -> None:
+def check_fit(
+    spec: object, traces: object, gpus: Sequence[str] | None, hardware: object = None
+) -> None:
     """Refuse what cannot be fitted.
 
     Raises
@@ -34,7 +44,7 @@ def check_fit(spec: object, traces: object, gpus: Sequence[str] | None) -> None:
     problems = []
     if not isinstance(spec, Spec):
         problems.append(f"spec is {_kind(spec)}; load it with load_spec(path)")
-    problems.append(_no_table(traces))
+    problems += [_no_table("traces", traces), _no_hardware(hardware)]
     if isinstance(gpus, str):  # a sequence of str too: of its letters
         problems.append(f"gpus is the text {gpus!r}; give a list of names, as in [{gpus!r}]")
     elif gpus is not None and not len(gpus):
@@ -42,11 +52,19 @@ def check_fit(spec: object, traces: object, gpus: Sequence[str] | None) -> None:
     _refuse(problems)
 
 
-def _no_table(traces: object) -> str:
-    """Say what was given in place of a trace; nothing if it is a table."""
-    if isinstance(traces, pd.DataFrame):
+def _no_table(name: str, table: object) -> str:
+    """Say what was given in place of a table; nothing if it is one."""
+    if isinstance(table, pd.DataFrame):
         return ""
-    return f"traces is {_kind(traces)}; read a table with read_traces(path)"
+    reader = "read_traces" if name == "traces" else "read_configs"
+    return f"{name} is {_kind(table)}; read a table with {reader}(path)"
+
+
+def _no_hardware(hardware: object) -> str:
+    """Say what was given in place of a hardware table; nothing if it is one, or None."""
+    if hardware is None or isinstance(hardware, HardwareTable):
+        return ""
+    return f"hardware is {_kind(hardware)}; load it with load_hardware(path)"
 
 
 def _refuse(problems: Sequence[str]) -> None:

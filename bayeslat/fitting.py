@@ -72,7 +72,7 @@ def fit(
     WorkerError
         If the cluster cannot be reached, runs other versions, or loses its workers for good.
     """
-    check_fit(spec, traces, gpus)
+    check_fit(spec, traces, gpus, hardware)
     from bayeslat.inference.fit import fit_posterior  # samplers: not for those who only predict
 
     data = fit_posterior(

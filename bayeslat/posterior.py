@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bayeslat.arguments import check_table
+from bayeslat.arguments import check_tables
 from bayeslat.counted import counted
 from bayeslat.decisions.guard import Guard, check_guard
 from bayeslat.decisions.predict import Of, predict
@@ -118,8 +118,9 @@ class Posterior:
         TraceError
             With every config that the spec cannot take, by file and row.
         InputError
-            If `of` is neither value.
+            If `of` is neither value, or `configs` is no table.
         """
+        check_tables(hardware, configs=configs)
         return predict(self.data, configs, self._gpu(gpu, hardware), stack=stack, of=of, seed=seed)
 
     def suggest(
@@ -186,6 +187,7 @@ class Posterior:
         InputError
             With every argument that has an impossible value; or if there are fewer candidates.
         """
+        check_tables(hardware, candidates=candidates)
         return suggest(
             self.data,
             candidates,
@@ -241,6 +243,7 @@ class Posterior:
         InputError
             With every setting that breaks a rule.
         """
+        check_tables(hardware)
         budgets = check_guard(list(self.data.stages), budget_ms, stage_budgets_ms or {}, max_risk)
         return Guard(self.data, self._gpu(gpu, hardware), budgets, max_risk, stack, of, seed)
 
@@ -282,7 +285,7 @@ class Posterior:
         InputError
             If the trace has rows, but none of this GPU, or is no table.
         """
-        check_table(traces)
+        check_tables(hardware, traces=traces)
         table = self._table(hardware)
         return Posterior(calibrate(self.data, traces, self._gpu(gpu, table), stack, table, seed))
 
@@ -361,7 +364,7 @@ class Posterior:
         InputError
             If a number is impossible, or the posterior holds no group of the rows.
         """
-        check_table(traces)
+        check_tables(hardware, traces=traces)
         table = self._table(hardware)
         return find_drift(
             self.data,

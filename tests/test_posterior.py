@@ -21,12 +21,34 @@ from tests.posteriors import make_data, make_frame, small_spec
         ({"gpus": "h100_sxm"}, r"gpus is the text 'h100_sxm'; .* as in \['h100_sxm'\]"),
         ({"gpus": []}, "gpus names no GPU; name at least one, or leave it out"),
         ({"spec": None, "gpus": ""}, "spec is a NoneType; .*; gpus is the text ''"),
+        ({"hardware": "hw.toml"}, r"hardware is the text 'hw\.toml'; load it with load_hardware"),
     ],
 )
 def test_arguments_of_another_kind_are_told(changed: dict[str, Any], told: str) -> None:
     given = {"spec": small_spec(), "traces": make_frame(), **changed}
     with pytest.raises(bl.BayeslatError, match=told):
         bl.fit(**given)
+
+
+@pytest.mark.xdist_group("small posterior")
+@pytest.mark.parametrize(
+    ("method", "given"),
+    [
+        ("predict", {"configs": "a.csv"}),
+        ("suggest", {"candidates": "a.csv", "n": 1}),
+        ("calibrate", {"traces": "a.csv"}),
+        ("find_drift", {"traces": "a.csv"}),
+        ("guard", {"budget_ms": 1.0}),
+    ],
+)
+def test_paths_in_place_of_tables_are_told(method: str, given: dict[str, Any]) -> None:
+    call = getattr(Posterior(make_data()), method)
+    with pytest.raises(bl.BayeslatError) as caught:
+        call(**given, gpu="l40s", hardware="hw.toml")
+    told = str(caught.value)
+    assert "hardware is the text 'hw.toml'; load it with load_hardware(path)" in told
+    for name in given.keys() & {"configs", "candidates", "traces"}:
+        assert f"{name} is the text 'a.csv'; read a table with read_" in told
 
 
 @pytest.mark.xdist_group("small posterior")

@@ -171,7 +171,8 @@ def _unknown_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> Iterator[Viol
                 (frame[GPU] == name).to_numpy(dtype=bool, na_value=False),
                 GPU,
                 f"GPU {name!r} is not in the hardware table; nearest: {nearest}. "
-                "Correct the name, or describe the GPU in a file and pass --hardware FILE",
+                "Correct the name, or pass --hardware FILE, with a table [gpus.KEY] of this GPU: "
+                "mem_bw_GBps, boost_GHz, l2_MB and a peak such as bf16_tflops",
             )
 
 

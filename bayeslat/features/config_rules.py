@@ -71,7 +71,7 @@ def _bad_knobs(frame: pd.DataFrame, knobs: KnobValues) -> Iterator[Violation]:
             np.isnan(numbers[knob]),
             knob,
             f"knob {knob!r} must be a finite number in every row, not text or a truth value; "
-            "fill it in or drop the row",
+            "fill it in, drop the row, or give the knob a value in [defaults] of the spec",
         )
 
 

@@ -121,7 +121,7 @@ class HardwareTable:
             + lines_to_fill(
                 key,
                 ("mem_bw_GBps", "bf16_tflops", "boost_GHz", "l2_MB"),
-                name=name if fold_name(name) else "",
+                name=name if fold_name(name) not in ("", fold_name(key)) else "",
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,11 +70,26 @@ def stage_rows(plan: FitPlan, stage: str) -> tuple[StageRows, ...]:
     """
     rows = tuple(_group_rows(plan, stage, group) for group in range(len(plan.groups)))
     if not any(map(len, rows)):
-        raise InputError(
-            f"stage {stage!r}: column {plan.spec.stages[stage].column!r} holds no latency of the "
-            f"chosen GPUs{_above(plan.spec, stage)}. Measure the stage, or take it out of the spec."
-        )
+        raise InputError(f"stage {stage!r}: {_why_none(plan, stage)}")
     return rows
+
+
+def _why_none(plan: FitPlan, stage: str) -> str:
+    """Say why no row of the chosen GPUs holds a latency of the stage, and the cure."""
+    column = plan.spec.stages[stage].column
+    if column in plan.frame:
+        return (
+            f"column {column!r} holds no latency of the chosen GPUs{_above(plan.spec, stage)}. "
+            "Measure the stage, or take it out of the spec."
+        )
+    taken = {other.column for other in plan.spec.stages.values()}
+    names = [name for name in plan.frame.columns if name not in taken]
+    nearest = difflib.get_close_matches(column, names, n=1)
+    return (
+        f"the traces have no column {column!r}"
+        + "".join(f"; nearest: {name!r}" for name in nearest)
+        + ". Measure the stage, name its column by `column` in the spec, or take the stage out."
+    )
 
 
 def _above(spec: Spec, stage: str) -> str:

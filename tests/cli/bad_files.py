@@ -57,7 +57,12 @@ def empty_folder(w: Workshop) -> list[str]:
 
 TRACES = [
     fit_frame(
-        "unknown GPU", lambda: changed(gpu="h1000"), "'h1000'", "nearest: h100", "--hardware"
+        "unknown GPU",
+        lambda: changed(gpu="h1000"),
+        "'h1000'",
+        "nearest: h100",
+        "--hardware",
+        "boost_GHz",
     ),
     fit_frame(
         "no GPU column",

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -67,3 +69,14 @@ def test_a_prior_is_positive_and_finite(field: str, value: object) -> None:
     good = DEFAULT_PRIORS[TermKind.flops].model_dump()
     with pytest.raises(ValidationError):
         KindPrior.model_validate({**good, field: value})
+
+
+def test_the_page_on_specs_tells_the_defaults() -> None:
+    page = (Path(__file__).parents[2] / "models" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", page, re.M
+    )
+    told = {
+        kind: dict(zip(KindPrior.model_fields, map(float, row), strict=True)) for kind, *row in rows
+    }
+    assert told == {kind.value: prior.model_dump() for kind, prior in DEFAULT_PRIORS.items()}

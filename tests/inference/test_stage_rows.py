@@ -46,12 +46,21 @@ def test_a_group_may_have_no_rows_but_not_all() -> None:
     assert [len(part) for part in gather(frame)] == [10, 0]
 
 
-@pytest.mark.parametrize("drop", [True, False])
-def test_a_stage_that_was_not_measured_is_refused(drop: bool) -> None:
-    frame = make_frame(4, gpus=TWO, rows=10)
-    empty = frame.drop(columns=DECODE) if drop else frame.assign(**{DECODE: np.nan})
+def test_a_stage_that_was_not_measured_is_refused() -> None:
+    empty = make_frame(4, gpus=TWO, rows=10).assign(**{DECODE: np.nan})
     with pytest.raises(InputError, match=r"stage 'decode': column 't_decode_ms' holds no latency"):
         gather(empty)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("decode_ms", "; nearest: 'decode_ms'. Measure"), ("seconds", "'t_decode_ms'. Measure")],
+)
+def test_a_column_of_another_name_is_shown(name: str, told: str) -> None:
+    frame = make_frame(4, gpus=TWO, rows=10)
+    with pytest.raises(InputError, match=r"no column 't_decode_ms'.*name its column by") as bad:
+        gather(frame.rename(columns={DECODE: name}))
+    assert told in str(bad.value)
 
 
 def test_repeats_of_a_configuration_have_one_number() -> None:

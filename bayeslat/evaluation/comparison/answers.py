@@ -214,7 +214,8 @@ def _affine_works(curves: dict[str, pd.DataFrame]) -> Answer:
     errors, direct = curves["A"]["mape"], float(curves["direct"]["mape"].iloc[0])
     last = float(errors.iloc[-1])
     works = last <= 0.5 * direct and last <= _GOOD_MAPE
-    text = f"It brings {direct:.1%} down to {last:.1%} with {_rows(errors.index[-1])}"
+    way = "down" if last < direct else "up"
+    text = f"It brings {direct:.1%} {way} to {last:.1%} with {_rows(errors.index[-1])}"
     if HIERARCHICAL in curves:
         own = curves[HIERARCHICAL]["mape"]
         common = errors.index.intersection(own.index)
