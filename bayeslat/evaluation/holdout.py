@@ -31,14 +31,15 @@ class Holdout:
     ----------
     gpu : Gpu
     pool : DataFrame, one row a measurement
-        A single row of each configuration, in random order: the first n calibrate. Where rows are
-        of several kinds (a server's steps, and its requests), these take turns.
+        A single row of each configuration, any of its repeats, in random order: the first n
+        calibrate. Where rows are of several kinds (a server's steps, and its requests), these take
+        turns.
     test : DataFrame, one row a config
         Configurations that calibrate nothing, as many of each kind.
     typical_ms : mapping of stage (and `total`) to ndarray, shape (config,)
         Median over the repeats of each test configuration.
     run_ms : mapping of stage (and `total`) to ndarray, shape (config,)
-        One run of each.
+        One run of each, any of its repeats.
     pool_ms : ndarray, shape (row,)
         Total of each row of the pool: what measuring it costs.
     """
@@ -60,6 +61,9 @@ def hold_out(
     keep: Sequence[str] = (),
 ) -> Holdout:
     """Split a target's rows uniformly at random, the repeats of a configuration together.
+
+    A run of a configuration is any of its repeats: traces are written pass by pass, so that the
+    first of each would all be of the first pass, which may be slower than the others.
 
     Parameters
     ----------
@@ -90,11 +94,12 @@ def hold_out(
             f"{gpu.key} has {counted(count, 'configuration')}; at least {2 * _LEAST_TEST} are "
             "needed to hold some of them out. Add traces of it, or hold other GPUs out"
         )
-    first = np.unique(label, return_index=True)[1]  # the first row of each configuration
-    order = np.random.default_rng(seed).permutation(count)
-    order = take_turns(order, row_kinds(spec, rows)[first])
+    rng = np.random.default_rng(seed)
+    order, shuffled = rng.permutation(count), rng.permutation(len(label))
+    run = shuffled[np.unique(label[shuffled], return_index=True)[1]]  # one row a configuration
+    order = take_turns(order, row_kinds(spec, rows)[run])
     tested = min(test_configs, count // 2)
-    test, pool = first[order[:tested]], first[order[tested:]]
+    test, pool = run[order[:tested]], run[order[tested:]]
     measured = measured_latencies(spec, rows, gpu)
     return Holdout(
         gpu=gpu,

@@ -48,9 +48,9 @@ def p95_absolute_error(point: Values, measured: Values) -> float:
     return float(np.quantile(held, 0.95)) if len(held) else float("nan")
 
 
-def bias(point: Values, measured: Values) -> float:
-    """Median of point / measured - 1: 0.05 says 5 % too slow. Shapes (config,)."""
-    ratio = point / measured - 1.0
+def bias(middle: Values, measured: Values) -> float:
+    """Median of middle / measured - 1: 0.05 says 5 % too slow. Shapes (config,)."""
+    ratio = middle / measured - 1.0
     held = ratio[~np.isnan(ratio)]
     return float(np.median(held)) if len(held) else float("nan")
 

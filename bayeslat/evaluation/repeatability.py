@@ -13,7 +13,7 @@ __all__ = ["run_to_run_error"]
 
 
 def run_to_run_error(configs: pd.DataFrame, ms: NDArray[np.float64]) -> float:
-    """MAPE of each configuration's first run against the median of its others.
+    """MAPE of each configuration's runs against the median of its others.
 
     Parameters
     ----------
@@ -28,8 +28,12 @@ def run_to_run_error(configs: pd.DataFrame, ms: NDArray[np.float64]) -> float:
         A fraction; NaN without repeats.
     """
     held = ~np.isnan(ms)
-    table = pd.DataFrame({"config": number_configs(configs[held]), "ms": ms[held]})
-    first = ~table["config"].duplicated()
-    others = table[~first].groupby("config")["ms"].median()
-    compared = table[first].set_index("config")["ms"].reindex(others.index)
-    return mape(np.asarray(compared, dtype=np.float64), np.asarray(others, dtype=np.float64))
+    runs = pd.Series(ms[held]).groupby(number_configs(configs[held]))
+    errors = [_leave_one_out(np.asarray(each, dtype=float)) for _, each in runs if len(each) > 1]
+    return float(np.mean(errors)) if errors else float("nan")
+
+
+def _leave_one_out(ms: NDArray[np.float64]) -> float:
+    """MAPE of each run against the median of the others."""
+    others = [np.median(np.delete(ms, at)) for at in range(len(ms))]
+    return mape(ms, np.asarray(others, dtype=np.float64))

@@ -187,11 +187,11 @@ def judge_transfer(
     configs = data.reference.iloc[evenly(len(data.reference), _CONFIGS)]
     prediction = predict_group(thin_draws(data, DRAWS), configs, gpu, stack, "typical", seed)
     missed = _missed_sd(prediction)
-    errors = _errors(prediction, missed)
+    errors = _errors(prediction.typical(TOTAL), missed)
     error = ExpectedError(float(errors.mean()), *map(float, np.quantile(errors, [0.05, _BOUND])))
     more: int | None = 0
     if error.high > threshold:
-        more = _more_rows(data, gpu, stack, configs, prediction, missed, threshold / error.high)
+        more = _more_rows(data, gpu, stack, configs, prediction, missed, threshold)
     gross = find_gross_errors(data, gpu.key, stack)
     settled = more == 0 and not any(each.unsettled for each in gross)
     verdict: Verdict = "trust" if settled else "more data"
@@ -244,13 +244,12 @@ def _missed_sd(prediction: Prediction) -> NDArray[np.float64]:
     return missed
 
 
-def _errors(prediction: Prediction, missed: NDArray[np.float64]) -> NDArray[np.float64]:
-    """MAPE of the total's point if a draw were the truth. Shape (draw,).
+def _errors(draws: NDArray[np.float64], missed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """MAPE of the total's point if a draw of it were the truth. Shape (draw,).
 
     The mean of a folded normal (Leone, Nelson and Nottingham 1961): round a draw, typical runs of
     configurations scatter by what the model misses of them.
     """
-    draws = prediction.typical(TOTAL)
     point = summarise_draws(draws)["point"][:, None]
     away = (point - draws) / draws
     sd = np.maximum(missed, 1e-12)[:, None]
@@ -267,16 +266,18 @@ def _more_rows(
     configs: pd.DataFrame,
     prediction: Prediction,
     missed: NDArray[np.float64],
-    ratio: float,
+    threshold: float,
 ) -> int | None:
-    """Find how many further rows of the knob grid bring the error down to a part of what it is.
+    """Find how many further rows of the knob grid bring the error within the threshold, as now.
 
-    By the covariance of the effects after n rows with the noise of the stage, in closed form: the
-    error goes with the sd of the log total, to which each stage adds its share.
+    The covariance of the effects after n rows with the noise of the stage is known in closed form,
+    and with it the sd of the log total, to which each stage adds its share. The draws of the total
+    close up as it does, round their median; what the model misses stays.
     """
-    total = np.median(prediction.typical(TOTAL), axis=1)
-    now = missed**2
-    later = dict.fromkeys(_MORE_ROWS, missed**2)
+    draws = prediction.typical(TOTAL)
+    total = np.median(draws, axis=1)
+    now = np.zeros(len(total))
+    later = dict.fromkeys(_MORE_ROWS, now)
     for stage, target in data.targets[gpu.key, stack].stages.items():
         part, drawn = data.stages[stage], prediction.stages[stage]
         inputs = stage_inputs(data.spec, stage, configs, gpu)
@@ -292,6 +293,9 @@ def _more_rows(
             scatter = rows @ gain + noise**2 / repeats * np.eye(len(rows))
             left = covariance - gain @ np.linalg.solve(scatter, gain.T)
             later[count] = variance + weight * np.sum(design @ left * design, axis=1)
-    before = np.sqrt(now).mean()
-    enough = (count for count, left in later.items() if np.sqrt(left).mean() <= ratio * before)
-    return next(enough, None)
+    for count, variance in later.items():
+        closer = np.sqrt(variance / now)[:, None]
+        errors = _errors(total[:, None] * (draws / total[:, None]) ** closer, missed)
+        if np.quantile(errors, _BOUND) <= threshold:
+            return count
+    return None

@@ -222,4 +222,4 @@ def test_a_misnamed_stage_is_told_with_the_nearest_name(
     done = run("fit", trace, "-m", workshop.spec, "-o", out, "--engine", "laplace")
     assert done.exit_code == 1
     assert "column 't_prefil_ms', which is no stage of spec 'small'; rename it to" in done.stderr
-    assert "column 't_prefill_ms' holds no latency" in done.stderr
+    assert "the traces have no column 't_prefill_ms'; nearest: 't_prefil_ms'" in done.stderr

@@ -35,17 +35,18 @@ def test_no_configuration_is_on_both_sides() -> None:
     assert len(held.pool) == 14  # one row of each
     assert not keys(held.test) & keys(held.pool)
     assert len(keys(held.test) | keys(held.pool)) == 24
-    assert held.pool["repeat"].eq(0).all()
+    assert held.pool["repeat"].nunique() == 3  # a trace is written pass by pass
 
 
-def test_runs_are_the_first_and_typical_ones_the_median() -> None:
+def test_runs_are_any_and_typical_ones_the_median() -> None:
     rows = make_rows()
     held = hold_out(small_spec(), rows, GPU, 10, 1)
     first = rows[rows["repeat"] == 0]
     at = held.test.merge(first, on=KNOBS, how="left", validate="one_to_one")
-    np.testing.assert_array_equal(held.run_ms["prefill"], at["t_prefill_ms"])
+    factor = held.run_ms["prefill"] / at["t_prefill_ms"].to_numpy()
+    assert set(np.round(factor, 9)) == {1.0, 2.0, 3.0}
     np.testing.assert_allclose(held.typical_ms["prefill"], 2.0 * at["t_prefill_ms"])
-    total = at["t_prefill_ms"] + at["output_tokens"] * at["t_decode_ms"]
+    total = factor * at["t_prefill_ms"] + at["output_tokens"] * at["t_decode_ms"]
     np.testing.assert_allclose(held.run_ms["total"], total)
     cost = held.pool["t_prefill_ms"] + held.pool["output_tokens"] * held.pool["t_decode_ms"]
     np.testing.assert_allclose(held.pool_ms, cost)
@@ -62,11 +63,14 @@ def test_at_most_half_is_held_out_and_the_seed_decides_which() -> None:
     assert first.pool["config_id"].tolist() != sorted(first.pool["config_id"])
 
 
-def test_a_stage_that_no_run_holds_has_no_latency() -> None:
+def test_a_stage_that_a_run_does_not_hold_has_no_latency() -> None:
     rows = make_rows(2)
     rows.loc[rows["repeat"] == 0, "t_decode_ms"] = np.nan
     held = hold_out(small_spec(), rows, GPU, 10, 0)
-    assert np.isnan(held.run_ms["total"]).all()
+    prefill = held.test.merge(rows[rows["repeat"] == 0], on=KNOBS, how="left")["t_prefill_ms"]
+    first = np.isclose(held.run_ms["prefill"], prefill)
+    assert 0 < first.sum() < 10
+    np.testing.assert_array_equal(np.isnan(held.run_ms["total"]), first)
     assert not np.isnan(held.typical_ms["decode"]).any()
 
 

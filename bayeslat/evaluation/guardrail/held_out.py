@@ -73,8 +73,9 @@ class HeldOut:
 def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable) -> HeldOut:
     """Predict the configurations of a trace that the guard's GPU was not calibrated with.
 
-    Each configuration counts once, with its first measurement (or the median, for a guard of
-    typical runs): repeats are not independent.
+    Each configuration counts once, with one of its measurements by chance (or the median, for a
+    guard of typical runs): repeats are not independent, and the first of each would all be of the
+    first pass over a trace.
 
     Parameters
     ----------
@@ -103,17 +104,20 @@ def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable
     if rows.empty:
         named = f"stack {stack!r}" if stack else "no named stack, as it was calibrated"
         raise InputError(f"no rows of {gpu.key} with {named}; add a trace, or name another stack")
-    pool = make_pool(data, rows, (gpu.key, stack), None)
-    held = rows[pool.eligible].reset_index(drop=True)
+    shuffled = np.random.default_rng(guard.seed).permutation(len(rows))
+    pool = make_pool(data, rows.iloc[shuffled].reset_index(drop=True), (gpu.key, stack), None)
+    label = number_configs(rows[[name for name in data.reference if name in rows]])
+    chosen = shuffled[pool.eligible]
+    chosen = chosen[np.argsort(np.unique(label, return_index=True)[1][label[chosen]])]
+    held = rows.iloc[chosen].reset_index(drop=True)
     if held.empty:
         raise InputError(f"{gpu.key} was calibrated with every config of the trace; add others")
     measured = measured_latencies(data.spec, rows, gpu)
     if guard.of == "typical":
-        label = number_configs(rows[[name for name in data.reference if name in rows]])
         measured = {name: _medians(ms, label) for name, ms in measured.items()}
     found = HeldOut(
         prediction=predict(data, held, gpu, stack=stack or None, of=guard.of, seed=guard.seed),
-        measured_ms={name: ms[pool.eligible] for name, ms in measured.items()},
+        measured_ms={name: ms[chosen] for name, ms in measured.items()},
         calibrated=pool.measured,
         fitted=gpu.key in data.gpus,
     )

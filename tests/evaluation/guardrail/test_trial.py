@@ -184,7 +184,9 @@ def test_typical_runs_are_judged_by_medians() -> None:
     options = replace(OPTIONS, counts=(10,), repetitions=1)
     run, typical = trials(rows, options), trials(rows, replace(options, of="typical"))
     assert (typical.decisions["measured_ms"] == typical.decisions["typical_ms"]).all()
-    assert (run.decisions["measured_ms"] < run.decisions["typical_ms"]).all()
+    part = run.decisions["measured_ms"] / run.decisions["typical_ms"]
+    assert ((part > 0.8) & (part < 1.1)).all()  # decode at 1.0, 1.2 or 1.3, over its 1.2
+    assert min((part < 1).mean(), (part > 1).mean(), (part == 1).mean()) > 0.1
     pd.testing.assert_series_equal(run.decisions["typical_ms"], typical.decisions["typical_ms"])
     assert not run.decisions["p_exceed"].equals(typical.decisions["p_exceed"])
     assert 0.05 < run.run_to_run < 0.25
