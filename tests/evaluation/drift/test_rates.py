@@ -15,7 +15,7 @@ from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.model.simulate import draw_parameters, simulate
 from tests.drifts import make_scene
-from tests.posteriors import GPUS, make_configs, small_spec
+from tests.posteriors import GPUS, make_configs, small_spec, with_noise_shared
 
 type Fake = Callable[[PosteriorData], PosteriorData]
 
@@ -61,12 +61,15 @@ def _part(frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
 
 
 def too_sure(data: PosteriorData) -> PosteriorData:
-    """Believe the mean of the effects: no doubt about any coefficient."""
+    """Believe the mean of the effects, and that they miss nothing: no doubt about any coefficient.
+
+    A posterior that may miss something of a configuration has that doubt left.
+    """
     stages = {
         stage: replace(part, effects=np.broadcast_to(part.effects.mean(axis=0), part.effects.shape))
         for stage, part in data.stages.items()
     }
-    return replace(data, stages=stages)
+    return with_noise_shared(replace(data, stages=stages), 0.0)
 
 
 def test_false_alarms_are_as_rare_as_stated() -> None:
