@@ -103,7 +103,7 @@ def show_transfer(record: Mapping[str, Any]) -> None:
                 values = (at["q05"], at["median"], at["q95"])
                 terms.add_row(f"  {term}", *(f"{value:.2f}" for value in values))
         print_table(console, "Times slower than the data sheet", terms)
-        print_line(console, f"\nVerdict: {each['sentence']}")
+        print_line(console, f"Verdict: {each['sentence']}")
     print_line(console, f"Saved in {record['output']}")
 
 
