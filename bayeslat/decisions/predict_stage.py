@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -80,7 +81,8 @@ def predict_stage(
     hurdle, beyond = _hurdle(data, stage, configs, gpu, view, stream)
     if hurdle is not None:
         excess[hurdle.chance.mean(axis=1) < _SELDOM] = 0.0
-    pairs, together = _together(view.basis, inputs.raw, excess)
+    pairs = part.basis.corners.names(part.basis.features)
+    together = _together(view.basis, inputs.raw, excess, pairs)
     out = excess.any(axis=1)
     if out.any():
         log_ms[out] += _departures(data, stage, gpu, view, excess[out], rng)
@@ -114,17 +116,22 @@ def predict_stage(
 
 
 def _together(
-    basis: ResidualBasis, raw: NDArray[np.float64], excess: NDArray[np.float64]
-) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """Name the pairs of features with an empty corner, and say how deep configs lie in it.
+    basis: ResidualBasis,
+    raw: NDArray[np.float64],
+    excess: NDArray[np.float64],
+    pairs: Sequence[str],
+) -> NDArray[np.float64]:
+    """Say how deep configs lie in the empty corners of a group. Shape (config, pair).
 
-    That is the last column of `excess` by pair, of which the deepest counts. Shape (config, pair).
+    That is the last column of `excess` by pair, of which the deepest counts. The pairs are those of
+    the fit, so that groups have equal columns: a group that measured all of a corner is in none.
     """
     corners, deep = basis.corners, excess[:, -1] > 0
-    together = np.zeros((len(raw), len(corners.pairs)))
+    together = np.zeros((len(raw), len(pairs)))
     if deep.any():
-        together[deep] = corners.deepest(basis.scaled(raw[deep]))
-    return corners.names(basis.features), together
+        at = [pairs.index(name) for name in corners.names(basis.features)]
+        together[np.ix_(deep, at)] = corners.deepest(basis.scaled(raw[deep]))
+    return together
 
 
 def _hurdle(

@@ -102,6 +102,19 @@ def test_what_a_gpu_measured_there_is_known_of_it() -> None:
     assert seeing.predict(corner(), GPUS[0]).extrapolates.all()
 
 
+def test_stacks_of_which_one_measured_the_corner_are_predicted_together() -> None:
+    own = rows_of(TARGET)
+    measured = own[in_corner(own)].assign(stack="v1")  # all of it: the pair has no corner left
+    seeing = Posterior(fit()).calibrate(measured, TARGET)
+    both = pd.concat([corner().assign(stack="v1"), corner().assign(stack="v2")], ignore_index=True)
+    found = seeing.predict(both, TARGET)
+    half = len(both) // 2
+    assert not found.extrapolates[:half].any()
+    assert found.extrapolates[half:].all()
+    alone = seeing.predict(corner(), TARGET, stack="v2")
+    assert found.left_range[half:] == alone.left_range
+
+
 def test_a_posterior_keeps_it(tmp_path: Path) -> None:
     posterior = Posterior(fit())
     posterior.save(tmp_path / "p.nc")
