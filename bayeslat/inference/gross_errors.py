@@ -92,7 +92,10 @@ def donor_gross_errors(
     tuple of GrossError
         In the order of the groups and of their rows.
     """
+    if not any(set_aside.values()):
+        return ()
     found: list[GrossError] = []
+    origin, same = origin_of(plan.frame), plan.reference.columns.to_list()
     for group, members in zip(plan.groups, plan.members, strict=True):
         place = {at: number for number, at in enumerate(members.tolist())}
         ratios = {
@@ -102,12 +105,10 @@ def donor_gross_errors(
         if any(ratios.values()):
             rows = plan.frame.iloc[members]
             repeats = {
-                stage: _told_by_repeats(
-                    plan.spec, stage, rows, each, plan.reference.columns.to_list()
-                )
+                stage: _told_by_repeats(plan.spec, stage, rows, each, same)
                 for stage, each in ratios.items()
             }
-            found += _list(group, origin_of(plan.frame).iloc[members], ratios, repeats, donor=True)
+            found += _list(group, origin.iloc[members], ratios, repeats, donor=True)
     return tuple(found)
 
 
