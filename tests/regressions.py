@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,7 +74,10 @@ def unit_basis(features: int = 1, degree: int = 1) -> ResidualBasis:
     return span_basis(names, degree, np.array([[-1.0], [1.0]]) * np.ones(features))
 
 
-def as_stage_rows(raw: Array, labels: NDArray[np.int64]) -> StageRows:
-    """Dress coordinates (row, coordinate) and configuration numbers as a group's rows."""
+def as_stage_rows(
+    raw: Array, labels: NDArray[np.int64], task: Sequence[str] | None = None
+) -> StageRows:
+    """Dress coordinates (row, coordinate), configuration numbers and tasks as a group's rows."""
     blank = np.ones(len(raw))
-    return StageRows("a", StageInputs(blank[:, None], raw), blank, labels, np.arange(len(raw)))
+    inputs = StageInputs(blank[:, None], raw, task)
+    return StageRows("a", inputs, blank, labels, np.arange(len(raw)))

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from bayeslat.features.design import StageInputs
 from bayeslat.features.noise_shape import NoiseShape, noise_columns
 from bayeslat.features.residual import ResidualBasis
+from bayeslat.features.thinning import evenly
+from bayeslat.inference.nearness import Contrasts, estimate_own_share
 from bayeslat.inference.noise import fit_noise_shape
 from bayeslat.inference.pilot import Pilot, fit_pilot
 from bayeslat.inference.repeats import (
@@ -27,6 +29,8 @@ __all__ = ["NoiseChoice", "choose_noise"]
 
 _DOF = 4.0  # of the pilot fits, before the tails are chosen
 _MOST_LEVERAGE = 0.9
+_MOST_GROUPS, _MOST_CONFIGS = 10, 300  # that tell what neighbours share
+_APART = 100.0  # half widths of the range: two tasks have nothing in common
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class NoiseChoice:
         Degrees of freedom of the Student-t noise; infinite when the rows look Gaussian.
     shared : float
         What part of its variance is the configuration's own, over all groups: rows share it
-        whose terms, features and task are equal.
+        whose terms, features and task are equal. Of few repeats, what neighbours share says more.
     """
 
     shape: NoiseShape
@@ -91,7 +95,13 @@ def choose_noise(
         for pilot, part in zip(pilots, rows, strict=True)
     )
     dof = choose_dof([(z, y, w) for (z, y), w in zip(even, weights, strict=True)], prior_sd)
-    shared = pooled_shared_variance(pilots, [_number_inputs(part.inputs) for part in rows])
+    seen = [_number_inputs(part.inputs) for part in rows]
+    groups = [
+        _contrasts(z, y, labels, _places(basis, part.inputs))
+        for (z, y), labels, part in zip(even, seen, rows, strict=True)
+    ]
+    untold = estimate_own_share([groups[k] for k in evenly(len(groups), _MOST_GROUPS)])
+    shared = pooled_shared_variance(pilots, seen, untold)
     return NoiseChoice(shape, spread, weights, dof, shared)
 
 
@@ -99,6 +109,27 @@ def _number_inputs(inputs: StageInputs) -> NDArray[np.int64]:
     """Number the rows by what the stage sees of them: to the model, equal ones are repeats."""
     seen = pd.DataFrame(np.concatenate([inputs.terms_ms, inputs.raw], axis=1))
     return number_configs(seen if inputs.task is None else seen.assign(task=inputs.task))
+
+
+def _places(basis: ResidualBasis, inputs: StageInputs) -> NDArray[np.float64]:
+    """Places in half widths of the training range, tasks far apart. Shape (row, coordinate)."""
+    places = basis.places(inputs.raw)
+    if inputs.task is None:
+        return places
+    tasks = np.unique(inputs.task, return_inverse=True)[1]
+    return np.column_stack([places, _APART * tasks])
+
+
+def _contrasts(
+    design: NDArray[np.float64],
+    response: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    places: NDArray[np.float64],
+) -> Contrasts:
+    """Of one row of each of some configurations, taken at random: grids have no gaps then."""
+    once = np.unique(labels, return_index=True)[1]
+    kept = np.random.default_rng(0).permutation(once)[:_MOST_CONFIGS]
+    return Contrasts.of(design[kept], response[kept], places[kept])
 
 
 def _error(pilot: Pilot) -> NDArray[np.float64]:

@@ -28,8 +28,8 @@ __all__ = [
 
 _OUTLIER = 3.0  # sd; residuals beyond are drawn in, so that one wild repeat does not decide
 UNTOLD_SHARED = 0.5
-"""Part of the variance that repeats share, where there are none to tell: the middle."""
-_UNTOLD_CONFIGS = 10  # repeated ones that tell as much as not to know
+"""Part of the variance that is a configuration's own, where nothing tells: the middle."""
+_UNTOLD_CONFIGS = 10  # repeated ones that tell as much as what is known without them
 _FEWEST_REPEATED = 5  # configurations
 _LEAST_POOLED, _MOST_POOLED = 0.01, 0.99  # nothing is all noise, or without any
 
@@ -92,22 +92,26 @@ def shared_variance(pilot: Pilot, labels: NDArray[np.int64]) -> float:
     return float(np.clip(1.0 - noise / max(total, 1e-300), 0.0, 1.0))
 
 
-def pooled_shared_variance(pilots: Sequence[Pilot], labels: Sequence[NDArray[np.int64]]) -> float:
+def pooled_shared_variance(
+    pilots: Sequence[Pilot], labels: Sequence[NDArray[np.int64]], untold: float
+) -> float:
     """Average `shared_variance` over groups, by how many of their configurations are repeated.
 
-    The few repeats of few configurations hardly tell: the average starts from `UNTOLD_SHARED`.
+    The few repeats of few configurations hardly tell: the average starts from `untold`.
 
     Parameters
     ----------
     pilots : sequence over group of Pilot
     labels : sequence over group of ndarray, shape (row,)
+    untold : float
+        What is expected without repeats.
 
     Returns
     -------
     float
         Between 0.01 and 0.99.
     """
-    told, configs = UNTOLD_SHARED * _UNTOLD_CONFIGS, _UNTOLD_CONFIGS
+    told, configs = untold * _UNTOLD_CONFIGS, _UNTOLD_CONFIGS
     for pilot, numbers in zip(pilots, labels, strict=True):
         repeated = _repeated_configs(numbers)
         if repeated >= _FEWEST_REPEATED:

@@ -109,6 +109,28 @@ def test_rows_are_repeats_to_a_stage_that_sees_no_difference() -> None:
     apart = choose((design, response, raw, np.arange(len(labels))))
     np.testing.assert_array_equal(apart.weights[0], 1.0)
     assert apart.shared == pytest.approx(0.5, abs=0.15)
-    # The broken twin, whose rows differ to the stage too.
+    # The broken twin, whose rows differ to the stage too: neighbours cannot tell as much.
+    design, response, raw, labels = draw_rows(11, repeats=4, shared=0.0)
     moved = raw + 1e-9 * np.arange(len(raw))[:, None]
-    assert choose((design, response, moved, np.arange(len(labels)))).shared == UNTOLD_SHARED
+    known, guessed = (
+        choose((design, response, each, np.arange(len(labels)))).shared for each in (raw, moved)
+    )
+    assert known < 0.1 < guessed < UNTOLD_SHARED
+
+
+def test_without_repeats_neighbours_tell_what_is_a_configurations_own() -> None:
+    design, noise, raw, labels = draw_rows(12)
+    misfit = 0.03 * np.sin(40.0 * raw[:, 0])  # smooth, but not to the effects
+    smooth = choose((design, misfit + 0.1 * noise, raw, labels))
+    assert smooth.shared > 0.9
+    assert choose((design, noise, raw, labels)).shared < 0.4
+    # Tasks have nothing in common: misfit that each has for itself is the noise of neighbours.
+    tasks = np.random.default_rng(0).integers(0, 2, CONFIGS).astype(str)
+    apart = np.where(tasks == "1", misfit, -misfit) + 0.1 * noise
+    told, mixed = (
+        choose_noise(
+            [design], [apart], [as_stage_rows(raw, labels, task)], unit_basis(), PRIOR_SD
+        ).shared
+        for task in (list(tasks), None)
+    )
+    assert mixed < 0.5 < 0.9 < told

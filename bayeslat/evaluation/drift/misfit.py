@@ -13,26 +13,22 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
-from scipy.spatial.distance import cdist
 from scipy.stats import beta
 
 from bayeslat.evaluation.drift.window import Window
 from bayeslat.features.thinning import evenly
+from bayeslat.inference.nearness import Contrasts, nearness
 
-__all__ = ["Misfit", "estimate_misfit", "nearness"]
+__all__ = ["Misfit", "estimate_misfit"]
 
 _REACHES = (0.0625, 0.125, 0.25, 0.5)  # half widths of the range; beyond, the correction takes it
 _EDGES = np.array([0.0, *np.arange(0.05, 1.0, 0.1), 1.0])  # of bins of the share
 _SHARES = np.array([0.0, *np.arange(0.1, 0.91, 0.1), 0.975])  # that stand for them
 _PRIOR_ROWS = 2.0  # that the prior of the share counts for: where nothing tells, it is uniform
 _MOST_ROWS = 300  # that tell it
-_FARTHEST = 3.0  # times the typical residual: errors beyond are drawn in
-_NORMAL = 1.4826  # of a normal's median absolute deviation to its sd
 _LEAST_PRIOR = 1e-3  # mean of the share, and of the rest
 _LEAST_SHARE = 0.005  # on average: what is below is no misfit at all
 _LEAST_CHANCE = 1e-3  # of a share and reach, to be drawn
-_JITTER = 1e-8
 
 
 @dataclass(frozen=True)
@@ -118,29 +114,11 @@ class Misfit:
         }
 
 
-def nearness(places: NDArray[np.float64], reach: float) -> NDArray[np.float64]:
-    """Correlation of misfits: Matern's with smoothness 3/2 (Rasmussen and Williams 2006, eq. 4.17).
-
-    Parameters
-    ----------
-    places : ndarray, shape (row, coordinate)
-    reach : float
-
-    Returns
-    -------
-    ndarray, shape (row, row)
-    """
-    apart = np.sqrt(3.0) / reach * cdist(places, places)
-    near: NDArray[np.float64] = (1.0 + apart) * np.exp(-apart)
-    near[np.diag_indices_from(near)] += _JITTER
-    return near
-
-
 def estimate_misfit(window: Window, most: float) -> Misfit | None:
     """Learn from a window what its neighbours share.
 
-    Restricted likelihood (Patterson and Thompson 1971) on a grid: free effects take up any change
-    of a coefficient, and a free scale any change of the noise, so neither reaches the estimate. The
+    Restricted likelihood on a grid: free effects take up any change of a coefficient, and a free
+    scale any change of the noise, so neither reaches the estimate. The
     prior of the share is a Beta of mean `noise_shared`, what repeats told the fit, that counts for
     two observations: uniform where they told nothing.
 
@@ -148,31 +126,27 @@ def estimate_misfit(window: Window, most: float) -> Misfit | None:
     ----------
     window : Window
     most : float
-        The largest share: what repeats of the window do not share, neighbours do not either.
+        The largest share of what a fit leaves: what repeats of the window do not share, neighbours
+        do not either.
 
     Returns
     -------
     Misfit or None
         None if there is none to speak of.
     """
-    if not window.places.shape[1]:
-        return None
     kept = evenly(len(window), _MOST_ROWS)
-    basis, error = _free(window.design[kept], window.error[kept])
-    if len(kept) - basis.shape[1] < 1 or not error.any():
+    contrasts = Contrasts.of(window.design[kept], window.error[kept], window.places[kept])
+    if not contrasts.tell:
         return None
     mean = min(max(window.noise_shared, _LEAST_PRIOR), 1.0 - _LEAST_PRIOR)
     prior = np.diff(beta.cdf(_EDGES, _PRIOR_ROWS * mean, _PRIOR_ROWS * (1.0 - mean)))
-    allowed = [(s, p) for s, p in zip(_SHARES, prior, strict=True) if s <= most]
+    prior, shares = prior[most >= _SHARES], _SHARES[most >= _SHARES]
     points, logs = [], []
     for reach in _REACHES:
-        near = nearness(window.places[kept], reach)
-        # Of the misfit, what free effects do not take up: the noise is what a fit leaves.
-        unfitted = (np.trace(near) - np.sum(basis * (near @ basis))) / (len(kept) - basis.shape[1])
-        for share, weight in allowed:
-            size = 1.0 - share + share * float(unfitted)
-            points.append((share / size, (1.0 - share) / size, reach))
-            logs.append(np.log(weight + 1e-300) + _log_likelihood(basis, error, share, near))
+        # The noise is what a fit leaves: of the misfit, what effects do not take up.
+        left, found = contrasts.at(reach, shares)
+        points += [(share / left, 1.0 - share, reach) for share in shares]
+        logs += list(np.log(prior + 1e-300) + found)
     return _summed(window, np.array(points), np.array(logs))
 
 
@@ -193,29 +167,3 @@ def _summed(
         chance[held] / chance[held].sum(),
     )
     return found if float(found.chance @ shared) >= _LEAST_SHARE else None
-
-
-def _free(
-    design: NDArray[np.float64], error: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """An orthonormal basis of the effects, and what they leave, with outliers drawn in."""
-    basis, values, _ = np.linalg.svd(design, full_matrices=False)
-    basis = basis[:, values > 1e-6 * max(float(values.max(initial=0.0)), 1e-300)]
-    left = error - basis @ (basis.T @ error)
-    limit = _FARTHEST * _NORMAL * float(np.median(np.abs(left)))
-    return basis, np.clip(left, -limit, limit)
-
-
-def _log_likelihood(
-    basis: NDArray[np.float64], error: NDArray[np.float64], share: float, near: NDArray[np.float64]
-) -> float:
-    """Restricted log likelihood, the scale profiled out."""
-    rows, effects = basis.shape
-    covariance = share * near
-    covariance[np.diag_indices_from(covariance)] += 1.0 - share
-    root = np.linalg.cholesky(covariance)
-    white = solve_triangular(root, np.column_stack([basis, error]), lower=True)
-    span, triangle = np.linalg.qr(white[:, :effects])
-    left = white[:, effects] - span @ (span.T @ white[:, effects])
-    logs = np.log(np.diag(root)).sum() + np.log(np.abs(np.diag(triangle))).sum()
-    return float(-logs - 0.5 * (rows - effects) * np.log(left @ left))
