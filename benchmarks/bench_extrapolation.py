@@ -7,6 +7,9 @@ range.
 Corners of the range, in which no configuration was fitted, leave no knob's range: the range is that
 of each knob by itself. Errors and coverage there are of the total.
 
+And GPUs that were not fitted are calibrated with rows of both sides of a cut, of which donors have
+only one: how well the total is known on the other, and within the range.
+
     python -m benchmarks.bench_extrapolation [--engine laplace] [--data FILE] [-o FILE.json]
 """
 
@@ -46,6 +49,10 @@ CORNERS = (
 )
 
 
+ROWS_WITHIN, ROWS_BEYOND, TESTED = 15, (0, 3, 10), 80
+SCORES = ["mape", "coverage_90", "width_90", "extrapolates"]
+
+
 def main() -> None:
     options = _options()
     frame = pd.read_parquet(options.data)
@@ -68,12 +75,24 @@ def main() -> None:
         for row in score_corner(frame, corner, donors, options.engine)
     )
     print_table("Corners, total", summarise_corners(corners))
+    measured = pd.DataFrame(
+        row
+        for cut in CUTS
+        for donors, targets in (DONORS, DONORS[::-1])
+        for row in score_measured(frame, cut, donors, targets, options.engine)
+    )
+    told = measured.groupby(["rows_beyond", "where"])[SCORES].mean()
+    print_table("GPUs that were measured beyond the donors' range, total", told)
+    print_table(
+        "The same, by cut", measured.groupby(["cut", "rows_beyond", "where"])[SCORES].mean()
+    )
     content = {
         "machine": machine(),
         "engine": options.engine,
         "overall": overall.to_dict("index")["all"],
         "scores": rows,
         "corners": corners.to_dict("records"),
+        "measured_beyond": measured.to_dict("records"),
     }
     write_json(options.output, content)
 
@@ -158,6 +177,43 @@ def anchored_ms(posterior: bl.Posterior, stage: str, gpu: str, configs: pd.DataF
     part, at = posterior.data.stages[stage], posterior.gpus.index(gpu)
     inputs = stage_inputs(posterior.spec, stage, configs, posterior.data.hardware[gpu])
     return np.exp(physics_ms(inputs.terms_ms, part.shared_efficiency + part.departure[at])[0])
+
+
+def score_measured(
+    frame: pd.DataFrame, cut: str, donors: tuple[str, ...], targets: tuple[str, ...], engine: Any
+) -> Iterator[dict[str, Any]]:
+    """Calibrate GPUs with rows of both sides of a cut, of which the donors have one."""
+    spec = bl.load_spec(root("models/vlm.toml"))
+    out = np.asarray(frame.eval(CUTS[cut]), dtype=bool)
+    posterior = bl.fit(spec, frame[~out], gpus=donors, engine=engine)
+    for gpu in targets:
+        own = frame[frame["gpu"] == gpu].sample(frac=1.0, random_state=3)
+        beyond = np.asarray(own.eval(CUTS[cut]), dtype=bool)
+        sides = {"within": own[~beyond], "beyond": own[beyond]}
+        entry = bl.load_hardware().resolve(gpu)
+        for count in ROWS_BEYOND:
+            rows = [sides["within"].head(ROWS_WITHIN), sides["beyond"].head(count)]
+            calibrated = posterior.calibrate(pd.concat(rows), gpu=gpu)
+            for where, side in sides.items():
+                test = side[max(ROWS_WITHIN, *ROWS_BEYOND) :].tail(TESTED)
+                if test.empty:
+                    continue
+                predicted = calibrated.predict(test, gpu=gpu).frame
+                latency = measured_latencies(spec, test, entry)["total"]
+                point, low, middle, high = (
+                    predicted[f"total_{name}_ms"].to_numpy()
+                    for name in ("point", "q05", "q50", "q95")
+                )
+                yield {
+                    "cut": cut,
+                    "gpu": gpu,
+                    "rows_beyond": count,
+                    "where": where,
+                    "mape": mape(point, latency),
+                    "coverage_90": coverage(low, high, latency),
+                    "width_90": float(np.median((high - low) / middle)),
+                    "extrapolates": float(predicted["extrapolates"].mean()),
+                }
 
 
 def summarise(scores: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from bayeslat.inference.pilot import Pilots
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.settled import SettledStage
 from bayeslat.inference.target import Target, TargetStage
+from bayeslat.inference.walk import Trail, Walk
 from bayeslat.model.groups import GroupTree, grow_tree
 from bayeslat.model.priors import stage_features, stage_scales
 from bayeslat.model.problem import MOST_COUNTED, StageProblem
@@ -151,6 +152,7 @@ def _target(
             effective_draws=float(numbers(rng, 1)[0]),
             set_aside=gross,
             set_aside_ratio=numbers(rng, len(gross)),
+            walk=_walk(rng, draws) if rng.uniform() < 0.5 else None,
         )
     origin = pd.DataFrame(
         {
@@ -160,6 +162,13 @@ def _target(
         }
     )
     return Target(frame, origin, parts)
+
+
+def _walk(rng: np.random.Generator, draws: int) -> Walk:
+    """A walk on two sides of the range: lines, and a stretch of one."""
+    direction, sign = rng.integers(0, 3, 3), numbers(rng, 3)
+    trail = Trail(direction, sign, np.zeros(3), np.array([np.inf, numbers(rng, 1)[0], np.inf]))
+    return Walk(trail, numbers(rng, draws, 3), numbers(rng, int(rng.integers(1, 4)), 2))
 
 
 def _stage(
@@ -305,4 +314,13 @@ def _assert_same_target(found: Target, expected: Target) -> None:
         other = found.stages[stage]
         for field in fields(TargetStage):
             pair = (getattr(other, field.name), getattr(part, field.name))
+            if field.name == "walk" and part.walk is not None:
+                pair = (_flat(other.walk), _flat(part.walk))
             assert bits(pair[0]) == bits(pair[1]), (stage, field.name)
+
+
+def _flat(walk: Walk | None) -> NDArray[np.float64]:
+    """All numbers of a walk."""
+    assert walk is not None
+    trail = [getattr(walk.trail, field.name) for field in fields(Trail)]
+    return np.concatenate([np.ravel(each) for each in (*trail, walk.steps, walk.reached)])

@@ -16,6 +16,7 @@ from bayeslat.inference.hurdle import GroupHurdle
 from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.target import Target
+from bayeslat.inference.walk import Walk
 
 __all__ = ["GroupView", "view_group"]
 
@@ -38,6 +39,8 @@ class GroupView:
         What the effects were drawn from, where no row of the group says more.
     hurdle : GroupHurdle or None
         Whether the stage takes any time; None where it always does.
+    walk : Walk or None
+        What the group's own rows tell of it beyond the training range.
     """
 
     point: Linearisation
@@ -47,6 +50,7 @@ class GroupView:
     noise_sd: NDArray[np.float64]
     population: Population | None = None
     hurdle: GroupHurdle | None = None
+    walk: Walk | None = None
 
     @cached_property
     def covariance(self) -> NDArray[np.float64]:
@@ -101,7 +105,15 @@ def _calibrated(data: PosteriorData, stage: str, gpu: Gpu, target: Target) -> Gr
         rows = sound_rows_of(data.spec, stage, target)
         basis = basis.with_configs(stage_inputs(data.spec, stage, rows, gpu).raw)
     point = own.point(part.shared_efficiency)
-    return GroupView(point, basis, own.departure, own.effects, own.noise_sd, hurdle=own.hurdle)
+    return GroupView(
+        point,
+        basis,
+        own.departure,
+        own.effects,
+        own.noise_sd,
+        hurdle=own.hurdle,
+        walk=own.walk,
+    )
 
 
 def _fitted(data: PosteriorData, part: StagePosterior, gpu: str, group: int) -> GroupView:

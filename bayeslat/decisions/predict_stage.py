@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from bayeslat.decisions.extrapolation import correction_rms, widening
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.hurdle_prediction import HurdlePrediction
 from bayeslat.decisions.prediction import StagePrediction
@@ -23,6 +22,8 @@ from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.tasks import task_names
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.strata import stratified_uniform
+from bayeslat.inference.walk import walked
+from bayeslat.inference.widening import correction_rms, widening
 
 __all__ = ["Of", "correction_size", "held_design", "predict_stage", "stratified_noise"]
 
@@ -85,7 +86,10 @@ def predict_stage(
     together = _together(view.basis, inputs.raw, excess, pairs)
     out = excess.any(axis=1)
     if out.any():
-        log_ms[out] += _departures(data, stage, gpu, view, excess[out], rng)
+        log_ms[out] += _departures(data, stage, gpu, view, inputs.raw[out], excess[out], rng)
+        if view.walk is not None:
+            known = view.walk.covers(view.basis.places(inputs.raw), excess)
+            excess[known, :-1] = 0.0
     names = task_names(inputs.task, len(configs))
     unseen = is_unseen(names, part.basis.tasks)
     if unseen.any():
@@ -193,12 +197,17 @@ def _departures(
     stage: str,
     gpu: Gpu,
     view: GroupView,
+    raw: NDArray[np.float64],
     excess: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Departures from the held correction beyond the training range. Shape (config, draw)."""
-    spans = data.stages[stage].basis.spans
-    return widening(excess, spans, correction_size(data, stage, gpu, view), rng)
+    spans, size = data.stages[stage].basis.spans, correction_size(data, stage, gpu, view)
+    if view.walk is None:
+        return widening(walked(excess), spans, size, rng)
+    places = view.basis.places(raw)
+    unknown = widening(view.walk.growth(places, excess), spans, size, rng)
+    return view.walk.departures(places) + unknown
 
 
 def correction_size(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.features.design import stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.inference.even_rows import even_rows
 from bayeslat.inference.gross_errors import repeats_of
@@ -18,6 +19,8 @@ from bayeslat.inference.repeats import number_configs
 from bayeslat.inference.stage_rows import held_rows
 from bayeslat.inference.target import Target
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
+from bayeslat.inference.walk import find_trail
+from bayeslat.inference.widening import with_trail
 
 __all__ = ["Membership", "check_membership"]
 
@@ -108,6 +111,13 @@ def _of_stage(
     point = known.point(part.shared_efficiency)
     design, response = even_rows(part, point, known.departure, rows)
     changes = _changes(rows.inputs.raw, design[:, : part.terms])
+    places = part.basis.places(rows.inputs.raw)
+    if len(trail := find_trail(places)):
+        reference = stage_inputs(data.spec, stage, data.reference, gpu)
+        on_grid = point.design(reference, part.basis)[1][:, part.terms :]
+        population = with_trail(population, trail, part, on_grid, rng)
+        spread = part.noise_shape.spread(part.basis, rows.inputs.raw)
+        design = np.column_stack([design, trail.columns(places) / spread[:, None]])
     design, response, changes = (
         _mean_by(rows.config, each) for each in (design, response[:, None], changes)
     )

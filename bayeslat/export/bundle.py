@@ -286,9 +286,25 @@ def _stage(
         "coordinates": own + corners,
         "columns": [[before, own[feature]] for before, feature in part.columns],
         "tasks": list(part.basis.tasks),
+        "walk": _walk(part, own),
         "latent": part.latent,
         **part.noise,
     }
+
+
+def _walk(part: StagePart, own: Sequence[int]) -> list[list[float | int | None]]:
+    """What the header says of the way beyond the range: coordinate, sign, and from where to where.
+
+    A line goes on for ever, which has no number in JSON.
+    """
+    if part.walk is None:
+        return []
+    trail = part.walk.trail
+    table = zip(trail.direction, trail.sign, trail.start, trail.end, strict=True)
+    return [
+        [own[at], float(sign), float(start), None if np.isinf(end) else float(end)]
+        for at, sign, start, end in table
+    ]
 
 
 def _arrays(
@@ -305,6 +321,8 @@ def _arrays(
         arrays[f"{part.name} loads"] = part.loads.astype(np.float32)
         arrays[f"{part.name} draws"] = part.draws[:, order].astype(np.float32)
         arrays[f"{part.name} noise"] = part.noise_squares[order].astype(np.float32)
+        if part.walk is not None:
+            arrays[f"{part.name} reached"] = part.walk.reached
         if len(part.corners.pairs):
             arrays[f"{part.name} corners"] = part.corners.depth.reshape(-1, CELLS**2)
     if data.noise_correlation is not None:

@@ -35,7 +35,7 @@ import numpy as np
 __all__ = ["ACCEPT", "FORMAT_VERSION", "MEASURE", "REJECT", "BundleError", "GuardBundle", "load"]
 
 MAGIC = b"bayeslat guard bundle\n"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 SEAL = b"sha256:"
 ACCEPT, REJECT, MEASURE = "accept", "reject", "measure"
 
@@ -51,6 +51,7 @@ _LOOKED = 102400  # and draws of configurations
 _CENTRAL = 0.05  # of the draws, on either side of what the posterior holds possible
 _INSIDE = 1.0 + 1e-9  # of a coordinate, on [-1, 1] over its training range
 _CELL_ROUNDING = 1e-6  # of a cell: what was measured at its border is in one cell
+_AS_FAR = 1e-6  # of a distance beyond the range: places that lie as far out as a measured one
 _ROUNDING = 1e-9  # of a stage's physics: a part of it may be so little below 0
 _MOST_LOG_MS, _MOST_VARIANCE = 50.0, 1e4
 _FARTHEST = 1e6  # beyond the range, or in scales of noise
@@ -623,8 +624,9 @@ class _Stage:
 
     Its design are the shares of its parts, the columns of its correction and its tasks; beyond the
     range of the fit also how far the shares have moved from its edge, the distance along each
-    coordinate, and whether the task is new. The loads make of it the mean of the log latency, the
-    log of the noise's scale, and how each latent variable counts.
+    coordinate, the way that the group's own rows went, and whether the task is new. The loads make
+    of it the mean of the log latency, the log of the noise's scale, and how each latent variable
+    counts.
     """
 
     def __init__(self, entry: Mapping[str, Any], arrays: Mapping[str, _Array]) -> None:
@@ -634,6 +636,7 @@ class _Stage:
         self.coordinates = [int(each) for each in entry["coordinates"]]
         self.columns = [tuple(each) for each in entry["columns"]]
         self.tasks = [str(each) for each in entry["tasks"]]
+        self.walk = _Walk(entry["walk"], arrays[f"{self.name} reached"]) if entry["walk"] else None
         self.size = len(self.parts) + len(self.columns) + len(self.tasks)
         self.latent = int(entry["latent"])  # variables, where the range of the fit is not left
         self.loads, self.draws = arrays[f"{self.name} loads"], arrays[f"{self.name} draws"]
@@ -666,13 +669,20 @@ class _Stage:
         held = edge._replace(scaled=[ops.maximum(ops.minimum(v, 1.0), -1.0) for v in edge.scaled])
         design = shares + self._correction(ops, held)
         design += [one - other for one, other in zip(shares, self._physics(edge)[1])]
-        beyond: Any = False
+        grown: dict[int, Any] = {}
         for at in self.coordinates:
             distance = abs(here.scaled[at])
             possible = possible & (distance < math.inf)
             excess = ops.where(distance > _INSIDE, ops.minimum(distance - 1.0, _FARTHEST), 0.0)
-            beyond = beyond | (excess > 0.0)
-            design.append(ops.sqrt(excess + excess * excess))
+            grown[at] = ops.sqrt(excess + excess * excess)
+        beyond: Any = False
+        for each in grown.values():
+            beyond = beyond | (each > 0.0)
+        told: list[Any] = []
+        if self.walk is not None:
+            told, known = self.walk.go(ops, here.scaled, grown)
+            beyond = beyond & (known == 0)
+        design += [*grown.values(), *told]
         if self.tasks:
             known = ops.is_in(here.task, self.tasks)
             beyond = beyond | (known == 0)
@@ -746,6 +756,56 @@ class _Corners:
         """Cell of a coordinate; what is beyond its range is at its edge."""
         place = (ops.maximum(value, -1.0) + 1.0) * (0.5 * self.cells) + _CELL_ROUNDING
         return ops.cell(ops.minimum(place, self.cells - 0.5))
+
+
+class _Walk:
+    """Where the group was measured beyond the range of the fit, and what is known of the way.
+
+    On each side of a coordinate's range it is a line, then stretches of a walk. A place is known
+    that lies no farther out than one that was measured, on all sides together.
+    """
+
+    def __init__(self, columns: Sequence[Sequence[Any]], reached: _Array) -> None:
+        self.columns = [(int(at), *rest) for at, *rest in columns]
+        self.sides = [(at, sign) for at, sign, _, end in self.columns if end is None]
+        self.reached = reached.tolist()
+        self.far = reached.max(axis=0).tolist()
+
+    def go(self, ops: _Ops, scaled: Sequence[Any], grown: dict[int, Any]) -> tuple[list[Any], Any]:
+        """Return the columns of the way, and whether its end is known.
+
+        `grown` are the unknown departures by coordinate: what is known is taken out.
+        """
+        out = {side: self._distance(ops, scaled, *side) for side in self.sides}
+        unknown: Any = False
+        for at, departure in grown.items():
+            inside: Any = True
+            for side in self.sides:
+                if side[0] == at:
+                    inside = inside & (out[side] <= 0.0)
+            unknown = unknown | ((departure > 0.0) & inside)
+        for (at, sign), far in zip(self.sides, self.far):
+            distance = out[at, sign]
+            left = ops.sqrt(ops.maximum(distance - far, 0.0))
+            grown[at] = ops.where(distance > 0.0, left, grown[at])
+        columns = []
+        for at, sign, start, end in self.columns:
+            column = out[at, sign]
+            if end is not None:
+                gone = ops.minimum(ops.maximum(column - start, 0.0), end - start)
+                column = gone / math.sqrt(end - start)
+            columns.append(column)
+        known: Any = False
+        for row in self.reached:
+            within: Any = True
+            for side, far in zip(self.sides, row):
+                within = within & (out[side] <= far + _AS_FAR)
+            known = known | within
+        return columns, known & (unknown == 0)
+
+    def _distance(self, ops: _Ops, scaled: Sequence[Any], at: int, sign: float) -> Any:
+        place = scaled[at] * sign
+        return ops.where(place > _INSIDE, ops.minimum(place - 1.0, _FARTHEST), 0.0)
 
 
 class _Weighed(NamedTuple):

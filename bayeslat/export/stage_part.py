@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.decisions.extrapolation import walk_steps
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.predict_stage import correction_size, stratified_noise
 from bayeslat.decisions.run_noise import score_cubic
@@ -23,6 +22,8 @@ from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.tasks import NO_TASK
 from bayeslat.inference.new_tasks import grid_of_tasks
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.walk import Walk
+from bayeslat.inference.widening import walk_steps
 
 __all__ = ["StagePart", "join_parts", "make_part"]
 
@@ -56,8 +57,8 @@ class StagePart:
         What the mean log latency, the log scale of the noise and each latent variable gain by the
         parts' shares, the columns and the tasks; then, for configurations beyond the range of the
         fit, by what the shares have moved from its edge, by the root of d + d^2 for the distance d
-        along each coordinate and, if there is one, in an empty corner, and, where tasks were
-        fitted, by a new one.
+        along each coordinate and, if there is one, in an empty corner, by what the group's own
+        rows tell of the way, and, where tasks were fitted, by a new one.
     draws : ndarray, shape (latent, draw)
         The latent variables: uncorrelated, of mean 0 and variance 1.
     noise_squares : ndarray, shape (draw,)
@@ -65,6 +66,8 @@ class StagePart:
     noise : mapping of str to float
         Log of the root mean square of its scale, without the features, and what a typical run's
         adds to it; the cubic of its normal scores.
+    walk : Walk or None
+        What the group's own rows tell beyond the range of the fit.
     """
 
     name: str
@@ -79,6 +82,7 @@ class StagePart:
     draws: NDArray[np.float64]
     noise_squares: NDArray[np.float64]
     noise: dict[str, float]
+    walk: Walk | None
 
 
 def make_part(
@@ -132,6 +136,8 @@ def make_part(
         ]
     )
     beyond = [joined @ projected, walk.T]
+    if view.walk is not None:
+        beyond.append(view.walk.steps.T)
     if part.basis.tasks:
         beyond.append(task_effects(part, np.array([NO_TASK], dtype=object), stream))
     outside = np.concatenate(beyond)
@@ -157,6 +163,7 @@ def make_part(
         draws=draws,
         noise_squares=view.noise_sd**2 / np.mean(view.noise_sd**2),
         noise=_noise(data, stage, view),
+        walk=view.walk,
     )
 
 

@@ -29,6 +29,8 @@ from bayeslat.inference.sound_rows import sound_rows
 from bayeslat.inference.stage_rows import StageRows, held_rows
 from bayeslat.inference.target import Target, TargetStage
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
+from bayeslat.inference.walk import Walk, farthest, find_trail
+from bayeslat.inference.widening import with_trail
 
 __all__ = ["calibrate", "calibrate_group", "calibrate_stacks", "rows_of"]
 
@@ -243,7 +245,13 @@ def _calibrate_stage(
             set_aside_ratio=np.empty(0),
             hurdle=hurdle,
         )
-    regression = _Regression(part, population, rows)
+    places = part.basis.places(rows.inputs.raw)
+    trail, size = find_trail(places), population.centre.shape[1]
+    if len(trail):
+        on_grid = point.design(reference, part.basis)[1][:, part.terms :]
+        walk_rng = np.random.default_rng([seed, list(data.stages).index(stage), 6])
+        population = with_trail(population, trail, part, on_grid, walk_rng)
+    regression = _Regression(part, population, rows, trail.columns(places))
     start = None
     for step in range(_RELINEARISATIONS + 1):
         found = regression.solve(point, departure, start)
@@ -252,16 +260,18 @@ def _calibrate_stage(
             departure = _within(population, found.effects[: part.terms])
             point = linearise(part.shared_efficiency + departure, reference, part.basis, columns)
     drawn = condition(population, found.calmed, regression.inflation, rng, start, _PROPOSALS)
+    reached = farthest(trail.distances(places[found.sound]))
     return TargetStage(
         departure=departure,
         projection=point.projection,
-        effects=drawn.effects,
+        effects=drawn.effects[:, :size],
         noise_sd=drawn.noise_sd,
         measured=measured,
         effective_draws=drawn.effective_draws,
         set_aside=frame.index.to_numpy(dtype=np.int64)[rows.position[~found.sound]],
         set_aside_ratio=found.ratio[~found.sound],
         hurdle=hurdle,
+        walk=Walk(trail, drawn.effects[:, size:], reached) if len(trail) else None,
     )
 
 
@@ -304,11 +314,21 @@ class _Solved:
 
 @dataclass(frozen=True)
 class _Regression:
-    """A stage's rows, to be linearised at one point after the other."""
+    """A stage's rows, to be linearised at one point after the other.
+
+    Attributes
+    ----------
+    part : StagePosterior
+    population : Population
+    rows : StageRows
+    beyond : ndarray, shape (row, column)
+        Columns of their departures beyond the training range.
+    """
 
     part: StagePosterior
     population: Population
     rows: StageRows
+    beyond: NDArray[np.float64]
 
     @property
     def inflation(self) -> float:
@@ -336,7 +356,9 @@ class _Regression:
         _Solved
         """
         part = self.part
+        spread = part.noise_shape.spread(part.basis, self.rows.inputs.raw)
         design, response = even_rows(part, point, departure, self.rows)
+        design = np.column_stack([design, self.beyond / spread[:, None]])
         sound = sound_rows(self.population, self.inflation, design, response, self.rows.config)
         labels = np.unique(self.rows.config[sound], return_inverse=True)[1]
         once = row_weights(labels, 1.0)
@@ -346,7 +368,6 @@ class _Regression:
         effects, covariance, sd = mean_given(self.population, kept, self.inflation, scores)
         fitted = design @ effects
         error = response - fitted
-        spread = part.noise_shape.spread(part.basis, self.rows.inputs.raw)
         leverage = once * np.sum(kept.design @ covariance * kept.design, axis=1)
         leverage = leverage / (sd * self.inflation) ** 2
         pilot = Pilot(effects, fitted[sound], error[sound], leverage, sd, 0.0)

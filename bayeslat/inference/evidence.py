@@ -92,7 +92,8 @@ class Evidence:
         if not counts:
             return np.zeros((len(scores), self.population.centre.shape[1]))
         factors = np.repeat(np.exp(2.0 * scores[:, : len(counts)]), counts, axis=1)
-        variance: NDArray[np.float64] = spread**2 * factors
+        variance = np.zeros((len(scores), spread.shape[1]))
+        variance[:, : factors.shape[1]] = spread[:, : factors.shape[1]] ** 2 * factors
         return variance
 
     def log_sd(

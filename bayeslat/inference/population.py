@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -44,6 +44,8 @@ class Population:
     log_noise : ndarray, shape (draw,)
         Of the scale of the Student-t noise.
     log_noise_sd : float
+    beyond : int
+        The last features: departures beyond the training range, which have a sd of their own.
     """
 
     centre: NDArray[np.float64]
@@ -51,6 +53,7 @@ class Population:
     departure: NDArray[np.float64]
     log_noise: NDArray[np.float64]
     log_noise_sd: float
+    beyond: int = 0
 
     @property
     def terms(self) -> int:
@@ -62,7 +65,7 @@ class Population:
         """Numbers of features that share a factor: the physics terms, the residual columns."""
         if not self.spread.any():
             return ()
-        counts = (self.terms, self.centre.shape[1] - self.terms)
+        counts = (self.terms, self.centre.shape[1] - self.terms - self.beyond)
         return tuple(count for count in counts if count)
 
     @cached_property
@@ -88,6 +91,21 @@ class Population:
         """Geometric means over the draws of spread and noise. Shapes (1, feature), (1,)."""
         logs = np.log(np.maximum(self.spread, 1e-300))
         return np.exp(logs.mean(axis=0, keepdims=True)), self.log_noise.mean(keepdims=True)
+
+    def with_beyond(self, steps: NDArray[np.float64]) -> Population:
+        """Return the population with departures beyond the training range as further features.
+
+        Parameters
+        ----------
+        steps : ndarray, shape (draw, side)
+            Draws of their size.
+        """
+        return replace(
+            self,
+            centre=np.column_stack([self.centre, steps]),
+            spread=np.column_stack([self.spread, np.zeros_like(steps)]),
+            beyond=steps.shape[1],
+        )
 
     def draw(
         self, rng: np.random.Generator, *, heavy: bool = True

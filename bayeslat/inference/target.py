@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bayeslat.features.design import Linearisation
 from bayeslat.inference.hurdle import GroupHurdle
+from bayeslat.inference.walk import Walk
 
 __all__ = ["ORIGIN", "Target", "TargetStage"]
 
@@ -42,6 +43,8 @@ class TargetStage:
         That latency over what the other rows say it is.
     hurdle : GroupHurdle or None
         Whether the stage takes any time; None where it always does.
+    walk : Walk or None
+        What rows beyond the training range tell of it; None without any.
     """
 
     departure: NDArray[np.float64]
@@ -53,6 +56,7 @@ class TargetStage:
     set_aside: NDArray[np.int64]
     set_aside_ratio: NDArray[np.float64]
     hurdle: GroupHurdle | None = None
+    walk: Walk | None = None
 
     def point(self, shared_efficiency: NDArray[np.float64]) -> Linearisation:
         """Return where it was linearised.

@@ -46,11 +46,12 @@ def _thin_target(target: Target, most: int) -> Target:
     stages = {}
     for stage, part in target.stages.items():
         kept = evenly(len(part.noise_sd), most)
-        hurdle = part.hurdle
+        hurdle, walk = part.hurdle, part.walk
         stages[stage] = replace(
             part,
             effects=part.effects[kept],
             noise_sd=part.noise_sd[kept],
             hurdle=None if hurdle is None else replace(hurdle, effects=hurdle.effects[kept]),
+            walk=None if walk is None else walk.take(kept),
         )
     return replace(target, stages=stages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from bayeslat.inference.hurdle import GroupHurdle
 from bayeslat.inference.labelled import Variables, label, read_table, table_group
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.target import ORIGIN, Target, TargetStage
+from bayeslat.inference.walk import Trail, Walk
 
 __all__ = ["read_targets", "target_groups"]
 
@@ -24,6 +26,12 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "projection": "what makes the residual columns orthogonal to the shares",
     "set_aside": "rows that the others make impossible, on which no draw stands; 0 is the first",
     "set_aside_ratio": "their latency over what the other rows say it is",
+    "walk": "what log latency gains beyond the training range, by stretches of the way",
+    "walk_direction": "position of the coordinate in which the range is left",
+    "walk_sign": "1 above the range, -1 below it",
+    "walk_start": "of the stretch, in half widths of the range",
+    "walk_end": "of the stretch; infinite for a line",
+    "reached": "how far beyond the training range the GPU's rows lie, in half widths of it",
     "hurdle_below_ms": "quantiles of the latency below the hurdle, equally likely parts",
     "hurdle_effect": "effect on the logit of P(latency above the hurdle), constant first",
 }
@@ -99,6 +107,12 @@ def _stage_group(part: TargetStage, features: tuple[str, ...]) -> xr.Dataset:
     if part.hurdle is not None:
         variables["hurdle_effect"] = (("sample", "hurdle_column"), part.hurdle.effects)
         variables["hurdle_below_ms"] = (("quantile",), part.hurdle.below_ms)
+    if part.walk is not None:
+        variables["walk"] = (("sample", "stretch"), part.walk.steps)
+        variables["reached"] = (("place", "side"), part.walk.reached)
+        for field in fields(Trail):
+            values = getattr(part.walk.trail, field.name)
+            variables[f"walk_{field.name}"] = (("stretch",), values)
     terms = len(part.departure)
     labels = {"feature": features, "term": features[:terms], "column": features[terms:]}
     attrs = {"measured": part.measured, "effective_draws": part.effective_draws}
@@ -123,12 +137,19 @@ def _read_stage(stored: xr.Dataset) -> TargetStage:
         set_aside=_gross(stored, "set_aside", np.int64),
         set_aside_ratio=_gross(stored, "set_aside_ratio", np.float64),
         hurdle=_read_hurdle(stored) if "hurdle_effect" in stored else None,
+        walk=_read_walk(stored) if "walk" in stored else None,
     )
 
 
 def _gross(stored: xr.Dataset, name: str, kind: type[np.generic]) -> NDArray[Any]:
     """Return what is known of the rows that were set aside; without any, nothing was stored."""
     return stored[name].to_numpy() if name in stored else np.empty(0, dtype=kind)
+
+
+def _read_walk(stored: xr.Dataset) -> Walk:
+    """Rebuild what is known of a stage beyond the training range."""
+    trail = Trail(*(stored[f"walk_{field.name}"].to_numpy() for field in fields(Trail)))
+    return Walk(trail, stored["walk"].to_numpy(), stored["reached"].to_numpy())
 
 
 def _read_hurdle(stored: xr.Dataset) -> GroupHurdle:

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayeslat.decisions.extrapolation import correction_rms, widening
 from bayeslat.decisions.predict import predict
 from bayeslat.features.design import physics_ms, stage_inputs
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.hold_knobs import hold_knobs
 from bayeslat.features.spec import Spec
 from bayeslat.inference.fit import fit_posterior
+from bayeslat.inference.walk import walked
+from bayeslat.inference.widening import correction_rms, widening
 from tests.posteriors import SPEC_TEXT, make_configs, make_data, make_frame
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -40,7 +41,9 @@ def test_configs_inside_are_returned_as_they_are() -> None:
 def test_departures_have_the_stated_sd_and_are_shared_by_configs() -> None:
     draws = 20_000
     excess = np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 0.0], [1.0, 3.0]])
-    drawn = widening(excess, np.ones(2, bool), np.full(draws, 0.04), np.random.default_rng(0))
+    drawn = widening(
+        walked(excess), np.ones(2, bool), np.full(draws, 0.04), np.random.default_rng(0)
+    )
     one = np.hypot(0.08, 0.05)
     expected = one * np.sqrt([2.0, 12.0, 0.0, 14.0])
     error = expected / np.sqrt(2 * draws)  # Monte Carlo error of an sd
@@ -52,7 +55,7 @@ def test_the_size_of_the_correction_says_nothing_about_a_knob_that_never_moved()
     excess, moved = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([True, False])
     draws = 1000
     for rms in (0.01, 1.0):
-        drawn = widening(excess, moved, np.full(draws, rms), np.random.default_rng(0))
+        drawn = widening(walked(excess), moved, np.full(draws, rms), np.random.default_rng(0))
         expected = np.sqrt(2.0) * np.array([np.hypot(2 * rms, 0.05), 0.2])
         np.testing.assert_allclose(drawn.std(axis=1), expected, rtol=1 / np.sqrt(2 * draws))
 

@@ -91,9 +91,11 @@ def test_draws_are_looked_at_where_the_closed_form_would_not_agree(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """How much must be unsure for that is found at export."""
-    usual = bundle_of(CALIBRATED)
+    gpu = load_hardware().resolve(CALIBRATED)
+    monkeypatch.setattr(bundle_module, "_AGREES", 1.0)
+    usual = make_bundle(posterior().data, gpu)
     monkeypatch.setattr(bundle_module, "_AGREES", 0.0)
-    strict = make_bundle(posterior().data, load_hardware().resolve(CALIBRATED))
+    strict = make_bundle(posterior().data, gpu)
     assert (usual.header["loud"], strict.header["loud"]) == (0.1, 0.0)
     assert strict.header["agreement"]["p_exceed_99"] <= usual.header["agreement"]["p_exceed_99"]
 
@@ -255,7 +257,7 @@ def test_a_file_that_is_not_whole_is_refused(change: str, tmp_path: Path) -> Non
         "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
         "empty": b"",
         "other": b"PK" + content,
-        "version": content.replace(b"guard bundle\n4 ", b"guard bundle\n9 ", 1),
+        "version": content.replace(b"guard bundle\n5 ", b"guard bundle\n9 ", 1),
     }[change]
     path = tmp_path / "guard.bundle"
     path.write_bytes(changed)

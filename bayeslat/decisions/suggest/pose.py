@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.decisions.extrapolation import widening_variance
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.predict_stage import correction_size, held_design
 from bayeslat.decisions.run_noise import normal_sd
@@ -22,6 +21,8 @@ from bayeslat.features.tasks import task_names
 from bayeslat.inference.gross_errors import sound_rows_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.target import Target
+from bayeslat.inference.walk import walked
+from bayeslat.inference.widening import widening_variance
 
 __all__ = ["Posed", "pose"]
 
@@ -185,7 +186,12 @@ def _beyond_variance(
     variance = np.zeros(len(inputs))
     if excess.any():
         size = correction_size(data, stage, gpu, view)
-        variance += widening_variance(excess, basis.spans, size)
+        growth = walked(excess)
+        if view.walk is not None:
+            places = basis.places(inputs.raw)
+            growth = view.walk.growth(places, excess)
+            variance += view.walk.departures(places).var(axis=1)
+        variance += widening_variance(growth, basis.spans, size)
     unseen = is_unseen(task_names(inputs.task, len(inputs)), basis.tasks)
     if unseen.any():
         variance += unseen * np.mean(task_sd(data.stages[stage]) ** 2)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.inference.population import Population
 from bayeslat.inference.posterior import StagePosterior
 from bayeslat.inference.strata import stratified_normal
+from bayeslat.inference.walk import Trail
 
-__all__ = ["correction_rms", "walk_steps", "widening", "widening_variance"]
+__all__ = ["correction_rms", "walk_steps", "widening", "widening_variance", "with_trail"]
 
 # How the correction may go on: with twice its size within the range, and 5 %. Chosen on fits of a
 # part of each knob's range (benchmarks/bench_extrapolation).
@@ -42,21 +44,19 @@ def correction_rms(
 
 
 def widening(
-    excess: NDArray[np.float64],
+    growth: NDArray[np.float64],
     spans: NDArray[np.bool_],
     rms: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Draw how far log latency departs from the held correction beyond the training range.
 
-    In each direction a departure grows like a random walk of a level, soon left behind by one of
-    a slope: variance sd^2 (d + d^2) at distance d. All configs share the walk, so that they compare
-    smoothly.
+    All configs share the walk, so that they compare smoothly.
 
     Parameters
     ----------
-    excess : ndarray, shape (config, direction)
-        Distance beyond the range, as in `ResidualBasis.excess`.
+    growth : ndarray, shape (config, direction)
+        How far departures have grown beyond the range: `walked`.
     spans : ndarray of bool, shape (direction,)
         Whether the direction has a training range; the others have an sd of their own.
     rms : ndarray, shape (draw,)
@@ -67,7 +67,7 @@ def widening(
     -------
     ndarray, shape (config, draw)
     """
-    departure: NDArray[np.float64] = np.sqrt(excess + excess**2) @ walk_steps(spans, rms, rng).T
+    departure: NDArray[np.float64] = growth @ walk_steps(spans, rms, rng).T
     return departure
 
 
@@ -91,25 +91,60 @@ def walk_steps(
 
 
 def widening_variance(
-    excess: NDArray[np.float64], spans: NDArray[np.bool_], rms: NDArray[np.float64]
+    growth: NDArray[np.float64], spans: NDArray[np.bool_], rms: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Variance of what `widening` draws.
 
     Parameters
     ----------
-    excess, spans, rms
+    growth, spans, rms
         As `widening` takes them.
 
     Returns
     -------
     ndarray, shape (config,)
     """
-    variance: NDArray[np.float64] = (excess + excess**2) @ np.mean(
-        _step_sd(spans, rms) ** 2, axis=0
-    )
+    variance: NDArray[np.float64] = growth**2 @ np.mean(_step_sd(spans, rms) ** 2, axis=0)
     return variance
 
 
+def with_trail(
+    population: Population,
+    trail: Trail,
+    part: StagePosterior,
+    columns: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> Population:
+    """Let a population's effects have the columns of a trail, as wide as `widening` draws them.
+
+    Parameters
+    ----------
+    population : Population
+    trail : Trail
+    part : StagePosterior
+    columns : ndarray, shape (config, column)
+        The residual columns over the reference configurations.
+    rng : Generator
+
+    Returns
+    -------
+    Population
+    """
+    rms = correction_rms(part, columns, population.draw(rng)[0])
+    sd = _step_sd(part.basis.spans, rms)[:, trail.direction]
+    return population.with_beyond(sd * stratified_normal(sd.shape, rng))
+
+
 def _step_sd(spans: NDArray[np.bool_], rms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sd of the departure at distance 0.62, where d + d^2 is 1. Shape (draw, direction)."""
+    """Sd of the departure at distance 0.62, where d + d^2 is 1.
+
+    Parameters
+    ----------
+    spans, rms
+        As `widening` takes them.
+
+    Returns
+    -------
+    ndarray, shape (draw, direction)
+    """
     return np.where(spans, np.hypot(_GROWTH * rms, _LEAST_SD)[:, None], _STILL_SD)
