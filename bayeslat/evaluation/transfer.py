@@ -18,6 +18,7 @@ from bayeslat.decisions.run_noise import normal_sd
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
 from bayeslat.evaluation.membership import Membership, check_membership
+from bayeslat.evaluation.passes import PassDifferences
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.thinning import evenly
@@ -79,6 +80,8 @@ class Transfer:
         200 would not do. Those of `gross` are not counted.
     gross : tuple of GrossError
         Rows that were set aside, since the others make them impossible.
+    passes : PassDifferences or None
+        Those that the rows were measured in; None where they were not given, or nothing tells.
     verdict : {"trust", "more data", "refit as donor"}
     """
 
@@ -91,6 +94,7 @@ class Transfer:
     threshold: float
     more_rows: int | None
     gross: tuple[GrossError, ...]
+    passes: PassDifferences | None
     verdict: Verdict
 
     @property
@@ -98,12 +102,24 @@ class Transfer:
         """The stages without a row, of which the guardrail accepts nothing."""
         return tuple(stage for stage, rows in self.rows.items() if not rows)
 
+    @property
+    def _passes_told(self) -> str:
+        """Say whether the expected error knows of passes that differ."""
+        if self.passes is None or not self.passes.differing:
+            return ""
+        if self.passes.total is None:
+            return f"; differences between {self.passes.kind}s are not in it"
+        sd = np.expm1(self.passes.total.sd_quantiles()[1])
+        least = "" if self.verdict == "trust" else ", which no rows of these lower"
+        return f"; of it, {self.passes.kind}s differ by {sd:.1%}{least}"
+
     def __str__(self) -> str:
         """Say the verdict in a sentence."""
         error = (
             f"expected MAPE {self.error.mean:.1%} ({self.error.low:.1%} to {self.error.high:.1%})"
         )
         lacks = f"; nothing was measured of {', '.join(self.unmeasured)}" * bool(self.unmeasured)
+        lacks += self._passes_told
         if again := sum(each.unsettled for each in self.gross):
             lacks += f"; {counted(again, 'gross error')} set aside, to be measured again"
         if self.verdict == "refit as donor":
@@ -149,7 +165,13 @@ def choose_target(data: PosteriorData, gpu: str, stack: str | None) -> str:
 
 
 def judge_transfer(
-    data: PosteriorData, gpu: Gpu, stack: str, *, threshold: float = 0.10, seed: int = 0
+    data: PosteriorData,
+    gpu: Gpu,
+    stack: str,
+    *,
+    threshold: float = 0.10,
+    passes: PassDifferences | None = None,
+    seed: int = 0,
 ) -> Transfer:
     """Judge whether a calibrated GPU's predictions can be trusted.
 
@@ -157,6 +179,8 @@ def judge_transfer(
     (`check_membership`), together with a false-alarm rate of 1 % (Bonferroni). Else `trust` if the
     MAPE of the total is within the threshold with 95 % probability, by the posterior, and no row
     was set aside as a gross error without another run to tell whether it is one; else `more data`.
+    The error is that of typical runs of a further pass over the configurations, where the passes of
+    the total are known to differ; rows of these passes do not lower that part of it.
 
     Parameters
     ----------
@@ -166,6 +190,8 @@ def judge_transfer(
     stack : str
     threshold : float
         Of the MAPE: 0.10 is 10 %.
+    passes : PassDifferences, optional
+        Those that the GPU's rows were measured in.
     seed : int
 
     Returns
@@ -187,11 +213,15 @@ def judge_transfer(
     configs = data.reference.iloc[evenly(len(data.reference), _CONFIGS)]
     prediction = predict_group(thin_draws(data, DRAWS), configs, gpu, stack, "typical", seed)
     missed = _missed_sd(prediction)
-    errors = _errors(prediction.typical(TOTAL), missed)
+    draws = prediction.typical(TOTAL)
+    offset = np.zeros(draws.shape[1])
+    if passes is not None:
+        offset = passes.draw_offset(len(offset), np.random.default_rng([seed, 19]))
+    errors = _errors(draws, missed, offset)
     error = ExpectedError(float(errors.mean()), *map(float, np.quantile(errors, [0.05, _BOUND])))
     more: int | None = 0
     if error.high > threshold:
-        more = _more_rows(data, gpu, stack, configs, prediction, missed, threshold)
+        more = _more_rows(data, gpu, stack, configs, prediction, missed, offset, threshold)
     gross = find_gross_errors(data, gpu.key, stack)
     settled = more == 0 and not any(each.unsettled for each in gross)
     verdict: Verdict = "trust" if settled else "more data"
@@ -205,6 +235,7 @@ def judge_transfer(
         threshold=threshold,
         more_rows=more,
         gross=gross,
+        passes=passes,
         verdict="refit as donor" if alarms else verdict,
     )
 
@@ -244,14 +275,19 @@ def _missed_sd(prediction: Prediction) -> NDArray[np.float64]:
     return missed
 
 
-def _errors(draws: NDArray[np.float64], missed: NDArray[np.float64]) -> NDArray[np.float64]:
-    """MAPE of the total's point if a draw of it were the truth. Shape (draw,).
+def _errors(
+    draws: NDArray[np.float64], missed: NDArray[np.float64], offset: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """MAPE of the total's point if a draw of it were the truth, in a pass that far off.
+
+    Shape (draw,), as that of the offsets, in log latency.
 
     The mean of a folded normal (Leone, Nelson and Nottingham 1961): round a draw, typical runs of
     configurations scatter by what the model misses of them.
     """
     point = summarise_draws(draws)["point"][:, None]
-    away = (point - draws) / draws
+    truth = draws * np.exp(offset)
+    away = (point - truth) / truth
     sd = np.maximum(missed, 1e-12)[:, None]
     scaled = away / sd
     folded = sd * np.sqrt(2 / np.pi) * np.exp(-0.5 * scaled**2) + away * erf(scaled / np.sqrt(2))
@@ -266,6 +302,7 @@ def _more_rows(
     configs: pd.DataFrame,
     prediction: Prediction,
     missed: NDArray[np.float64],
+    offset: NDArray[np.float64],
     threshold: float,
 ) -> int | None:
     """Find how many further rows of the knob grid bring the error within the threshold, as now.
@@ -295,7 +332,7 @@ def _more_rows(
             later[count] = variance + weight * np.sum(design @ left * design, axis=1)
     for count, variance in later.items():
         closer = np.sqrt(variance / now)[:, None]
-        errors = _errors(total[:, None] * (draws / total[:, None]) ** closer, missed)
+        errors = _errors(total[:, None] * (draws / total[:, None]) ** closer, missed, offset)
         if np.quantile(errors, _BOUND) <= threshold:
             return count
     return None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bayeslat.traces.names import COLLECTED_AT, REPEAT
 
-__all__ = ["FEWEST_CONFIGS", "Passes", "label_passes"]
+__all__ = ["FEWEST_CONFIGS", "Kind", "Passes", "label_passes"]
 
 FEWEST_CONFIGS = 5
 """A repeat number that fewer configurations have is no pass over them."""

@@ -1,0 +1,272 @@
+"""What the passes that a GPU was measured in say: is one slower than another?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.decisions.prediction import TOTAL
+from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.evaluation.pass_effects import PassEffects, draw_pass_sd, estimate_passes
+from bayeslat.evaluation.stacks import rows_of_stack
+from bayeslat.evaluation.uniformity import holm
+from bayeslat.features.admit import admit
+from bayeslat.features.gpu import Gpu
+from bayeslat.features.hardware import HardwareTable
+from bayeslat.features.spec import Spec
+from bayeslat.inference.calibrate import rows_of
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.stage_rows import least_ms
+from bayeslat.traces.names import TASK
+from bayeslat.traces.passes import Kind, label_passes
+
+__all__ = ["FALSE_ALARMS", "PassDifferences", "StagePasses", "compare_passes", "passes_of"]
+
+FALSE_ALARMS = 0.01
+"""Of GPUs whose passes are alike, the part that is told to have passes that differ."""
+_LEAST = 0.01  # slowest over fastest pass, less 1: below, nobody has to act
+_DRAWS = 4000  # of the sd of passes
+_CURES = {
+    "pass": "what was calibrated in one pass is off by that in others, which its repeats do not "
+    "tell: calibrate on rows of several passes, or find what slows the machine",
+    "session": "what was calibrated in one session is off by that in others, which its repeats do "
+    "not tell: calibrate on rows of several sessions, or find what slows the machine",
+    "repeat": "if the first runs of a configuration warm it up, leave them out; predictions hold "
+    "for the mix that was fitted",
+}
+
+
+@dataclass(frozen=True)
+class StagePasses:
+    """The passes of one stage.
+
+    Attributes
+    ----------
+    stage : str
+        Or `total`.
+    found : PassEffects
+    names : tuple over pass of str
+    adjusted : float
+        The p-value, adjusted for the number of stages (Holm).
+    """
+
+    stage: str
+    found: PassEffects
+    names: tuple[str, ...]
+    adjusted: float
+
+    @property
+    def differ(self) -> bool:
+        """Whether the passes differ, and by enough to matter."""
+        return self.adjusted <= FALSE_ALARMS and np.expm1(self.found.spread) >= _LEAST
+
+    @property
+    def extremes(self) -> tuple[str, str]:
+        """The slowest pass and the fastest."""
+        effect = self.found.effect
+        return self.names[int(np.argmax(effect))], self.names[int(np.argmin(effect))]
+
+    def sd_quantiles(self, seed: int = 0) -> tuple[float, float, float]:
+        """5 %, 50 % and 95 % quantile of the sd of passes, in log latency."""
+        drawn = draw_pass_sd(self.found, _DRAWS, np.random.default_rng([seed, 18]))
+        low, middle, high = np.quantile(drawn, [0.05, 0.5, 0.95])
+        return float(low), float(middle), float(high)
+
+
+@dataclass(frozen=True)
+class PassDifferences:
+    """Whether the passes that one GPU was measured in, with one stack, differ.
+
+    Attributes
+    ----------
+    gpu, stack : str
+    kind : {"pass", "session", "repeat"}
+        As `label_passes` tells it.
+    stages : tuple of StagePasses
+        Those in which two passes share five configurations; with the total, if it was measured.
+    """
+
+    gpu: str
+    stack: str
+    kind: Kind
+    stages: tuple[StagePasses, ...]
+
+    @property
+    def differing(self) -> tuple[StagePasses, ...]:
+        """The stages whose passes differ."""
+        return tuple(each for each in self.stages if each.differ)
+
+    @property
+    def name(self) -> str:
+        """The GPU, with its stack if there is one."""
+        return f"{self.gpu} with {self.stack}" if self.stack else self.gpu
+
+    @property
+    def total(self) -> StagePasses | None:
+        """The total, if its passes differ: and not only first runs from later ones."""
+        if self.kind == "repeat":
+            return None
+        return next((each for each in self.differing if each.stage == TOTAL), None)
+
+    def draw_offset(self, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draw how far a further pass is from the mean of these, in log total. Shape (draw,).
+
+        With P passes of sd s, the variance is s^2 (1 + 1 / P): its own, and that of their mean.
+        Zero where passes of the total do not differ.
+        """
+        if self.total is None:
+            return np.zeros(count)
+        found = self.total.found
+        sd = draw_pass_sd(found, count, rng) * np.sqrt(1.0 + 1.0 / len(found.passes))
+        offset: NDArray[np.float64] = sd * rng.standard_normal(count)
+        return offset
+
+    def __str__(self) -> str:
+        """Say which passes are slower, by how much, and what to do; nothing if they are alike."""
+        if not self.differing:
+            return ""
+        p_value = max(each.adjusted for each in self.differing)
+        what = "repeats of a configuration" if self.kind == "repeat" else f"{self.kind}s"
+        slower = "; ".join(_slower(self.differing))
+        widest = max(self.differing, key=lambda each: (each.stage == TOTAL, each.found.spread))
+        low, middle, high = (100 * np.expm1(sd) for sd in widest.sd_quantiles())
+        return (
+            f"{what} differ: {slower} (p <= {p_value:.2g}; sd of {what} {middle:.1f}% of "
+            f"{widest.stage}, {low:.1f} to {high:.1f}%); {_CURES[self.kind]}"
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return it for machines; effects and sds are parts: 0.03 is 3 % slower than the mean."""
+        return {
+            "gpu": self.gpu,
+            "stack": self.stack,
+            "kind": self.kind,
+            "differ": bool(self.differing),
+            "sentence": str(self),
+            "stages": {each.stage: _stage_record(each) for each in self.stages},
+        }
+
+
+def compare_passes(
+    spec: Spec, rows: pd.DataFrame, gpu: Gpu, stack: str, *, seed: int = 0
+) -> PassDifferences | None:
+    """Compare the passes that a GPU was measured in, by repeats of configurations.
+
+    Parameters
+    ----------
+    spec : Spec
+    rows : DataFrame, one row a measurement
+        Admitted; of this GPU alone. Those of other stacks are passed over.
+    gpu : Gpu
+    stack : str
+        Rows that name none are of it.
+    seed : int
+
+    Returns
+    -------
+    PassDifferences or None
+        None where no two passes share five configurations: then nothing can be told.
+    """
+    rows = rows_of_stack(rows, stack).reset_index(drop=True)
+    if rows.empty:
+        return None
+    columns = [name for name in (*spec.knobs, TASK) if name in rows]
+    configs = number_configs(spec.complete(rows)[columns])
+    passes = label_passes(rows, configs)
+    if passes is None:
+        return None
+    found: dict[str, PassEffects] = {}
+    for number, (stage, latency) in enumerate(measured_latencies(spec, rows, gpu).items()):
+        least = 0.0 if stage == TOTAL else least_ms(spec, stage)
+        logs = np.log(latency, out=np.full(len(rows), np.nan), where=latency > max(least, 0.0))
+        effects = estimate_passes(logs, configs, passes.label, seed=seed + number)
+        if effects is not None:
+            found[stage] = effects
+    if not found:
+        return None
+    adjusted = holm(np.array([each.p_value for each in found.values()]))
+    return PassDifferences(
+        gpu.key,
+        stack,
+        passes.kind,
+        tuple(
+            StagePasses(stage, each, tuple(passes.names[at] for at in each.passes), float(p))
+            for (stage, each), p in zip(found.items(), adjusted, strict=True)
+        ),
+    )
+
+
+def passes_of(
+    data: PosteriorData,
+    traces: pd.DataFrame,
+    gpu: Gpu,
+    stack: str,
+    hardware: HardwareTable,
+    *,
+    seed: int = 0,
+) -> PassDifferences | None:
+    """Compare the passes that a calibrated GPU was measured in.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    traces : DataFrame, one row a measurement
+        What it was calibrated with; rows of other GPUs are passed over.
+    gpu : Gpu
+    stack : str
+    hardware : HardwareTable
+    seed : int
+
+    Returns
+    -------
+    PassDifferences or None
+        As of `compare_passes`.
+
+    Raises
+    ------
+    InputError
+        If there are rows, but none of this GPU.
+    TraceError
+        With every row that breaks a rule.
+    """
+    rows = rows_of(traces, gpu, hardware)
+    if rows.empty:
+        return None
+    return compare_passes(
+        data.spec, admit(rows, data.spec, hardware, stack or None), gpu, stack, seed=seed
+    )
+
+
+def _slower(stages: Sequence[StagePasses]) -> Iterator[str]:
+    """Say by how much the slowest pass is slower than the fastest, stages with the same together."""
+    for (slow, fast), held in groupby(
+        sorted(stages, key=lambda each: each.extremes), key=lambda each: each.extremes
+    ):
+        parts = ", ".join(f"{each.stage} {np.expm1(each.found.spread):.1%}" for each in held)
+        yield f"{parts} slower in {slow} than in {fast}"
+
+
+def _stage_record(each: StagePasses) -> dict[str, Any]:
+    """Return one stage for machines."""
+    low, middle, high = each.sd_quantiles()
+    found = each.found
+    return {
+        "configs": found.configs,
+        "rows": found.rows,
+        "p_value": found.p_value,
+        "adjusted": each.adjusted,
+        "differ": each.differ,
+        "noise": found.noise_sd,
+        "sd": {"q05": low, "median": middle, "q95": high},
+        "passes": [
+            {"name": name, "slower": float(np.expm1(effect)), "sd": float(sd)}
+            for name, effect, sd in zip(each.names, found.effect, found.effect_sd, strict=True)
+        ],
+    }
