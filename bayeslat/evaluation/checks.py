@@ -122,8 +122,8 @@ def _passes(
     data: PosteriorData, measured: pd.DataFrame, gpu: Gpu, seed: int
 ) -> Iterator[PassDifferences]:
     """Compare the passes of each stack."""
-    named = measured["stack"].dropna().astype(str).unique() if "stack" in measured else []
-    for stack in named if len(named) else [""]:
+    named = list(measured["stack"].dropna().astype(str).unique()) if "stack" in measured else []
+    for stack in named or [""]:
         if found := compare_passes(data.spec, measured, gpu, stack, seed=seed):
             yield found
 

@@ -1,4 +1,4 @@
-"""What the passes that a GPU was measured in say: is one slower than another?"""
+"""The passes that a GPU was measured in: whether one is slower than another."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ FALSE_ALARMS = 0.01
 """Of GPUs whose passes are alike, the part that is told to have passes that differ."""
 _LEAST = 0.01  # slowest over fastest pass, less 1: below, nobody has to act
 _DRAWS = 4000  # of the sd of passes
+_NAMES = {"pass": "passes", "session": "sessions", "repeat": "repeats of a configuration"}
 _CURES = {
-    "pass": "what was calibrated in one pass is off by that in others, which its repeats do not "
+    "pass": "what was measured in one pass is off by that in others, which its repeats do not "
     "tell: calibrate on rows of several passes, or find what slows the machine",
-    "session": "what was calibrated in one session is off by that in others, which its repeats do "
+    "session": "what was measured in one session is off by that in others, which its repeats do "
     "not tell: calibrate on rows of several sessions, or find what slows the machine",
     "repeat": "if the first runs of a configuration warm it up, leave them out; predictions hold "
     "for the mix that was fitted",
@@ -105,21 +106,27 @@ class PassDifferences:
 
     @property
     def name(self) -> str:
-        """The GPU, with its stack if there is one."""
+        """Name the GPU, with its stack if there is one."""
         return f"{self.gpu} with {self.stack}" if self.stack else self.gpu
 
     @property
+    def plural(self) -> str:
+        """Name what is compared: passes, sessions or repeats of a configuration."""
+        return _NAMES[self.kind]
+
+    @property
     def total(self) -> StagePasses | None:
-        """The total, if its passes differ: and not only first runs from later ones."""
+        """The total, if it was measured in several passes; repeats at one time are none."""
         if self.kind == "repeat":
             return None
-        return next((each for each in self.differing if each.stage == TOTAL), None)
+        return next((each for each in self.stages if each.stage == TOTAL), None)
 
     def draw_offset(self, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Draw how far a further pass is from the mean of these, in log total. Shape (draw,).
 
         With P passes of sd s, the variance is s^2 (1 + 1 / P): its own, and that of their mean.
-        Zero where passes of the total do not differ.
+        What these passes leave open of s counts (`draw_pass_sd`), so nothing hangs on whether the
+        test finds a difference. Zero where the total was not measured in several.
         """
         if self.total is None:
             return np.zeros(count)
@@ -133,7 +140,7 @@ class PassDifferences:
         if not self.differing:
             return ""
         p_value = max(each.adjusted for each in self.differing)
-        what = "repeats of a configuration" if self.kind == "repeat" else f"{self.kind}s"
+        what = self.plural
         slower = "; ".join(_slower(self.differing))
         widest = max(self.differing, key=lambda each: (each.stage == TOTAL, each.found.spread))
         low, middle, high = (100 * np.expm1(sd) for sd in widest.sd_quantiles())
@@ -245,7 +252,7 @@ def passes_of(
 
 
 def _slower(stages: Sequence[StagePasses]) -> Iterator[str]:
-    """Say by how much the slowest pass is slower than the fastest, stages with the same together."""
+    """Say by how much the slowest pass is slower than the fastest, by pairs of passes."""
     for (slow, fast), held in groupby(
         sorted(stages, key=lambda each: each.extremes), key=lambda each: each.extremes
     ):

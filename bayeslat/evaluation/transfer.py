@@ -78,6 +78,8 @@ class Transfer:
     more_rows : int or None
         Further measurements that should bring the error within the threshold; 0 if it is, None if
         200 would not do. Those of `gross` are not counted.
+    more_passes : bool
+        Whether 200 would do, did passes not differ: rows of further ones are what is lacking.
     gross : tuple of GrossError
         Rows that were set aside, since the others make them impossible.
     passes : PassDifferences or None
@@ -93,6 +95,7 @@ class Transfer:
     error: ExpectedError
     threshold: float
     more_rows: int | None
+    more_passes: bool
     gross: tuple[GrossError, ...]
     passes: PassDifferences | None
     verdict: Verdict
@@ -108,18 +111,17 @@ class Transfer:
         if self.passes is None or not self.passes.differing:
             return ""
         if self.passes.total is None:
-            return f"; differences between {self.passes.kind}s are not in it"
+            return f"; without the differences between {self.passes.plural}"
         sd = np.expm1(self.passes.total.sd_quantiles()[1])
-        least = "" if self.verdict == "trust" else ", which no rows of these lower"
-        return f"; of it, {self.passes.kind}s differ by {sd:.1%}{least}"
+        return f"; with {self.passes.plural} that differ by {sd:.1%} (sd)"
 
     def __str__(self) -> str:
         """Say the verdict in a sentence."""
         error = (
             f"expected MAPE {self.error.mean:.1%} ({self.error.low:.1%} to {self.error.high:.1%})"
         )
-        lacks = f"; nothing was measured of {', '.join(self.unmeasured)}" * bool(self.unmeasured)
-        lacks += self._passes_told
+        lacks = self._passes_told
+        lacks += f"; nothing was measured of {', '.join(self.unmeasured)}" * bool(self.unmeasured)
         if again := sum(each.unsettled for each in self.gross):
             lacks += f"; {counted(again, 'gross error')} set aside, to be measured again"
         if self.verdict == "refit as donor":
@@ -134,7 +136,10 @@ class Transfer:
         if self.more_rows == 0:
             return f"more data: {error}, within {limit}{lacks}"
         many = "more than 200" if self.more_rows is None else f"about {self.more_rows}"
-        return f"more data: {error}, not surely within {limit}; {many} more rows{lacks}"
+        cure = f"{many} more rows"
+        if self.more_passes and self.passes is not None:
+            cure = f"rows of further {self.passes.plural}, or a quieter machine"
+        return f"more data: {error}, not surely within {limit}; {cure}{lacks}"
 
 
 def choose_target(data: PosteriorData, gpu: str, stack: str | None) -> str:
@@ -179,8 +184,8 @@ def judge_transfer(
     (`check_membership`), together with a false-alarm rate of 1 % (Bonferroni). Else `trust` if the
     MAPE of the total is within the threshold with 95 % probability, by the posterior, and no row
     was set aside as a gross error without another run to tell whether it is one; else `more data`.
-    The error is that of typical runs of a further pass over the configurations, where the passes of
-    the total are known to differ; rows of these passes do not lower that part of it.
+    With `passes`, the error is that of typical runs of a further pass over the configurations: rows
+    of the same passes do not lower that part of it.
 
     Parameters
     ----------
@@ -220,8 +225,13 @@ def judge_transfer(
     errors = _errors(draws, missed, offset)
     error = ExpectedError(float(errors.mean()), *map(float, np.quantile(errors, [0.05, _BOUND])))
     more: int | None = 0
+    more_passes = False
     if error.high > threshold:
-        more = _more_rows(data, gpu, stack, configs, prediction, missed, offset, threshold)
+        needed = [
+            _more_rows(data, gpu, stack, configs, prediction, missed, each, threshold)
+            for each in (offset, 0.0 * offset)
+        ]
+        more, more_passes = needed[0], needed[0] is None and needed[1] is not None
     gross = find_gross_errors(data, gpu.key, stack)
     settled = more == 0 and not any(each.unsettled for each in gross)
     verdict: Verdict = "trust" if settled else "more data"
@@ -234,6 +244,7 @@ def judge_transfer(
         error=error,
         threshold=threshold,
         more_rows=more,
+        more_passes=more_passes,
         gross=gross,
         passes=passes,
         verdict="refit as donor" if alarms else verdict,

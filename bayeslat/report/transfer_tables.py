@@ -37,9 +37,9 @@ def transfer_record(
     dict
         For JSON: `gpu`, `output`, and for each stack the verdict, its reasons, the expected error,
         the rows that were set aside (`gross_error_records`), `passes` (`PassDifferences.record`;
-        null where no two passes measured the same configurations), and by stage the rows, p-values, noise
-        and coefficients (median, 5 % and 95 % quantile of how many times slower than its data sheet
-        the GPU does each kind of work).
+        null where no two passes measured the same configurations), and by stage the rows, p-values,
+        noise and coefficients (median, 5 % and 95 % quantile of how many times slower than its data
+        sheet the GPU does each kind of work).
     """
     return {
         "gpu": transfers[0].gpu,
@@ -82,6 +82,7 @@ def _stack_record(data: PosteriorData, transfer: Transfer) -> dict[str, Any]:
         },
         "threshold": transfer.threshold,
         "more_rows": transfer.more_rows,
+        "more_passes": transfer.more_passes,
         "gross_errors": gross_error_records(transfer.gross),
         "passes": None if transfer.passes is None else transfer.passes.record(),
         "stages": stages,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -89,7 +90,8 @@ def _moments(frame: pd.DataFrame) -> NDArray[np.float64] | None:
     times = pd.to_datetime(frame[COLLECTED_AT], utc=True, errors="coerce", format="ISO8601")
     if times.isna().any():
         return None
-    return (times - times.min()).dt.total_seconds().to_numpy(dtype=float)
+    moments: NDArray[np.float64] = (times - times.min()).dt.total_seconds().to_numpy(dtype=float)
+    return moments
 
 
 def _ranks(moments: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -111,7 +113,7 @@ def _shared_numbers(
     if len(kept) < 2:
         return None
     found = {number: at for at, number in enumerate(kept)}
-    label = numbers.map(found).fillna(-1).to_numpy(dtype=np.int64)
+    label: NDArray[np.int64] = numbers.map(found).fillna(-1).to_numpy(dtype=np.int64)
     names = tuple(f"{n:g}" if isinstance(n, (int, float, np.number)) else str(n) for n in kept)
     return names, label
 
@@ -132,12 +134,12 @@ def _part(
     course = label[np.argsort(place)]  # numbers in order of time
     cuts = [
         int(np.argmax(np.cumsum((course == earlier) * 1 - (course == later) * 1)))
-        for earlier, later in zip(order, order[1:], strict=False)
+        for earlier, later in pairwise(order)
     ]
     block = np.searchsorted(np.array(cuts), place, side="left")
     held = label >= 0
     misplaced = np.mean(np.array(order)[block[held]] != label[held])
-    if any(a >= b for a, b in zip(cuts, cuts[1:], strict=False)) or misplaced > _MISPLACED:
+    if any(a >= b for a, b in pairwise(cuts)) or misplaced > _MISPLACED:
         return None
     return order, block.astype(np.int64)
 
