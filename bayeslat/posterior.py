@@ -310,8 +310,8 @@ class Posterior:
         threshold : float
             Of the MAPE of the total: 0.10 is 10 %.
         traces : DataFrame, one row a measurement, optional
-            What it was calibrated with: where passes over the configurations differ, the expected
-            error is that of another pass.
+            What it was calibrated with: how its passes over the configurations differ. Without, or
+            where they do not tell, it counts as measured in one pass, like those of the donors.
         seed : int
 
         Returns

@@ -22,7 +22,7 @@ _MOST_CONFIGS = 500  # they know a pass to a part of a percent
 _HUBER = 1.345  # 95 % efficient under normal noise
 _STEPS, _SETTLED = 100, 1e-7
 _TYPICAL_SD = 0.03  # of passes: the scale of its half-Cauchy prior
-_SDS = np.concatenate([[0.0], np.geomspace(1e-4, 1.0, 800)])
+_SDS = np.concatenate([[0.0], np.geomspace(1e-4, 0.5, 800)])
 _SLAB = _SDS / (1.0 + (_SDS / _TYPICAL_SD) ** 2)  # even steps of the log
 _PRIOR = np.where(_SDS == 0.0, 1.0, _SLAB / _SLAB.sum())  # alike, or not: even chances
 _LEAST_VARIANCE = 1e-12
@@ -114,7 +114,7 @@ def estimate_passes(
     )
 
 
-def draw_pass_sd(found: PassEffects, count: int, rng: np.random.Generator) -> Array:
+def draw_pass_sd(effect: Array, effect_sd: Array, count: int, rng: np.random.Generator) -> Array:
     """Draw the sd of passes, in log latency: what the few that were measured leave open of it.
 
     With P passes, their mean square M and what noise adds to it, v, the restricted likelihood is
@@ -126,7 +126,8 @@ def draw_pass_sd(found: PassEffects, count: int, rng: np.random.Generator) -> Ar
 
     Parameters
     ----------
-    found : PassEffects
+    effect, effect_sd : ndarray, shape (pass,)
+        As of `PassEffects`.
     count : int
     rng : numpy.random.Generator
 
@@ -134,9 +135,9 @@ def draw_pass_sd(found: PassEffects, count: int, rng: np.random.Generator) -> Ar
     -------
     ndarray, shape (draw,)
     """
-    free = len(found.passes) - 1
-    square = float(np.sum(found.effect**2))
-    total = _SDS**2 + max(float(np.sum(found.effect_sd**2)) / free, _LEAST_VARIANCE)
+    free = len(effect) - 1
+    square = float(np.sum(effect**2))
+    total = _SDS**2 + max(float(np.sum(effect_sd**2)) / free, _LEAST_VARIANCE)
     log_density = -0.5 * (free * np.log(total) + square / total)
     weights = _PRIOR * np.exp(log_density - log_density.max())
     return rng.choice(_SDS, count, p=weights / weights.sum())

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.measured import measured_latencies
@@ -76,7 +75,8 @@ class StagePasses:
 
     def sd_quantiles(self, seed: int = 0) -> tuple[float, float, float]:
         """5 %, 50 % and 95 % quantile of the sd of passes, in log latency."""
-        drawn = draw_pass_sd(self.found, _DRAWS, np.random.default_rng([seed, 18]))
+        rng = np.random.default_rng([seed, 18])
+        drawn = draw_pass_sd(self.found.effect, self.found.effect_sd, _DRAWS, rng)
         low, middle, high = np.quantile(drawn, [0.05, 0.5, 0.95])
         return float(low), float(middle), float(high)
 
@@ -120,20 +120,6 @@ class PassDifferences:
         if self.kind == "repeat":
             return None
         return next((each for each in self.stages if each.stage == TOTAL), None)
-
-    def draw_offset(self, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Draw how far a further pass is from the mean of these, in log total. Shape (draw,).
-
-        With P passes of sd s, the variance is s^2 (1 + 1 / P): its own, and that of their mean.
-        What these passes leave open of s counts (`draw_pass_sd`), so nothing hangs on whether the
-        test finds a difference. Zero where the total was not measured in several.
-        """
-        if self.total is None:
-            return np.zeros(count)
-        found = self.total.found
-        sd = draw_pass_sd(found, count, rng) * np.sqrt(1.0 + 1.0 / len(found.passes))
-        offset: NDArray[np.float64] = sd * rng.standard_normal(count)
-        return offset
 
     def __str__(self) -> str:
         """Say which passes are slower, by how much, and what to do; nothing if they are alike."""

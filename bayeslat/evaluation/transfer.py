@@ -18,6 +18,7 @@ from bayeslat.decisions.run_noise import normal_sd
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
 from bayeslat.evaluation.membership import Membership, check_membership
+from bayeslat.evaluation.pass_offset import pass_offset
 from bayeslat.evaluation.passes import PassDifferences
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.gpu import Gpu
@@ -41,6 +42,7 @@ FALSE_ALARMS = 0.01
 """Of GPUs of the donors' family, the part that is told apart from them."""
 _CONFIGS = 128  # of the knob grid, for the expected error
 _MORE_ROWS = (5, 10, 15, 20, 25, 35, 50, 75, 100, 150, 200)
+_TOLD_SD = 0.01  # of passes; below, it is not told
 _BOUND = 0.95  # chance with which the error has to be within the threshold
 
 
@@ -84,6 +86,10 @@ class Transfer:
         Rows that were set aside, since the others make them impossible.
     passes : PassDifferences or None
         Those that the rows were measured in; None where they were not given, or nothing tells.
+    passes_of : str
+        Whose passes the error stands on: `own`, `donors`, or nobody's (empty).
+    pass_sd : float
+        What is known of the sd of passes: the median, in log total.
     verdict : {"trust", "more data", "refit as donor"}
     """
 
@@ -98,6 +104,8 @@ class Transfer:
     more_passes: bool
     gross: tuple[GrossError, ...]
     passes: PassDifferences | None
+    passes_of: str
+    pass_sd: float
     verdict: Verdict
 
     @property
@@ -108,12 +116,12 @@ class Transfer:
     @property
     def _passes_told(self) -> str:
         """Say whether the expected error knows of passes that differ."""
-        if self.passes is None or not self.passes.differing:
-            return ""
-        if self.passes.total is None:
-            return f"; without the differences between {self.passes.plural}"
-        sd = np.expm1(self.passes.total.sd_quantiles()[1])
-        return f"; with {self.passes.plural} that differ by {sd:.1%} (sd)"
+        if self.pass_sd >= _TOLD_SD or self.more_passes:
+            whose = "those of the donors" if self.passes_of == "donors" else "its own"
+            return f"; a further pass is off by {np.expm1(self.pass_sd):.1%} (sd, by {whose})"
+        if self.passes is not None and self.passes.differing and self.passes_of != "own":
+            return f"; {self.passes.plural} differ, which is not in the error"
+        return ""
 
     def __str__(self) -> str:
         """Say the verdict in a sentence."""
@@ -137,8 +145,8 @@ class Transfer:
             return f"more data: {error}, within {limit}{lacks}"
         many = "more than 200" if self.more_rows is None else f"about {self.more_rows}"
         cure = f"{many} more rows"
-        if self.more_passes and self.passes is not None:
-            cure = f"rows of further {self.passes.plural}, or a quieter machine"
+        if self.more_passes:
+            cure = "rows of further passes over the configurations, or a quieter machine"
         return f"more data: {error}, not surely within {limit}; {cure}{lacks}"
 
 
@@ -184,8 +192,9 @@ def judge_transfer(
     (`check_membership`), together with a false-alarm rate of 1 % (Bonferroni). Else `trust` if the
     MAPE of the total is within the threshold with 95 % probability, by the posterior, and no row
     was set aside as a gross error without another run to tell whether it is one; else `more data`.
-    With `passes`, the error is that of typical runs of a further pass over the configurations: rows
-    of the same passes do not lower that part of it.
+    The error is that of typical runs of a further pass over the configurations, as far as `passes`
+    or those of the donors tell how passes differ (`pass_offset`): rows of the same passes do not
+    lower that part of it.
 
     Parameters
     ----------
@@ -219,17 +228,15 @@ def judge_transfer(
     prediction = predict_group(thin_draws(data, DRAWS), configs, gpu, stack, "typical", seed)
     missed = _missed_sd(prediction)
     draws = prediction.typical(TOTAL)
-    offset = np.zeros(draws.shape[1])
-    if passes is not None:
-        offset = passes.draw_offset(len(offset), np.random.default_rng([seed, 19]))
-    errors = _errors(draws, missed, offset)
+    further = pass_offset(data, passes, draws.shape[1], np.random.default_rng([seed, 19]))
+    errors = _errors(draws, missed, further.offset)
     error = ExpectedError(float(errors.mean()), *map(float, np.quantile(errors, [0.05, _BOUND])))
     more: int | None = 0
     more_passes = False
     if error.high > threshold:
         needed = [
             _more_rows(data, gpu, stack, configs, prediction, missed, each, threshold)
-            for each in (offset, 0.0 * offset)
+            for each in (further.offset, 0.0 * further.offset)
         ]
         more, more_passes = needed[0], needed[0] is None and needed[1] is not None
     gross = find_gross_errors(data, gpu.key, stack)
@@ -247,6 +254,8 @@ def judge_transfer(
         more_passes=more_passes,
         gross=gross,
         passes=passes,
+        passes_of=further.of,
+        pass_sd=float(np.median(further.sd)),
         verdict="refit as donor" if alarms else verdict,
     )
 

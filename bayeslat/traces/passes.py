@@ -90,8 +90,7 @@ def _moments(frame: pd.DataFrame) -> NDArray[np.float64] | None:
     times = pd.to_datetime(frame[COLLECTED_AT], utc=True, errors="coerce", format="ISO8601")
     if times.isna().any():
         return None
-    moments: NDArray[np.float64] = (times - times.min()).dt.total_seconds().to_numpy(dtype=float)
-    return moments
+    return np.asarray((times - times.min()).dt.total_seconds(), dtype=float)
 
 
 def _ranks(moments: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -113,7 +112,7 @@ def _shared_numbers(
     if len(kept) < 2:
         return None
     found = {number: at for at, number in enumerate(kept)}
-    label: NDArray[np.int64] = numbers.map(found).fillna(-1).to_numpy(dtype=np.int64)
+    label = np.asarray(numbers.map(found).fillna(-1), dtype=np.int64)
     names = tuple(f"{n:g}" if isinstance(n, (int, float, np.number)) else str(n) for n in kept)
     return names, label
 
