@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from bayeslat.features.thinning import evenly
 from bayeslat.traces.passes import FEWEST_CONFIGS
 
-__all__ = ["PassEffects", "draw_pass_sd", "estimate_passes"]
+__all__ = ["PassEffects", "estimate_passes"]
 
 type Array = NDArray[np.float64]
 
@@ -21,11 +21,6 @@ _CELLS = 2_000_000  # rows x permutations at once
 _MOST_CONFIGS = 500  # they know a pass to a part of a percent
 _HUBER = 1.345  # 95 % efficient under normal noise
 _STEPS, _SETTLED = 100, 1e-7
-_TYPICAL_SD = 0.03  # of passes: the scale of its half-Cauchy prior
-_SDS = np.concatenate([[0.0], np.geomspace(1e-4, 0.5, 800)])
-_SLAB = _SDS / (1.0 + (_SDS / _TYPICAL_SD) ** 2)  # even steps of the log
-_PRIOR = np.where(_SDS == 0.0, 1.0, _SLAB / _SLAB.sum())  # alike, or not: even chances
-_LEAST_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -112,35 +107,6 @@ def estimate_passes(
         effect_sd=np.sqrt(np.diag(covariance)),
         noise_sd=noise_sd,
     )
-
-
-def draw_pass_sd(effect: Array, effect_sd: Array, count: int, rng: np.random.Generator) -> Array:
-    """Draw the sd of passes, in log latency: what the few that were measured leave open of it.
-
-    With P passes, their mean square M and what noise adds to it, v, the restricted likelihood is
-    that of (P - 1) M / (s^2 + v) ~ chi-square with P - 1 degrees of freedom (Patterson and Thompson
-    1971, Biometrika 58, p. 545), exact if each pass measured each configuration. A half-Cauchy
-    prior bounds it where passes are few (Gelman 2006, Bayesian Analysis 1, p. 515); with
-    probability a half passes are alike, so that noise alone does not speak for a difference
-    (Mitchell and Beauchamp 1988, Journal of the American Statistical Association 83, p. 1023).
-
-    Parameters
-    ----------
-    effect, effect_sd : ndarray, shape (pass,)
-        As of `PassEffects`.
-    count : int
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray, shape (draw,)
-    """
-    free = len(effect) - 1
-    square = float(np.sum(effect**2))
-    total = _SDS**2 + max(float(np.sum(effect_sd**2)) / free, _LEAST_VARIANCE)
-    log_density = -0.5 * (free * np.log(total) + square / total)
-    weights = _PRIOR * np.exp(log_density - log_density.max())
-    return rng.choice(_SDS, count, p=weights / weights.sum())
 
 
 def _linked(config: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.bool_]:

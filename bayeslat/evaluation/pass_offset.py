@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.evaluation.pass_effects import draw_pass_sd
+from bayeslat.evaluation.pass_spread import (
+    PASS_SDS,
+    VAGUE,
+    pass_sd_quantiles,
+    weigh_pass_sds,
+)
 from bayeslat.evaluation.passes import PassDifferences, compare_passes
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
@@ -25,15 +29,12 @@ class PassOffset:
 
     Attributes
     ----------
-    of : str
-        Whose passes tell: `own`, `donors`, or nobody's (empty).
-    sd : ndarray, shape (draw,)
-        Of passes.
+    sd : float
+        Of passes: the median of what is known of it.
     offset : ndarray, shape (draw,)
     """
 
-    of: str
-    sd: NDArray[np.float64]
+    sd: float
     offset: NDArray[np.float64]
 
 
@@ -42,10 +43,10 @@ def pass_offset(
 ) -> PassOffset:
     """Draw how far a further pass is off.
 
-    With P passes of sd s, the variance is s^2 (1 + 1 / P): its own, and that of their mean. What
-    the passes leave open of s counts (`draw_pass_sd`), so nothing hangs on whether a test finds a
-    difference. A GPU whose rows do not tell counts as measured in one pass, with the s of a donor
-    drawn at random: donors may be of other machines.
+    With P passes of sd s, the variance is s^2 (1 + 1 / P): its own, and that of their mean. What is
+    left open of s counts, so nothing hangs on whether a test finds a difference. Before the GPU's
+    own passes tell, s is that of a donor drawn at random, or of none of them (`VAGUE`): donors may
+    be of other machines. A GPU whose rows do not tell counts as measured in one pass.
 
     Parameters
     ----------
@@ -59,19 +60,22 @@ def pass_offset(
     Returns
     -------
     PassOffset
-        Zero where nothing is known of passes.
+        Zero where neither its rows nor the donors' tell of passes.
     """
     own = None if passes is None else passes.total
-    donors = data.attrs.get("passes", ())
+    donors = [
+        weigh_pass_sds(np.array(each["effect"]), np.array(each["effect_sd"]))
+        for each in data.attrs.get("passes", ())
+    ]
+    if own is None and not donors:
+        return PassOffset(0.0, np.zeros(count))
+    weights, several = np.mean([VAGUE, *donors], axis=0), 1
     if own is not None:
-        sd = draw_pass_sd(own.found.effect, own.found.effect_sd, count, rng)
+        weights = weigh_pass_sds(own.found.effect, own.found.effect_sd, weights)
         several = len(own.found.passes)
-    elif donors:
-        sd, several = _of_donors(donors, count, rng), 1
-    else:
-        return PassOffset("", np.zeros(count), np.zeros(count))
-    offset = sd * np.sqrt(1.0 + 1.0 / several) * rng.standard_normal(count)
-    return PassOffset("own" if own is not None else "donors", sd, offset)
+    sd = rng.choice(PASS_SDS, count, p=weights) * np.sqrt(1.0 + 1.0 / several)
+    offset = sd * rng.standard_normal(count)
+    return PassOffset(float(pass_sd_quantiles(weights, [0.5])[0]), offset)
 
 
 def donor_passes(
@@ -114,15 +118,3 @@ def donor_passes(
                 }
             )
     return kept
-
-
-def _of_donors(
-    donors: Sequence[Mapping[str, Any]], count: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Draw the sd of passes of donors, each as often as the other. Shape (draw,)."""
-    drawn = [
-        draw_pass_sd(np.array(each["effect"]), np.array(each["effect_sd"]), count, rng)
-        for each in donors
-    ]
-    sd: NDArray[np.float64] = np.stack(drawn)[rng.integers(len(drawn), size=count), range(count)]
-    return sd

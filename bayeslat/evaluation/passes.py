@@ -12,7 +12,8 @@ import pandas as pd
 
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.measured import measured_latencies
-from bayeslat.evaluation.pass_effects import PassEffects, draw_pass_sd, estimate_passes
+from bayeslat.evaluation.pass_effects import PassEffects, estimate_passes
+from bayeslat.evaluation.pass_spread import pass_sd_quantiles, weigh_pass_sds
 from bayeslat.evaluation.stacks import rows_of_stack
 from bayeslat.evaluation.uniformity import holm
 from bayeslat.features.admit import admit
@@ -31,7 +32,6 @@ __all__ = ["FALSE_ALARMS", "PassDifferences", "StagePasses", "compare_passes", "
 FALSE_ALARMS = 0.01
 """Of GPUs whose passes are alike, the part that is told to have passes that differ."""
 _LEAST = 0.01  # slowest over fastest pass, less 1: below, nobody has to act
-_DRAWS = 4000  # of the sd of passes
 _NAMES = {"pass": "passes", "session": "sessions", "repeat": "repeats of a configuration"}
 _CURES = {
     "pass": "what was measured in one pass is off by that in others, which its repeats do not "
@@ -73,11 +73,11 @@ class StagePasses:
         effect = self.found.effect
         return self.names[int(np.argmax(effect))], self.names[int(np.argmin(effect))]
 
-    def sd_quantiles(self, seed: int = 0) -> tuple[float, float, float]:
+    @property
+    def sd_quantiles(self) -> tuple[float, float, float]:
         """5 %, 50 % and 95 % quantile of the sd of passes, in log latency."""
-        rng = np.random.default_rng([seed, 18])
-        drawn = draw_pass_sd(self.found.effect, self.found.effect_sd, _DRAWS, rng)
-        low, middle, high = np.quantile(drawn, [0.05, 0.5, 0.95])
+        weights = weigh_pass_sds(self.found.effect, self.found.effect_sd)
+        low, middle, high = pass_sd_quantiles(weights, (0.05, 0.5, 0.95))
         return float(low), float(middle), float(high)
 
 
@@ -129,7 +129,7 @@ class PassDifferences:
         what = self.plural
         slower = "; ".join(_slower(self.differing))
         widest = max(self.differing, key=lambda each: (each.stage == TOTAL, each.found.spread))
-        low, middle, high = (100 * np.expm1(sd) for sd in widest.sd_quantiles())
+        low, middle, high = (100 * np.expm1(sd) for sd in widest.sd_quantiles)
         return (
             f"{what} differ: {slower} (p <= {p_value:.2g}; sd of {what} {middle:.1f}% of "
             f"{widest.stage}, {low:.1f} to {high:.1f}%); {_CURES[self.kind]}"
@@ -248,7 +248,7 @@ def _slower(stages: Sequence[StagePasses]) -> Iterator[str]:
 
 def _stage_record(each: StagePasses) -> dict[str, Any]:
     """Return one stage for machines."""
-    low, middle, high = each.sd_quantiles()
+    low, middle, high = each.sd_quantiles
     found = each.found
     return {
         "configs": found.configs,

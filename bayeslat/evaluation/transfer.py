@@ -86,10 +86,8 @@ class Transfer:
         Rows that were set aside, since the others make them impossible.
     passes : PassDifferences or None
         Those that the rows were measured in; None where they were not given, or nothing tells.
-    passes_of : str
-        Whose passes the error stands on: `own`, `donors`, or nobody's (empty).
     pass_sd : float
-        What is known of the sd of passes: the median, in log total.
+        Of passes over the configurations, in log total, by its own and the donors': the median.
     verdict : {"trust", "more data", "refit as donor"}
     """
 
@@ -104,7 +102,6 @@ class Transfer:
     more_passes: bool
     gross: tuple[GrossError, ...]
     passes: PassDifferences | None
-    passes_of: str
     pass_sd: float
     verdict: Verdict
 
@@ -117,9 +114,8 @@ class Transfer:
     def _passes_told(self) -> str:
         """Say whether the expected error knows of passes that differ."""
         if self.pass_sd >= _TOLD_SD or self.more_passes:
-            whose = "those of the donors" if self.passes_of == "donors" else "its own"
-            return f"; a further pass is off by {np.expm1(self.pass_sd):.1%} (sd, by {whose})"
-        if self.passes is not None and self.passes.differing and self.passes_of != "own":
+            return f"; passes differ by {np.expm1(self.pass_sd):.1%} (sd)"
+        if self.passes is not None and self.passes.differing and self.passes.total is None:
             return f"; {self.passes.plural} differ, which is not in the error"
         return ""
 
@@ -254,8 +250,7 @@ def judge_transfer(
         more_passes=more_passes,
         gross=gross,
         passes=passes,
-        passes_of=further.of,
-        pass_sd=float(np.median(further.sd)),
+        pass_sd=further.sd,
         verdict="refit as donor" if alarms else verdict,
     )
 
