@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import rankdata
@@ -67,7 +68,7 @@ def estimate_passes(
     generalised Cochran-Mantel-Haenszel one, with configurations as strata (Landis, Heyman and Koch
     1978, International Statistical Review 46, p. 237; Friedman's if each pass measured each of them
     once), of aligned ranks (Hodges and Lehmann 1962, Annals of Mathematical Statistics 33, p. 482):
-    deviations from the mean of the configuration are ranked all together, which sees two passes
+    deviations from the median of the configuration are ranked all together, which sees two passes
     too, and which no wild run decides. Effects are Huber's M-estimate of the two-way layout (Huber
     1981, Robust Statistics, section 7.3), by pseudo-values.
 
@@ -161,7 +162,8 @@ class _Layout:
 
     def permuted_p(self, values: Array, rng: np.random.Generator) -> float:
         """Return the p-value of passes that are alike."""
-        ranks = rankdata(np.round(self.within(values), 12))
+        middle = pd.Series(values).groupby(self.config).transform("median").to_numpy()
+        ranks = rankdata(np.round(values - middle, 12))
         scores = self.within(ranks - ranks.mean())
         counts = np.bincount(self.config)
         variance = np.bincount(self.config, scores**2) / np.maximum(counts - 1, 1)
