@@ -65,7 +65,7 @@ class StagePasses:
     @property
     def differ(self) -> bool:
         """Whether the passes differ, and by enough to matter."""
-        return self.adjusted <= FALSE_ALARMS and np.expm1(self.found.spread) >= _LEAST
+        return bool(self.adjusted <= FALSE_ALARMS and np.expm1(self.found.spread) >= _LEAST)
 
     @property
     def extremes(self) -> tuple[str, str]:

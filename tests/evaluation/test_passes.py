@@ -18,7 +18,7 @@ from bayeslat.features.hardware import load_hardware
 from bayeslat.fitting import fit
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.posterior import PosteriorData
-from bayeslat.posterior import Posterior
+from bayeslat.posterior import Posterior, load_posterior
 from tests.posteriors import GPUS, make_configs, make_data, make_frame, small_spec
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -78,8 +78,8 @@ def test_one_stage_alone_is_told_alone() -> None:
 
 def test_passes_that_are_alike_are_seldom_told() -> None:
     """At most 1 % of GPUs, over all of their stages; the broken twin differs by 3 % alone."""
-    frames = [in_passes(ALIKE, seed=seed) for seed in range(200)]
-    assert sum(bool(compare(frame).differing) for frame in frames) <= 8  # P < 0.1 %
+    frames = [in_passes(ALIKE, seed=seed) for seed in range(100)]
+    assert sum(bool(compare(frame).differing) for frame in frames) <= 5  # P < 0.1 %
     alike = compare(frames[0])
     assert str(alike) == ""
     assert not alike.record()["differ"]
@@ -88,7 +88,7 @@ def test_passes_that_are_alike_are_seldom_told() -> None:
 
 
 def test_a_difference_that_is_known_and_small_needs_no_word() -> None:
-    frame = in_passes((1.0, 1.006), rows=1500)
+    frame = in_passes((1.0, 1.005, 1.008), rows=1500)
     found = compare(frame)
     assert min(each.adjusted for each in found.stages) <= FALSE_ALARMS
     assert found.differing == ()
@@ -172,7 +172,7 @@ def test_donors_tell_of_a_gpu_that_was_measured_in_one_pass() -> None:
     assert np.quantile(np.abs(one.offset), 0.5) > 0.05  # as of one pass against another
     # Its own passes that are alike are believed, the more the more they are.
     few, quiet = (offset(data, in_passes(ALIKE, rows=rows)) for rows in (6, 200))
-    assert quiet.sd < few.sd <= one.sd
+    assert quiet.offset.std() < few.offset.std() < one.offset.std()
     assert quiet.sd < 0.01
     assert offset(with_donors(ALIKE), None).sd < 0.01
 
@@ -182,8 +182,6 @@ def test_a_fit_keeps_what_its_donors_say_and_the_file_holds_it(tmp_path) -> None
     kept = fitted.data.attrs["passes"]
     assert [(each["gpu"], len(each["effect"])) for each in kept] == [(gpu, 3) for gpu in GPUS]
     fitted.save(tmp_path / "posterior.nc")
-    from bayeslat.posterior import load_posterior
-
     assert load_posterior(tmp_path / "posterior.nc").data.attrs["passes"] == kept
     without = fit(small_spec(), make_frame(), engine="laplace")
     assert "passes" not in without.data.attrs
