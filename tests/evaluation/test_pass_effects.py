@@ -133,7 +133,7 @@ def test_rows_of_no_pass_are_left_out() -> None:
 
 def test_equal_latencies_differ_in_nothing() -> None:
     config, label = map(np.ravel, np.indices((10, 3)))
-    found = estimate_passes(config * 1.0, config, label)
+    found = estimate_passes(config.astype(np.float64), config, label)
     assert found is not None
     assert found.p_value == 1.0
     assert found.spread == 0.0
