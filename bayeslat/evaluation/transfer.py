@@ -113,7 +113,9 @@ class Transfer:
     @property
     def _passes_told(self) -> str:
         """Say whether the expected error knows of passes that differ."""
-        if self.pass_sd >= _TOLD_SD or self.more_passes:
+        if self.more_passes:
+            return ""
+        if self.pass_sd >= _TOLD_SD:
             return f"; passes differ by {np.expm1(self.pass_sd):.1%} (sd)"
         if self.passes is not None and self.passes.differing and self.passes.total is None:
             return f"; {self.passes.plural} differ, which is not in the error"
@@ -135,15 +137,18 @@ class Transfer:
                 "physics term that it lacks"
             )
         limit = f"{100 * self.threshold:g}%"
+        if self.more_passes:
+            return (
+                f"more data: {error}, not surely within {limit}, since passes over the "
+                f"configurations differ by {np.expm1(self.pass_sd):.1%} (sd): measure in further "
+                f"passes, or on a quieter machine{lacks}"
+            )
         if self.verdict == "trust":
             return f"trust: {error}, within {limit}{lacks}"
         if self.more_rows == 0:
             return f"more data: {error}, within {limit}{lacks}"
         many = "more than 200" if self.more_rows is None else f"about {self.more_rows}"
-        cure = f"{many} more rows"
-        if self.more_passes:
-            cure = "rows of further passes over the configurations, or a quieter machine"
-        return f"more data: {error}, not surely within {limit}; {cure}{lacks}"
+        return f"more data: {error}, not surely within {limit}; {many} more rows{lacks}"
 
 
 def choose_target(data: PosteriorData, gpu: str, stack: str | None) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from bayeslat.counted import counted
 from bayeslat.report.tables import format_ms, format_percent
 
@@ -52,6 +54,11 @@ def _trust(record: Mapping[str, Any]) -> str:
         return (
             f"{start} need {counted(again, 'row')} to be measured again, set aside as a gross "
             f"error: without {'it' if again == 1 else 'them'}, {error}.{lacks}"
+        )
+    if transfer["verdict"] == "more data" and transfer["more_passes"]:
+        return (
+            f"{start} need further passes over the configurations, or a quieter machine: {error}, "
+            f"since passes differ by {np.expm1(transfer['pass_sd']):.1%}.{lacks}"
         )
     if transfer["verdict"] == "more data":
         return f"{start} need more data: {error}, which may be too much.{lacks}"

@@ -202,8 +202,8 @@ def test_the_expected_error_is_that_of_a_further_pass() -> None:
     assert max(seen) < found.error.high
     assert (plain.more_passes, found.more_passes) == (False, True)
     assert (found.verdict, found.more_rows) == ("more data", None)
-    assert "rows of further passes over the configurations, or a quieter machine" in str(found)
-    assert "passes differ by" in str(found)
+    assert ", since passes over the configurations differ by 1" in str(found)
+    assert "(sd): measure in further passes, or on a quieter machine" in str(found)
     assert plain.pass_sd == 0.0
 
 
