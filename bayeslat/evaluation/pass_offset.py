@@ -19,6 +19,7 @@ from bayeslat.evaluation.passes import PassDifferences, compare_passes
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.traces.names import COLLECTED_AT, REPEAT
 
 __all__ = ["PassOffset", "donor_passes", "pass_offset"]
 
@@ -101,6 +102,8 @@ def donor_passes(
         Of each group with configurations that several passes measured: `gpu`, `stack`, and by pass
         `effect` and `effect_sd`, as of `PassEffects`.
     """
+    if not {REPEAT, COLLECTED_AT} & set(traces.columns):
+        return []
     table = (hardware or load_hardware()).extended(data.hardware)
     frame = admit(traces, data.spec, table)
     kept = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -81,7 +82,7 @@ class Transfer:
         Further measurements that should bring the error within the threshold; 0 if it is, None if
         200 would not do. Those of `gross` are not counted.
     more_passes : bool
-        Whether 200 would do, did passes not differ: rows of further ones are what is lacking.
+        Whether 200 do not for the differences between passes: `more_rows` would do without them.
     gross : tuple of GrossError
         Rows that were set aside, since the others make them impossible.
     passes : PassDifferences or None
@@ -138,9 +139,10 @@ class Transfer:
             )
         limit = f"{100 * self.threshold:g}%"
         if self.more_passes:
+            rows = f"about {self.more_rows} more rows" if self.more_rows else "measure"
             return (
                 f"more data: {error}, not surely within {limit}, since passes over the "
-                f"configurations differ by {np.expm1(self.pass_sd):.1%} (sd): measure in further "
+                f"configurations differ by {np.expm1(self.pass_sd):.1%} (sd): {rows} in further "
                 f"passes, or on a quieter machine{lacks}"
             )
         if self.verdict == "trust":
@@ -232,16 +234,14 @@ def judge_transfer(
     further = pass_offset(data, passes, draws.shape[1], np.random.default_rng([seed, 19]))
     errors = _errors(draws, missed, further.offset)
     error = ExpectedError(float(errors.mean()), *map(float, np.quantile(errors, [0.05, _BOUND])))
-    more: int | None = 0
+    rows = partial(_more_rows, data, gpu, stack, configs, prediction, missed)
+    more = rows(further.offset, threshold)
     more_passes = False
-    if error.high > threshold:
-        needed = [
-            _more_rows(data, gpu, stack, configs, prediction, missed, each, threshold)
-            for each in (further.offset, 0.0 * further.offset)
-        ]
-        more, more_passes = needed[0], needed[0] is None and needed[1] is not None
+    if more is None:
+        more = rows(np.zeros_like(further.offset), threshold)
+        more_passes = more is not None
     gross = find_gross_errors(data, gpu.key, stack)
-    settled = more == 0 and not any(each.unsettled for each in gross)
+    settled = more == 0 and not more_passes and not any(each.unsettled for each in gross)
     verdict: Verdict = "trust" if settled else "more data"
     return Transfer(
         gpu=gpu.key,
@@ -325,13 +325,15 @@ def _more_rows(
     offset: NDArray[np.float64],
     threshold: float,
 ) -> int | None:
-    """Find how many further rows of the knob grid bring the error within the threshold, as now.
+    """Find how many further rows of the knob grid bring the error within the threshold.
 
     The covariance of the effects after n rows with the noise of the stage is known in closed form,
     and with it the sd of the log total, to which each stage adds its share. The draws of the total
     close up as it does, round their median; what the model misses stays.
     """
     draws = prediction.typical(TOTAL)
+    if np.quantile(_errors(draws, missed, offset), _BOUND) <= threshold:
+        return 0
     total = np.median(draws, axis=1)
     now = np.zeros(len(total))
     later = dict.fromkeys(_MORE_ROWS, now)

@@ -49,16 +49,16 @@ def _trust(record: Mapping[str, Any]) -> str:
     lacks = f" Nothing was measured of {unmeasured}: so nothing is accepted." * bool(unmeasured)
     if transfer["verdict"] == "trust":
         return f"{start} can be trusted: {error}.{lacks}"
+    if transfer["verdict"] == "more data" and transfer["more_passes"]:
+        return (
+            f"{start} need further passes over the configurations, or a quieter machine: {error}, "
+            f"since passes differ by {np.expm1(transfer['pass_sd']):.1%}.{lacks}"
+        )
     if transfer["verdict"] == "more data" and transfer["more_rows"] == 0:
         again = sum(each["unsettled"] for each in transfer["gross_errors"])
         return (
             f"{start} need {counted(again, 'row')} to be measured again, set aside as a gross "
             f"error: without {'it' if again == 1 else 'them'}, {error}.{lacks}"
-        )
-    if transfer["verdict"] == "more data" and transfer["more_passes"]:
-        return (
-            f"{start} need further passes over the configurations, or a quieter machine: {error}, "
-            f"since passes differ by {np.expm1(transfer['pass_sd']):.1%}.{lacks}"
         )
     if transfer["verdict"] == "more data":
         return f"{start} need more data: {error}, which may be too much.{lacks}"

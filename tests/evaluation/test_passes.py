@@ -201,10 +201,18 @@ def test_the_expected_error_is_that_of_a_further_pass() -> None:
     assert found.error.low < min(seen)
     assert max(seen) < found.error.high
     assert (plain.more_passes, found.more_passes) == (False, True)
-    assert (found.verdict, found.more_rows) == ("more data", None)
+    assert (found.verdict, found.more_rows) == ("more data", 0)
     assert ", since passes over the configurations differ by 1" in str(found)
     assert "(sd): measure in further passes, or on a quieter machine" in str(found)
     assert plain.pass_sd == 0.0
+
+
+def test_rows_that_are_lacking_are_asked_for_in_further_passes() -> None:
+    data = with_donors((1.0, 1.2, 1.05, 0.9))
+    found = judge_transfer(calibrate_group(data, in_passes((1.0,), rows=3), GPU, ""), GPU, "")
+    assert found.more_passes
+    assert found.more_rows
+    assert f"(sd): about {found.more_rows} more rows in further passes" in str(found)
 
 
 def test_passes_that_are_alike_hardly_change_the_verdict() -> None:
