@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -102,7 +102,7 @@ class Transfer:
     more_rows: int | None
     more_passes: bool
     gross: tuple[GrossError, ...]
-    passes: PassDifferences | None
+    passes: PassDifferences | None = field(compare=False)  # holds arrays
     pass_sd: float
     verdict: Verdict
 

@@ -209,7 +209,7 @@ def test_the_expected_error_is_that_of_a_further_pass() -> None:
 
 def test_rows_that_are_lacking_are_asked_for_in_further_passes() -> None:
     data = with_donors((1.0, 1.2, 1.05, 0.9))
-    found = judge_transfer(calibrate_group(data, in_passes((1.0,), rows=3), GPU, ""), GPU, "")
+    found = judge_transfer(calibrate_group(data, in_passes((1.0,)).head(0), GPU, ""), GPU, "")
     assert found.more_passes
     assert found.more_rows
     assert f"(sd): about {found.more_rows} more rows in further passes" in str(found)
