@@ -46,6 +46,7 @@ def calibrate(
     Without traces, the GPU is as its data sheet and the donors have it. The output is written
     whatever the verdict; `refit as donor` ends with exit status 3.
     """
+    from bayeslat.evaluation.passes import passes_of
     from bayeslat.evaluation.transfer import judge_transfer
     from bayeslat.inference.posterior_file import check_posterior_path
     from bayeslat.posterior import load_posterior
@@ -76,7 +77,14 @@ def calibrate(
         if key == entry.key and known.targets[key, name] is not fitted.data.targets.get((key, name))
     ]
     transfers = [
-        judge_transfer(known, known.hardware[entry.key], name, threshold=threshold, seed=seed)
+        judge_transfer(
+            known,
+            known.hardware[entry.key],
+            name,
+            threshold=threshold,
+            passes=passes_of(known, frame, entry, name, table, seed=seed),
+            seed=seed,
+        )
         for name in changed
     ]
     record = transfer_record(known, transfers, output)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bayeslat.arguments import check_fit
+from bayeslat.evaluation.pass_offset import donor_passes
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
 from bayeslat.posterior import Posterior
@@ -88,4 +90,5 @@ def fit(
         engine_address=engine_address,
         on_progress=on_progress,
     )
-    return Posterior(data)
+    passes = donor_passes(data, traces, hardware, seed=seed)
+    return Posterior(replace(data, attrs={**data.attrs, "passes": passes}) if passes else data)

@@ -19,6 +19,7 @@ from bayeslat.decisions.suggest.options import Objective, SuggestOptions
 from bayeslat.decisions.suggest.registry import DEFAULT_METHOD
 from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.evaluation.drift import ALLOWANCE, Drift, find_drift
+from bayeslat.evaluation.passes import passes_of
 from bayeslat.evaluation.transfer import Transfer, choose_target, judge_transfer
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
@@ -290,7 +291,13 @@ class Posterior:
         return Posterior(calibrate(self.data, traces, self._gpu(gpu, table), stack, table, seed))
 
     def judge_transfer(
-        self, gpu: str, *, stack: str | None = None, threshold: float = 0.10, seed: int = 0
+        self,
+        gpu: str,
+        *,
+        stack: str | None = None,
+        threshold: float = 0.10,
+        traces: pd.DataFrame | None = None,
+        seed: int = 0,
     ) -> Transfer:
         """Judge whether the predictions for a calibrated GPU can be trusted.
 
@@ -302,6 +309,9 @@ class Posterior:
             The one that it was calibrated with by default.
         threshold : float
             Of the MAPE of the total: 0.10 is 10 %.
+        traces : DataFrame, one row a measurement, optional
+            What it was calibrated with: how its passes over the configurations differ. Without, or
+            where they do not tell, it counts as measured in one pass, like those of the donors.
         seed : int
 
         Returns
@@ -312,11 +322,20 @@ class Posterior:
         Raises
         ------
         InputError
-            If the GPU was not calibrated, or with several stacks of which none is named.
+            If the GPU was not calibrated, or with several stacks of which none is named; if the
+            traces have rows, but none of it, or are no table.
+        TraceError
+            With every row that breaks a rule.
         """
         entry = self._gpu(gpu, None)
         chosen = choose_target(self.data, entry.key, stack)
-        return judge_transfer(self.data, entry, chosen, threshold=threshold, seed=seed)
+        passes = None
+        if traces is not None:
+            check_tables(traces=traces)
+            passes = passes_of(self.data, traces, entry, chosen, self._table(None), seed=seed)
+        return judge_transfer(
+            self.data, entry, chosen, threshold=threshold, passes=passes, seed=seed
+        )
 
     def find_drift(
         self,

@@ -23,6 +23,7 @@ from bayeslat.evaluation.guardrail.fractions import decide_fractions
 from bayeslat.evaluation.guardrail.held_out import HeldOut, bound_false_accepts, predict_held_out
 from bayeslat.evaluation.guardrail.risk_control import RiskControl
 from bayeslat.evaluation.guardrail.trial import Trials, run_trials
+from bayeslat.evaluation.passes import compare_passes
 from bayeslat.evaluation.stacks import choose_stack, rows_of_stack
 from bayeslat.evaluation.transfer import Transfer, judge_transfer
 from bayeslat.features.admit import admit
@@ -205,7 +206,7 @@ def assess(
         options=options,
         calibrated=len(rows),
         calibrated_configs=len(rows[data.reference.columns].drop_duplicates()),
-        transfer=judge_transfer(data, gpu, chosen, seed=options.seed) if len(rows) else None,
+        transfer=_judge(data, own, gpu, chosen, options) if len(rows) else None,
         coefficients=coefficient_table(data),
         held=held,
         decided=None if held is None else _decide(guard, held),
@@ -215,6 +216,14 @@ def assess(
         at_hand=_at_hand(suggestion, own),
         missing=missing,
     )
+
+
+def _judge(
+    data: PosteriorData, own: pd.DataFrame, gpu: Gpu, stack: str, options: AssessmentOptions
+) -> Transfer:
+    """Judge the calibrated GPU, with what the rows at hand say of passes."""
+    passes = compare_passes(data.spec, own, gpu, stack, seed=options.seed)
+    return judge_transfer(data, gpu, stack, passes=passes, seed=options.seed)
 
 
 def _decide(guard: Guard, held: HeldOut) -> pd.DataFrame:

@@ -17,7 +17,9 @@ from bayeslat.evaluation.findings import describe, find_departures
 from bayeslat.evaluation.judged import judged
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.metrics import bias, coverage, crps, mape, pit
+from bayeslat.evaluation.passes import PassDifferences, compare_passes
 from bayeslat.features.admit import admit
+from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.inference.posterior import PosteriorData
 
@@ -40,12 +42,16 @@ class PosteriorCheck:
         `beyond_3_sd` (part of the rows whose log latency is more than 3 sd from the mean of its
         draws), `extrapolates` (part of the rows) and `zero_shot`. None without traces.
     findings : tuple of str
-        What the posterior did not expect, a sentence a GPU and stage, with the cure.
+        What the posterior did not expect, a sentence a GPU and stage, with the cure; and which
+        GPUs' passes over the configurations differ.
+    passes : tuple of PassDifferences
+        Of each GPU and stack with configurations that several passes measured.
     """
 
     problems: tuple[str, ...]
     frame: pd.DataFrame | None
     findings: tuple[str, ...]
+    passes: tuple[PassDifferences, ...] = ()
 
 
 def check_posterior(
@@ -66,6 +72,9 @@ def check_posterior(
     Rows that the fit saw are predicted a little too well, and depart less often. For a zero-shot
     GPU the posterior expects nearly any coverage, since all rows share the GPU's error: the median
     error is what tells.
+
+    Where a whole pass over the configurations is slower than another (`compare_passes`), that is a
+    finding of its own: of GPUs whose passes are alike, 1 % have it.
 
     Parameters
     ----------
@@ -90,6 +99,7 @@ def check_posterior(
     frame = admit(traces, data.spec, table)
     rows: list[dict[str, Any]] = []
     findings: list[str] = []
+    passes: list[PassDifferences] = []
     for gpu in dict.fromkeys(frame["gpu"]):
         measured = frame[frame["gpu"] == gpu]
         entry = data.hardware.get(gpu) or table.resolve(gpu)
@@ -101,7 +111,21 @@ def check_posterior(
             rows.append({"gpu": gpu, "stage": stage, **score})
             told = _findings(prediction, stage, latency, score["zero_shot"], seed)
             findings += [f"{gpu}, {stage}{text}" for text in told]
-    return PosteriorCheck(data.diagnostics.problems, pd.DataFrame(rows), tuple(findings))
+        passes += _passes(data, measured, entry, seed)
+    findings += [f"{each.name}: {each}" for each in passes if each.differing]
+    return PosteriorCheck(
+        data.diagnostics.problems, pd.DataFrame(rows), tuple(findings), tuple(passes)
+    )
+
+
+def _passes(
+    data: PosteriorData, measured: pd.DataFrame, gpu: Gpu, seed: int
+) -> Iterator[PassDifferences]:
+    """Compare the passes of each stack."""
+    named = list(measured["stack"].dropna().astype(str).unique()) if "stack" in measured else []
+    for stack in named or [""]:
+        if found := compare_passes(data.spec, measured, gpu, stack, seed=seed):
+            yield found
 
 
 def _findings(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ from bayeslat.decisions.run_noise import normal_sd
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
 from bayeslat.evaluation.membership import Membership, check_membership
+from bayeslat.evaluation.pass_offset import pass_offset
+from bayeslat.evaluation.passes import PassDifferences
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.thinning import evenly
@@ -40,6 +43,7 @@ FALSE_ALARMS = 0.01
 """Of GPUs of the donors' family, the part that is told apart from them."""
 _CONFIGS = 128  # of the knob grid, for the expected error
 _MORE_ROWS = (5, 10, 15, 20, 25, 35, 50, 75, 100, 150, 200)
+_TOLD_SD = 0.01  # of passes; below, it is not told
 _BOUND = 0.95  # chance with which the error has to be within the threshold
 
 
@@ -77,8 +81,14 @@ class Transfer:
     more_rows : int or None
         Further measurements that should bring the error within the threshold; 0 if it is, None if
         200 would not do. Those of `gross` are not counted.
+    more_passes : bool
+        Whether 200 do not for the differences between passes: `more_rows` would do without them.
     gross : tuple of GrossError
         Rows that were set aside, since the others make them impossible.
+    passes : PassDifferences or None
+        Those that the rows were measured in; None where they were not given, or nothing tells.
+    pass_sd : float
+        Of passes over the configurations, in log total, by its own and the donors': the median.
     verdict : {"trust", "more data", "refit as donor"}
     """
 
@@ -90,7 +100,10 @@ class Transfer:
     error: ExpectedError
     threshold: float
     more_rows: int | None
+    more_passes: bool
     gross: tuple[GrossError, ...]
+    passes: PassDifferences | None = field(compare=False)  # holds arrays
+    pass_sd: float
     verdict: Verdict
 
     @property
@@ -98,12 +111,24 @@ class Transfer:
         """The stages without a row, of which the guardrail accepts nothing."""
         return tuple(stage for stage, rows in self.rows.items() if not rows)
 
+    @property
+    def _passes_told(self) -> str:
+        """Say whether the expected error knows of passes that differ."""
+        if self.more_passes:
+            return ""
+        if self.pass_sd >= _TOLD_SD:
+            return f"; passes differ by {np.expm1(self.pass_sd):.1%} (sd)"
+        if self.passes is not None and self.passes.differing and self.passes.total is None:
+            return f"; {self.passes.plural} differ, which is not in the error"
+        return ""
+
     def __str__(self) -> str:
         """Say the verdict in a sentence."""
         error = (
             f"expected MAPE {self.error.mean:.1%} ({self.error.low:.1%} to {self.error.high:.1%})"
         )
-        lacks = f"; nothing was measured of {', '.join(self.unmeasured)}" * bool(self.unmeasured)
+        lacks = self._passes_told
+        lacks += f"; nothing was measured of {', '.join(self.unmeasured)}" * bool(self.unmeasured)
         if again := sum(each.unsettled for each in self.gross):
             lacks += f"; {counted(again, 'gross error')} set aside, to be measured again"
         if self.verdict == "refit as donor":
@@ -113,6 +138,13 @@ class Transfer:
                 "physics term that it lacks"
             )
         limit = f"{100 * self.threshold:g}%"
+        if self.more_passes:
+            rows = f"about {self.more_rows} more rows" if self.more_rows else "measure"
+            return (
+                f"more data: {error}, not surely within {limit}, since passes over the "
+                f"configurations differ by {np.expm1(self.pass_sd):.1%} (sd): {rows} in further "
+                f"passes, or on a quieter machine{lacks}"
+            )
         if self.verdict == "trust":
             return f"trust: {error}, within {limit}{lacks}"
         if self.more_rows == 0:
@@ -149,7 +181,13 @@ def choose_target(data: PosteriorData, gpu: str, stack: str | None) -> str:
 
 
 def judge_transfer(
-    data: PosteriorData, gpu: Gpu, stack: str, *, threshold: float = 0.10, seed: int = 0
+    data: PosteriorData,
+    gpu: Gpu,
+    stack: str,
+    *,
+    threshold: float = 0.10,
+    passes: PassDifferences | None = None,
+    seed: int = 0,
 ) -> Transfer:
     """Judge whether a calibrated GPU's predictions can be trusted.
 
@@ -157,6 +195,9 @@ def judge_transfer(
     (`check_membership`), together with a false-alarm rate of 1 % (Bonferroni). Else `trust` if the
     MAPE of the total is within the threshold with 95 % probability, by the posterior, and no row
     was set aside as a gross error without another run to tell whether it is one; else `more data`.
+    The error is that of typical runs of a further pass over the configurations, as far as `passes`
+    or those of the donors tell how passes differ (`pass_offset`): rows of the same passes do not
+    lower that part of it.
 
     Parameters
     ----------
@@ -166,6 +207,8 @@ def judge_transfer(
     stack : str
     threshold : float
         Of the MAPE: 0.10 is 10 %.
+    passes : PassDifferences, optional
+        Those that the GPU's rows were measured in.
     seed : int
 
     Returns
@@ -187,13 +230,18 @@ def judge_transfer(
     configs = data.reference.iloc[evenly(len(data.reference), _CONFIGS)]
     prediction = predict_group(thin_draws(data, DRAWS), configs, gpu, stack, "typical", seed)
     missed = _missed_sd(prediction)
-    errors = _errors(prediction.typical(TOTAL), missed)
+    draws = prediction.typical(TOTAL)
+    further = pass_offset(data, passes, draws.shape[1], np.random.default_rng([seed, 19]))
+    errors = _errors(draws, missed, further.offset)
     error = ExpectedError(float(errors.mean()), *map(float, np.quantile(errors, [0.05, _BOUND])))
-    more: int | None = 0
-    if error.high > threshold:
-        more = _more_rows(data, gpu, stack, configs, prediction, missed, threshold)
+    rows = partial(_more_rows, data, gpu, stack, configs, prediction, missed)
+    more = rows(further.offset, threshold)
+    more_passes = False
+    if more is None:
+        more = rows(np.zeros_like(further.offset), threshold)
+        more_passes = more is not None
     gross = find_gross_errors(data, gpu.key, stack)
-    settled = more == 0 and not any(each.unsettled for each in gross)
+    settled = more == 0 and not more_passes and not any(each.unsettled for each in gross)
     verdict: Verdict = "trust" if settled else "more data"
     return Transfer(
         gpu=gpu.key,
@@ -204,7 +252,10 @@ def judge_transfer(
         error=error,
         threshold=threshold,
         more_rows=more,
+        more_passes=more_passes,
         gross=gross,
+        passes=passes,
+        pass_sd=further.sd,
         verdict="refit as donor" if alarms else verdict,
     )
 
@@ -244,14 +295,19 @@ def _missed_sd(prediction: Prediction) -> NDArray[np.float64]:
     return missed
 
 
-def _errors(draws: NDArray[np.float64], missed: NDArray[np.float64]) -> NDArray[np.float64]:
-    """MAPE of the total's point if a draw of it were the truth. Shape (draw,).
+def _errors(
+    draws: NDArray[np.float64], missed: NDArray[np.float64], offset: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """MAPE of the total's point if a draw of it were the truth, in a pass that far off.
+
+    Shape (draw,), as that of the offsets, in log latency.
 
     The mean of a folded normal (Leone, Nelson and Nottingham 1961): round a draw, typical runs of
     configurations scatter by what the model misses of them.
     """
     point = summarise_draws(draws)["point"][:, None]
-    away = (point - draws) / draws
+    truth = draws * np.exp(offset)
+    away = (point - truth) / truth
     sd = np.maximum(missed, 1e-12)[:, None]
     scaled = away / sd
     folded = sd * np.sqrt(2 / np.pi) * np.exp(-0.5 * scaled**2) + away * erf(scaled / np.sqrt(2))
@@ -266,15 +322,18 @@ def _more_rows(
     configs: pd.DataFrame,
     prediction: Prediction,
     missed: NDArray[np.float64],
+    offset: NDArray[np.float64],
     threshold: float,
 ) -> int | None:
-    """Find how many further rows of the knob grid bring the error within the threshold, as now.
+    """Find how many further rows of the knob grid bring the error within the threshold.
 
     The covariance of the effects after n rows with the noise of the stage is known in closed form,
     and with it the sd of the log total, to which each stage adds its share. The draws of the total
     close up as it does, round their median; what the model misses stays.
     """
     draws = prediction.typical(TOTAL)
+    if np.quantile(_errors(draws, missed, offset), _BOUND) <= threshold:
+        return 0
     total = np.median(draws, axis=1)
     now = np.zeros(len(total))
     later = dict.fromkeys(_MORE_ROWS, now)
@@ -295,7 +354,7 @@ def _more_rows(
             later[count] = variance + weight * np.sum(design @ left * design, axis=1)
     for count, variance in later.items():
         closer = np.sqrt(variance / now)[:, None]
-        errors = _errors(total[:, None] * (draws / total[:, None]) ** closer, missed)
+        errors = _errors(total[:, None] * (draws / total[:, None]) ** closer, missed, offset)
         if np.quantile(errors, _BOUND) <= threshold:
             return count
     return None

@@ -147,6 +147,9 @@ def _transfer(found: Assessment) -> dict[str, Any] | None:
         "expected_mape_q95": verdict.error.high,
         "alarms": list(verdict.alarms),
         "more_rows": verdict.more_rows,
+        "more_passes": verdict.more_passes,
+        "pass_sd": verdict.pass_sd,
+        "passes": None if verdict.passes is None else verdict.passes.record(),
         "unmeasured": list(verdict.unmeasured),
         "gross_errors": gross_error_records(verdict.gross),
     }

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from bayeslat.counted import counted
 from bayeslat.report.tables import format_ms, format_percent
 
@@ -47,6 +49,11 @@ def _trust(record: Mapping[str, Any]) -> str:
     lacks = f" Nothing was measured of {unmeasured}: so nothing is accepted." * bool(unmeasured)
     if transfer["verdict"] == "trust":
         return f"{start} can be trusted: {error}.{lacks}"
+    if transfer["verdict"] == "more data" and transfer["more_passes"]:
+        return (
+            f"{start} need further passes over the configurations, or a quieter machine: {error}, "
+            f"since passes differ by {np.expm1(transfer['pass_sd']):.1%}.{lacks}"
+        )
     if transfer["verdict"] == "more data" and transfer["more_rows"] == 0:
         again = sum(each["unsettled"] for each in transfer["gross_errors"])
         return (

@@ -54,7 +54,9 @@ def check_record(
     -------
     dict
         For JSON: `convergence_record`; `predictions`, a record a GPU and stage; `findings`;
-        `missing_features`, null if they were not sought; `gross_errors` of all GPUs.
+        `passes`, whether those of each GPU and stack
+        differ (`PassDifferences.record`); `missing_features`, null if they were not sought;
+        `gross_errors` of all GPUs.
     """
     rows = [] if found.frame is None else found.frame.to_dict("records")
     return {
@@ -62,6 +64,7 @@ def check_record(
         **convergence_record(data),
         "predictions": rows,
         "findings": list(found.findings),
+        "passes": [each.record() for each in found.passes],
         "missing_features": None
         if missing is None
         else [{**asdict(each), "sure": each.sure} for each in missing],

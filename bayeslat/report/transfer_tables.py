@@ -36,9 +36,10 @@ def transfer_record(
     -------
     dict
         For JSON: `gpu`, `output`, and for each stack the verdict, its reasons, the expected error,
-        the rows that were set aside (`gross_error_records`), and by stage the rows, p-values, noise
-        and coefficients (median, 5 % and 95 % quantile of how many times slower than its data sheet
-        the GPU does each kind of work).
+        the rows that were set aside (`gross_error_records`), `passes` (`PassDifferences.record`;
+        null where no two passes measured the same configurations), and by stage the rows, p-values,
+        noise and coefficients (median, 5 % and 95 % quantile of how many times slower than its data
+        sheet the GPU does each kind of work).
     """
     return {
         "gpu": transfers[0].gpu,
@@ -81,7 +82,10 @@ def _stack_record(data: PosteriorData, transfer: Transfer) -> dict[str, Any]:
         },
         "threshold": transfer.threshold,
         "more_rows": transfer.more_rows,
+        "more_passes": transfer.more_passes,
+        "pass_sd": transfer.pass_sd,
         "gross_errors": gross_error_records(transfer.gross),
+        "passes": None if transfer.passes is None else transfer.passes.record(),
         "stages": stages,
     }
 
@@ -103,6 +107,8 @@ def show_transfer(record: Mapping[str, Any]) -> None:
                 values = (at["q05"], at["median"], at["q95"])
                 terms.add_row(f"  {term}", *(f"{value:.2f}" for value in values))
         print_table(console, "Times slower than the data sheet", terms)
+        if each["passes"] is not None and each["passes"]["differ"]:
+            print_line(console, f"Finding: {each['passes']['sentence']}")
         print_line(console, f"Verdict: {each['sentence']}")
     print_line(console, f"Saved in {record['output']}")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import Result
 
@@ -114,6 +115,31 @@ def test_a_gpu_of_another_law_ends_with_status_3_and_is_written(
     assert "refit as donor" in done.stderr
     assert "prefill" in done.stderr
     assert (TARGET, "") in load_posterior(out).data.targets
+
+
+def test_passes_that_differ_are_told(workshop: Workshop, run: Callable[..., Result]) -> None:
+    once = make_frame(3, (TARGET,), rows=20)
+    rng = np.random.default_rng(0)
+
+    def calibrate(factors: tuple[float, ...], *more: str) -> Result:
+        passes = [
+            once.assign(
+                repeat=number,
+                t_prefill_ms=once["t_prefill_ms"] * factor * np.exp(0.01 * rng.normal(size=20)),
+            )
+            for number, factor in enumerate(factors)
+        ]
+        trace, out = workshop.trace(pd.concat(passes)), workshop.folder / "calibrated.nc"
+        return run("calibrate", workshop.posterior, trace, "--gpu", TARGET, "-o", out, *more)
+
+    told = " ".join(calibrate((1.0, 1.3, 0.9)).stdout.split())
+    assert "Finding: passes differ: prefill 4" in told
+    assert "slower in repeat 1 than in repeat 2" in told
+    record = json.loads(calibrate((1.0, 1.3, 0.9), "--json").stdout)["stacks"][0]
+    assert record["passes"]["differ"]
+    assert record["passes"]["sentence"].startswith("passes differ: ")
+    assert record["pass_sd"] > 0
+    assert "Finding" not in calibrate((1.0, 1.0, 1.0)).stdout
 
 
 def test_later_rows_join_earlier_ones(workshop: Workshop, run: Callable[..., Result]) -> None:

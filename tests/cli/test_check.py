@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import Result
 
@@ -48,6 +49,21 @@ def test_findings_are_told_and_are_no_failure(
     result = run("check", workshop.posterior, workshop.trace(slower))
     assert result.exit_code == 0
     assert "Finding: a100_sxm, decode: 90 % intervals cover" in result.stdout
+
+
+def test_passes_that_differ_are_told(workshop: Workshop, run: Callable[..., Result]) -> None:
+    once = make_frame(gpus=("a100_sxm",))
+    trace = workshop.trace(
+        pd.concat(
+            once.assign(repeat=number, t_decode_ms=once["t_decode_ms"] * factor)
+            for number, factor in enumerate((1.0, 1.1, 1.2))
+        )
+    )
+    told = " ".join(run("check", workshop.posterior, trace).stdout.split())
+    assert "Finding: a100_sxm: passes differ: " in told
+    record = json.loads(run("check", workshop.posterior, trace, "--json").stdout)
+    assert record["passes"][0]["stages"]["decode"]["differ"]
+    assert any("passes differ" in finding for finding in record["findings"])
 
 
 def test_a_posterior_that_did_not_converge_fails(

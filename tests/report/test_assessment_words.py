@@ -42,6 +42,11 @@ def test_each_verdict_has_its_words() -> None:
         "Calibrated with 1 configuration (3 rows), predictions for l40s need more data: the "
         "typical total is expected to be off by 20.0%, which may be too much."
     )
+    passes = {**more, "more_rows": 0, "more_passes": True, "pass_sd": 0.05}
+    assert trust(transfer=passes).endswith(
+        "need further passes over the configurations, or a quieter machine: the typical total is "
+        "expected to be off by 20.0%, since passes differ by 5.1%."
+    )
     again = {**more, "more_rows": 0, "gross_errors": [{"unsettled": True}, {"unsettled": False}]}
     assert trust(transfer=again).endswith(
         "predictions for l40s need 1 row to be measured again, set aside as a gross error: "

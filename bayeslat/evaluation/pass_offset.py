@@ -1,0 +1,123 @@
+"""How far a further pass may be from those that a GPU was calibrated in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.evaluation.pass_spread import (
+    PASS_SDS,
+    VAGUE,
+    pass_sd_quantiles,
+    weigh_pass_sds,
+)
+from bayeslat.evaluation.passes import PassDifferences, compare_passes
+from bayeslat.features.admit import admit
+from bayeslat.features.hardware import HardwareTable, load_hardware
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.traces.names import COLLECTED_AT, REPEAT
+
+__all__ = ["PassOffset", "donor_passes", "pass_offset"]
+
+
+@dataclass(frozen=True)
+class PassOffset:
+    """How far a further pass is from the mean of those that were measured, in log total.
+
+    Attributes
+    ----------
+    sd : float
+        Of passes: the median of what is known of it.
+    offset : ndarray, shape (draw,)
+    """
+
+    sd: float
+    offset: NDArray[np.float64]
+
+
+def pass_offset(
+    data: PosteriorData, passes: PassDifferences | None, count: int, rng: np.random.Generator
+) -> PassOffset:
+    """Draw how far a further pass is off.
+
+    With P passes of sd s, the variance is s^2 (1 + 1 / P): its own, and that of their mean. What is
+    left open of s counts, so nothing hangs on whether a test finds a difference. Before the GPU's
+    own passes tell, s is that of a donor drawn at random, or of none of them (`VAGUE`): donors may
+    be of other machines. A GPU whose rows do not tell counts as measured in one pass.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    passes : PassDifferences or None
+        Of the calibrated GPU.
+    count : int
+        Draws.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    PassOffset
+        Zero where neither its rows nor the donors' tell of passes.
+    """
+    own = None if passes is None else passes.total
+    donors = [
+        weigh_pass_sds(np.array(each["effect"]), np.array(each["effect_sd"]))
+        for each in data.attrs.get("passes", ())
+    ]
+    if own is None and not donors:
+        return PassOffset(0.0, np.zeros(count))
+    weights, several = np.mean([VAGUE, *donors], axis=0), 1
+    if own is not None:
+        weights = weigh_pass_sds(own.found.effect, own.found.effect_sd, weights)
+        several = len(own.found.passes)
+    sd = rng.choice(PASS_SDS, count, p=weights) * np.sqrt(1.0 + 1.0 / several)
+    offset = sd * rng.standard_normal(count)
+    return PassOffset(float(pass_sd_quantiles(weights, [0.5])[0]), offset)
+
+
+def donor_passes(
+    data: PosteriorData,
+    traces: pd.DataFrame,
+    hardware: HardwareTable | None = None,
+    *,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Keep what the passes of a fit's donors say of the total.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    traces : DataFrame, one row a measurement
+        That were fitted.
+    hardware : HardwareTable, optional
+    seed : int
+
+    Returns
+    -------
+    list of dict
+        Of each group with configurations that several passes measured: `gpu`, `stack`, and by pass
+        `effect` and `effect_sd`, as of `PassEffects`.
+    """
+    if not {REPEAT, COLLECTED_AT} & set(traces.columns):
+        return []
+    table = (hardware or load_hardware()).extended(data.hardware)
+    frame = admit(traces, data.spec, table)
+    kept = []
+    for gpu, stack in data.groups:
+        rows = frame[frame["gpu"] == gpu]
+        found = compare_passes(data.spec, rows, data.hardware[gpu], stack, seed=seed)
+        if found is not None and found.total is not None:
+            effects = found.total.found
+            kept.append(
+                {
+                    "gpu": gpu,
+                    "stack": stack,
+                    "effect": effects.effect.round(6).tolist(),
+                    "effect_sd": effects.effect_sd.round(6).tolist(),
+                }
+            )
+    return kept

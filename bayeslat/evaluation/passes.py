@@ -1,0 +1,265 @@
+"""The passes that a GPU was measured in: whether one is slower than another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslat.decisions.prediction import TOTAL
+from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.evaluation.pass_effects import PassEffects, estimate_passes
+from bayeslat.evaluation.pass_spread import pass_sd_quantiles, weigh_pass_sds
+from bayeslat.evaluation.stacks import rows_of_stack
+from bayeslat.evaluation.uniformity import holm
+from bayeslat.features.admit import admit
+from bayeslat.features.gpu import Gpu
+from bayeslat.features.hardware import HardwareTable
+from bayeslat.features.spec import Spec
+from bayeslat.inference.calibrate import rows_of
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.stage_rows import least_ms
+from bayeslat.traces.names import TASK
+from bayeslat.traces.passes import Kind, label_passes
+
+__all__ = ["FALSE_ALARMS", "PassDifferences", "StagePasses", "compare_passes", "passes_of"]
+
+FALSE_ALARMS = 0.01
+"""Of GPUs whose passes are alike, the part that is told to have passes that differ."""
+_LEAST = 0.01  # slowest over fastest pass, less 1: below, nobody has to act
+_NAMES = {"pass": "passes", "session": "sessions", "repeat": "repeats of a configuration"}
+_CURES = {
+    "pass": "what was measured in one pass is off by that in others, which its repeats do not "
+    "tell: calibrate on rows of several passes, or find what slows the machine",
+    "session": "what was measured in one session is off by that in others, which its repeats do "
+    "not tell: calibrate on rows of several sessions, or find what slows the machine",
+    "repeat": "if the first runs of a configuration warm it up, leave them out; predictions hold "
+    "for the mix that was fitted",
+}
+
+
+@dataclass(frozen=True)
+class StagePasses:
+    """The passes of one stage.
+
+    Attributes
+    ----------
+    stage : str
+        Or `total`.
+    found : PassEffects
+    names : tuple over pass of str
+    adjusted : float
+        The p-value, adjusted for the number of stages (Holm).
+    """
+
+    stage: str
+    found: PassEffects
+    names: tuple[str, ...]
+    adjusted: float
+
+    @property
+    def differ(self) -> bool:
+        """Whether the passes differ, and by enough to matter."""
+        return bool(self.adjusted <= FALSE_ALARMS and np.expm1(self.found.spread) >= _LEAST)
+
+    @property
+    def extremes(self) -> tuple[str, str]:
+        """The slowest pass and the fastest."""
+        effect = self.found.effect
+        return self.names[int(np.argmax(effect))], self.names[int(np.argmin(effect))]
+
+    @property
+    def sd_quantiles(self) -> tuple[float, float, float]:
+        """5 %, 50 % and 95 % quantile of the sd of passes, in log latency."""
+        weights = weigh_pass_sds(self.found.effect, self.found.effect_sd)
+        low, middle, high = pass_sd_quantiles(weights, (0.05, 0.5, 0.95))
+        return float(low), float(middle), float(high)
+
+
+@dataclass(frozen=True)
+class PassDifferences:
+    """Whether the passes that one GPU was measured in, with one stack, differ.
+
+    Attributes
+    ----------
+    gpu, stack : str
+    kind : {"pass", "session", "repeat"}
+        As `label_passes` tells it.
+    stages : tuple of StagePasses
+        Those in which two passes share five configurations; with the total, if it was measured.
+    """
+
+    gpu: str
+    stack: str
+    kind: Kind
+    stages: tuple[StagePasses, ...]
+
+    @property
+    def differing(self) -> tuple[StagePasses, ...]:
+        """The stages whose passes differ."""
+        return tuple(each for each in self.stages if each.differ)
+
+    @property
+    def name(self) -> str:
+        """Name the GPU, with its stack if there is one."""
+        return f"{self.gpu} with {self.stack}" if self.stack else self.gpu
+
+    @property
+    def plural(self) -> str:
+        """Name what is compared: passes, sessions or repeats of a configuration."""
+        return _NAMES[self.kind]
+
+    @property
+    def total(self) -> StagePasses | None:
+        """The total, if it was measured in several passes; repeats at one time are none."""
+        if self.kind == "repeat":
+            return None
+        return next((each for each in self.stages if each.stage == TOTAL), None)
+
+    def __str__(self) -> str:
+        """Say which passes are slower, by how much, and what to do; nothing if they are alike."""
+        if not self.differing:
+            return ""
+        p_value = max(each.adjusted for each in self.differing)
+        what = self.plural
+        slower = "; ".join(_slower(self.differing))
+        widest = max(self.differing, key=lambda each: (each.stage == TOTAL, each.found.spread))
+        low, middle, high = (100 * np.expm1(sd) for sd in widest.sd_quantiles)
+        return (
+            f"{what} differ: {slower} (p <= {p_value:.2g}; sd of {what} {middle:.1f}% of "
+            f"{widest.stage}, {low:.1f} to {high:.1f}%); {_CURES[self.kind]}"
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return it for machines; effects and sds are parts: 0.03 is 3 % slower than the mean."""
+        return {
+            "gpu": self.gpu,
+            "stack": self.stack,
+            "kind": self.kind,
+            "differ": bool(self.differing),
+            "sentence": str(self),
+            "stages": {each.stage: _stage_record(each) for each in self.stages},
+        }
+
+
+def compare_passes(
+    spec: Spec, rows: pd.DataFrame, gpu: Gpu, stack: str, *, seed: int = 0
+) -> PassDifferences | None:
+    """Compare the passes that a GPU was measured in, by repeats of configurations.
+
+    Parameters
+    ----------
+    spec : Spec
+    rows : DataFrame, one row a measurement
+        Admitted; of this GPU alone. Those of other stacks are passed over.
+    gpu : Gpu
+    stack : str
+        Rows that name none are of it.
+    seed : int
+
+    Returns
+    -------
+    PassDifferences or None
+        None where no two passes share five configurations: then nothing can be told.
+    """
+    rows = rows_of_stack(rows, stack).reset_index(drop=True)
+    if rows.empty:
+        return None
+    columns = [name for name in (*spec.knobs, TASK) if name in rows]
+    configs = number_configs(spec.complete(rows)[columns])
+    passes = label_passes(rows, configs)
+    if passes is None:
+        return None
+    found: dict[str, PassEffects] = {}
+    for number, (stage, latency) in enumerate(measured_latencies(spec, rows, gpu).items()):
+        least = 0.0 if stage == TOTAL else least_ms(spec, stage)
+        logs = np.log(latency, out=np.full(len(rows), np.nan), where=latency > max(least, 0.0))
+        effects = estimate_passes(logs, configs, passes.label, seed=seed + number)
+        if effects is not None:
+            found[stage] = effects
+    if not found:
+        return None
+    adjusted = holm(np.array([each.p_value for each in found.values()]))
+    return PassDifferences(
+        gpu.key,
+        stack,
+        passes.kind,
+        tuple(
+            StagePasses(stage, each, tuple(passes.names[at] for at in each.passes), float(p))
+            for (stage, each), p in zip(found.items(), adjusted, strict=True)
+        ),
+    )
+
+
+def passes_of(
+    data: PosteriorData,
+    traces: pd.DataFrame,
+    gpu: Gpu,
+    stack: str,
+    hardware: HardwareTable,
+    *,
+    seed: int = 0,
+) -> PassDifferences | None:
+    """Compare the passes that a calibrated GPU was measured in.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    traces : DataFrame, one row a measurement
+        What it was calibrated with; rows of other GPUs are passed over.
+    gpu : Gpu
+    stack : str
+    hardware : HardwareTable
+    seed : int
+
+    Returns
+    -------
+    PassDifferences or None
+        As of `compare_passes`.
+
+    Raises
+    ------
+    InputError
+        If there are rows, but none of this GPU.
+    TraceError
+        With every row that breaks a rule.
+    """
+    rows = rows_of(traces, gpu, hardware)
+    if rows.empty:
+        return None
+    return compare_passes(
+        data.spec, admit(rows, data.spec, hardware, stack or None), gpu, stack, seed=seed
+    )
+
+
+def _slower(stages: Sequence[StagePasses]) -> Iterator[str]:
+    """Say by how much the slowest pass is slower than the fastest, by pairs of passes."""
+    for (slow, fast), held in groupby(
+        sorted(stages, key=lambda each: each.extremes), key=lambda each: each.extremes
+    ):
+        parts = ", ".join(f"{each.stage} {np.expm1(each.found.spread):.1%}" for each in held)
+        yield f"{parts} slower in {slow} than in {fast}"
+
+
+def _stage_record(each: StagePasses) -> dict[str, Any]:
+    """Return one stage for machines."""
+    low, middle, high = each.sd_quantiles
+    found = each.found
+    return {
+        "configs": found.configs,
+        "rows": found.rows,
+        "p_value": found.p_value,
+        "adjusted": each.adjusted,
+        "differ": each.differ,
+        "noise": found.noise_sd,
+        "sd": {"q05": low, "median": middle, "q95": high},
+        "passes": [
+            {"name": name, "slower": float(np.expm1(effect)), "sd": float(sd)}
+            for name, effect, sd in zip(each.names, found.effect, found.effect_sd, strict=True)
+        ],
+    }
