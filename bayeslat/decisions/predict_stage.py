@@ -88,8 +88,9 @@ def predict_stage(
     if out.any():
         log_ms[out] += _departures(data, stage, gpu, view, inputs.raw[out], excess[out], rng)
         if view.walk is not None:
-            known = view.walk.covers(view.basis.places(inputs.raw), excess)
-            excess[known, :-1] = 0.0
+            left = np.flatnonzero(out)
+            known = view.walk.covers(view.basis.places(inputs.raw[out]), excess[out])
+            excess[left[known], :-1] = 0.0
     names = task_names(inputs.task, len(configs))
     unseen = is_unseen(names, part.basis.tasks)
     if unseen.any():
