@@ -4,29 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Literal
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-from scipy.special import erf
 
 from bayeslat.counted import counted
-from bayeslat.decisions.predict import predict_group
-from bayeslat.decisions.prediction import TOTAL, Prediction
-from bayeslat.decisions.run_noise import normal_sd
-from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
+from bayeslat.evaluation.expected_error import ErrorOutlook, ExpectedError
 from bayeslat.evaluation.membership import Membership, check_membership
 from bayeslat.evaluation.pass_offset import pass_offset
 from bayeslat.evaluation.passes import PassDifferences
-from bayeslat.features.design import stage_inputs
 from bayeslat.features.gpu import Gpu
-from bayeslat.features.thinning import evenly
 from bayeslat.inference.gross_errors import GrossError, find_gross_errors
 from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.thin_draws import DRAWS, thin_draws
 
 __all__ = [
     "FALSE_ALARMS",
@@ -41,25 +31,7 @@ type Verdict = Literal["trust", "more data", "refit as donor"]
 
 FALSE_ALARMS = 0.01
 """Of GPUs of the donors' family, the part that is told apart from them."""
-_CONFIGS = 128  # of the knob grid, for the expected error
-_MORE_ROWS = (5, 10, 15, 20, 25, 35, 50, 75, 100, 150, 200)
 _TOLD_SD = 0.01  # of passes; below, it is not told
-_BOUND = 0.95  # chance with which the error has to be within the threshold
-
-
-@dataclass(frozen=True)
-class ExpectedError:
-    """MAPE of the total of a typical run over the knob grid, as the posterior expects it.
-
-    Attributes
-    ----------
-    mean, low, high : float
-        Mean, and 5 % and 95 % quantile: 0.03 is 3 %.
-    """
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -227,18 +199,11 @@ def judge_transfer(
     target = data.targets[gpu.key, stack]
     stages = check_membership(data, gpu, stack, seed=seed)
     alarms = tuple(_alarms(stages))
-    configs = data.reference.iloc[evenly(len(data.reference), _CONFIGS)]
-    prediction = predict_group(thin_draws(data, DRAWS), configs, gpu, stack, "typical", seed)
-    missed = _missed_sd(prediction)
-    draws = prediction.typical(TOTAL)
-    further = pass_offset(data, passes, draws.shape[1], np.random.default_rng([seed, 19]))
-    errors = _errors(draws, missed, further.offset)
-    error = ExpectedError(float(errors.mean()), *map(float, np.quantile(errors, [0.05, _BOUND])))
-    rows = partial(_more_rows, data, gpu, stack, configs, prediction, missed)
-    more = rows(further.offset, threshold)
-    more_passes = False
+    outlook = ErrorOutlook.of(data, gpu, stack, seed=seed)
+    further = pass_offset(data, passes, outlook.size, np.random.default_rng([seed, 19]))
+    more, more_passes = outlook.more_rows(further.offset, threshold), False
     if more is None:
-        more = rows(np.zeros_like(further.offset), threshold)
+        more = outlook.more_rows(np.zeros(outlook.size), threshold)
         more_passes = more is not None
     gross = find_gross_errors(data, gpu.key, stack)
     settled = more == 0 and not more_passes and not any(each.unsettled for each in gross)
@@ -249,7 +214,7 @@ def judge_transfer(
         rows={stage: part.measured for stage, part in target.stages.items()},
         stages=stages,
         alarms=alarms,
-        error=error,
+        error=outlook.expected(further.offset),
         threshold=threshold,
         more_rows=more,
         more_passes=more_passes,
@@ -273,88 +238,3 @@ def _alarms(stages: Mapping[str, Membership]) -> list[str]:
         if seen.p_structure <= limit:
             told.append(f"{stage}: scales unlike the donors, p = {seen.p_structure:.1g}")
     return told
-
-
-def _missed_sd(prediction: Prediction) -> NDArray[np.float64]:
-    """Sd of a typical run's log total by what the model misses of it. Shape (config,).
-
-    The noise of a fit is what neither physics nor correction explain; a part of it is the
-    configuration's own, and no error of a run. Each stage counts by its share in the total.
-    """
-    total = np.median(prediction.typical(TOTAL), axis=1)
-    parts = [
-        part.times
-        * np.median(part.typical_ms, axis=1)
-        * normal_sd(np.sqrt(np.mean(part.noise_sd**2, axis=1)), part.noise_dof)
-        / total
-        for part in prediction.stages.values()
-    ]
-    sds, correlation = np.stack(parts, axis=1), prediction.noise_correlation
-    together = sds if correlation is None else sds @ correlation.to_numpy()
-    missed: NDArray[np.float64] = np.sqrt(np.sum(together * sds, axis=1))
-    return missed
-
-
-def _errors(
-    draws: NDArray[np.float64], missed: NDArray[np.float64], offset: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """MAPE of the total's point if a draw of it were the truth, in a pass that far off.
-
-    Shape (draw,), as that of the offsets, in log latency.
-
-    The mean of a folded normal (Leone, Nelson and Nottingham 1961): round a draw, typical runs of
-    configurations scatter by what the model misses of them.
-    """
-    point = summarise_draws(draws)["point"][:, None]
-    truth = draws * np.exp(offset)
-    away = (point - truth) / truth
-    sd = np.maximum(missed, 1e-12)[:, None]
-    scaled = away / sd
-    folded = sd * np.sqrt(2 / np.pi) * np.exp(-0.5 * scaled**2) + away * erf(scaled / np.sqrt(2))
-    errors: NDArray[np.float64] = folded.mean(axis=0)
-    return errors
-
-
-def _more_rows(
-    data: PosteriorData,
-    gpu: Gpu,
-    stack: str,
-    configs: pd.DataFrame,
-    prediction: Prediction,
-    missed: NDArray[np.float64],
-    offset: NDArray[np.float64],
-    threshold: float,
-) -> int | None:
-    """Find how many further rows of the knob grid bring the error within the threshold.
-
-    The covariance of the effects after n rows with the noise of the stage is known in closed form,
-    and with it the sd of the log total, to which each stage adds its share. The draws of the total
-    close up as it does, round their median; what the model misses stays.
-    """
-    draws = prediction.typical(TOTAL)
-    if np.quantile(_errors(draws, missed, offset), _BOUND) <= threshold:
-        return 0
-    total = np.median(draws, axis=1)
-    now = np.zeros(len(total))
-    later = dict.fromkeys(_MORE_ROWS, now)
-    for stage, target in data.targets[gpu.key, stack].stages.items():
-        part, drawn = data.stages[stage], prediction.stages[stage]
-        inputs = stage_inputs(data.spec, stage, configs, gpu)
-        design = target.point(part.shared_efficiency).design(inputs, part.basis)[1]
-        weight = (drawn.times * np.median(drawn.typical_ms, axis=1) / total) ** 2
-        covariance = np.atleast_2d(np.cov(target.effects.T))
-        noise = float(np.exp(np.log(target.noise_sd).mean()))
-        now = now + weight * np.sum(design @ covariance * design, axis=1)
-        for count, variance in later.items():
-            rows = design[evenly(len(design), count) if count < len(design) else slice(None)]
-            repeats = max(count / len(design), 1.0)
-            gain = covariance @ rows.T
-            scatter = rows @ gain + noise**2 / repeats * np.eye(len(rows))
-            left = covariance - gain @ np.linalg.solve(scatter, gain.T)
-            later[count] = variance + weight * np.sum(design @ left * design, axis=1)
-    for count, variance in later.items():
-        closer = np.sqrt(variance / now)[:, None]
-        errors = _errors(total[:, None] * (draws / total[:, None]) ** closer, missed, offset)
-        if np.quantile(errors, _BOUND) <= threshold:
-            return count
-    return None

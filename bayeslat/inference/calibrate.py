@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,23 +11,20 @@ from threadpoolctl import threadpool_limits
 
 from bayeslat.errors import HardwareError, InputError
 from bayeslat.features.admit import admit
-from bayeslat.features.design import Linearisation, linearise, stage_inputs
+from bayeslat.features.design import linearise, stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable, explain_missing, missing_fields
 from bayeslat.features.tasks import task_names
-from bayeslat.inference.condition import condition, find_mode, mean_given
-from bayeslat.inference.even_rows import even_rows
-from bayeslat.inference.evidence import Rows
+from bayeslat.inference.condition import condition
 from bayeslat.inference.hurdle import GroupHurdle, condition_hurdle, hurdle_rows
 from bayeslat.inference.new_tasks import admit_tasks
 from bayeslat.inference.origin import origin_of
-from bayeslat.inference.pilot import Pilot
 from bayeslat.inference.population import Population, population_of
-from bayeslat.inference.posterior import PosteriorData, StagePosterior
-from bayeslat.inference.repeats import number_configs, row_weights, shared_variance
-from bayeslat.inference.sound_rows import sound_rows
-from bayeslat.inference.stage_rows import StageRows, held_rows
+from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.stage_rows import held_rows
 from bayeslat.inference.target import Target, TargetStage
+from bayeslat.inference.target_regression import TargetRegression
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.inference.walk import Walk, farthest, find_trail
 from bayeslat.inference.widening import with_trail
@@ -251,7 +248,7 @@ def _calibrate_stage(
         on_grid = point.design(reference, part.basis)[1][:, part.terms :]
         walk_rng = np.random.default_rng([seed, list(data.stages).index(stage), 6])
         population = with_trail(population, trail, part, on_grid, walk_rng)
-    regression = _Regression(part, population, rows, trail.columns(places))
+    regression = TargetRegression(part, population, rows, trail.columns(places))
     start = None
     for step in range(_RELINEARISATIONS + 1):
         found = regression.solve(point, departure, start)
@@ -286,95 +283,6 @@ def _calibrate_hurdle(
     group = (gpu.key, stack)
     own = hurdle.of_group(data.groups.index(group)) if group in data.groups else None
     return condition_hurdle(hurdle, own, hurdle_rows(data.spec, stage, frame, gpu), rng)
-
-
-@dataclass(frozen=True)
-class _Solved:
-    """A regression at one point.
-
-    Attributes
-    ----------
-    calmed : Rows
-        The sound rows, without the pull of outliers.
-    effects : ndarray, shape (feature,)
-        Their mean.
-    scores : ndarray, shape (score,)
-        Of the scales.
-    sound : ndarray of bool, shape (row,)
-    ratio : ndarray, shape (row,)
-        Latency over what the sound rows say it is.
-    """
-
-    calmed: Rows
-    effects: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    sound: NDArray[np.bool_]
-    ratio: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class _Regression:
-    """A stage's rows, to be linearised at one point after the other.
-
-    Attributes
-    ----------
-    part : StagePosterior
-    population : Population
-    rows : StageRows
-    beyond : ndarray, shape (row, column)
-        Columns of their departures beyond the training range.
-    """
-
-    part: StagePosterior
-    population: Population
-    rows: StageRows
-    beyond: NDArray[np.float64]
-
-    @property
-    def inflation(self) -> float:
-        """Noise of pseudo-values over the scale of the Student-t noise."""
-        dof = self.part.noise_dof
-        return 1.0 if np.isinf(dof) else float(np.sqrt((dof + 3.0) / (dof + 1.0)))
-
-    def solve(
-        self,
-        point: Linearisation,
-        departure: NDArray[np.float64],
-        scores: NDArray[np.float64] | None,
-    ) -> _Solved:
-        """Linearise, set gross errors aside, calm outliers, and find the mean of the effects.
-
-        Parameters
-        ----------
-        point : Linearisation
-        departure : ndarray, shape (term,)
-        scores : ndarray, shape (score,), or None
-            Of the scales; found anew without them.
-
-        Returns
-        -------
-        _Solved
-        """
-        part = self.part
-        spread = part.noise_shape.spread(part.basis, self.rows.inputs.raw)
-        design, response = even_rows(part, point, departure, self.rows)
-        design = np.column_stack([design, self.beyond / spread[:, None]])
-        sound = sound_rows(self.population, self.inflation, design, response, self.rows.config)
-        labels = np.unique(self.rows.config[sound], return_inverse=True)[1]
-        once = row_weights(labels, 1.0)
-        kept = Rows(design[sound], response[sound], once)
-        if scores is None:
-            scores = find_mode(self.population, kept, self.inflation)
-        effects, covariance, sd = mean_given(self.population, kept, self.inflation, scores)
-        fitted = design @ effects
-        error = response - fitted
-        leverage = once * np.sum(kept.design @ covariance * kept.design, axis=1)
-        leverage = leverage / (sd * self.inflation) ** 2
-        pilot = Pilot(effects, fitted[sound], error[sound], leverage, sd, 0.0)
-        weights = row_weights(labels, shared_variance(pilot, labels))
-        calmed = Rows(kept.design, pilot.pseudo_values(part.noise_dof), weights)
-        effects = mean_given(self.population, calmed, self.inflation, scores)[0]
-        return _Solved(calmed, effects, scores, sound, np.exp(error * spread))
 
 
 def _within(population: Population, departure: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,110 @@
+"""A calibrated GPU's rows as a regression round one point: gross errors out, outliers calmed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslat.features.design import Linearisation
+from bayeslat.inference.condition import find_mode, mean_given
+from bayeslat.inference.even_rows import even_rows
+from bayeslat.inference.evidence import Rows
+from bayeslat.inference.pilot import Pilot
+from bayeslat.inference.population import Population
+from bayeslat.inference.posterior import StagePosterior
+from bayeslat.inference.repeats import row_weights, shared_variance
+from bayeslat.inference.sound_rows import sound_rows
+from bayeslat.inference.stage_rows import StageRows
+
+__all__ = ["Solved", "TargetRegression"]
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A regression at one point.
+
+    Attributes
+    ----------
+    calmed : Rows
+        The sound rows, without the pull of outliers.
+    effects : ndarray, shape (feature,)
+        Their mean.
+    scores : ndarray, shape (score,)
+        Of the scales.
+    sound : ndarray of bool, shape (row,)
+    ratio : ndarray, shape (row,)
+        Latency over what the sound rows say it is.
+    """
+
+    calmed: Rows
+    effects: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    sound: NDArray[np.bool_]
+    ratio: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TargetRegression:
+    """A stage's rows, to be linearised at one point after the other.
+
+    Attributes
+    ----------
+    part : StagePosterior
+    population : Population
+    rows : StageRows
+    beyond : ndarray, shape (row, column)
+        Columns of their departures beyond the training range.
+    """
+
+    part: StagePosterior
+    population: Population
+    rows: StageRows
+    beyond: NDArray[np.float64]
+
+    @property
+    def inflation(self) -> float:
+        """Noise of pseudo-values over the scale of the Student-t noise."""
+        dof = self.part.noise_dof
+        return 1.0 if np.isinf(dof) else float(np.sqrt((dof + 3.0) / (dof + 1.0)))
+
+    def solve(
+        self,
+        point: Linearisation,
+        departure: NDArray[np.float64],
+        scores: NDArray[np.float64] | None,
+    ) -> Solved:
+        """Linearise, set gross errors aside, calm outliers, and find the mean of the effects.
+
+        Parameters
+        ----------
+        point : Linearisation
+        departure : ndarray, shape (term,)
+        scores : ndarray, shape (score,), or None
+            Of the scales; found anew without them.
+
+        Returns
+        -------
+        Solved
+        """
+        part = self.part
+        spread = part.noise_shape.spread(part.basis, self.rows.inputs.raw)
+        design, response = even_rows(part, point, departure, self.rows)
+        design = np.column_stack([design, self.beyond / spread[:, None]])
+        sound = sound_rows(self.population, self.inflation, design, response, self.rows.config)
+        labels = np.unique(self.rows.config[sound], return_inverse=True)[1]
+        once = row_weights(labels, 1.0)
+        kept = Rows(design[sound], response[sound], once)
+        if scores is None:
+            scores = find_mode(self.population, kept, self.inflation)
+        effects, covariance, sd = mean_given(self.population, kept, self.inflation, scores)
+        fitted = design @ effects
+        error = response - fitted
+        leverage = once * np.sum(kept.design @ covariance * kept.design, axis=1)
+        leverage = leverage / (sd * self.inflation) ** 2
+        pilot = Pilot(effects, fitted[sound], error[sound], leverage, sd, 0.0)
+        weights = row_weights(labels, shared_variance(pilot, labels))
+        calmed = Rows(kept.design, pilot.pseudo_values(part.noise_dof), weights)
+        effects = mean_given(self.population, calmed, self.inflation, scores)[0]
+        return Solved(calmed, effects, scores, sound, np.exp(error * spread))
