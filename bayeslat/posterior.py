@@ -120,7 +120,7 @@ class Posterior:
         InputError
             If `of` is neither value, or `configs` is no table.
         """
-        check_tables(hardware, configs=configs)
+        check_tables(hardware, seed, configs=configs)
         return predict(self.data, configs, self._gpu(gpu, hardware), stack=stack, of=of, seed=seed)
 
     def suggest(
@@ -187,7 +187,7 @@ class Posterior:
         InputError
             With every argument that has an impossible value; or if there are fewer candidates.
         """
-        check_tables(hardware, candidates=candidates)
+        check_tables(hardware, seed, candidates=candidates)
         return suggest(
             self.data,
             candidates,
@@ -243,7 +243,7 @@ class Posterior:
         InputError
             With every setting that breaks a rule.
         """
-        check_tables(hardware)
+        check_tables(hardware, seed)
         budgets = check_guard(list(self.data.stages), budget_ms, stage_budgets_ms or {}, max_risk)
         return Guard(self.data, self._gpu(gpu, hardware), budgets, max_risk, stack, of, seed)
 
@@ -285,7 +285,7 @@ class Posterior:
         InputError
             If the trace has rows, but none of this GPU, or is no table.
         """
-        check_tables(hardware, traces=traces)
+        check_tables(hardware, seed, traces=traces)
         table = self._table(hardware)
         return Posterior(calibrate(self.data, traces, self._gpu(gpu, table), stack, table, seed))
 
@@ -314,6 +314,7 @@ class Posterior:
         InputError
             If the GPU was not calibrated, or with several stacks of which none is named.
         """
+        check_tables(seed=seed)
         entry = self._gpu(gpu, None)
         chosen = choose_target(self.data, entry.key, stack)
         return judge_transfer(self.data, entry, chosen, threshold=threshold, seed=seed)
@@ -364,7 +365,7 @@ class Posterior:
         InputError
             If a number is impossible, or the posterior holds no group of the rows.
         """
-        check_tables(hardware, traces=traces)
+        check_tables(hardware, seed, traces=traces)
         table = self._table(hardware)
         return find_drift(
             self.data,
