@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 
 import pandas as pd
@@ -68,7 +69,7 @@ def compress_files(
         engine_address=engine_address,
     )
     point = like or settle(spec, sample, table, jobs=jobs, engine_address=engine_address)
-    windows, left_out = sum_files(
+    windows, left_out, set_aside = sum_files(
         files,
         lambda file: window if window is not None else file.path.name,
         point,
@@ -86,6 +87,7 @@ def compress_files(
             "sources": list(row_sources(sample.frame)),
             "left_out": left_out.rows,
             "left_out_why": report(left_out.violations),
+            "set_aside": [asdict(each) for each in set_aside],
             "versions": {library: version(library) for library in _LIBRARIES},
         },
     )

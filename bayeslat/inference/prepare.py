@@ -64,7 +64,7 @@ class PreparedStage:
         return tuple(map(len, self.rows))
 
 
-def prepare_stage(plan: FitPlan, stage: str, *, all_rows: bool = False) -> PreparedStage:
+def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
     """Reduce a stage's rows to the problem that an engine solves.
 
     The physics alone gives the first point of linearisation; the mode of the hierarchy, which
@@ -76,8 +76,6 @@ def prepare_stage(plan: FitPlan, stage: str, *, all_rows: bool = False) -> Prepa
     ----------
     plan : FitPlan
     stage : str
-    all_rows : bool
-        Whether gross errors count as the other rows do.
 
     Returns
     -------
@@ -90,7 +88,7 @@ def prepare_stage(plan: FitPlan, stage: str, *, all_rows: bool = False) -> Prepa
     ConvergenceError
         If the physics, or the hierarchy, has no reachable mode.
     """
-    sound = sound_stage(plan, stage, all_rows=all_rows)
+    sound = sound_stage(plan, stage)
     table = sound.table
     layout = stage_scales(plan.spec, stage, table.basis, plan.groups, plan.tree)
     first = regress(table, sound.anchor)
