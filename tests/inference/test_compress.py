@@ -20,10 +20,11 @@ from bayeslat.inference.compress import compress_files
 from bayeslat.inference.compressed import Compressed
 from bayeslat.inference.engine import EngineOptions
 from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.fit_compressed import fit_compressed, settled_rows, stage_problems
+from bayeslat.inference.fit_compressed import fit_compressed, stage_problems
 from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.prepare import prepare_stage
+from bayeslat.inference.settled_rows import settled_rows
 from bayeslat.inference.stream import files, outliers, row_group, run_pass, sample, scan, settle
 from bayeslat.inference.stream.sample import SAMPLE_ROWS
 from bayeslat.inference.stream.settle import point_of
@@ -165,6 +166,8 @@ def test_gross_errors_do_not_count_as_they_do_not_in_a_fit(
     told = sum(rows for _, _, rows in set_aside(data))
     assert told == len(prepared.set_aside) == (0 if part > 0.25 else int(part * 54))
     assert {(gpu, stage) for gpu, stage, _ in set_aside(data)} <= {(SPOILT, "prefill")}
+    # Nor in the sample, which errors are shown by.
+    assert data.sample["t_prefill_ms"].notna().sum() == 3 * 54 - told
 
 
 @pytest.mark.parametrize("factor", [0.001, 100.0])
