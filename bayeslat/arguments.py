@@ -9,17 +9,19 @@ import pandas as pd
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
+from bayeslat.finite import wrong_seed
 
 __all__ = ["check_fit", "check_tables"]
 
 
-def check_tables(hardware: object = None, **tables: object) -> None:
-    """Refuse what is no table.
+def check_tables(hardware: object = None, seed: object = 0, **tables: object) -> None:
+    """Refuse what is no table, and no seed.
 
     Parameters
     ----------
     hardware : object
         A hardware table, or None.
+    seed : object
     **tables : object
         Traces, and configurations under any other name.
 
@@ -28,7 +30,8 @@ def check_tables(hardware: object = None, **tables: object) -> None:
     InputError
         With every argument that is of another kind.
     """
-    _refuse([*(_no_table(name, table) for name, table in tables.items()), _no_hardware(hardware)])
+    problems = [_no_table(name, table) for name, table in tables.items()]
+    _refuse([*problems, _no_hardware(hardware), wrong_seed(seed)])
 
 
 def check_fit(

@@ -19,9 +19,10 @@ from bayeslat import (
     cli_scale,
     cli_transfer,
 )
-from bayeslat.cli_input import choose_configs, hardware_with, read_parameters
+from bayeslat.cli_input import choose_configs, hardware_with, read_parameters, read_rows
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
+from bayeslat.cli_options import scale as scale_opt
 from bayeslat.cli_options import simulate as simulate_opt
 from bayeslat.cli_run import (
     BAD_INPUT,
@@ -104,6 +105,7 @@ def check(
     traces: fit_opt.CheckTraces = None,
     suggest_features: fit_opt.SuggestFeatures = False,
     hardware: opt.Hardware = None,
+    drop_invalid: scale_opt.LeaveOut = False,
     jobs: opt.FewJobs = None,
     engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
@@ -119,12 +121,13 @@ def check(
     from bayeslat.inference.posterior_file import read_posterior
     from bayeslat.report.check_tables import check_record, show_check
     from bayeslat.report.progress import stage_bars
-    from bayeslat.traces import read_traces
 
     processes = choose_jobs(jobs, engine_address, default=1)
     data = read_posterior(posterior)
     table = hardware_with(data, hardware)
-    frame = read_traces(*traces, check=False) if traces else None
+    frame, dropped = None, None
+    if traces:
+        frame, dropped = read_rows(traces, data.spec, table, None, drop_invalid=drop_invalid)
     if suggest_features and frame is None:
         raise InputError("--suggest-features needs the traces that were fitted; name them")
     found = check_posterior(data, frame, hardware=table, seed=seed)
@@ -141,6 +144,8 @@ def check(
                 on_progress=lambda done, total: move("features", done, total),
             )
     record = check_record(data, found, posterior, missing)
+    if dropped:
+        record["dropped"] = dropped.record()
     print_result(record, as_json, lambda: show_check(record))
     for problem in found.problems:
         note(f"not converged: {problem}")

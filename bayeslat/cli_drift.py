@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bayeslat.cli_input import hardware_with
+from bayeslat.cli_input import hardware_with, read_rows
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import drift as drift_opt
+from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_run import (
     CHECK_FAILED,
     ends_well,
@@ -29,6 +30,7 @@ def drift(
     alarm_rate: drift_opt.AlarmRate = 0.01,
     allowance: drift_opt.Allowance = 0.1,
     hardware: opt.Hardware = None,
+    drop_invalid: fit_opt.DropInvalid = False,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
@@ -41,7 +43,7 @@ def drift(
     from bayeslat.posterior import load_posterior
     from bayeslat.report.drift_tables import drift_record, show_drift
     from bayeslat.report.progress import stage_bars
-    from bayeslat.traces import read_traces, write_table
+    from bayeslat.traces import write_table
     from bayeslat.traces.write import check_table_path
 
     ensure_writable(check_table_path(output))
@@ -50,7 +52,7 @@ def drift(
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
     key = table.resolve(gpu).key if gpu else None
-    frame = read_traces(*traces, check=False)  # the comparison tells all that is wrong at once
+    frame, dropped = read_rows(traces, fitted.spec, table, output, drop_invalid=drop_invalid)
     with stage_bars(["stages"]) as move:
         found = fitted.find_drift(
             frame,
@@ -72,6 +74,8 @@ def drift(
     with writing(output):
         write_table(found.frame, output, about)
     record = drift_record(found, output)
+    if dropped:
+        record["dropped"] = dropped.record()
     print_result(record, as_json, lambda: show_drift(record))
     note_unconverged(posterior, fitted.diagnostics.converged)
     if found.drifted:

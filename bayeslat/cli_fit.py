@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayeslat.cli_input import note_misnamed_stages, read_valid
+from bayeslat.cli_input import note_misnamed_stages, read_rows
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_run import (
@@ -61,7 +61,6 @@ def fit(
     from bayeslat.report.fit_tables import fit_record, show_fit
     from bayeslat.report.gross_errors import gross_error_lines
     from bayeslat.report.progress import stage_bars
-    from bayeslat.traces import read_traces
 
     ensure_writable(check_posterior_path(output))
     choose_jobs(None, engine_address)
@@ -83,11 +82,7 @@ def fit(
     else:
         if spec is None:
             raise InputError("give the specification: --model SPEC.toml")
-        frame, dropped = (
-            read_valid(traces, spec, table, output)
-            if drop_invalid
-            else (read_traces(*traces, check=False), None)  # the fit tells all that is wrong
-        )
+        frame, dropped = read_rows(traces, spec, table, output, drop_invalid=drop_invalid)
         note_misnamed_stages(frame, spec)
         with stage_bars(tuple(spec.stages)) as on_progress:
             posterior = fit_traces(
@@ -97,7 +92,7 @@ def fit(
     errors = in_sample_errors(posterior.data, frame, hardware=table, seed=seed)
     record = fit_record(posterior.data, errors, output if saved else None)
     if dropped:
-        record["dropped"] = {"rows": dropped.rows, "file": dropped.path}
+        record["dropped"] = dropped.record()
     print_result(record, as_json, lambda: show_fit(record))
     note_warning(gross_error_lines(record["gross_errors"]))
     end_fit(posterior, output, saved)

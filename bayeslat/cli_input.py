@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bayeslat.cli_run import note, writing
 from bayeslat.counted import counted
@@ -30,6 +30,7 @@ __all__ = [
     "note_unknown_gpus",
     "read_measurements",
     "read_parameters",
+    "read_rows",
     "read_valid",
 ]
 
@@ -41,12 +42,16 @@ class Dropped:
     Attributes
     ----------
     rows : int
-    path : Path
-        The file that holds them.
+    path : Path or None
+        The file that holds them; None where they are told and not kept.
     """
 
     rows: int
-    path: Path
+    path: Path | None
+
+    def record(self) -> dict[str, Any]:
+        """Put it into numbers, for JSON."""
+        return {"rows": self.rows, "file": None if self.path is None else str(self.path)}
 
 
 def measured_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> tuple[str, ...]:
@@ -111,8 +116,31 @@ def read_measurements(sources: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
+def read_rows(
+    sources: Sequence[str],
+    spec: Spec,
+    hardware: HardwareTable,
+    output: Path | None,
+    *,
+    drop_invalid: bool,
+) -> tuple[pd.DataFrame, Dropped | None]:
+    """Read traces as they are, or without the rows that break a rule, as `read_valid` does.
+
+    Returns
+    -------
+    rows : DataFrame, one row a measurement
+        Not checked, if all are kept: who takes them tells all that is wrong at once.
+    dropped : Dropped or None
+    """
+    from bayeslat.traces import read_traces
+
+    if drop_invalid:
+        return read_valid(sources, spec, hardware, output)
+    return read_traces(*sources, check=False), None
+
+
 def read_valid(
-    sources: Sequence[str], spec: Spec, hardware: HardwareTable, output: Path
+    sources: Sequence[str], spec: Spec, hardware: HardwareTable, output: Path | None
 ) -> tuple[pd.DataFrame, Dropped | None]:
     """Read traces, and set the rows aside that break a rule: in a file beside the output.
 
@@ -121,7 +149,8 @@ def read_valid(
     sources : sequence of str
     spec : Spec
     hardware : HardwareTable
-    output : Path
+    output : Path or None
+        None where nothing is written: the rows are told alone.
 
     Returns
     -------
@@ -142,13 +171,15 @@ def read_valid(
     kept, broken = drop_invalid(frame, violations)
     if not len(broken):
         return kept, None
-    path = output.with_name(f"{output.stem}.dropped.parquet")
-    # A column of several types, as broken rows may have, is text in a file.
-    mixed = [name for name in broken if broken[name].dtype == object]
-    with writing(path):
-        write_table(broken.astype(dict.fromkeys(mixed, str)), path)
+    path = None if output is None else output.with_name(f"{output.stem}.dropped.parquet")
+    if path is not None:
+        # A column of several types, as broken rows may have, is text in a file.
+        mixed = [name for name in broken if broken[name].dtype == object]
+        with writing(path):
+            write_table(broken.astype(dict.fromkeys(mixed, str)), path)
     rows = counted(len(frame), "row")
-    note(f"left out for breaking a rule: {len(broken):,} of {rows}; see {path}")
+    where = "" if path is None else f"; see {path}"
+    note(f"left out for breaking a rule: {len(broken):,} of {rows}{where}")
     note(report(violations))
     return kept, Dropped(len(broken), path)
 

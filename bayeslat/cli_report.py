@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bayeslat.cli_input import hardware_with, note_unknown_gpus
+from bayeslat.cli_input import hardware_with, note_unknown_gpus, read_rows
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import decide as decide_opt
+from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import report as report_opt
 from bayeslat.cli_options import transfer as transfer_opt
 from bayeslat.cli_run import (
@@ -37,6 +38,7 @@ def report(
     test_configs: transfer_opt.TestConfigs = 100,
     stack: opt.Stack = None,
     hardware: opt.Hardware = None,
+    drop_invalid: fit_opt.DropInvalid = False,
     jobs: opt.FewJobs = None,
     engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
@@ -55,7 +57,6 @@ def report(
     from bayeslat.report.assessment_record import assessment_record
     from bayeslat.report.assessment_tables import show_assessment
     from bayeslat.report.progress import stage_bars
-    from bayeslat.traces import read_traces
     from bayeslat.traces.provenance import trace_files
 
     ensure_writable(output / "index.html")
@@ -77,7 +78,7 @@ def report(
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
     entry = table.resolve(gpu)
-    frame = read_traces(*traces, check=False)  # the assessment tells all that is wrong at once
+    frame, dropped = read_rows(traces, fitted.spec, table, output, drop_invalid=drop_invalid)
     note_unknown_gpus(frame, table)
     with stage_bars(["repetitions"]) as move:
         found = assess(
@@ -93,6 +94,8 @@ def report(
         )
     history = fitted.data.attrs.get("history", [])
     record = assessment_record(found, trace_files(frame), [*history, command_line()])
+    if dropped:
+        record["dropped"] = dropped.record()
     with writing(output):
         paths = write_assessment(record, draw_assessment(found), output)
     record["files"] = {name: str(path) for name, path in paths.items()}

@@ -10,7 +10,7 @@ from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import scale as scale_opt
-from bayeslat.cli_run import ends_well, ensure_writable, note, print_result, writing
+from bayeslat.cli_run import ends_well, ensure_writable, note, note_warning, print_result, writing
 from bayeslat.cli_values import choose_jobs
 from bayeslat.counted import counted
 from bayeslat.errors import InputError
@@ -154,6 +154,7 @@ def update(
         errors = in_sample_errors(updated.data, data.sample, hardware=table, seed=seed)
     record = fit_record(updated.data, errors, output if saved else None)
     record["windows"] = windows_record(updated.data.windows)
+    record["set_aside"] = data.set_aside if data is not None else []
 
     def show() -> None:
         show_windows(record["windows"])
@@ -164,10 +165,13 @@ def update(
 
 
 def tell_left_out(data: Compressed) -> None:
-    """Say how many rows broke a rule, and which."""
+    """Say how many rows broke a rule, and which; and what was set aside as a gross error."""
+    from bayeslat.report.compression_tables import set_aside_lines
+
     if data.left_out:
         note(f"left out for breaking a rule: {counted(data.left_out, 'row')}")
         note(data.left_out_why)
+    note_warning(set_aside_lines(data.set_aside))
 
 
 def _read_like(path: Path) -> Compressed | Posterior:

@@ -9,6 +9,8 @@ from bayeslat.cli_input import (
     note_misnamed_stages,
     note_unknown_gpus,
     read_measurements,
+    read_rows,
+    read_valid,
 )
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
@@ -38,6 +40,7 @@ def calibrate(
     stack: opt.Stack = None,
     threshold: transfer_opt.Threshold = 0.10,
     hardware: opt.Hardware = None,
+    drop_invalid: fit_opt.DropInvalid = False,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
@@ -62,7 +65,11 @@ def calibrate(
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
     entry = table.resolve(gpu)
-    frame = read_measurements(traces or [])  # calibrating tells all that is wrong at once
+    frame, dropped = (
+        read_valid(traces, fitted.spec, table, output)
+        if traces and drop_invalid
+        else (read_measurements(traces or []), None)  # calibrating tells all that is wrong at once
+    )
     note_unknown_gpus(frame, table)
     note_misnamed_stages(frame, fitted.spec)
     if count is not None:
@@ -88,6 +95,8 @@ def calibrate(
         for name in changed
     ]
     record = transfer_record(known, transfers, output)
+    if dropped:
+        record["dropped"] = dropped.record()
     print_result(record, as_json, lambda: show_transfer(record))
     note_warning(transfer_warnings(record))
     refit = [each for each in transfers if each.verdict == "refit as donor"]
@@ -109,6 +118,7 @@ def compare(
     test_configs: transfer_opt.TestConfigs = 100,
     engine: fit_opt.Engine = "laplace",
     hardware: opt.Hardware = None,
+    drop_invalid: fit_opt.DropInvalid = False,
     jobs: opt.Jobs = None,
     engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
@@ -127,12 +137,11 @@ def compare(
     from bayeslat.report.comparison_files import comparison_record, write_comparison
     from bayeslat.report.comparison_tables import show_comparison
     from bayeslat.report.progress import stage_bars
-    from bayeslat.traces import read_traces
 
     ensure_writable(output / "e3_calibration_results.json")
     processes = choose_jobs(jobs, engine_address)
     spec, table = load_spec(model), load_hardware(hardware)
-    frame = read_traces(*traces, check=False)
+    frame, dropped = read_rows(traces, spec, table, output, drop_invalid=drop_invalid)
     key = table.resolve(target).key
     chosen = tuple(table.resolve(name).key for name in split_names(donors, "--donors"))
     chosen = chosen or tuple(gpu for gpu in measured_gpus(frame, table) if gpu != key)
@@ -164,6 +173,8 @@ def compare(
         posterior = fit(spec, frame, gpus=chosen, hardware=table, engine=engine, seed=seed)
         posterior.calibrate(frame, key, hardware=table, seed=seed).save(paths["estimator"])
     record = {**comparison_record(comparison), "files": {k: str(v) for k, v in paths.items()}}
+    if dropped:
+        record["dropped"] = dropped.record()
     print_result(record, as_json, lambda: show_comparison(record))
 
 
@@ -178,6 +189,7 @@ def crossval(
     test_configs: transfer_opt.TestConfigs = 100,
     engine: fit_opt.Engine = "laplace",
     hardware: opt.Hardware = None,
+    drop_invalid: fit_opt.DropInvalid = False,
     jobs: opt.Jobs = None,
     engine_address: opt.EngineAddress = None,
     seed: opt.Seed = 0,
@@ -193,13 +205,13 @@ def crossval(
     from bayeslat.features.spec import load_spec
     from bayeslat.report.crossval_tables import crossval_record, show_crossval
     from bayeslat.report.progress import stage_bars
-    from bayeslat.traces import read_traces, write_table
+    from bayeslat.traces import write_table
     from bayeslat.traces.write import check_table_path
 
     ensure_writable(check_table_path(output))
     processes = choose_jobs(jobs, engine_address)
     spec, table = load_spec(model), load_hardware(hardware)
-    frame = read_traces(*traces, check=False)
+    frame, dropped = read_rows(traces, spec, table, output, drop_invalid=drop_invalid)
     chosen = split_names(donors, "--donors") or None
     with stage_bars(["targets"]) as move:
         found = cross_validate(
@@ -219,4 +231,6 @@ def crossval(
     with writing(output):
         write_table(found.scores, output)
     record = crossval_record(found, output)
+    if dropped:
+        record["dropped"] = dropped.record()
     print_result(record, as_json, lambda: show_crossval(record))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
+from bayeslat.finite import is_count, tell
 from bayeslat.inference.compress import compress_files
 from bayeslat.inference.compressed import Compressed
 from bayeslat.inference.compressed_file import read_compressed, write_compressed
@@ -91,8 +92,10 @@ def compress(
             f"spec {spec.name!r} is not the one of what the rows are to be added to "
             f"({point.spec.name!r}); leave it out, or compress them by themselves"
         )
-    if sample_rows < 1:
-        raise InputError(f"sample_rows is {sample_rows}; it must be at least 1")
+    if not is_count(sample_rows, 1):
+        raise InputError(
+            f"sample_rows is {tell(sample_rows)}; it must be a whole number of at least 1"
+        )
     check_workers(jobs, engine_address)
     return compress_files(
         spec,

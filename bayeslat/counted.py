@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["counted"]
+__all__ = ["counted", "rows_of_configs"]
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
@@ -24,3 +24,15 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     '2 rows of GPUs'
     """
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def rows_of_configs(rows: int, configs: int) -> str:
+    """Write how many rows there are, and of how many configs, where some are repeats.
+
+    Examples
+    --------
+    >>> rows_of_configs(474, 158), rows_of_configs(60, 60)
+    ('474 rows, 158 configs', '60 configs')
+    """
+    told = counted(configs, "config")
+    return told if rows == configs else f"{counted(rows, 'row')}, {told}"

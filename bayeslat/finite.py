@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral, Real
 
-__all__ = ["finite_number"]
+__all__ = ["finite_number", "is_between", "is_count", "tell", "wrong_seed"]
 
 
 def finite_number(value: object) -> float | None:
@@ -13,17 +14,65 @@ def finite_number(value: object) -> float | None:
     Parameters
     ----------
     value : object
-        Of a JSON or TOML file, whose whole numbers may be too large for a float.
+        Of a JSON or TOML file, whose whole numbers may be too large for a float; or an argument.
 
     Examples
     --------
     >>> finite_number(3), finite_number("3"), finite_number(10**400)
     (3.0, None, None)
     """
-    if not isinstance(value, int | float):
+    if not isinstance(value, Real):
         return None
     try:
         number = float(value)
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def is_between(value: object, low: float, high: float = math.inf) -> bool:
+    """Tell whether a value is a finite number between two others, and neither of them.
+
+    Examples
+    --------
+    >>> is_between(0.5, 0), is_between(0, 0), is_between("0.5", 0), is_between(True, 0)
+    (True, False, False, False)
+    """
+    number = None if isinstance(value, bool) else finite_number(value)
+    return number is not None and low < number < high
+
+
+def is_count(value: object, least: float) -> bool:
+    """Tell whether a value is a whole number from `least` on.
+
+    Examples
+    --------
+    >>> is_count(2, 1), is_count(0, 1), is_count(2.0, 1), is_count("2", 1)
+    (True, False, False, False)
+    """
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, Integral) and int(value) >= least
+
+
+def tell(value: object) -> str:
+    """Write a value that is no such number: a text in quotes.
+
+    Examples
+    --------
+    >>> tell(-1.0), tell("1"), tell(None)
+    ('-1', "'1'", 'None')
+    """
+    if isinstance(value, Real) and not isinstance(value, bool):
+        try:
+            return f"{float(value):g}"
+        except OverflowError:
+            return "a number too large to compute with"
+    return repr(value)
+
+
+def wrong_seed(seed: object) -> str:
+    """Say that a seed is none; nothing if it is one."""
+    if is_count(seed, 0):
+        return ""
+    return f"seed is {tell(seed)}; it must be a whole number from 0 on"

@@ -121,7 +121,7 @@ class Posterior:
         InputError
             If `of` is neither value, or `configs` is no table.
         """
-        check_tables(hardware, configs=configs)
+        check_tables(hardware, seed, configs=configs)
         return predict(self.data, configs, self._gpu(gpu, hardware), stack=stack, of=of, seed=seed)
 
     def suggest(
@@ -188,7 +188,7 @@ class Posterior:
         InputError
             With every argument that has an impossible value; or if there are fewer candidates.
         """
-        check_tables(hardware, candidates=candidates)
+        check_tables(hardware, seed, candidates=candidates)
         return suggest(
             self.data,
             candidates,
@@ -244,7 +244,7 @@ class Posterior:
         InputError
             With every setting that breaks a rule.
         """
-        check_tables(hardware)
+        check_tables(hardware, seed)
         budgets = check_guard(list(self.data.stages), budget_ms, stage_budgets_ms or {}, max_risk)
         return Guard(self.data, self._gpu(gpu, hardware), budgets, max_risk, stack, of, seed)
 
@@ -286,7 +286,7 @@ class Posterior:
         InputError
             If the trace has rows, but none of this GPU, or is no table.
         """
-        check_tables(hardware, traces=traces)
+        check_tables(hardware, seed, traces=traces)
         table = self._table(hardware)
         return Posterior(calibrate(self.data, traces, self._gpu(gpu, table), stack, table, seed))
 
@@ -327,6 +327,7 @@ class Posterior:
         TraceError
             With every row that breaks a rule.
         """
+        check_tables(seed=seed)
         entry = self._gpu(gpu, None)
         chosen = choose_target(self.data, entry.key, stack)
         passes = None
@@ -383,7 +384,7 @@ class Posterior:
         InputError
             If a number is impossible, or the posterior holds no group of the rows.
         """
-        check_tables(hardware, traces=traces)
+        check_tables(hardware, seed, traces=traces)
         table = self._table(hardware)
         return find_drift(
             self.data,

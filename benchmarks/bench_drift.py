@@ -8,13 +8,16 @@ measured traces: those of this repository, fitted on their first half in time, a
 second; and they and `vlm_stages`, fitted on half of the configurations, and compared with the
 others in random order, where nothing can have changed but the batch mix.
 
-    python -m benchmarks.bench_drift [--fits N] [--windows N] [-o FILE.json]
+A fit takes 1 to 2 s, a call 0.5 to 0.9 s. By default, there are 400 calls on stable windows (20
+fits) and 720 on shifted ones (144 of each of five fits), one process a core.
+
+    python -m benchmarks.bench_drift [--fits N] [--windows N] [--jobs N] [-o FILE.json]
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise, product
@@ -33,6 +36,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.model.sample_configs import sample_configs
 from bayeslat.model.simulate import draw_parameters, simulate
 from bayeslat.model.simulation_parameters import SimulationParameters
+from bayeslat.parallel import run
 from benchmarks.common import RESULTS, data_file, machine, print_table, root, write_json
 
 GPUS = ("a100_sxm", "h100_sxm", "l40s")
@@ -76,25 +80,20 @@ class Truth:
 
 def main() -> None:
     options = _options()
-    spec = bl.load_spec(root("models/vlm.toml"))
-    stable, shifted = [], []
-    for seed in range(options.fits):
-        try:
-            truth = make_truth(spec, options.windows, seed)
-        except bl.BayeslatError as error:  # a truth far out in the priors: there is no posterior
-            print(f"fit {seed + 1}: {error}", flush=True)
-            continue
-        stable += list(judge_stable(truth, seed))
-        if seed < options.shifted_fits:
-            shifted += list(judge_shifts(truth, spec, seed, options.shifted_windows))
-        print(f"fit {seed + 1} of {options.fits}", flush=True)
+    # The long parts first: the processes end together.
+    parts = [*product([True], range(options.shifted_fits)), *product([False], range(options.fits))]
+    found = list(run(_judge_fit, parts, options, jobs=options.jobs, on_progress=_tell))
+    shifted, stable = (
+        [row for rows in found[part] for row in rows]
+        for part in (slice(options.shifted_fits), slice(options.shifted_fits, None))
+    )
     rates = [sum_up_alarms(stable, allowance) for allowance in ALLOWANCES]
     print_table("Stable windows", pd.DataFrame(rates))
     power = sum_up_shifts(pd.DataFrame(shifted))
     print_table(f"One coefficient {SHIFT:.0%} larger", power)
     promised = sum_up_promises(pd.DataFrame(shifted))
     print_table("By what is said to be found with 90 % probability", promised)
-    later, others = judge_later_half(), judge_other_configs(options.data)
+    later, others = judge_later_half(), judge_other_configs(options.data, options.jobs)
     print_table("The second half of the shipped traces against the first", pd.DataFrame(later))
     mixes = sum_up_others(others)
     print_table("Other configurations, in random order", mixes)
@@ -110,6 +109,24 @@ def main() -> None:
         "other_configs": mixes.reset_index().to_dict("records"),
     }
     write_json(options.output, content)
+
+
+def _judge_fit(options: argparse.Namespace, part: tuple[bool, int]) -> list[dict[str, Any]]:
+    """Judge the windows of a fit in which a coefficient moves, or the stable ones."""
+    moves, seed = part
+    spec = bl.load_spec(root("models/vlm.toml"))
+    try:
+        truth = make_truth(spec, options.windows, seed)
+    except bl.BayeslatError as error:  # a truth far out in the priors: there is no posterior
+        print(f"fit {seed + 1}: {error}", flush=True)
+        return []
+    if moves:
+        return list(judge_shifts(truth, spec, seed, options.shifted_windows))
+    return list(judge_stable(truth, seed))
+
+
+def _tell(done: int, total: int) -> None:
+    print(f"part {done} of {total}", flush=True)
 
 
 def make_truth(spec: Spec, windows: int, seed: int) -> Truth:
@@ -218,26 +235,29 @@ def judge_later_half() -> list[dict[str, Any]]:
     """Fit the shipped traces' first half in time, and compare the second."""
     traces, spec = _shipped()
     order = traces.groupby("gpu")["collected_at"].rank(method="first", pct=True)
-    return _judge_part(traces, (order > 0.5).to_numpy(), spec, 0, ALLOWANCE)
+    return list(_judge_part(traces, (order > 0.5).to_numpy(), spec, 0, ALLOWANCES[:1]))
 
 
-def judge_other_configs(data: Path) -> list[dict[str, Any]]:
+def judge_other_configs(data: Path, jobs: int) -> list[dict[str, Any]]:
     """Fit half of the configurations of measured traces, and compare the others, reordered."""
-    sources = {"shipped traces": _shipped()}
-    if data.exists():
-        frame = pd.read_parquet(data)
-        seen = [name for name in frame.columns if not name.startswith("true_")]
-        sources[data.stem] = frame[seen], bl.load_spec(root("models/vlm.toml"))
-    found = []
-    for name, (traces, spec) in sources.items():
-        traces = traces.drop(columns="collected_at", errors="ignore")
-        for seed, allowance in product(range(_SPLITS), ALLOWANCES):
-            ids = np.random.default_rng(seed).permutation(traces["config_id"].unique())
-            held_out = traces["config_id"].isin(ids[: len(ids) // 2]).to_numpy()
-            rows = _judge_part(traces, held_out, spec, seed, allowance)
-            about = {"traces": name, "split": seed, "allowance": allowance}
-            found += [{**about, **row} for row in rows]
-    return found
+    sources = [None, data] if data.exists() else [None]
+    splits = list(product(sources, range(_SPLITS)))
+    return [row for rows in run(_judge_split, splits, None, jobs=jobs) for row in rows]
+
+
+def _judge_split(_: None, part: tuple[Path | None, int]) -> list[dict[str, Any]]:
+    """Judge one split of the shipped traces, or of a file."""
+    data, seed = part
+    if data is None:
+        traces, spec = _shipped()
+    else:
+        traces, spec = pd.read_parquet(data), bl.load_spec(root("models/vlm.toml"))
+        traces = traces[[name for name in traces.columns if not name.startswith("true_")]]
+    traces = traces.drop(columns="collected_at", errors="ignore")
+    ids = np.random.default_rng(seed).permutation(traces["config_id"].unique())
+    held_out = traces["config_id"].isin(ids[: len(ids) // 2]).to_numpy()
+    about = {"traces": "shipped traces" if data is None else data.stem, "split": seed}
+    return [{**about, **row} for row in _judge_part(traces, held_out, spec, seed, ALLOWANCES)]
 
 
 def sum_up_others(found: list[dict[str, Any]]) -> pd.DataFrame:
@@ -264,15 +284,21 @@ def _shipped() -> tuple[pd.DataFrame, Spec]:
 
 
 def _judge_part(
-    traces: pd.DataFrame, held_out: NDArray[np.bool_], spec: Spec, seed: int, allowance: float
-) -> list[dict[str, Any]]:
+    traces: pd.DataFrame,
+    held_out: NDArray[np.bool_],
+    spec: Spec,
+    seed: int,
+    allowances: Sequence[float],
+) -> Iterator[dict[str, Any]]:
     """Fit some rows, and compare the others."""
     posterior = bl.fit(spec, traces[~held_out].reset_index(drop=True), engine="laplace")
     later = traces[held_out].sample(frac=1.0, random_state=seed).reset_index(drop=True)
-    found = posterior.find_drift(later, alarm_rate=ALARM_RATE, allowance=allowance).frame
     kept = ["gpu", "stage", "verdict", "p_value", "p_adjusted", "feature", "change", "since"]
-    plain = found[kept].astype(object).where(found[kept].notna(), None)
-    return [dict(zip(kept, row, strict=True)) for row in plain.to_numpy().tolist()]
+    for allowance in allowances:
+        found = posterior.find_drift(later, alarm_rate=ALARM_RATE, allowance=allowance).frame
+        plain = found[kept].astype(object).where(found[kept].notna(), None)
+        for row in plain.to_numpy().tolist():
+            yield {"allowance": allowance, **dict(zip(kept, row, strict=True))}
 
 
 def _rows(truth: Truth, parameters: SimulationParameters, seed: int) -> pd.DataFrame:
@@ -303,10 +329,11 @@ def _shift(parameters: SimulationParameters, stage: str, term: str) -> Simulatio
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fits", type=int, default=50)
+    parser.add_argument("--fits", type=int, default=20)
     parser.add_argument("--windows", type=int, default=10, help="stable ones, of each fit")
     parser.add_argument("--shifted-fits", type=int, default=5)
     parser.add_argument("--shifted-windows", type=int, default=4)
+    parser.add_argument("--jobs", type=int, default=-1, help="processes; -1: one a core")
     parser.add_argument("--data", type=Path, default=data_file("vlm_stages.parquet"))
     parser.add_argument("-o", "--output", type=Path, default=RESULTS / "drift.json")
     return parser.parse_args()

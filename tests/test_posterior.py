@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 import bayeslat as bl
 from bayeslat.posterior import Posterior, load_posterior
-from tests.posteriors import make_data, make_frame, small_spec
+from tests.posteriors import make_configs, make_data, make_frame, small_spec
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,62 @@ def test_paths_in_place_of_tables_are_told(method: str, given: dict[str, Any]) -
     assert "hardware is the text 'hw.toml'; load it with load_hardware(path)" in told
     for name in given.keys() & {"configs", "candidates", "traces"}:
         assert f"{name} is the text 'a.csv'; read a table with read_" in told
+
+
+@pytest.mark.xdist_group("small posterior")
+@pytest.mark.parametrize("wrong", ["a", [1.0], True, float("nan"), -1])
+@pytest.mark.parametrize(
+    ("method", "given", "names"),
+    [
+        ("predict", {"configs": make_configs(2)}, ["seed"]),
+        ("suggest", {"candidates": make_configs(3), "n": 1}, ["n", "budget_ms"]),
+        ("suggest", {"candidates": make_configs(3), "n": 1}, ["seed"]),
+        ("calibrate", {"traces": make_frame(5, ("l40s",), rows=3)}, ["seed"]),
+        ("judge_transfer", {}, ["threshold"]),
+        ("judge_transfer", {}, ["seed"]),
+        ("find_drift", {"traces": make_frame(5, ("l40s",))}, ["alarm_rate", "allowance"]),
+        ("find_drift", {"traces": make_frame(5, ("l40s",))}, ["seed"]),
+        ("guard", {"budget_ms": 1.0}, ["budget_ms", "max_risk"]),
+        ("guard", {"budget_ms": 1.0}, ["seed"]),
+    ],
+)
+def test_what_is_no_number_is_told(
+    method: str, given: dict[str, Any], names: list[str], wrong: object
+) -> None:
+    posterior = Posterior(make_data()).calibrate(make_frame(5, ("l40s",), rows=3), "l40s")
+    with pytest.raises(bl.BayeslatError) as caught:
+        getattr(posterior, method)(**given | dict.fromkeys(names, wrong), gpu="l40s")
+    told = str(caught.value)
+    shown = f"{wrong:g}" if type(wrong) in (int, float) else repr(wrong)
+    assert told.count(f" is {shown}; it must be ") == len(names)
+
+
+@pytest.mark.xdist_group("small posterior")
+def test_numbers_of_numpy_are_numbers() -> None:
+    posterior, configs = Posterior(make_data()), make_configs(3)
+    seed: Any = np.int64(3)
+    budget_ms: Any = np.float32(300.0)
+    found = posterior.guard("h100_sxm", budget_ms, max_risk=np.float64(0.1), seed=seed)
+    expected = posterior.guard("h100_sxm", 300.0, max_risk=0.1, seed=3).decide(configs)
+    pd.testing.assert_frame_equal(found.decide(configs), expected)
+    assert len(posterior.suggest(configs, "h100_sxm", seed).frame) == 3
+
+
+@pytest.mark.xdist_group("small posterior")
+def test_budgets_of_stages_that_are_no_mapping_are_told() -> None:
+    with pytest.raises(bl.BayeslatError, match=r"stage_budgets_ms is a list; give .* by its name"):
+        Posterior(make_data()).guard("l40s", stage_budgets_ms=[300.0])  # type: ignore[arg-type]
+    prediction = Posterior(make_data()).predict(make_configs(2), "l40s")
+    with pytest.raises(bl.BayeslatError, match="budget_ms is '300'; it must be a positive number"):
+        prediction.p_exceed("300")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["chains", "draws", "tune", "seed"])
+@pytest.mark.parametrize("wrong", ["4", 4.5, None])
+def test_options_of_the_sampler_that_are_no_numbers_are_told(name: str, wrong: object) -> None:
+    shown = "4.5" if wrong == 4.5 else repr(wrong)
+    with pytest.raises(bl.BayeslatError, match=f"{name} is {shown}; it must be a whole number"):
+        bl.fit(small_spec(), make_frame(), **{name: wrong})  # type: ignore[arg-type]
 
 
 @pytest.mark.xdist_group("small posterior")

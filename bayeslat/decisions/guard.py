@@ -15,6 +15,7 @@ from bayeslat.decisions.predict import Of, predict
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import Gpu
+from bayeslat.finite import is_between, tell
 from bayeslat.inference.posterior import PosteriorData
 
 __all__ = ["Budget", "Guard", "check_guard"]
@@ -160,6 +161,11 @@ def check_guard(
     InputError
         With every setting that breaks a rule.
     """
+    if not isinstance(stage_budgets_ms, Mapping):
+        raise InputError(
+            f"stage_budgets_ms is a {type(stage_budgets_ms).__name__}; give the ms of each stage "
+            "by its name, as in {'llm_prefill': 300.0}"
+        )
     budgets = [] if budget_ms is None else [Budget(budget_ms)]
     problems = []
     for text, limit in stage_budgets_ms.items():
@@ -174,12 +180,14 @@ def check_guard(
     if not budgets:
         problems.append("no budget is given; give budget_ms of the total, or of stages")
     problems += [
-        f"the budget of {budget} is {budget.ms:g}; it must be a positive number of ms"
+        f"the budget of {budget} is {tell(budget.ms)}; it must be a positive number of ms"
         for budget in budgets
-        if not 0 < budget.ms < np.inf
+        if not is_between(budget.ms, 0)
     ]
-    if not 0 < max_risk < 1:
-        problems.append(f"max_risk is {max_risk:g}; it must be between 0 and 1, as 0.05 for 5 %")
+    if not is_between(max_risk, 0, 1):
+        problems.append(
+            f"max_risk is {tell(max_risk)}; it must be between 0 and 1, as 0.05 for 5 %"
+        )
     if problems:
         raise InputError("; ".join(problems))
     return tuple(budgets)

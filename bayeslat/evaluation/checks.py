@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +21,14 @@ from bayeslat.evaluation.passes import PassDifferences, compare_passes
 from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable, load_hardware
+from bayeslat.features.spec import Spec
+from bayeslat.inference.gross_errors import find_gross_errors, remembered_ratios
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.stage_rows import latency_of
 
 __all__ = ["PosteriorCheck", "check_posterior"]
 
+_AS_FAR = 0.5  # part of the log ratio: a row that was measured anew is about as it should be
 _ENDS = {"50": ("q25", "q75"), "90": ("q05", "q95")}
 
 
@@ -40,7 +44,8 @@ class PosteriorCheck:
         `gpu`, `stage` (or `total`), `rows`, `configs`, `mape`, `bias`, `coverage_50`,
         `coverage_90`, `crps_relative` (mean CRPS over the median measured latency), `pit_mean`,
         `beyond_3_sd` (part of the rows whose log latency is more than 3 sd from the mean of its
-        draws), `extrapolates` (part of the rows) and `zero_shot`. None without traces.
+        draws), `extrapolates` (part of the rows), `zero_shot`, and `set_aside` (further rows, which
+        are not scored: the posterior knows them as gross errors). None without traces.
     findings : tuple of str
         What the posterior did not expect, a sentence a GPU and stage, with the cure; and which
         GPUs' passes over the configurations differ.
@@ -76,6 +81,9 @@ def check_posterior(
     Where a whole pass over the configurations is slower than another (`compare_passes`), that is a
     finding of its own: of GPUs whose passes are alike, 1 % have it.
 
+    Rows that a fit or a calibration set aside as gross errors are not scored, as long as they are
+    as far off as they were then: one that was measured anew counts.
+
     Parameters
     ----------
     data : PosteriorData
@@ -97,21 +105,28 @@ def check_posterior(
         return PosteriorCheck(data.diagnostics.problems, None, ())
     table = (hardware or load_hardware()).extended(data.hardware)
     frame = admit(traces, data.spec, table)
+    ratios = np.array(
+        remembered_ratios(traces, (*data.set_aside, *find_gross_errors(data))), dtype=object
+    )
     rows: list[dict[str, Any]] = []
     findings: list[str] = []
     passes: list[PassDifferences] = []
     for gpu in dict.fromkeys(frame["gpu"]):
-        measured = frame[frame["gpu"] == gpu]
+        own = (frame["gpu"] == gpu).to_numpy()
+        measured = frame[own]
         entry = data.hardware.get(gpu) or table.resolve(gpu)
         prediction = predict(data, measured, entry, seed=seed)
-        for stage, latency in measured_latencies(data.spec, measured, entry).items():
+        sound = _without_gross(data.spec, measured, prediction, ratios[own])
+        every = measured_latencies(data.spec, measured, entry)
+        for stage, latency in measured_latencies(data.spec, sound, entry).items():
             if np.isnan(latency).all():
                 continue
             score = _score(data, prediction, stage, latency)
-            rows.append({"gpu": gpu, "stage": stage, **score})
+            gross = int(np.isnan(latency).sum() - np.isnan(every[stage]).sum())
+            rows.append({"gpu": gpu, "stage": stage, **score, "set_aside": gross})
             told = _findings(prediction, stage, latency, score["zero_shot"], seed)
             findings += [f"{gpu}, {stage}{text}" for text in told]
-        passes += _passes(data, measured, entry, seed)
+        passes += _passes(data, sound, entry, seed)
     findings += [f"{each.name}: {each}" for each in passes if each.differing]
     return PosteriorCheck(
         data.diagnostics.problems, pd.DataFrame(rows), tuple(findings), tuple(passes)
@@ -126,6 +141,23 @@ def _passes(
     for stack in named or [""]:
         if found := compare_passes(data.spec, measured, gpu, stack, seed=seed):
             yield found
+
+
+def _without_gross(
+    spec: Spec,
+    measured: pd.DataFrame,
+    prediction: Prediction,
+    ratios: Sequence[Mapping[str, float]],
+) -> pd.DataFrame:
+    """Take the latencies out that were set aside, and still are as far off."""
+    for stage in {stage for each in ratios for stage in each}:
+        column = spec.stages[stage].column
+        if column in measured:
+            then = np.log([each.get(stage, np.nan) for each in ratios])
+            now = np.log(latency_of(spec, stage, measured) / prediction.frame[f"{stage}_q50_ms"])
+            gross = (now / then > _AS_FAR).to_numpy()
+            measured = measured.assign(**{column: measured[column].mask(gross)})
+    return measured
 
 
 def _findings(

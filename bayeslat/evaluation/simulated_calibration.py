@@ -15,6 +15,7 @@ from bayeslat.errors import InputError
 from bayeslat.evaluation.uniformity import KEPT, Ranks, holm, rank_among, uniformity_p
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
+from bayeslat.finite import is_count, tell
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.model.simulate import draw_parameters, simulate
 from bayeslat.model.simulation_parameters import SimulationParameters
@@ -135,9 +136,10 @@ def simulation_based_calibration(
         As for `bayeslat.parallel.run`.
     """
     check_workers(jobs, engine_address)
-    if simulations < _LEAST_SIMULATIONS:
+    if not is_count(simulations, _LEAST_SIMULATIONS):
         raise InputError(
-            f"simulations is {simulations}; fewer than {_LEAST_SIMULATIONS} ranks show nothing"
+            f"simulations is {tell(simulations)}; it must be a whole number of at least "
+            f"{_LEAST_SIMULATIONS}: fewer ranks show nothing"
         )
     table = hardware or load_hardware()
     setting = _Setting(

@@ -15,6 +15,7 @@ from bayeslat.evaluation.membership import Membership, check_membership
 from bayeslat.evaluation.pass_offset import pass_offset
 from bayeslat.evaluation.passes import PassDifferences
 from bayeslat.features.gpu import Gpu
+from bayeslat.finite import is_between, tell
 from bayeslat.inference.gross_errors import GrossError, find_gross_errors
 from bayeslat.inference.posterior import PosteriorData
 
@@ -192,9 +193,9 @@ def judge_transfer(
     InputError
         If the threshold is not a positive number.
     """
-    if not 0 < threshold < np.inf:
+    if not is_between(threshold, 0):
         raise InputError(
-            f"threshold is {threshold}; it must be a positive number, as 0.10 for 10 %"
+            f"threshold is {tell(threshold)}; it must be a positive number, as 0.10 for 10 %"
         )
     target = data.targets[gpu.key, stack]
     stages = check_membership(data, gpu, stack, seed=seed)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 
 import pandas as pd
 
 from bayeslat.features.spec import Spec
 from bayeslat.traces.names import stage_columns
 
-__all__ = ["misnamed_stages"]
+__all__ = ["misnamed_stages", "nearest_column"]
 
 # All share `t_` and `_ms`. A name that was cut short, as t_vision_ms, is near t_vision_encoder_ms;
 # other stages are not near each other.
@@ -37,5 +38,22 @@ def misnamed_stages(frame: pd.DataFrame, spec: Spec) -> dict[str, str]:
     wanted = [stage.column for stage in spec.stages.values()]
     absent = [column for column in wanted if column not in frame]
     others = [column for column in stage_columns(frame) if column not in wanted]
-    near = {name: difflib.get_close_matches(name, absent, n=1, cutoff=_NEAR) for name in others}
-    return {name: meant[0] for name, meant in near.items() if meant}
+    near = {name: nearest_column(name, absent) for name in others}
+    return {name: meant for name, meant in near.items() if meant is not None}
+
+
+def nearest_column(name: str, columns: Sequence[str]) -> str | None:
+    """Return the column whose name is the nearest to another; None if none is near.
+
+    Parameters
+    ----------
+    name : str
+    columns : sequence of str
+
+    Examples
+    --------
+    >>> nearest_column("t_vision_encoder_ms", ["seconds", "t_vision_ms"])
+    't_vision_ms'
+    """
+    near = difflib.get_close_matches(name, columns, n=1, cutoff=_NEAR)
+    return near[0] if near else None

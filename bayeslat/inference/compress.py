@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 
+import numpy as np
 import pandas as pd
 
+from bayeslat.features.admit import resolve_gpus
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.inference.compressed import Compressed
+from bayeslat.inference.plan import plan_admitted
 from bayeslat.inference.settled import SettledPoint
+from bayeslat.inference.settled_rows import gross_rows
 from bayeslat.inference.stream.files import open_files
 from bayeslat.inference.stream.run_pass import sum_files
 from bayeslat.inference.stream.sample import SAMPLE_ROWS, take_sample
 from bayeslat.inference.stream.scan import scan_files
+from bayeslat.inference.stream.set_aside import SetAside
 from bayeslat.inference.stream.settle import check_groups, settle
 from bayeslat.traces import report, row_sources
 from bayeslat.traces.sources import Source
@@ -68,7 +74,7 @@ def compress_files(
         engine_address=engine_address,
     )
     point = like or settle(spec, sample, table, jobs=jobs, engine_address=engine_address)
-    windows, left_out = sum_files(
+    windows, left_out, set_aside = sum_files(
         files,
         lambda file: window if window is not None else file.path.name,
         point,
@@ -81,14 +87,37 @@ def compress_files(
     return Compressed(
         point=point,
         windows=windows,
-        sample=_kept(spec, sample.frame),
+        sample=_kept(spec, _sound(point, sample.frame, table, set_aside)),
         attrs={
             "sources": list(row_sources(sample.frame)),
             "left_out": left_out.rows,
             "left_out_why": report(left_out.violations),
+            "set_aside": [asdict(each) for each in set_aside],
             "versions": {library: version(library) for library in _LIBRARIES},
         },
     )
+
+
+def _sound(
+    point: SettledPoint,
+    sample: pd.DataFrame,
+    hardware: HardwareTable,
+    set_aside: Sequence[SetAside],
+) -> pd.DataFrame:
+    """Take the latencies out of a sample that the pass set aside."""
+    if not set_aside:
+        return sample
+    admitted = resolve_gpus(point.spec.complete(sample), hardware)
+    plan = plan_admitted(point.spec, admitted, hardware)
+    for gpu, stack, stage in {(each.gpu, each.stack, each.stage) for each in set_aside}:
+        group = (gpu, stack)
+        if group in plan.groups:
+            members = plan.members[plan.groups.index(group)]
+            gross = gross_rows(plan, point, stage, point.groups.index(group), members)
+            column = point.spec.stages[stage].column
+            wrong = np.isin(np.arange(len(sample)), gross)
+            sample = sample.assign(**{column: sample[column].mask(wrong)})
+    return sample
 
 
 def _kept(spec: Spec, sample: pd.DataFrame) -> pd.DataFrame:

@@ -27,7 +27,8 @@ class Compressed:
     sample : DataFrame, one row a measurement
         Some rows, to show errors and the correlation between stages by: labels, knobs, latencies.
     attrs : mapping
-        `sources` (kinds of traces), `versions`, `left_out`, `left_out_why`.
+        `sources` (kinds of traces), `versions`, `left_out`, `left_out_why`, `set_aside` (gross
+        errors that do not count: `SetAside` as mappings).
     """
 
     point: SettledPoint
@@ -49,6 +50,11 @@ class Compressed:
     def left_out_why(self) -> str:
         """What was wrong with the first of them, by file and row."""
         return str(self.attrs.get("left_out_why", ""))
+
+    @property
+    def set_aside(self) -> list[dict[str, Any]]:
+        """Latencies that were set aside as gross errors: how many, by window, group and stage."""
+        return list(self.attrs.get("set_aside", []))
 
     def merged(self, other: Compressed) -> Compressed:
         """Return the statistics of both, which were settled at one point.
@@ -81,6 +87,7 @@ class Compressed:
                 **self.attrs,
                 "sources": sorted(sources),
                 "left_out": self.left_out + other.left_out,
+                "set_aside": self.set_aside + other.set_aside,
                 "left_out_why": "\n".join(filter(None, (self.left_out_why, other.left_out_why))),
             },
         )

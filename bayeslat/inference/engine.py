@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Literal
 
 from bayeslat.errors import InputError
+from bayeslat.finite import is_count, tell, wrong_seed
 from bayeslat.inference.draw_stage import NutsOptions
 
 __all__ = ["Engine", "EngineOptions", "library_versions"]
@@ -45,8 +46,12 @@ class EngineOptions:
             problems.append(f"engine is {self.engine!r}; it must be nuts or laplace")
         counts = (("chains", self.chains, 1), ("draws", self.draws, 10), ("tune", self.tune, 50))
         for name, value, least in counts:
-            if value < least:
-                problems.append(f"{name} is {value}; it must be at least {least}")
+            if not is_count(value, least):
+                problems.append(
+                    f"{name} is {tell(value)}; it must be a whole number of at least {least}"
+                )
+        if seed := wrong_seed(self.seed):
+            problems.append(seed)
         if problems:
             raise InputError("; ".join(problems))
 

@@ -110,7 +110,8 @@ def _join(
 def _residuals(prepared: PreparedStage, drawn: StageDraws) -> list[GroupRows]:
     """What the fit leaves of a stage's rows, group by group."""
     rows = prepared.regression
-    groups = zip(prepared.positions, rows.designs, rows.responses, strict=True)
+    positions = [part.position for part in prepared.rows]
+    groups = zip(positions, rows.designs, rows.responses, strict=True)
     return residuals(list(groups), prepared.problem.tree, drawn)
 
 

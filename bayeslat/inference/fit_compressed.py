@@ -8,10 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayeslat.errors import InputError
-from bayeslat.features.design import Linearisation
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.compressed import Compressed
 from bayeslat.inference.draw_stages import OnProgress, draw_stages
@@ -20,21 +18,15 @@ from bayeslat.inference.engine import EngineOptions, library_versions
 from bayeslat.inference.fit import constant_knobs, flat_chains
 from bayeslat.inference.hurdle import HurdlePosterior, fit_hurdle
 from bayeslat.inference.noise_correlation import correlate_noise, residuals
-from bayeslat.inference.pilot import pseudo_values
 from bayeslat.inference.plan import FitPlan, plan_fit
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
-from bayeslat.inference.regression import log_linear
-from bayeslat.inference.repeats import number_configs
 from bayeslat.inference.settled import SettledPoint
-from bayeslat.inference.stage_rows import held_rows
+from bayeslat.inference.settled_rows import Regression, settled_rows
 from bayeslat.inference.windows import StageSums, Window, total_sums
 from bayeslat.model.priors import stage_features, stage_scales
 from bayeslat.model.problem import StageProblem
 
 __all__ = ["fit_compressed", "join_stages", "rows_fingerprint", "stage_problems"]
-
-type Regression = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
-"""Of a group: positions of its rows, design and response. Shapes (row,), (row, feature), (row,)."""
 
 
 def fit_compressed(
@@ -208,23 +200,3 @@ def _sample_rows(plan: FitPlan, point: SettledPoint, stage: str) -> list[Regress
     return [
         settled_rows(plan, point, stage, at, members) for at, members in enumerate(plan.members)
     ]
-
-
-def settled_rows(
-    plan: FitPlan, point: SettledPoint, stage: str, group: int, members: NDArray[np.int64]
-) -> Regression:
-    """Linearise rows of a group at a settled point, and calm their outliers."""
-    part, name = point.stages[stage], point.groups[group][0]
-    gpu = point.gpus.index(name)
-    rows = plan.frame.iloc[members]
-    labels = number_configs(rows[list(plan.reference)])
-    held = held_rows(point.spec, stage, rows, point.hardware[name], labels)
-    departure = part.departure[gpu]
-    view = Linearisation(part.shared_efficiency + departure, part.projection[gpu])
-    design, response = log_linear(view, departure, held, part.basis)
-    spread = part.noise_shape.spread(part.basis, held.inputs.raw)
-    design, response = design / spread[:, None], response / spread
-    if part.pilots is not None:
-        effect, sd = part.pilots.effect[group], part.pilots.sd[group]
-        response = pseudo_values(design @ effect, response - design @ effect, sd, part.noise_dof)
-    return members[held.position], design, response

@@ -23,6 +23,7 @@ __all__ = [
     "donor_gross_errors",
     "find_gross_errors",
     "is_unsettled",
+    "remembered_ratios",
     "repeats_of",
     "sound_rows_of",
     "without_gross_errors",
@@ -128,11 +129,9 @@ def without_gross_errors(
     -------
     DataFrame, one row a measurement
     """
-    stages = {(error.file, error.row): error.ratio for error in errors}
-    if not stages:
+    gross = remembered_ratios(frame, errors)
+    if not any(gross):
         return frame
-    origin = origin_of(frame)
-    gross = [stages.get(at, {}) for at in zip(origin["file"], origin["row"], strict=True)]
     columns = {part.column: name for name, part in spec.stages.items() if part.column in frame}
     return frame.assign(
         **{
@@ -140,6 +139,28 @@ def without_gross_errors(
             for column, stage in columns.items()
         }
     )
+
+
+def remembered_ratios(
+    frame: pd.DataFrame, errors: Iterable[GrossError]
+) -> list[Mapping[str, float]]:
+    """Tell how far off each row of a trace was when it was set aside.
+
+    Parameters
+    ----------
+    frame : DataFrame, one row a measurement
+    errors : iterable of GrossError
+
+    Returns
+    -------
+    list over row of mapping of stage to float
+        Latency over what the other rows said it was; empty for rows that were not set aside.
+    """
+    stages = {(error.file, error.row): error.ratio for error in errors}
+    if not stages:
+        return [{}] * len(frame)
+    origin = origin_of(frame)
+    return [stages.get(at, {}) for at in zip(origin["file"], origin["row"], strict=True)]
 
 
 def _told_by_repeats(

@@ -16,6 +16,7 @@ from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.regression import StageRegression, first_anchor, regress
 from bayeslat.inference.settled import SettledStage
 from bayeslat.inference.sound_donor_rows import sound_stage
+from bayeslat.inference.stage_rows import StageRows
 from bayeslat.model.collapsed_data import CollapsedData, collapse
 from bayeslat.model.priors import stage_scales
 from bayeslat.model.problem import MOST_COUNTED, StageProblem
@@ -42,26 +43,28 @@ class PreparedStage:
     ----------
     settled : SettledStage
     problem : StageProblem
-    measured : tuple over group of int
-        Rows that hold the stage.
-    positions : tuple over group of ndarray of int, shape (row,)
-        Of those rows in the table.
+    rows : tuple over group of StageRows
+        Those that count.
     regression : StageRegression
         The rows, which a posterior does not keep.
     set_aside : mapping of int to float
         Rows that are gross errors, by their position in the table: latency over what the others say
-        it is. They are not among `measured`.
+        it is. They are not among `rows`.
     """
 
     settled: SettledStage
     problem: StageProblem
-    measured: tuple[int, ...]
-    positions: tuple[NDArray[np.int64], ...]
+    rows: tuple[StageRows, ...]
     regression: StageRegression
     set_aside: Mapping[int, float]
 
+    @property
+    def measured(self) -> tuple[int, ...]:
+        """Rows of each group that count."""
+        return tuple(map(len, self.rows))
 
-def prepare_stage(plan: FitPlan, stage: str, *, all_rows: bool = False) -> PreparedStage:
+
+def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
     """Reduce a stage's rows to the problem that an engine solves.
 
     The physics alone gives the first point of linearisation; the mode of the hierarchy, which
@@ -73,8 +76,6 @@ def prepare_stage(plan: FitPlan, stage: str, *, all_rows: bool = False) -> Prepa
     ----------
     plan : FitPlan
     stage : str
-    all_rows : bool
-        Whether gross errors count as the other rows do.
 
     Returns
     -------
@@ -87,7 +88,7 @@ def prepare_stage(plan: FitPlan, stage: str, *, all_rows: bool = False) -> Prepa
     ConvergenceError
         If the physics, or the hierarchy, has no reachable mode.
     """
-    sound = sound_stage(plan, stage, all_rows=all_rows)
+    sound = sound_stage(plan, stage)
     table = sound.table
     layout = stage_scales(plan.spec, stage, table.basis, plan.groups, plan.tree)
     first = regress(table, sound.anchor)
@@ -124,8 +125,7 @@ def prepare_stage(plan: FitPlan, stage: str, *, all_rows: bool = False) -> Prepa
             noise_shared=regression.noise.shared,
         ),
         problem=problem,
-        measured=tuple(map(len, table.rows)),
-        positions=tuple(part.position for part in table.rows),
+        rows=table.rows,
         regression=regression,
         set_aside=sound.set_aside,
     )

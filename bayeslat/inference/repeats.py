@@ -15,10 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.features.spec import Spec
+from bayeslat.features.spec_fields import TASK
 from bayeslat.inference.pilot import Pilot
 
 __all__ = [
     "UNTOLD_SHARED",
+    "count_configs",
     "number_configs",
     "pooled_shared_variance",
     "repeat_counts",
@@ -38,6 +41,18 @@ def number_configs(configs: pd.DataFrame) -> NDArray[np.int64]:
     """Number the rows by their configuration: repeats have equal numbers. Shape (row,)."""
     hashed = pd.util.hash_pandas_object(configs, index=False).to_numpy()
     return np.unique(hashed, return_inverse=True)[1]
+
+
+def count_configs(frame: pd.DataFrame, spec: Spec) -> int:
+    """Return how many configurations the rows are of, repeats counted once.
+
+    Parameters
+    ----------
+    frame : DataFrame, one row a config or a measurement
+    spec : Spec
+    """
+    same = frame[[name for name in (*spec.knobs, TASK) if name in frame]]
+    return len(np.unique(number_configs(same)))
 
 
 def repeat_counts(labels: NDArray[np.int64]) -> NDArray[np.int64]:

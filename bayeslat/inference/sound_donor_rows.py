@@ -18,9 +18,9 @@ from bayeslat.inference.sound_rows import IMPOSSIBLE, LEAST_LEFT, MOST_IMPOSSIBL
 from bayeslat.inference.stage_rows import StageRows
 from bayeslat.inference.stage_table import StageTable, stage_table
 
-__all__ = ["SoundStage", "sound_stage"]
+__all__ = ["LEAST_RATIO", "SoundStage", "sound_stage"]
 
-_LEAST_RATIO = 5.0  # from what the other rows say: less is a slow run, or what physics misses
+LEAST_RATIO = 5.0  # from what the other rows say: less is a slow run, or what physics misses
 _FEWEST_ROWS = 10  # of a group, to say something about its others
 _FIRST = 0.5  # part of the rows that is looked at first
 _MOST_STEPS = 10
@@ -47,7 +47,7 @@ class SoundStage:
     set_aside: Mapping[int, float]
 
 
-def sound_stage(plan: FitPlan, stage: str, *, all_rows: bool = False) -> SoundStage:
+def sound_stage(plan: FitPlan, stage: str) -> SoundStage:
     """Gather a stage's rows, and leave out those that the others of their group make impossible.
 
     A row that is set aside counts as one that does not hold the stage. None is in a stage with a
@@ -57,8 +57,6 @@ def sound_stage(plan: FitPlan, stage: str, *, all_rows: bool = False) -> SoundSt
     ----------
     plan : FitPlan
     stage : str
-    all_rows : bool
-        Whether to leave none out.
 
     Returns
     -------
@@ -74,7 +72,7 @@ def sound_stage(plan: FitPlan, stage: str, *, all_rows: bool = False) -> SoundSt
     table = stage_table(plan, stage)
     anchor = first_anchor(table)
     part = plan.spec.stages[stage]
-    set_aside = {} if all_rows or part.hurdle else _gross(table, anchor)
+    set_aside = {} if part.hurdle else _gross(table, anchor)
     if set_aside:
         latency = plan.frame[part.column].to_numpy(dtype=float, na_value=np.nan, copy=True)
         latency[list(set_aside)] = np.nan
@@ -125,7 +123,7 @@ def _judge(
     for _ in range(_MOST_STEPS):
         before = sound
         error, sds = _deletion_error(rows, design, response, sound, prior_sd)
-        sound = (sds < IMPOSSIBLE) | (np.abs(error) < np.log(_LEAST_RATIO))
+        sound = (sds < IMPOSSIBLE) | (np.abs(error) < np.log(LEAST_RATIO))
         if np.array_equal(sound, before):
             break
     sound = spare_usual(sound, sds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +12,7 @@ from bayeslat.errors import InputError
 from bayeslat.features.design import StageInputs, stage_inputs
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.hold_knobs import hold_knobs
+from bayeslat.features.misnamed import nearest_column
 from bayeslat.features.spec import Spec
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.repeats import number_configs
@@ -84,10 +84,10 @@ def _why_none(plan: FitPlan, stage: str) -> str:
         )
     taken = {other.column for other in plan.spec.stages.values()}
     names = [name for name in plan.frame.columns if name not in taken]
-    nearest = difflib.get_close_matches(column, names, n=1)
+    near = nearest_column(column, names)
     return (
         f"the traces have no column {column!r}"
-        + "".join(f"; nearest: {name!r}" for name in nearest)
+        + (f"; nearest: {near!r}" if near else "")
         + ". Measure the stage, name its column by `column` in the spec, or take the stage out."
     )
 

@@ -36,6 +36,17 @@ class StageSums:
         """Take the statistics of a fit as those of a window."""
         return cls(statistics, np.array(measured, dtype=np.int64))
 
+    def only(self, groups: NDArray[np.bool_]) -> StageSums:
+        """Return the sums of some groups; those of the others are 0."""
+        held = self.statistics
+        kept = Statistics(
+            gram=held.gram * groups[:, None, None],
+            moment=held.moment * groups[:, None],
+            square=held.square * groups,
+            rows=held.rows * groups,
+        )
+        return StageSums(kept, self.measured * groups, self.beyond)
+
     def __add__(self, other: StageSums) -> StageSums:
         """Return the sums of both sets of rows."""
         return StageSums(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 
 from bayeslat.errors import InputError
+from bayeslat.finite import is_count, tell
 from bayeslat.parallel.here import run_here
 
 __all__ = ["check_workers", "run"]
@@ -86,11 +88,11 @@ def check_workers(jobs: int, engine_address: str | None) -> None:
     Raises
     ------
     InputError
-        If `jobs` is 0, or the address is not that of a scheduler.
+        If `jobs` is 0 or no whole number, or the address is not that of a scheduler.
     """
     problems = []
-    if jobs == 0:
-        problems.append("jobs is 0; give a number of processes, or -1 for one a core")
+    if jobs == 0 or not is_count(jobs, -inf):
+        problems.append(f"jobs is {tell(jobs)}; give a number of processes, or -1 for one a core")
     if engine_address is not None:
         found = _ADDRESS.fullmatch(engine_address)
         if found is None or not 0 < int(found[3]) <= _LAST_PORT:

@@ -106,8 +106,6 @@ def _accuracy(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator
     yield "<h2>Can the predictions be trusted?</h2>"
     if transfer := record["transfer"]:
         yield f"<p>{escape(as_sentence(transfer['sentence']))}</p>"
-        if lines := gross_error_lines(transfer["gross_errors"]):
-            yield "<p>" + "<br>".join(map(escape, lines)) + "</p>"
     elif record["fitted"]:
         yield (
             "<p>This GPU is a donor: the fit knows it. Its rows in the trace may have been fitted, "
@@ -118,6 +116,9 @@ def _accuracy(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator
             "<p>This GPU was not calibrated: all that is known of it is its data sheet, and what "
             "the donors share.</p>"
         )
+    own = transfer["gross_errors"] if transfer else []
+    if lines := gross_error_lines([*record["donor_gross_errors"], *own]):
+        yield "<p>" + "<br>".join(map(escape, lines)) + "</p>"
     yield from told_missing(record, "trials", "Trials")
     if trials := record["trials"]:
         yield (

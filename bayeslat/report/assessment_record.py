@@ -56,6 +56,7 @@ def assessment_record(
         "of": options.of,
         "seed": options.seed,
         "transfer": _transfer(found),
+        "donor_gross_errors": gross_error_records(found.data.set_aside),
         "decisions": _decisions(found),
         "risk_control": None
         if found.control is None

@@ -105,6 +105,10 @@ def _show_predictions(console: Console, rows: list[dict[str, Any]]) -> None:
                 f"{row['extrapolates']:.0%}",
             )
     print_table(console, "Predictions against measurements", table)
+    gross = [row for row in rows if row["set_aside"] and row["stage"] != "total"]
+    if gross:
+        told = ", ".join(f"{row['set_aside']:,} of {row['gpu']}, {row['stage']}" for row in gross)
+        print_line(console, f"Not scored, set aside as gross errors: {told}")
 
 
 def _show_missing(console: Console, found: list[dict[str, Any]]) -> None:

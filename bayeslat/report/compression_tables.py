@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bayeslat.counted import counted
 from bayeslat.inference.compressed import Compressed
 from bayeslat.inference.windows import StageSums, Window, total_sums
+from bayeslat.model.groups import name_group
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 
-__all__ = ["compression_record", "show_compression", "show_windows", "windows_record"]
+__all__ = [
+    "compression_record",
+    "set_aside_lines",
+    "show_compression",
+    "show_windows",
+    "windows_record",
+]
 
 _SHOWN = 12  # windows
 
@@ -30,8 +37,8 @@ def compression_record(data: Compressed, path: Path, seconds: float) -> dict[str
     Returns
     -------
     dict
-        For JSON: `statistics`, spec, GPUs, rows, rows left out, rows by stage and by window, and by
-        stage the rows `beyond` the range that the point was settled on.
+        For JSON: `statistics`, spec, GPUs, rows, rows left out, latencies set aside, rows by stage
+        and by window, and by stage the rows `beyond` the range that the point was settled on.
     """
     sums = {stage: total_sums(data.windows.values(), stage) for stage in data.point.stages}
     return {
@@ -41,6 +48,7 @@ def compression_record(data: Compressed, path: Path, seconds: float) -> dict[str
         "groups": len(data.point.groups),
         "rows": data.rows,
         "left_out": data.left_out,
+        "set_aside": data.set_aside,
         "seconds": seconds,
         "sample": len(data.sample),
         "sources": list(data.attrs.get("sources", ())),
@@ -85,6 +93,29 @@ def show_compression(record: Mapping[str, Any]) -> None:
     print_table(console, "Rows", table)
     show_windows(record["windows"])
     print_line(console, f"Saved in {record['statistics']}")
+
+
+def set_aside_lines(set_aside: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say how many latencies were set aside as gross errors, and where.
+
+    Parameters
+    ----------
+    set_aside : sequence of mapping
+        Of `Compressed.set_aside`.
+    """
+    if not set_aside:
+        return []
+    total = sum(each["rows"] for each in set_aside)
+    were = "was set aside as a gross error" if total == 1 else "were set aside as gross ones"
+    told = [
+        f"- {each['window']}: {each['rows']:,} of {name_group(each['gpu'], each['stack'])}, "
+        f"{each['stage']}"
+        for each in set_aside[:_SHOWN]
+    ]
+    if (more := len(set_aside) - _SHOWN) > 0:
+        told.append(f"- and {counted(more, 'more place')}")
+    rule = "five times and 15 noise sds off; in seconds, not milliseconds?"
+    return [f"{counted(total, 'latency', 'latencies')} {were}, {rule}", *told]
 
 
 def show_windows(windows: Mapping[str, int]) -> None:

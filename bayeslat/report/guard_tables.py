@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from bayeslat.counted import counted
+from bayeslat.counted import counted, rows_of_configs
 from bayeslat.evaluation.guardrail.risk_control import RiskControl
+from bayeslat.features.spec import Spec
+from bayeslat.inference.repeats import count_configs
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 
 __all__ = ["control_record", "guard_record", "show_guard"]
@@ -18,6 +20,7 @@ _DECISIONS = ("accept", "reject", "measure")
 
 
 def guard_record(
+    spec: Spec,
     frame: pd.DataFrame,
     about: Mapping[str, Any],
     path: Path,
@@ -27,6 +30,7 @@ def guard_record(
 
     Parameters
     ----------
+    spec : Spec
     frame : DataFrame, one row a config
         Of `Guard.decide`.
     about : mapping
@@ -39,12 +43,13 @@ def guard_record(
     Returns
     -------
     dict
-        For JSON: `about`, `configs`, `decisions` (with the mean p_exceed of each), `reasons` and
-        `output`. The mean p_exceed of what is accepted is the false-accept rate to expect.
+        For JSON: `about`, `rows`, `configs` (repeats counted once), `decisions` (with the rows and
+        the mean p_exceed of each), `reasons` (rows of each) and `output`. The mean p_exceed of what
+        is accepted is the false-accept rate to expect.
     """
     decisions = {
         name: {
-            "configs": int((frame["decision"] == name).sum()),
+            "rows": int((frame["decision"] == name).sum()),
             "mean_p_exceed": float(frame.loc[frame["decision"] == name, "p_exceed"].mean()),
         }
         for name in _DECISIONS
@@ -52,7 +57,8 @@ def guard_record(
     reasons = frame.loc[frame["reason"] != "", "reason"].value_counts()
     return {
         **about,
-        "configs": len(frame),
+        "rows": len(frame),
+        "configs": count_configs(frame, spec),
         "decisions": decisions,
         "reasons": {str(name): int(count) for name, count in reasons.items()},
         "risk_control": None if control is None else control_record(control, about["max_risk"]),
@@ -97,17 +103,17 @@ def show_guard(record: Mapping[str, Any]) -> None:
     console = open_console()
     budgets = ", ".join(f"{name} {ms:g} ms" for name, ms in record["budgets_ms"].items())
     meaning = "one run" if record["of"] == "run" else "the run-to-run median"
-    table = make_table(["decision", "configs", "mean p_exceed"])
+    table = make_table(["decision", "rows", "mean p_exceed"])
     for name, found in record["decisions"].items():
-        mean = f"{found['mean_p_exceed']:.3f}" if found["configs"] else "-"
-        table.add_row(name, f"{found['configs']:,}", mean)
+        mean = f"{found['mean_p_exceed']:.3f}" if found["rows"] else "-"
+        table.add_row(name, f"{found['rows']:,}", mean)
     title = (
-        f"{counted(record['configs'], 'config')} on {record['gpu']}, {meaning} within {budgets}, "
-        f"max_risk {record['max_risk']:g}"
+        f"{rows_of_configs(record['rows'], record['configs'])} on {record['gpu']}, {meaning} "
+        f"within {budgets}, max_risk {record['max_risk']:g}"
     )
     print_table(console, title, table)
     for reason, count in record["reasons"].items():
-        print_line(console, f"measure: {count:,} because {reason}")
+        print_line(console, f"measure: {counted(count, 'row')}, because {reason}")
     if control := record["risk_control"]:
         unseen = " (if the fit did not see them: the GPU is a donor)" if control["fitted"] else ""
         print_line(

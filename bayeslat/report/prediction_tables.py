@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from bayeslat.counted import counted
+from bayeslat.counted import counted, rows_of_configs
 from bayeslat.decisions.evidence import Evidence
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.repeats import count_configs
 from bayeslat.report.tables import (
     format_ms,
     make_table,
@@ -52,9 +53,9 @@ def prediction_record(
     -------
     dict
         For JSON: per stage and `total` the smallest, middle and largest point, and the middle width
-        of the 90 % interval over the median; how many configs extrapolate, and in what; with a
-        budget, how many configs are `within` it (p_exceed at most 0.05), `over` it (at least 0.95)
-        and `between`.
+        of the 90 % interval over the median; how many rows there are and of how many configs; how
+        many rows extrapolate, and in what; with a budget, how many are `within` it (p_exceed at
+        most 0.05), `over` it (at least 0.95) and `between`.
     """
     stages = {}
     for stage in (*data.spec.stages, "total"):
@@ -72,7 +73,8 @@ def prediction_record(
     return {
         "predictions": path,
         **{name: about[name] for name in ("gpu", "stack", "of", "seed")},
-        "configs": len(frame),
+        "rows": len(frame),
+        "configs": count_configs(frame, data.spec),
         "converged": data.diagnostics.converged,
         "zero_shot": int(frame["zero_shot"].sum()),
         "zero_shot_reasons": [str(each) for each in evidence if each.zero_shot],
@@ -90,33 +92,34 @@ def show_prediction(record: Mapping[str, Any]) -> None:
     for stage, row in record["stages"].items():
         values = (format_ms(row[name]) for name in ("least_ms", "median_ms", "most_ms"))
         table.add_row(stage, *values, f"{row['width_90']:.0%}")
-    configs = record["configs"]
+    rows = record["rows"]
     stack = f" with {record['stack']}" if record["stack"] else ""
-    title = f"{counted(configs, 'config')} on {record['gpu']}{stack}, {_MEANINGS[record['of']]}"
+    which = rows_of_configs(rows, record["configs"])
+    title = f"{which} on {record['gpu']}{stack}, {_MEANINGS[record['of']]}"
     print_table(console, title, table)
     if budget := record["budget"]:
         print_line(
             console,
-            f"Budget {format_ms(budget['budget_ms'])} ms: {budget['within']:,} within "
-            f"(p_exceed <= {_SURE}), {budget['between']:,} between, {budget['over']:,} over "
+            f"Budget {format_ms(budget['budget_ms'])} ms: {counted(budget['within'], 'row')} "
+            f"within (p_exceed <= {_SURE}), {budget['between']:,} between, {budget['over']:,} over "
             f"(p_exceed >= {1 - _SURE}); mean p_exceed {budget['mean_p_exceed']:.3f}",
         )
     if zero_shot := record["zero_shot"]:
-        which = "" if zero_shot == configs else f" {zero_shot:,} of {counted(configs, 'config')}:"
+        which = "" if zero_shot == rows else f" {zero_shot:,} of {counted(rows, 'row')}:"
         print_line(console, f"Zero-shot:{which} {'; '.join(record['zero_shot_reasons'])}")
     if record["extrapolates"]:
         most = list(record["extrapolates_in"].items())[:_MOST_FEATURES]
         told = ", ".join(f"{name} ({count:,})" for name, count in most)
         print_line(
             console,
-            f"Extrapolates: {record['extrapolates']:,} of {counted(configs, 'config')} leave the "
+            f"Extrapolates: {record['extrapolates']:,} of {counted(rows, 'row')} leave the "
             f"range of the fit, mostly in {told}; see the column extrapolates_in",
         )
     print_line(console, f"Saved in {record['predictions']}")
 
 
 def _budget(p_exceed: pd.Series, budget_ms: float) -> dict[str, float]:
-    """Count the configs on each side of a budget."""
+    """Count the rows on each side of a budget."""
     within, over = int((p_exceed <= _SURE).sum()), int((p_exceed >= 1 - _SURE).sum())
     return {
         "budget_ms": budget_ms,

@@ -116,7 +116,7 @@ def test_one_gpu_by_its_alias(workshop: Workshop, scene: Scene, run: Callable[..
     [
         (["--alarm-rate", "0"], "--alarm-rate is 0; it must be between 0 and 1"),
         (["--alarm-rate", "nan"], "--alarm-rate is nan; it must be between 0 and 1"),
-        (["--allowance", "-1"], "allowance is -1.0; it must be a number from 0 on"),
+        (["--allowance", "-1"], "allowance is -1; it must be a number from 0 on"),
         (["--gpu", "h1000"], "'h1000' is not in the hardware table"),
         (["--gpu", "l40s"], "no rows of GPU l40s"),
         (["--stack", " "], "--stack ' '"),

@@ -211,6 +211,8 @@ def test_gross_errors_are_named_with_what_to_do(workshop: Workshop, run: Run) ->
     # What looks at the posterior later tells of it too.
     path = workshop.folder / "p.nc"
     assert f"- {trace} row 4 (config_id 3): prefill " in run("check", path).stdout
+    shown = " ".join(run("check", path, trace).stdout.split())
+    assert "Not scored, set aside as gross errors: 1 of a100_sxm, prefill, 2 of h100_sxm" in shown
     assert "3 rows set aside" in repr(load_posterior(path))
 
 

@@ -38,7 +38,7 @@ def test_it_writes_what_python_decides(workshop: Workshop, run: Callable[..., Re
     found = pd.read_parquet(workshop.out)
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
     record = json.loads(done.stdout)
-    counts = {name: each["configs"] for name, each in record["decisions"].items()}
+    counts = {name: each["rows"] for name, each in record["decisions"].items()}
     assert counts == {
         name: int((expected["decision"] == name).sum()) for name in ("accept", "reject", "measure")
     }
@@ -51,7 +51,19 @@ def test_the_table_tells_why_to_measure(workshop: Workshop, run: Callable[..., R
         "guard", workshop.posterior, configs, "--gpu", "l40s", "--budget-ms", "1e9",
         "-o", workshop.out,
     )  # fmt: skip
-    assert "measure: 5 because the GPU was not measured" in done.stdout
+    assert "measure: 5 rows, because the GPU was not measured" in done.stdout
+
+
+def test_rows_of_repeats_are_told_apart_from_configs(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    thrice = workshop.configs(pd.concat([make_configs(5)] * 3, ignore_index=True))
+    words = ("--gpu", "h100_sxm", "--budget-ms", "1e9", "-o", workshop.out)
+    shown = run("guard", workshop.posterior, thrice, *words).stdout
+    assert shown.startswith("15 rows, 5 configs on h100_sxm, one run within total 1e+09 ms")
+    record = json.loads(run("guard", workshop.posterior, thrice, *words, "--json").stdout)
+    assert (record["rows"], record["configs"]) == (15, 5)
+    assert sum(each["rows"] for each in record["decisions"].values()) == 15
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,20 @@ def test_parquet_says_what_the_predictions_are_for(workshop: Workshop, run: Run)
     read_configs(workshop.folder / "out.parquet")  # it is a table of configs again
 
 
+def test_rows_of_repeats_are_told_apart_from_configs(workshop: Workshop, run: Run) -> None:
+    thrice = workshop.configs(pd.concat([make_configs(5)] * 3, ignore_index=True))
+    given = (workshop.posterior, thrice, "--gpu", "l40s", "-o", workshop.out, "--budget-ms", 1e9)
+    shown = run("predict", *given).stdout
+    assert shown.startswith("15 rows, 5 configs on l40s, one run\n")
+    assert "ms: 15 rows within" in shown
+    record = json.loads(run("predict", *given, "--json").stdout)
+    assert (record["rows"], record["configs"]) == (15, 5)
+    # Tasks tell configurations apart: the broken twin of a count of knobs alone.
+    frame = pd.concat([make_configs(5).assign(task=task) for task in "ab"], ignore_index=True)
+    words = (workshop.posterior, workshop.configs(frame), "--gpu", "l40s", "-o", workshop.out)
+    assert run("predict", *words).stdout.startswith("10 configs on l40s, one run\n")
+
+
 def test_an_alias_is_the_gpu(workshop: Workshop, run: Run) -> None:
     predict(run, workshop, gpu="NVIDIA H100 80GB HBM3")
     alias = pd.read_parquet(workshop.folder / "out.parquet")
@@ -122,7 +136,7 @@ def test_typical_runs_are_surer(workshop: Workshop, run: Run) -> None:
 def test_json(workshop: Workshop, run: Run) -> None:
     record = json.loads(predict(run, workshop, "--json", "--budget-ms", 300).stdout)
     found = pd.read_parquet(workshop.folder / "out.parquet")
-    assert record["configs"] == 6
+    assert (record["rows"], record["configs"]) == (6, 6)
     assert record["converged"] is True
     assert set(record["stages"]) == {"prefill", "decode", "total"}
     assert record["stages"]["total"]["most_ms"] == found["total_point_ms"].max()
@@ -165,7 +179,7 @@ def test_what_leaves_the_range_is_named(workshop: Workshop, run: Run) -> None:
     far = make_configs(5).assign(context=[100, 200, 300, 10**5, 10**6])
     given = (workshop.posterior, workshop.configs(far), "--gpu", "h100_sxm")
     result = run("predict", *given, "-o", workshop.folder / "out.parquet")
-    assert "Extrapolates: 2 of 5 configs" in result.stdout
+    assert "Extrapolates: 2 of 5 rows" in result.stdout
     assert "prefill: log(context) (2)" in result.stdout
 
 
@@ -188,7 +202,7 @@ def test_stacks_of_the_rows(workshop: Workshop, run: Run) -> None:
     given = (workshop.folder / "stacks.nc", workshop.configs(mixed), "--gpu", "h100_sxm")
     result = run("predict", *given, "-o", out)
     assert (
-        "Zero-shot: 1 of 4 configs: stack 'v3' was not measured on h100_sxm (measured with v1, v2)"
+        "Zero-shot: 1 of 4 rows: stack 'v3' was not measured on h100_sxm (measured with v1, v2)"
         in result.stdout
     )
     found = pd.read_parquet(out)

@@ -106,6 +106,27 @@ def test_broken_rows_are_left_out_when_asked(
     assert windows["broken.parquet"].rows == len(frame) - 2
 
 
+def test_gross_errors_are_counted_and_told(
+    workshop: Workshop, run: Run, days: dict[str, str]
+) -> None:
+    frame = make_frame(8, rows=60)
+    wrong = np.isin(np.arange(len(frame)), [5, 6, 70])
+    spoilt = frame.assign(t_prefill_ms=frame["t_prefill_ms"] * np.where(wrong, 0.001, 1.0))
+    trace = workshop.trace(spoilt, "seconds.parquet")
+    made = done(run("compress", trace, "-m", workshop.spec, "-o", workshop.folder / "s.nc"))
+    assert made.stderr.startswith("warning: 3 latencies were set aside as gross ones, five times")
+    assert "- seconds.parquet: 2 of a100_sxm, prefill\n" in made.stderr
+    posterior = fit(run, workshop, days["monday"], "-m", workshop.spec)
+    words = ("--engine", "laplace", "--json", "-o", workshop.folder / "u.nc")
+    updated = done(run("update", posterior, trace, *words))
+    assert "- seconds.parquet: 1 of h100_sxm, prefill\n" in updated.stderr
+    told = [(each["gpu"], each["rows"]) for each in json.loads(updated.stdout)["set_aside"]]
+    assert told == [("a100_sxm", 2), ("h100_sxm", 1)]
+    again = done(run("update", posterior, days["tuesday"], *words))
+    assert "set aside" not in again.stderr
+    assert json.loads(again.stdout)["set_aside"] == []
+
+
 def test_an_update_adds_and_retires(workshop: Workshop, run: Run, days: dict[str, str]) -> None:
     statistics = made(run, workshop, days["monday"], days["tuesday"], "-m", workshop.spec)
     posterior = fit(run, workshop, statistics)

@@ -13,6 +13,7 @@ from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.metrics import crps, pit
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.fit import fit_posterior
+from bayeslat.posterior import Posterior
 from tests.posteriors import make_data, make_frame, small_spec
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -72,6 +73,56 @@ def test_stages_and_gpus_that_were_not_measured_are_left_out() -> None:
     assert scores is not None
     assert set(scores["stage"]) == {"decode"}  # and no total, since prefill is missing
     assert scores.set_index("gpu")["zero_shot"].to_dict() == {"a100_sxm": False, "l40s": True}
+
+
+def spoilt() -> pd.DataFrame:
+    frame = make_frame()
+    factor = np.ones(len(frame))
+    factor[[3, 47, 49]] = [100.0, 0.001, 0.001]
+    return frame.assign(t_prefill_ms=factor * frame["t_prefill_ms"])
+
+
+def test_gross_errors_of_the_fit_are_counted_and_not_scored() -> None:
+    wrong = spoilt()
+    data = fit_posterior(small_spec(), wrong, engine="laplace")
+    found = check_posterior(data, wrong)
+    assert found.frame is not None
+    scores = found.frame.set_index(["gpu", "stage"])
+    assert scores["set_aside"].unstack()[["prefill", "decode", "total"]].to_numpy().tolist() == [
+        [1, 0, 1],
+        [2, 0, 2],
+        [0, 0, 0],
+    ]
+    assert (scores["rows"] + scores["set_aside"] == 40).all()
+    assert (scores["mape"] < 0.2).all()
+    assert found.findings == ()
+    # The broken twin, of a posterior that remembers none: they count, and are far off.
+    forgot = check_posterior(replace(data, set_aside=()), wrong).frame
+    assert forgot is not None
+    assert (forgot["set_aside"] == 0).all()
+    assert forgot["mape"].max() > 1.0
+
+
+def test_a_row_that_was_measured_anew_counts() -> None:
+    data = fit_posterior(small_spec(), spoilt(), engine="laplace")
+    scores = check_posterior(data, make_frame()).frame
+    assert scores is not None
+    assert (scores["set_aside"] == 0).all()
+    assert (scores["rows"] == 40).all()
+
+
+def test_gross_errors_of_a_calibrated_gpu_are_not_scored() -> None:
+    rows = make_frame(5, ("l40s",), rows=12)
+    rows["t_prefill_ms"] *= np.where(np.arange(12) == 4, 30.0, 1.0)
+    known = Posterior(make_data()).calibrate(rows, "l40s")
+    assert [each.row for each in known.gross_errors] == [5]
+    scores = check_posterior(known.data, rows).frame
+    assert scores is not None
+    assert scores.set_index("stage")["set_aside"].to_dict() == {
+        "prefill": 1,
+        "decode": 0,
+        "total": 1,
+    }
 
 
 def test_a_stage_that_was_not_fitted_on_a_gpu_is_zero_shot_there() -> None:

@@ -15,7 +15,7 @@ from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.inference.fit import fit_posterior
 from bayeslat.model.simulate import draw_parameters, simulate
-from tests.posteriors import SPEC_TEXT, make_configs, small_spec
+from tests.posteriors import SPEC_TEXT, make_configs, make_frame, small_spec
 
 pytestmark = pytest.mark.xdist_group("missing features")
 
@@ -51,6 +51,19 @@ def test_nothing_is_missing_from_the_spec_that_was_simulated() -> None:
 def test_the_largest_gain_comes_first() -> None:
     gains = [each.gain for each in found(complete=False)]
     assert gains == sorted(gains, reverse=True)
+
+
+def test_gross_errors_of_the_fit_are_left_out_of_the_search() -> None:
+    frame = make_frame(rows=30)
+    gross, wrong = frame.index[[3, 40]], frame.copy()
+    wrong.loc[gross, "t_prefill_ms"] *= [100.0, 0.001]
+    data = fit_posterior(small_spec(), wrong, engine="laplace")
+    assert [each.row for each in data.set_aside] == [4, 41]
+    lacking = frame.assign(t_prefill_ms=frame["t_prefill_ms"].drop(gross))
+    clean = fit_posterior(small_spec(), lacking, engine="laplace")
+    table = load_hardware()
+    found = find_missing_features(data, wrong, hardware=table)
+    assert found == find_missing_features(clean, lacking, hardware=table)
 
 
 def test_a_gpu_without_rows_is_an_error() -> None:

@@ -20,11 +20,12 @@ from bayeslat.inference.compress import compress_files
 from bayeslat.inference.compressed import Compressed
 from bayeslat.inference.engine import EngineOptions
 from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.fit_compressed import fit_compressed, settled_rows, stage_problems
+from bayeslat.inference.fit_compressed import fit_compressed, stage_problems
 from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.prepare import prepare_stage
-from bayeslat.inference.stream import files, row_group, run_pass, sample, scan, settle
+from bayeslat.inference.settled_rows import settled_rows
+from bayeslat.inference.stream import files, outliers, row_group, run_pass, sample, scan, settle
 from bayeslat.inference.stream.sample import SAMPLE_ROWS
 from bayeslat.inference.stream.settle import point_of
 from bayeslat.inference.update import update_posterior
@@ -135,6 +136,107 @@ def test_large_traces_have_the_statistics_of_their_rows_at_the_point(
             held = sums.statistics
             own = Statistics(*(getattr(held, name)[[group]] for name in NAMES))
             assert_equal(summarise(design, response, weights), own)
+
+
+SPOILT = "h100_sxm"
+
+
+def spoilt(frame: pd.DataFrame, part: float, factor: float, every: int = 1) -> pd.DataFrame:
+    """Make some prefills of a donor wrong."""
+    own = np.flatnonzero((frame["gpu"] == SPOILT) & frame["t_prefill_ms"].notna())[::every]
+    gross = np.random.default_rng(7).choice(own, int(part * len(own)), replace=False)
+    wrong = np.isin(np.arange(len(frame)), gross)
+    return frame.assign(t_prefill_ms=frame["t_prefill_ms"] * np.where(wrong, factor, 1.0))
+
+
+def set_aside(data: Compressed) -> list[tuple[str, str, int]]:
+    return [(each["gpu"], each["stage"], each["rows"]) for each in data.set_aside]
+
+
+@pytest.mark.parametrize(("part", "factor"), [(0.2, 0.001), (0.1, 100.0), (0.45, 0.001)])
+def test_gross_errors_do_not_count_as_they_do_not_in_a_fit(
+    part: float, factor: float, tmp_path: Path
+) -> None:
+    frame = spoilt(gappy(make_frame(3, rows=60)), part, factor)
+    folder = write(frame, tmp_path / "t", 3, row_group=17)
+    data = compress_files(small_spec(), [folder])
+    prepared = prepare_stage(plan_fit(small_spec(), read_traces(folder)), "prefill")
+    assert_equal(prepared.problem.statistics, sums_of(data, "prefill").statistics)
+    assert prepared.measured == tuple(sums_of(data, "prefill").measured)
+    told = sum(rows for _, _, rows in set_aside(data))
+    assert told == len(prepared.set_aside) == (0 if part > 0.25 else int(part * 54))
+    assert {(gpu, stage) for gpu, stage, _ in set_aside(data)} <= {(SPOILT, "prefill")}
+    # Nor in the sample, which errors are shown by.
+    assert data.sample["t_prefill_ms"].notna().sum() == 3 * 54 - told
+
+
+@pytest.mark.parametrize("factor", [0.001, 100.0])
+def test_gross_errors_of_an_update_do_not_count(
+    factor: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = fit_posterior(small_spec(), make_frame(3, rows=60), engine="laplace")
+    frame = make_frame(8, rows=60)
+    wrong = spoilt(frame, 0.1, factor)
+    gross = (wrong["t_prefill_ms"] != frame["t_prefill_ms"]).to_numpy()
+    lacking = frame.assign(t_prefill_ms=frame["t_prefill_ms"].mask(gross))
+
+    def compressed(trace: pd.DataFrame, name: str) -> Compressed:
+        folder = write(trace, tmp_path / name, 2, row_group=25)
+        return compress_files(small_spec(), [folder], like=point_of(held))
+
+    data, clean = compressed(wrong, "wrong"), compressed(lacking, "lacking")
+    assert sum(rows for _, _, rows in set_aside(data)) == gross.sum() == 6
+    assert {each["window"] for each in data.set_aside} <= {"0.parquet", "1.parquet"}
+    assert not clean.set_aside
+    for stage in small_spec().stages:
+        one, other = sums_of(data, stage), sums_of(clean, stage)
+        assert_equal(one.statistics, other.statistics)
+        np.testing.assert_array_equal(one.measured, other.measured)
+    # The broken twin: calmed, they count all the same.
+    monkeypatch.setattr(outliers, "IMPOSSIBLE", np.inf)
+    every = compressed(wrong, "twin")
+    assert not every.set_aside
+    with pytest.raises(AssertionError):
+        assert_equal(sums_of(every, "prefill").statistics, sums_of(clean, "prefill").statistics)
+
+
+def test_a_group_that_has_changed_is_no_error_of_single_rows(tmp_path: Path) -> None:
+    """Half of its rows, though all of one file: they count, calmed round the point."""
+    point = compress_files(small_spec(), [write(make_frame(3, rows=60), tmp_path / "t", 1)]).point
+    folder = write(spoilt(make_frame(8, rows=60), 0.5, 30.0), tmp_path / "new", 2)
+    data = compress_files(small_spec(), [folder], like=point)
+    assert not data.set_aside
+    plan, pilots = plan_fit(small_spec(), read_traces(folder)), point.stages["prefill"].pilots
+    assert pilots is not None
+    group = point.groups.index((SPOILT, ""))
+    _, design, response = settled_rows(plan, point, "prefill", group, plan.members[group])
+    held = sums_of(data, "prefill").statistics
+    own = Statistics(*(getattr(held, name)[[group]] for name in NAMES))
+    assert_equal(summarise(design, response, np.full(60, pilots.weight[group])), own)
+
+
+def test_rows_beyond_the_range_are_no_gross_errors(tmp_path: Path) -> None:
+    point = compress_files(small_spec(), [write(make_frame(3, rows=60), tmp_path / "t", 1)]).point
+    frame = make_frame(8, rows=60)
+    far = np.arange(len(frame)) % 20 == 3
+    longer = frame.assign(context=frame["context"].where(~far, 10**6))  # yet as fast as before
+    data = compress_files(small_spec(), [write(longer, tmp_path / "b", 1)], like=point)
+    # The decode's range is that of other features: its physics alone knows the context.
+    assert {stage for _, stage, _ in set_aside(data)} == {"decode"}
+    assert sums_of(data, "prefill").beyond >= far.sum()
+
+
+def test_gross_errors_and_broken_rows_are_told_apart(tmp_path: Path) -> None:
+    point = compress_files(small_spec(), [write(make_frame(3, rows=60), tmp_path / "t", 1)]).point
+    frame = spoilt(make_frame(8, rows=60), 0.1, 100.0)
+    broken = frame.assign(t_decode_ms=frame["t_decode_ms"].where(frame.index % 30 != 4, -1.0))
+    folder = write(broken, tmp_path / "new", 1)
+    data = compress_files(small_spec(), [folder], like=point, drop_invalid=True)
+    kept = broken[broken["t_decode_ms"] > 0]
+    other = compress_files(small_spec(), [write(kept, tmp_path / "k", 1)], like=point)
+    assert data.left_out == 6
+    assert set_aside(data) == set_aside(other) != []
+    assert_equal(sums_of(data, "prefill").statistics, sums_of(other, "prefill").statistics)
 
 
 def test_other_outliers_are_seen(tmp_path: Path) -> None:

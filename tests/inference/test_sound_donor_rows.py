@@ -90,7 +90,7 @@ def test_heavy_tails_and_a_regime_of_their_own_stay(monkeypatch: pytest.MonkeyPa
     other.loc[other["context"] > other["context"].quantile(5 / 6), COLUMN] *= 3.0
     assert found(other) == {}
     # The broken twin: without the least ratio, and beside no others, rows of both are set aside.
-    monkeypatch.setattr(sound_donor_rows, "_LEAST_RATIO", 1.0)
+    monkeypatch.setattr(sound_donor_rows, "LEAST_RATIO", 1.0)
     monkeypatch.setattr(sound_donor_rows, "spare_usual", lambda sound, _: sound)
     assert len(found(frame)) + len(found(other)) > 0
 

@@ -14,6 +14,7 @@ from bayeslat.report.assessment_record import assessment_record
 from bayeslat.report.tables import format_ms, format_percent
 from tests.assessments import (
     COMMANDS,
+    DONOR,
     GPU,
     KINDS,
     TRACES,
@@ -189,21 +190,32 @@ def test_measured_errors_say_what_part_is_noise() -> None:
     assert "the expected MAPE above" not in page_of("zero-shot")
 
 
+GROSS = {
+    "gpu": GPU,
+    "file": "<t>.csv",
+    "row": 5,
+    "config_id": "",
+    "ratio": {"prefill": 30.0},
+    "repeats": {"prefill": "none"},
+    "donor": False,
+    "unsettled": True,
+}
+
+
 def test_rows_that_were_set_aside_are_named() -> None:
     record = deepcopy(recorded())
     assert "set aside" not in lay_out(record)
-    record["transfer"]["gross_errors"] = [
-        {
-            "gpu": GPU,
-            "file": "<t>.csv",
-            "row": 5,
-            "config_id": "",
-            "ratio": {"prefill": 30.0},
-            "repeats": {"prefill": "none"},
-            "donor": False,
-            "unsettled": True,
-        }
-    ]
+    record["transfer"]["gross_errors"] = [GROSS]
     page = lay_out(record)
     assert "&lt;t&gt;.csv row 5: prefill 30 times too slow; measure it again<br>" in page
     assert Outline.of(page).problems == []
+
+
+@pytest.mark.parametrize("kind", ["calibrated", "zero-shot", "donor"])
+def test_rows_of_donors_that_were_set_aside_are_named(kind: str) -> None:
+    record = deepcopy(recorded(kind))
+    record["donor_gross_errors"] = [{**GROSS, "gpu": DONOR, "donor": True}]
+    page = lay_out(record)
+    assert f"1 row of {DONOR} was set aside as a gross error" in page
+    assert "Then fit again, with the rows as they should be." in page
+    assert "Then calibrate with the new runs" not in page

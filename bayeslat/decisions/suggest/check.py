@@ -12,6 +12,7 @@ from bayeslat.counted import counted
 from bayeslat.decisions.suggest.options import FREE, LATENCY, SuggestOptions
 from bayeslat.decisions.suggest.registry import METHODS
 from bayeslat.errors import InputError
+from bayeslat.finite import is_between, is_count, tell
 
 __all__ = ["check_request", "stacks_named"]
 
@@ -41,17 +42,17 @@ def check_request(
 
 def _problems(candidates: object, count: int, options: SuggestOptions) -> Iterator[str]:
     """Say what is wrong with the arguments."""
-    if count < 1:
-        yield f"n is {count}; it must be 1 or more"
+    if not is_count(count, 1):
+        yield f"n is {tell(count)}; it must be a whole number from 1 on"
     if options.objective not in ("total", "guardrail"):
         yield f"objective is {options.objective!r}; it must be total or guardrail"
     budget = options.budget_ms
-    if budget is not None and not 0 < budget < np.inf:
-        yield f"budget_ms is {budget}; it must be a positive number of ms"
+    if budget is not None and not is_between(budget, 0):
+        yield f"budget_ms is {tell(budget)}; it must be a positive number of ms"
     if options.objective == "guardrail" and budget is None:
         yield "objective is guardrail, without a budget; give budget_ms"
     if options.objective == "total" and budget is not None:
-        yield f"budget_ms is {budget}, which objective total does not use; choose guardrail"
+        yield f"budget_ms is {tell(budget)}, which objective total does not use; choose guardrail"
     if options.method not in METHODS:
         near = difflib.get_close_matches(options.method, METHODS, n=1, cutoff=0.0)[0]
         yield f"no method {options.method!r}; nearest: {near}. All: {', '.join(METHODS)}"

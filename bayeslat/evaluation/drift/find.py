@@ -16,6 +16,7 @@ from bayeslat.evaluation.drift.stage_drift import StageDrift
 from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable, load_hardware
+from bayeslat.finite import is_between, tell
 from bayeslat.inference.calibrate import rows_of
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.model.groups import name_group
@@ -161,13 +162,14 @@ def find_drift(
 def _check(alarm_rate: float, allowance: float) -> None:
     """Refuse impossible numbers, all at once."""
     problems = []
-    if not 0.0 < alarm_rate < 1.0:
+    if not is_between(alarm_rate, 0, 1):
         problems.append(
-            f"alarm rate is {alarm_rate}; it must be between 0 and 1, as 0.01 for one in a hundred"
+            f"alarm rate is {tell(alarm_rate)}; it must be between 0 and 1, as 0.01 for one in a "
+            "hundred"
         )
-    if not 0.0 <= allowance < np.inf:
+    if allowance != 0 and not is_between(allowance, 0):
         problems.append(
-            f"allowance is {allowance}; it must be a number from 0 on, as 0.1 for a tenth of "
+            f"allowance is {tell(allowance)}; it must be a number from 0 on, as 0.1 for a tenth of "
             "the noise"
         )
     if problems:

@@ -17,7 +17,6 @@ from bayeslat.inference.plan import FitPlan, plan_fit
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
 from bayeslat.inference.repeats import number_configs
-from bayeslat.inference.stage_rows import stage_rows
 from bayeslat.model.priors import RESIDUAL_OFFSET_SCALE, RESIDUAL_SHARED_SCALE
 from bayeslat.parallel import check_workers, run
 
@@ -135,7 +134,7 @@ def _try_candidates(
 ) -> Iterator[MissingFeature]:
     """Try every candidate of a stage."""
     prepared = prepare_stage(plan, stage)
-    axes, scaled = stage_axes(plan, stage, stage_rows(plan, stage))
+    axes, scaled = stage_axes(plan, stage, prepared.rows)
     groups, config = _groups(plan, prepared, data, stage, seed)
     part = data.stages[stage]
     scales = part.scales.mean(axis=0)
@@ -168,7 +167,7 @@ def _groups(
     plan: FitPlan, prepared: PreparedStage, data: PosteriorData, stage: str, seed: int
 ) -> tuple[list[GroupRows], NDArray[np.int64]]:
     """Return the rows of the stage's regression with their folds, and each row's configuration."""
-    positions = prepared.positions
+    positions = [part.position for part in prepared.rows]
     every = plan.frame.iloc[np.concatenate(positions)]
     config = number_configs(every[list(plan.reference)])
     order = np.random.default_rng(seed).permutation(int(config.max()) + 1)

@@ -18,6 +18,7 @@ from bayeslat.inference.stream.clean import LeftOut, clean
 from bayeslat.inference.stream.files import TraceFile, read_batches
 from bayeslat.inference.stream.labels import Label, Labeller
 from bayeslat.inference.stream.scan import explain
+from bayeslat.inference.stream.set_aside import SetAside, leave_gross_out
 from bayeslat.inference.stream.stage_pass import BrokenBatchError, Mark, StagePass
 from bayeslat.inference.windows import Window
 from bayeslat.parallel import run
@@ -55,8 +56,8 @@ def sum_files(
     jobs: int = 1,
     engine_address: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> tuple[dict[str, Window], LeftOut]:
-    """Sum the rows of files up at a settled point.
+) -> tuple[dict[str, Window], LeftOut, tuple[SetAside, ...]]:
+    """Sum the rows of files up at a settled point, without gross errors.
 
     Parameters
     ----------
@@ -78,6 +79,7 @@ def sum_files(
     -------
     windows : dict of str to Window
     left_out : LeftOut
+    set_aside : tuple of SetAside
 
     Raises
     ------
@@ -89,23 +91,26 @@ def sum_files(
     parts = [part for file in files for part in _parts(file)]
     total = sum(part.rows for part in parts)
     windows: dict[str, Window] = {}
+    gross: dict[str, Window] = {}
     broken: list[tuple[TraceFile, int]] = []
     left_out: list[LeftOut] = []
     done = 0
     tasks = list(_tasks(parts, min(_TASK_ROWS, total / _TASKS)))
     shared = (point, hardware, drop_invalid)
     found = run(_sum_parts, tasks, shared, jobs=jobs, engine_address=engine_address)
-    for part, (window, places, out) in zip(parts, chain.from_iterable(found), strict=True):
+    for part, (sound, wrong, places, out) in zip(parts, chain.from_iterable(found), strict=True):
         broken += [(part.file, at) for at in places]
         left_out.append(out)
         name = window_of(part.file)
-        windows[name] = windows[name] + window if name in windows else window
+        windows[name] = windows[name] + sound if name in windows else sound
+        gross[name] = gross[name] + wrong if name in gross else wrong
         done += part.rows
         if on_progress is not None:
             on_progress(done, total)
     if broken:
         raise explain(broken, point.spec, hardware)
-    return windows, LeftOut.together(left_out)
+    windows, set_aside = leave_gross_out(windows, gross, point.groups)
+    return windows, LeftOut.together(left_out), set_aside
 
 
 def _parts(file: TraceFile) -> Iterator[_Part]:
@@ -134,8 +139,8 @@ def _tasks(parts: Sequence[_Part], rows: float) -> Iterator[list[_Part]]:
 
 def _sum_parts(
     shared: tuple[SettledPoint, HardwareTable, bool], parts: Sequence[_Part]
-) -> list[tuple[Window, list[int], LeftOut]]:
-    """Sum each part up; with the row groups that hold rows which break a rule."""
+) -> list[tuple[Window, Window, list[int], LeftOut]]:
+    """Sum each part up, and its gross errors; with the row groups that hold broken rows."""
     point, hardware, drop_invalid = shared
     adder = _Adder(point, hardware)
 
@@ -153,7 +158,7 @@ def _sum_parts(
             return left_out
         return LeftOut()
 
-    def sum_part(part: _Part) -> tuple[Window, list[int], LeftOut]:
+    def sum_part(part: _Part) -> tuple[Window, Window, list[int], LeftOut]:
         broken, left_out = [], []
         for row_group in part.row_groups:
             try:
@@ -162,7 +167,7 @@ def _sum_parts(
             except BrokenBatchError:
                 broken.append(row_group)
         out = LeftOut.together(left_out)
-        return adder.take_window(part.rows - out.rows), broken, out
+        return *adder.take_windows(part.rows - out.rows), broken, out
 
     return [sum_part(part) for part in parts]
 
@@ -213,9 +218,11 @@ class _Adder:
         for each, mark in zip(self._passes.values(), marks, strict=True):
             each.go_back(mark)
 
-    def take_window(self, rows: int) -> Window:
-        """Return the sums so far, and start again from zero."""
-        return Window(rows, {stage: each.take_sums() for stage, each in self._passes.items()})
+    def take_windows(self, rows: int) -> tuple[Window, Window]:
+        """Return the sums so far, and those of gross errors; start again from zero."""
+        sums = {stage: each.take_sums() for stage, each in self._passes.items()}
+        sound = {stage: of_stage for stage, (of_stage, _) in sums.items()}
+        return Window(rows, sound), Window(0, {stage: gross for stage, (_, gross) in sums.items()})
 
     def _columns(self, batch: pa.RecordBatch) -> dict[str, NDArray[np.generic]]:
         """Return the knobs and latencies of a batch, in the types that they are stored in."""

@@ -121,7 +121,7 @@ def check_groups(point: SettledPoint, held: Sequence[Group]) -> None:
 
 def _settle_stage(shared: tuple[FitPlan, Mapping[GroupStage, float]], stage: str) -> SettledStage:
     plan, stands_for = shared
-    prepared = prepare_stage(plan, stage, all_rows=True)  # a pass looks for no gross errors
+    prepared = prepare_stage(plan, stage)
     rows_a_row = [stands_for.get((group, stage), 1.0) for group in plan.groups]
     return replace(prepared.settled, pilots=_weigh(prepared, rows_a_row))
 

@@ -3,7 +3,8 @@
 The arithmetic is that of `regress` and `summarise`, row by row, with arrays of shape (feature, row)
 that are written in place, in units of the noise from the start: one symmetric product of the
 design, with the response as a last row, holds Z'Z, Z'y and y'y at once. What is linear is done
-last, in the sums.
+last, in the sums. Rows that are gross errors, beside the settled pilot of their group, have sums of
+their own.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.stage import Stage
 from bayeslat.features.tasks import NO_TASK
 from bayeslat.inference.settled import SettledStage
+from bayeslat.inference.stream.outliers import Outliers
 from bayeslat.inference.stream.to_sums import noise_units, to_sums
 from bayeslat.inference.windows import StageSums
 from bayeslat.model.statistics import Statistics
@@ -70,8 +72,10 @@ class StagePass:
         )
         self._less_fitted = -self._to_sums[:, -1, :-1]
         self._less_fitted[:, : len(self._terms)] += point.departure[list(self._gpu_of)]
-        self._products = np.zeros((len(self._gpu_of), size, size))
-        self._measured = np.zeros(len(self._gpu_of), dtype=np.int64)
+        self._outliers = Outliers(point, hurdle=stage.hurdle is not None)
+        # Of the rows that count, and of gross errors.
+        self._products = np.zeros((2, len(self._gpu_of), size, size))
+        self._measured = np.zeros((2, len(self._gpu_of)), dtype=np.int64)
         self._beyond = 0
 
     @property
@@ -82,7 +86,7 @@ class StagePass:
     @property
     def height(self) -> int:
         """Rows of the space that `add` needs."""
-        return self._products.shape[1] + len(self._features)
+        return self._products.shape[-1] + len(self._features)
 
     def add(
         self,
@@ -116,19 +120,28 @@ class StagePass:
         held = self._held(latency_ms)
         with np.errstate(all="ignore"):
             total = self._times(table[:terms], values[:terms], self._efficiency[gpu])
-            self._scale(scaled, values[terms:-1], held)
+            beyond = self._scale(scaled, values[terms:-1], held)
             _check_times(values[-1])
             whiten = self._whiten(scaled, self._unit[group])
             if held is not None:
                 whiten *= held
             self._columns(table[terms:-1], scaled, whiten, task)
             self._respond(table, latency_ms, total, whiten, group)
+            whiten *= total
+            gross = self._outliers.gross(table[-1], whiten, beyond)
+            self._outliers.calm(table[-1])
+            if gross is not None:
+                wrong = table[:, gross]
+                table[:, gross] = 0.0
             product = table @ table.T
         # What is not finite in any row is not in the sum of its squares either.
         if not isfinite(product.trace()):
             raise BrokenBatchError
-        self._products[group] += product
-        self._measured[group] += count if held is None else int(held.sum())
+        self._products[0, group] += product
+        self._measured[0, group] += count if held is None else int(held.sum())
+        if gross is not None:
+            self._products[1, group] += wrong @ wrong.T
+            self._measured[:, group] += np.array([-1, 1]) * wrong.shape[1]
 
     def mark(self) -> Mark:
         """Return where the sums are, for `go_back`."""
@@ -138,20 +151,24 @@ class StagePass:
         """Forget the rows since a mark."""
         self._products[:], self._measured[:], self._beyond = mark
 
-    def take_sums(self) -> StageSums:
-        """Return the sums so far, and start again from zero."""
-        weight = self._pilots.weight
-        product = self._to_sums @ self._products @ self._to_sums.transpose(0, 2, 1)
+    def take_sums(self) -> tuple[StageSums, StageSums]:
+        """Return the sums so far, and those of gross errors; start again from zero."""
+        sums = (self._sums(0, self._beyond), self._sums(1, 0))
+        self._products[:], self._measured[:], self._beyond = 0.0, 0, 0
+        return sums
+
+    def _sums(self, kind: int, beyond: int) -> StageSums:
+        """Do what is linear."""
+        weight, measured = self._pilots.weight, self._measured[kind].copy()
+        product = self._to_sums @ self._products[kind] @ self._to_sums.transpose(0, 2, 1)
         product *= np.square(self._unit)[:, None, None]
         statistics = Statistics(
             gram=product[:, :-1, :-1] * weight[:, None, None],
             moment=product[:, :-1, -1] * weight[:, None],
             square=product[:, -1, -1] * weight,
-            rows=self._measured * weight,
+            rows=measured * weight,
         )
-        sums = StageSums(statistics, self._measured.copy(), self._beyond)
-        self._products[:], self._measured[:], self._beyond = 0.0, 0, 0
-        return sums
+        return StageSums(statistics, measured, beyond)
 
     def _held(self, latency_ms: Array) -> Array | None:
         """Where the stage took time, 1 or 0; None if everywhere. Gaps become 1 ms."""
@@ -173,8 +190,13 @@ class StagePass:
         total: Array = np.ones(len(times)) @ times
         return total
 
-    def _scale(self, scaled: Array, values: Sequence[Value], held: Array | None) -> None:
-        """Write the features on [-1, 1] over the training range, and at its edge beyond it."""
+    def _scale(
+        self, scaled: Array, values: Sequence[Value], held: Array | None
+    ) -> NDArray[np.bool_] | None:
+        """Write the features on [-1, 1] over the training range, and at its edge beyond it.
+
+        Returns which rows lie beyond; None for none.
+        """
         for row, value, half in zip(scaled, values, self._half, strict=True):
             _write(row, value, 1.0 / half)
         scaled -= self._middle[:, None]
@@ -187,6 +209,8 @@ class StagePass:
             beyond = np.any(np.abs(scaled) > 1.0 + 1e-9, axis=0)
             self._beyond += int(np.sum(beyond if held is None else beyond & (held > 0.0)))
             np.clip(scaled, -1.0, 1.0, out=scaled)
+            return np.asarray(beyond)
+        return None
 
     def _scale_still(self, scaled: Array) -> None:
         """Scale the features that never moved in training, which have no range."""
@@ -219,10 +243,7 @@ class StagePass:
     def _respond(
         self, table: Array, latency_ms: Array, total: Array, whiten: Array, group: int
     ) -> None:
-        """Write the shares, and as a response what Huber's pseudo-values add to fitted values.
-
-        That is psi(residual) / E[psi'], as `pseudo_values` has it, up to a factor.
-        """
+        """Write the shares, and as a response how far each row is from the pilot."""
         shares, response = table[: len(self._terms)], table[-1]
         np.divide(latency_ms, total, out=response)
         np.log(response, out=response)
@@ -230,10 +251,6 @@ class StagePass:
         whiten /= total
         shares *= whiten
         response += self._less_fitted[group] @ table[:-1]
-        if isfinite(self._point.noise_dof):
-            weight = np.square(response)
-            weight += 1.0
-            response /= weight
 
 
 def _write(row: Array, value: Value, factor: float) -> None:

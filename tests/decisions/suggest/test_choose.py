@@ -242,12 +242,12 @@ def test_more_strata_than_asked_for_get_one_each() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"count": 0}, "n is 0; it must be 1 or more"),
+        ({"count": 0}, "n is 0; it must be a whole number from 1 on"),
         ({"count": 31}, "n is 31, but there are 30 to choose from: 30 of 30 candidates"),
         ({"objective": "best"}, "objective is 'best'; it must be total or guardrail"),
         ({"objective": "guardrail"}, "without a budget; give budget_ms"),
         ({"budget_ms": 5.0}, "which objective total does not use; choose guardrail"),
-        ({"objective": "guardrail", "budget_ms": -1.0}, "budget_ms is -1.0; it must be a positive"),
+        ({"objective": "guardrail", "budget_ms": -1.0}, "budget_ms is -1; it must be a positive"),
         ({"method": "uniforn"}, "no method 'uniforn'; nearest: uniform. All: share_weighted,"),
         ({"cost": "euros"}, "cost is 'euros'; it must be none, latency or a column"),
         ({"stack": " "}, "stack is ' '; name one of the traces"),

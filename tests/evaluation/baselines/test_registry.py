@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from bayeslat.errors import InputError
+from bayeslat.evaluation import baselines
 from bayeslat.evaluation.baselines import BASELINES, find_baseline
 from bayeslat.evaluation.baselines.libraries import require
 from tests.evaluation.baselines.problem import make_donors
@@ -21,6 +23,20 @@ ASKED_FOR = {
 def test_every_method_is_found_by_its_name() -> None:
     assert set(BASELINES) >= ASKED_FOR
     assert all(find_baseline(name).name == name for name in BASELINES)
+
+
+def test_the_readme_explains_each_method_in_a_row_with_the_rows_that_it_needs() -> None:
+    folder = Path(baselines.__file__).parent
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    table = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| `")]
+    names = {name: cells for cells in table for name in re.findall(r"`(\w+)`", cells[0])}
+    assert names.keys() == BASELINES.keys()
+    for name, cells in names.items():
+        least = cells[-1].strip()
+        if least.isdecimal():
+            assert int(least) == BASELINES[name].least_rows, name
+        else:
+            assert BASELINES[name].least_rows == 0, name
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:

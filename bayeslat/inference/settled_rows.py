@@ -1,0 +1,77 @@
+"""Rows at a settled point: linearised there, outliers calmed, gross errors told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeslat.features.design import Linearisation
+from bayeslat.inference.pilot import pseudo_values
+from bayeslat.inference.plan import FitPlan
+from bayeslat.inference.regression import log_linear
+from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.settled import SettledPoint
+from bayeslat.inference.stage_rows import StageRows, held_rows
+from bayeslat.inference.stream.outliers import Outliers
+from bayeslat.inference.stream.to_sums import noise_units
+
+__all__ = ["Regression", "gross_rows", "settled_rows"]
+
+type Regression = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
+"""Of a group: positions of its rows, design and response. Shapes (row,), (row, feature), (row,)."""
+
+
+@dataclass(frozen=True)
+class _Linear:
+    """Rows of a group, over the noise shape."""
+
+    held: StageRows
+    design: NDArray[np.float64]
+    response: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+
+def settled_rows(
+    plan: FitPlan, point: SettledPoint, stage: str, group: int, members: NDArray[np.int64]
+) -> Regression:
+    """Linearise rows of a group at a settled point, and calm their outliers."""
+    part, rows = point.stages[stage], _linear(plan, point, stage, group, members)
+    response = rows.response
+    if part.pilots is not None:
+        fitted, sd = rows.design @ part.pilots.effect[group], part.pilots.sd[group]
+        response = pseudo_values(fitted, response - fitted, sd, part.noise_dof)
+    return members[rows.held.position], rows.design, response
+
+
+def gross_rows(
+    plan: FitPlan, point: SettledPoint, stage: str, group: int, members: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Tell which rows of a group a pass sets aside, by position. Shape (gross,)."""
+    part, rows = point.stages[stage], _linear(plan, point, stage, group, members)
+    if part.pilots is None or not len(rows.held):
+        return members[:0]
+    unit = noise_units(part, part.pilots.sd)[group]
+    residual = (rows.response - rows.design @ part.pilots.effect[group]) / unit
+    features = np.flatnonzero(part.basis.moved[: len(part.basis.features)])
+    beyond = np.any(np.abs(part.basis.places(rows.held.inputs.raw)[:, features]) > 1 + 1e-9, axis=1)
+    outliers = Outliers(part, hurdle=point.spec.stages[stage].hurdle is not None)
+    gross = outliers.gross(residual, 1.0 / (unit * rows.spread), beyond)
+    return members[:0] if gross is None else members[rows.held.position[gross]]
+
+
+def _linear(
+    plan: FitPlan, point: SettledPoint, stage: str, group: int, members: NDArray[np.int64]
+) -> _Linear:
+    """Linearise rows of a group at a settled point."""
+    part, name = point.stages[stage], point.groups[group][0]
+    gpu = point.gpus.index(name)
+    rows = plan.frame.iloc[members]
+    labels = number_configs(rows[list(plan.reference)])
+    held = held_rows(point.spec, stage, rows, point.hardware[name], labels)
+    departure = part.departure[gpu]
+    view = Linearisation(part.shared_efficiency + departure, part.projection[gpu])
+    design, response = log_linear(view, departure, held, part.basis)
+    spread = part.noise_shape.spread(part.basis, held.inputs.raw)
+    return _Linear(held, design / spread[:, None], response / spread, spread)
