@@ -90,5 +90,5 @@ def fit(
         engine_address=engine_address,
         on_progress=on_progress,
     )
-    passes = donor_passes(data, traces, hardware, seed=seed)
+    passes = donor_passes(data, traces, hardware)
     return Posterior(replace(data, attrs={**data.attrs, "passes": passes}) if passes else data)

@@ -15,7 +15,7 @@ from bayeslat.evaluation.pass_spread import (
     pass_sd_quantiles,
     weigh_pass_sds,
 )
-from bayeslat.evaluation.passes import PassDifferences, compare_passes
+from bayeslat.evaluation.passes import PassDifferences, total_effects
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.inference.posterior import PosteriorData
@@ -83,8 +83,6 @@ def donor_passes(
     data: PosteriorData,
     traces: pd.DataFrame,
     hardware: HardwareTable | None = None,
-    *,
-    seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Keep what the passes of a fit's donors say of the total.
 
@@ -94,7 +92,6 @@ def donor_passes(
     traces : DataFrame, one row a measurement
         That were fitted.
     hardware : HardwareTable, optional
-    seed : int
 
     Returns
     -------
@@ -109,9 +106,8 @@ def donor_passes(
     kept = []
     for gpu, stack in data.groups:
         rows = frame[frame["gpu"] == gpu]
-        found = compare_passes(data.spec, rows, data.hardware[gpu], stack, seed=seed)
-        if found is not None and found.total is not None:
-            effects = found.total.found
+        effects = total_effects(data.spec, rows, data.hardware[gpu], stack)
+        if effects is not None:
             kept.append(
                 {
                     "gpu": gpu,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.measured import measured_latencies
@@ -27,7 +28,14 @@ from bayeslat.inference.stage_rows import least_ms
 from bayeslat.traces.names import TASK
 from bayeslat.traces.passes import Kind, label_passes
 
-__all__ = ["FALSE_ALARMS", "PassDifferences", "StagePasses", "compare_passes", "passes_of"]
+__all__ = [
+    "FALSE_ALARMS",
+    "PassDifferences",
+    "StagePasses",
+    "compare_passes",
+    "passes_of",
+    "total_effects",
+]
 
 FALSE_ALARMS = 0.01
 """Of GPUs whose passes are alike, the part that is told to have passes that differ."""
@@ -168,17 +176,14 @@ def compare_passes(
         None where no two passes share five configurations: then nothing can be told.
     """
     rows = rows_of_stack(rows, stack).reset_index(drop=True)
-    if rows.empty:
-        return None
-    columns = [name for name in (*spec.knobs, TASK) if name in rows]
-    configs = number_configs(spec.complete(rows)[columns])
+    configs = _number(spec, rows)
     passes = label_passes(rows, configs)
     if passes is None:
         return None
     found: dict[str, PassEffects] = {}
     for number, (stage, latency) in enumerate(measured_latencies(spec, rows, gpu).items()):
         least = 0.0 if stage == TOTAL else least_ms(spec, stage)
-        logs = np.log(latency, out=np.full(len(rows), np.nan), where=latency > max(least, 0.0))
+        logs = _logs(latency, above=least)
         effects = estimate_passes(logs, configs, passes.label, seed=seed + number)
         if effects is not None:
             found[stage] = effects
@@ -194,6 +199,41 @@ def compare_passes(
             for (stage, each), p in zip(found.items(), adjusted, strict=True)
         ),
     )
+
+
+def total_effects(spec: Spec, rows: pd.DataFrame, gpu: Gpu, stack: str) -> PassEffects | None:
+    """Estimate by how much passes differ in the total, without a test.
+
+    Parameters
+    ----------
+    spec, rows, gpu, stack
+        As `compare_passes` takes them.
+
+    Returns
+    -------
+    PassEffects or None
+        None where nothing can be told, or repeats are no passes.
+    """
+    rows = rows_of_stack(rows, stack).reset_index(drop=True)
+    configs = _number(spec, rows)
+    passes = label_passes(rows, configs)
+    if passes is None or passes.kind == "repeat":
+        return None
+    total = measured_latencies(spec, rows, gpu).get(TOTAL)
+    if total is None:
+        return None
+    return estimate_passes(_logs(total, above=0.0), configs, passes.label, tested=False)
+
+
+def _number(spec: Spec, rows: pd.DataFrame) -> NDArray[np.int64]:
+    """Number rows by their configuration. Shape (row,)."""
+    columns = [name for name in (*spec.knobs, TASK) if name in rows]
+    return number_configs(spec.complete(rows)[columns])
+
+
+def _logs(latency: NDArray[np.float64], *, above: float) -> NDArray[np.float64]:
+    """Log latencies, NaN of those that are not above. Shape (row,)."""
+    return np.log(latency, out=np.full(len(latency), np.nan), where=latency > max(above, 0.0))
 
 
 def passes_of(

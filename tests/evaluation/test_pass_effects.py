@@ -150,3 +150,23 @@ def test_it_is_the_same_again_and_for_other_orders_of_rows() -> None:
     assert turned is not None
     assert first.p_value == again.p_value
     assert np.allclose(first.effect, turned.effect)
+
+
+def test_of_many_passes_and_rows_some_are_looked_at() -> None:
+    """A month of passes is told in a second; without a test, the effects are the same."""
+    rng = np.random.default_rng(12)
+    config, label = (each.ravel() for each in np.indices((400, 100)))
+    slower = 0.05 * rng.standard_normal(100)
+    values = slower[label] + 0.02 * rng.standard_normal(config.size)
+    found = estimate_passes(values, config, label)
+    assert found is not None
+    assert len(found.passes) == 24
+    assert {0, 99} <= set(found.passes)
+    assert found.rows <= 3000
+    assert found.p_value < 0.001
+    expected = slower[found.passes] - slower[found.passes].mean()
+    np.testing.assert_allclose(found.effect, expected, atol=5 * found.effect_sd.max())
+    untested = estimate_passes(values, config, label, tested=False)
+    assert untested is not None
+    assert np.isnan(untested.p_value)
+    np.testing.assert_array_equal(untested.effect, found.effect)
