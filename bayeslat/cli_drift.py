@@ -49,7 +49,7 @@ def drift(
     check_stack(stack)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
-    key = table.resolve(gpu).key if gpu else None
+    key = table.resolve(gpu, fitted.spec.hardware_fields).key if gpu else None
     frame = read_traces(*traces, check=False)  # the comparison tells all that is wrong at once
     with stage_bars(["stages"]) as move:
         found = fitted.find_drift(

@@ -76,7 +76,7 @@ def report(
     options.check()
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
-    entry = table.resolve(gpu)
+    entry = table.resolve(gpu, fitted.spec.hardware_fields)
     frame = read_traces(*traces, check=False)  # the assessment tells all that is wrong at once
     note_unknown_gpus(frame, table)
     with stage_bars(["repetitions"]) as move:

@@ -60,7 +60,7 @@ def calibrate(
     check_stack(stack)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
-    entry = table.resolve(gpu)
+    entry = table.resolve(gpu, fitted.spec.hardware_fields)
     frame = read_measurements(traces or [])  # calibrating tells all that is wrong at once
     note_unknown_gpus(frame, table)
     note_misnamed_stages(frame, fitted.spec)
@@ -125,7 +125,7 @@ def compare(
     processes = choose_jobs(jobs, engine_address)
     spec, table = load_spec(model), load_hardware(hardware)
     frame = read_traces(*traces, check=False)
-    key = table.resolve(target).key
+    key = table.resolve(target, spec.hardware_fields).key
     chosen = tuple(table.resolve(name).key for name in split_names(donors, "--donors"))
     chosen = chosen or tuple(gpu for gpu in measured_gpus(frame, table) if gpu != key)
     options = CompareOptions(

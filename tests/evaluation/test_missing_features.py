@@ -58,7 +58,9 @@ def test_a_gpu_without_rows_is_an_error() -> None:
     truth = draw_parameters(small_spec(), GPUS, configs=configs)
     frame = simulate(small_spec(), configs, GPUS, parameters=truth)
     data = fit_posterior(small_spec(), frame, engine="laplace")
-    with pytest.raises(InputError, match="no rows of GPU l40s"):
+    with pytest.raises(
+        InputError, match=r"no rows of GPU l40s, which was fitted; .*add the traces"
+    ):
         find_missing_features(data, frame[frame["gpu"] != "l40s"], hardware=load_hardware())
 
 

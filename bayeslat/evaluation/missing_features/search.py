@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.errors import InputError
 from bayeslat.evaluation.missing_features.candidates import list_candidates, stage_axes
 from bayeslat.evaluation.missing_features.gain import GroupRows, held_out_density
 from bayeslat.features.hardware import HardwareTable
@@ -99,11 +100,12 @@ def find_missing_features(
     TraceError
         With every row that breaks a rule.
     InputError
-        If a fitted GPU has no rows.
+        If a fitted GPU has no rows: what is missing is told by the rows of the fit.
     WorkerError
         As for `bayeslat.parallel.run`.
     """
     check_workers(jobs, engine_address)
+    _check_rows(data, traces, hardware)
     plan = plan_fit(data.spec, traces, gpus=data.gpus, hardware=hardware)
     of_stages = run(
         _search_stage,
@@ -115,6 +117,20 @@ def find_missing_features(
     )
     found = [each for of_stage in of_stages for each in of_stage]
     return tuple(sorted(found, key=lambda each: -each.gain))
+
+
+def _check_rows(data: PosteriorData, traces: pd.DataFrame, hardware: HardwareTable) -> None:
+    """Refuse traces that lack the rows of a fitted GPU."""
+    if "gpu" not in traces:
+        return  # told where all rules are checked
+    names = traces["gpu"].dropna().unique()
+    found = {gpu.key for gpu in map(hardware.find, map(str, names)) if gpu is not None}
+    if missing := [key for key in data.gpus if key not in found]:
+        raise InputError(
+            f"no rows of GPU {', '.join(missing)}, which was fitted; the traces hold "
+            f"{', '.join(sorted(map(str, names)))}. Missing features are sought in the rows that "
+            "were fitted, a calibrated GPU's do not count: add the traces of the fit"
+        )
 
 
 @dataclass(frozen=True)

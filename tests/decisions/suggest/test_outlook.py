@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bayeslat.decisions.suggest.outlook import Outlook, look_ahead
-from bayeslat.decisions.suggest.problem import DesignProblem
+from bayeslat.decisions.suggest.problem import DesignProblem, StageDesign
 from tests.decisions.suggest.problems import (
     NOISE_SHARED,
     excess_after,
@@ -19,7 +20,11 @@ from tests.decisions.suggest.problems import (
 CHOSEN = np.array([4, 0, 8, 5])
 
 
-def total_variance(problem: DesignProblem, count: int, of=variance_after) -> np.ndarray:
+def total_variance(
+    problem: DesignProblem,
+    count: int,
+    of: Callable[[StageDesign, list[int]], np.ndarray] = variance_after,
+) -> np.ndarray:
     chosen = CHOSEN[:count].tolist()
     return np.sum([each.share**2 * of(each, chosen) for each in problem.stages], axis=0)
 
