@@ -158,7 +158,14 @@ def _try_candidates(
 ) -> Iterator[MissingFeature]:
     """Try every candidate of a stage."""
     prepared = prepare_stage(plan, stage)
-    axes, scaled = stage_axes(plan, stage, stage_rows(plan, stage))
+    rows = stage_rows(plan, stage)
+    axes, scaled = stage_axes(plan, stage, rows)
+    # The fit may have set some of them aside.
+    kept = [
+        np.searchsorted(part.position, at)
+        for part, at in zip(rows, prepared.positions, strict=True)
+    ]
+    scaled = tuple(each[at] for each, at in zip(scaled, kept, strict=True))
     groups, config = _groups(plan, prepared, data, stage, seed)
     part = data.stages[stage]
     scales = part.scales.mean(axis=0)
