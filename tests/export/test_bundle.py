@@ -100,7 +100,10 @@ def test_sizes_are_rounded_up_as_the_spec_rounds_them(tmp_path: Path) -> None:
     reader = read(bundle_of(FITTED, data), tmp_path)
     assert differences(reader, data, FITTED, configs).max() < AGREES
     budget = float(Posterior(data).predict(configs, FITTED).frame["total_point_ms"].median())
-    one_by_one = [reader.decide(row, budget)[1] for row in configs.to_dict("records")]
+    one_by_one = [
+        reader.decide({str(name): value for name, value in row.items()}, budget)[1]
+        for row in configs.to_dict("records")
+    ]
     expected = reader.decide(columns(configs), budget)[1]
     np.testing.assert_allclose(np.ravel(one_by_one), expected, atol=1e-5)
     # The broken twin does not round.
