@@ -114,7 +114,7 @@ def check(
     """Check convergence, and predictions against traces.
 
     A posterior that did not converge ends with exit status 3. --suggest-features ranks what the
-    residuals of the spec lack, by the fitted traces: powers, products and unused knobs.
+    residuals of the spec lack, by all traces of the fit: powers, products and unused knobs.
     """
     from bayeslat.evaluation.checks import check_posterior
     from bayeslat.evaluation.missing_features import find_missing_features
@@ -219,7 +219,7 @@ def predict(
     check_stack(stack)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
-    key = table.resolve(gpu).key
+    key = table.resolve(gpu, fitted.spec.hardware_fields).key
     given = read_configs(*configs, check=False)  # predicting tells all that is wrong at once
     prediction = fitted.predict(given, key, stack=stack, of=of, seed=seed, hardware=table)
     frame = prediction.frame

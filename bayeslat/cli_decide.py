@@ -47,7 +47,7 @@ def suggest(
     check_stack(stack)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
-    key = table.resolve(gpu).key
+    key = table.resolve(gpu, fitted.spec.hardware_fields).key
     found = fitted.suggest(
         read_configs(*candidates, check=False),  # choosing tells all that is wrong at once
         key,
@@ -117,7 +117,7 @@ def guard(
         raise InputError("; ".join(problems))
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
-    key = table.resolve(gpu).key
+    key = table.resolve(gpu, fitted.spec.hardware_fields).key
     rule = fitted.guard(
         key,
         budget_ms,

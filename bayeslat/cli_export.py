@@ -39,7 +39,7 @@ def bundle(
     check_stack(stack)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
-    entry = table.resolve(gpu)
+    entry = table.resolve(gpu, fitted.spec.hardware_fields)
     entry = fitted.data.hardware.get(entry.key, entry)
     with writing(output):
         made = write_bundle(fitted.data, entry, output, stack=stack, seed=seed, reader=reader)
@@ -78,7 +78,7 @@ def blis(
 
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
-    entry = table.resolve(gpu)
+    entry = table.resolve(gpu, fitted.spec.hardware_fields)
     entry = fitted.data.hardware.get(entry.key, entry)
     made = make_blis(
         fitted.data,

@@ -64,7 +64,7 @@ def calibrate(
     check_stack(stack)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
-    entry = table.resolve(gpu)
+    entry = table.resolve(gpu, fitted.spec.hardware_fields)
     frame, dropped = (
         read_valid(traces, fitted.spec, table, output)
         if traces and drop_invalid
@@ -142,7 +142,7 @@ def compare(
     processes = choose_jobs(jobs, engine_address)
     spec, table = load_spec(model), load_hardware(hardware)
     frame, dropped = read_rows(traces, spec, table, output, drop_invalid=drop_invalid)
-    key = table.resolve(target).key
+    key = table.resolve(target, spec.hardware_fields).key
     chosen = tuple(table.resolve(name).key for name in split_names(donors, "--donors"))
     chosen = chosen or tuple(gpu for gpu in measured_gpus(frame, table) if gpu != key)
     options = CompareOptions(

@@ -415,7 +415,7 @@ class Posterior:
 
     def _gpu(self, name: str, hardware: HardwareTable | None) -> Gpu:
         """Find a GPU; one that was fitted keeps the data sheet that it was fitted with."""
-        gpu = self._table(hardware).resolve(name)
+        gpu = self._table(hardware).resolve(name, self.spec.hardware_fields)
         return self.data.hardware.get(gpu.key, gpu)
 
     def _table(self, hardware: HardwareTable | None) -> HardwareTable:

@@ -29,7 +29,10 @@ CalibrationTraces = Annotated[
 CalibrationCount = Annotated[
     int | None,
     typer.Option(
-        "-n", help="Use so many of the GPU's configurations, drawn by --seed.", min=1, metavar="N"
+        "-n",
+        help="Use so many of the GPU's configurations, drawn by --seed, in each of its stacks.",
+        min=1,
+        metavar="N",
     ),
 ]
 Threshold = Annotated[

@@ -2,7 +2,7 @@
 
 Constants (architecture, data sheet) are folded, and factors and offsets travel outwards, so that
 `2 * tokens * hidden / peak` costs nothing beyond `tokens`. Where a value decides about a step, as
-in comparisons, it is computed in the order in which the spec has it, to the last bit.
+in comparisons and `ceil`, it is computed in the order in which the spec has it, to the last bit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Graph", "Step", "Value"]
 type Step = tuple[str | float | bool, ...]
 """An operation, then the positions of its arguments, then its constants."""
 
-_EXACT = frozenset({"==", "!=", "<", "<=", ">", ">=", "//", "%"})
+_EXACT = frozenset({"==", "!=", "<", "<=", ">", ">=", "//", "%", "ceil", "floor"})
 _WORDS = {
     "**": "power",
     "//": "floor_divide",
@@ -210,7 +210,7 @@ class Graph:
         values = [self._value(each) for each in arguments]
         if all(each.step is None for each in values):
             return Value(_folded(operation, [each.offset for each in values]))
-        return self._step(_WORDS[operation], *map(self._exact, arguments))
+        return self._step(_WORDS.get(operation, operation), *map(self._exact, arguments))
 
     def _exact(self, node: Node) -> int:
         """Position of a value, computed in the order of the spec."""

@@ -35,7 +35,7 @@ import numpy as np
 __all__ = ["ACCEPT", "FORMAT_VERSION", "MEASURE", "REJECT", "BundleError", "GuardBundle", "load"]
 
 MAGIC = b"bayeslat guard bundle\n"
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 SEAL = b"sha256:"
 ACCEPT, REJECT, MEASURE = "accept", "reject", "measure"
 
@@ -1147,6 +1147,8 @@ class _Ops(NamedTuple):
     log1p: Callable[[Any], Any]
     exp: Callable[[Any], Any]
     sqrt: Callable[[Any], Any]
+    ceil: Callable[[Any], Any]
+    floor: Callable[[Any], Any]
     power: Callable[[Any, Any], Any]
     copysign: Callable[[Any, Any], Any]
     minimum: Callable[[Any, Any], Any]
@@ -1164,6 +1166,8 @@ _NUMBERS = _Ops(
     log1p=math.log1p,
     exp=math.exp,
     sqrt=math.sqrt,
+    ceil=math.ceil,
+    floor=math.floor,
     power=math.pow,
     copysign=math.copysign,
     minimum=lambda a, b: a if a < b else b,
@@ -1180,6 +1184,8 @@ _ARRAYS = _Ops(
     log1p=np.log1p,
     exp=np.exp,
     sqrt=np.sqrt,
+    ceil=np.ceil,
+    floor=np.floor,
     power=np.power,
     copysign=np.copysign,
     minimum=np.minimum,
@@ -1233,6 +1239,8 @@ def _functions(ops: _Ops) -> dict[str, Callable[..., Any]]:
         "log": ops.log,
         "exp": ops.exp,
         "sqrt": ops.sqrt,
+        "ceil": ops.ceil,
+        "floor": ops.floor,
         "abs": abs,
         "multiply": operator.mul,
         "divide": operator.truediv,

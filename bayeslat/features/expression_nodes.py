@@ -63,7 +63,17 @@ class Apply:
 type Node = Constant | Name | Category | Apply
 
 FUNCTIONS: Mapping[str, int] = MappingProxyType(
-    {"log": 1, "exp": 1, "sqrt": 1, "minimum": 2, "maximum": 2, "where": 3, "abs": 1}
+    {
+        "log": 1,
+        "exp": 1,
+        "sqrt": 1,
+        "minimum": 2,
+        "maximum": 2,
+        "where": 3,
+        "abs": 1,
+        "ceil": 1,
+        "floor": 1,
+    }
 )
 """The functions that an expression may call, each with its number of arguments."""
 
@@ -102,6 +112,8 @@ OPERATIONS: Mapping[str, Callable[..., npt.NDArray[np.generic]]] = MappingProxyT
         "maximum": np.maximum,
         "where": np.where,
         "abs": np.abs,
+        "ceil": np.ceil,
+        "floor": np.floor,
     }
 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from bayeslat.counted import counted
 from bayeslat.errors import HardwareError
 from bayeslat.features.frozen_map import FrozenMap
-from bayeslat.features.gpu import FIELDS, Gpu, fold_name
+from bayeslat.features.gpu import FIELDS, PEAKS, Gpu, fold_name
 from bayeslat.features.hardware_file import build_gpu, lines_to_fill, read_entries, shorten
 
 __all__ = ["FIELDS", "Gpu", "HardwareTable", "explain_missing", "load_hardware", "missing_fields"]
@@ -52,8 +52,14 @@ class HardwareTable:
         key = self._keys.get(fold_name(name))
         return None if key is None else self.gpus[key]
 
-    def resolve(self, name: str) -> Gpu:
+    def resolve(self, name: str, needed: Iterable[str] = ()) -> Gpu:
         """Return the GPU that `name` means; case, spaces, ``-`` and ``_`` make no difference.
+
+        Parameters
+        ----------
+        name : str
+        needed : iterable of str
+            Hardware fields that a spec uses: the lines to add for an unknown GPU ask for them.
 
         Raises
         ------
@@ -62,7 +68,7 @@ class HardwareTable:
         """
         gpu = self.find(name)
         if gpu is None:
-            raise HardwareError(self._explain_unknown(name))
+            raise HardwareError(self._explain_unknown(name, needed))
         return gpu
 
     def nearest(self, name: str, n: int = 3) -> tuple[str, ...]:
@@ -110,7 +116,7 @@ class HardwareTable:
                 merged[key] = gpu.model_copy(update={"aliases": free})
         return HardwareTable(merged)
 
-    def _explain_unknown(self, name: str) -> str:
+    def _explain_unknown(self, name: str, needed: Iterable[str]) -> str:
         key = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "my_gpu"
         while fold_name(key) in self._keys:
             key += "_new"
@@ -120,10 +126,18 @@ class HardwareTable:
             " fill in the values of its data sheet, and pass `--hardware FILE`:\n\n"
             + lines_to_fill(
                 key,
-                ("mem_bw_GBps", "bf16_tflops", "boost_GHz", "l2_MB"),
+                _fields_to_fill(needed),
                 name=name if fold_name(name) not in ("", fold_name(key)) else "",
             )
         )
+
+
+def _fields_to_fill(needed: Iterable[str]) -> tuple[str, ...]:
+    """Return what an entry must hold, and what a spec uses of it; `peak_tflops` follows."""
+    asked = {*needed, "mem_bw_GBps", "boost_GHz", "l2_MB"} - {"peak_tflops"}
+    if asked.isdisjoint(PEAKS):
+        asked.add("bf16_tflops")
+    return tuple(field for field in FIELDS if field in asked)
 
 
 def missing_fields(gpu: Gpu, needed: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from bayeslat.errors import HardwareError, InputError
+from bayeslat.errors import ConvergenceError, HardwareError, InputError
 from bayeslat.features.admit import admit
 from bayeslat.features.design import linearise, stage_inputs
 from bayeslat.features.gpu import Gpu
@@ -223,6 +223,11 @@ def _calibrate_stage(
     rng = np.random.default_rng([seed, list(data.stages).index(stage), 1])
     hurdle = _calibrate_hurdle(data, stage, frame, gpu, stack, seed)
     population = population_of(data, stage, gpu, stack, rng)
+    if not np.isfinite(population.centre).all():
+        raise ConvergenceError(
+            f"the posterior's effects of stage {stage!r} are no finite numbers: its fit did not "
+            "converge; fit again, with more rows of the donors"
+        )
     reference = stage_inputs(data.spec, stage, data.reference, gpu)
     columns = part.basis.columns(reference.raw, reference.task)
     departure = population.departure

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from scipy.special import xlogy
 
-__all__ = ["Contrasts", "estimate_own_share", "nearness"]
+__all__ = ["Contrasts", "estimate_own_share", "nearness", "nearness_between"]
 
 _REACHES = (0.03125, 0.0625, 0.125, 0.25, 0.5)  # half widths of the range
 _EDGES = np.linspace(0.0, 1.0, 51)  # of bins of the share
@@ -26,7 +26,7 @@ _JITTER = 1e-8
 
 
 def nearness(places: NDArray[np.float64], reach: float) -> NDArray[np.float64]:
-    """Correlation of misfits: Matern's with smoothness 3/2 (Rasmussen and Williams 2006, eq. 4.17).
+    """Correlation of the misfits of rows, safe to factorise; see `nearness_between`.
 
     Parameters
     ----------
@@ -37,9 +37,28 @@ def nearness(places: NDArray[np.float64], reach: float) -> NDArray[np.float64]:
     -------
     ndarray, shape (row, row)
     """
-    apart = np.sqrt(3.0) / reach * cdist(places, places)
-    near: NDArray[np.float64] = (1.0 + apart) * np.exp(-apart)
+    near = nearness_between(places, places, reach)
     near[np.diag_indices_from(near)] += _JITTER
+    return near
+
+
+def nearness_between(
+    some: NDArray[np.float64], others: NDArray[np.float64], reach: float
+) -> NDArray[np.float64]:
+    """Correlation of misfits: Matern's with smoothness 3/2 (Rasmussen and Williams 2006, eq. 4.17).
+
+    Parameters
+    ----------
+    some, others : ndarray, shape (some, coordinate), (other, coordinate)
+    reach : float
+
+    Returns
+    -------
+    ndarray, shape (some, other)
+    """
+    apart = cdist(some, others)
+    apart *= np.sqrt(3.0) / reach
+    near: NDArray[np.float64] = (1.0 + apart) * np.exp(-apart)
     return near
 
 

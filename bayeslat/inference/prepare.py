@@ -64,7 +64,9 @@ class PreparedStage:
         return tuple(map(len, self.rows))
 
 
-def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
+def prepare_stage(
+    plan: FitPlan, stage: str, *, set_aside: Mapping[int, float] | None = None
+) -> PreparedStage:
     """Reduce a stage's rows to the problem that an engine solves.
 
     The physics alone gives the first point of linearisation; the mode of the hierarchy, which
@@ -76,6 +78,8 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
     ----------
     plan : FitPlan
     stage : str
+    set_aside : mapping of int to float, optional
+        Gross errors, where they are known, as `PreparedStage` has them; looked for by default.
 
     Returns
     -------
@@ -88,7 +92,7 @@ def prepare_stage(plan: FitPlan, stage: str) -> PreparedStage:
     ConvergenceError
         If the physics, or the hierarchy, has no reachable mode.
     """
-    sound = sound_stage(plan, stage)
+    sound = sound_stage(plan, stage, set_aside)
     table = sound.table
     layout = stage_scales(plan.spec, stage, table.basis, plan.groups, plan.tree)
     first = regress(table, sound.anchor)

@@ -47,7 +47,9 @@ class SoundStage:
     set_aside: Mapping[int, float]
 
 
-def sound_stage(plan: FitPlan, stage: str) -> SoundStage:
+def sound_stage(
+    plan: FitPlan, stage: str, set_aside: Mapping[int, float] | None = None
+) -> SoundStage:
     """Gather a stage's rows, and leave out those that the others of their group make impossible.
 
     A row that is set aside counts as one that does not hold the stage. None is in a stage with a
@@ -57,6 +59,8 @@ def sound_stage(plan: FitPlan, stage: str) -> SoundStage:
     ----------
     plan : FitPlan
     stage : str
+    set_aside : mapping of int to float, optional
+        Gross errors, where they are known, as `SoundStage` has them; looked for by default.
 
     Returns
     -------
@@ -72,7 +76,8 @@ def sound_stage(plan: FitPlan, stage: str) -> SoundStage:
     table = stage_table(plan, stage)
     anchor = first_anchor(table)
     part = plan.spec.stages[stage]
-    set_aside = {} if part.hurdle else _gross(table, anchor)
+    if set_aside is None:
+        set_aside = {} if part.hurdle else _gross(table, anchor)
     if set_aside:
         latency = plan.frame[part.column].to_numpy(dtype=float, na_value=np.nan, copy=True)
         latency[list(set_aside)] = np.nan

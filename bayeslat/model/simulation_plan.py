@@ -79,7 +79,7 @@ def plan_simulation(
     if problems:
         raise InputError("; ".join(problems))
     table = hardware or load_hardware()
-    found = {gpu.key: gpu for gpu in (table.resolve(name) for name in gpus)}
+    found = {gpu.key: gpu for gpu in (table.resolve(name, spec.hardware_fields) for name in gpus)}
     configs = admit_configs(configs, spec, list(found.values()))
     return SimulationPlan(
         spec=spec,

@@ -111,22 +111,32 @@ def _show_predictions(console: Console, rows: list[dict[str, Any]]) -> None:
         print_line(console, f"Not scored, set aside as gross errors: {told}")
 
 
+def _place(row: Mapping[str, Any]) -> str:
+    """Name a candidate, and the term that a tile stands in."""
+    return f"{row['expression']} in {row['term']}" if row["term"] else str(row["expression"])
+
+
 def _show_missing(console: Console, found: list[dict[str, Any]]) -> None:
     """Print the candidates that gain most, and what to write into the spec."""
-    table = make_table(["stage", "residual feature", "gain", "se", "error before %", "after %"])
+    table = make_table(["stage", "feature", "gain", "se", "error before %", "after %"])
     for row in found[:_SHOWN]:
         errors = (format_percent(row[f"error_{when}"]) for when in ("before", "after"))
-        cells = (row["expression"], f"{row['gain']:.1f}", f"{row['se']:.1f}")
+        cells = (_place(row), f"{row['gain']:.1f}", f"{row['se']:.1f}")
         table.add_row(row["stage"], *cells, *errors)
-    title = "Residual features that the spec lacks: gain of held-out log density, best first"
+    title = "Features that the spec lacks: gain of held-out log density, best first"
     print_table(console, title, table)
     sure = [row for row in found if row["sure"]]
     for stage in dict.fromkeys(row["stage"] for row in sure):
         best = next(row for row in sure if row["stage"] == stage)
+        todo = f'add "{best["expression"]}" to [stages.{stage}.residual] features'
+        if best["kind"] == "tile":
+            todo = (
+                f"write ({best['expression']}) for {best['name']} in {best['term']} of "
+                f"[stages.{stage}.physics]"
+            )
         print_line(
             console,
-            f'{stage}: add "{best["expression"]}" to [stages.{stage}.residual] features, fit '
-            "again, and ask again: candidates stand in for one another",
+            f"{stage}: {todo}, fit again, and ask again: candidates stand in for one another",
         )
     if not sure:
         print_line(console, "None gains more than two standard errors: the spec lacks none of them")

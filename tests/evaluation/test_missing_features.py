@@ -71,8 +71,21 @@ def test_a_gpu_without_rows_is_an_error() -> None:
     truth = draw_parameters(small_spec(), GPUS, configs=configs)
     frame = simulate(small_spec(), configs, GPUS, parameters=truth)
     data = fit_posterior(small_spec(), frame, engine="laplace")
-    with pytest.raises(InputError, match="no rows of GPU l40s"):
+    with pytest.raises(
+        InputError, match=r"no rows of GPU l40s, which was fitted; .*add the traces"
+    ):
         find_missing_features(data, frame[frame["gpu"] != "l40s"], hardware=load_hardware())
+
+
+def test_rows_that_the_fit_set_aside_do_not_count() -> None:
+    configs = make_configs(60, SEED)
+    truth = draw_parameters(small_spec(), GPUS, configs=configs, seed=SEED)
+    frame = simulate(small_spec(), configs, GPUS, parameters=truth, seed=SEED)
+    frame["t_prefill_ms"] *= np.where(frame.index == 7, 50.0, 1.0)
+    data = fit_posterior(small_spec(), frame, engine="laplace")
+    assert len(data.set_aside) == 1
+    features = find_missing_features(data, frame, hardware=load_hardware())
+    assert not any(each.sure for each in features if each.stage == "prefill")
 
 
 def test_candidates_are_what_the_polynomial_lacks() -> None:

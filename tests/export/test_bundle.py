@@ -21,9 +21,19 @@ from bayeslat.export import READER_NAME, Bundle, guard_reader, make_bundle, writ
 from bayeslat.export import bundle as bundle_module
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.residual import span_basis
+from bayeslat.features.spec import Spec
+from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.model.simulate import draw_parameters, simulate
 from bayeslat.posterior import Posterior
-from tests.posteriors import make_configs, make_data, make_frame
+from tests.posteriors import (
+    GPUS,
+    SPEC_TEXT,
+    make_configs,
+    make_data,
+    make_frame,
+    small_spec,
+)
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -76,6 +86,29 @@ def test_it_decides_as_the_posterior_does(gpu: str, tmp_path: Path) -> None:
         decisions, p_exceed = reader.decide(columns(configs), budget)
         assert np.abs(p_exceed - expected["p_exceed"]).max() < AGREES
         assert (decisions == expected["decision"]).mean() > 0.98
+
+
+def test_sizes_are_rounded_up_as_the_spec_rounds_them(tmp_path: Path) -> None:
+    """At whole tiles too, where the last bit of a quotient decides."""
+    text = SPEC_TEXT.replace("* context * weights", "* ceil(context * 0.1 / 6.4) * 64 * weights")
+    text = text.replace("1e5 * batch_size", "1e5 * floor(batch_size / 3 + 1)")
+    spec = Spec.from_text(text)
+    parameters = draw_parameters(spec, GPUS, configs=make_configs(40))
+    frame = simulate(spec, make_configs(40), GPUS, parameters=parameters)
+    data = fit_posterior(spec, frame, engine="laplace")
+    configs = make_configs(64, 3).assign(context=np.arange(1, 65) * 64)
+    reader = read(bundle_of(FITTED, data), tmp_path)
+    assert differences(reader, data, FITTED, configs).max() < AGREES
+    budget = float(Posterior(data).predict(configs, FITTED).frame["total_point_ms"].median())
+    one_by_one = [
+        reader.decide({str(name): value for name, value in row.items()}, budget)[1]
+        for row in configs.to_dict("records")
+    ]
+    expected = reader.decide(columns(configs), budget)[1]
+    np.testing.assert_allclose(np.ravel(one_by_one), expected, atol=1e-5)
+    # The broken twin does not round.
+    smooth = bundle_of(FITTED, replace(data, spec=small_spec()))
+    assert differences(read(smooth, tmp_path), data, FITTED, configs).max() > AGREES
 
 
 def test_the_outermost_draws_of_an_unmeasured_gpu_count(tmp_path: Path) -> None:
@@ -257,7 +290,7 @@ def test_a_file_that_is_not_whole_is_refused(change: str, tmp_path: Path) -> Non
         "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
         "empty": b"",
         "other": b"PK" + content,
-        "version": content.replace(b"guard bundle\n5 ", b"guard bundle\n9 ", 1),
+        "version": content.replace(b"guard bundle\n6 ", b"guard bundle\n9 ", 1),
     }[change]
     path = tmp_path / "guard.bundle"
     path.write_bytes(changed)

@@ -304,6 +304,8 @@ UNARY = [
     _call("exp", np.exp),
     _call("sqrt", np.sqrt),
     _call("abs", np.abs),
+    _call("ceil", np.ceil),
+    _call("floor", np.floor),
 ]
 
 
@@ -495,4 +497,6 @@ def test_the_functions_are_those_of_the_language() -> None:
         "maximum": 2,
         "where": 3,
         "abs": 1,
+        "ceil": 1,
+        "floor": 1,
     }

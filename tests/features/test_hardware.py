@@ -222,6 +222,26 @@ def test_the_lines_of_an_unknown_gpu_make_it_known(tmp_path: Path, name: str) ->
     assert added.gpus[key].fields()["l2_MB"] == 2.5
 
 
+@pytest.mark.parametrize(
+    ("needed", "asked"),
+    [
+        ((), ["mem_bw_GBps", "bf16_tflops", "boost_GHz", "l2_MB"]),
+        (("fp16_tflops",), ["mem_bw_GBps", "fp16_tflops", "boost_GHz", "l2_MB"]),
+        (
+            ("num_sm", "peak_tflops", "mem_bw_GBps"),
+            ["mem_bw_GBps", "bf16_tflops", "num_sm", "boost_GHz", "l2_MB"],
+        ),
+    ],
+)
+def test_an_unknown_gpu_is_asked_for_what_the_spec_uses(
+    needed: tuple[str, ...], asked: list[str]
+) -> None:
+    with pytest.raises(HardwareError) as caught:
+        TABLE.resolve("rtx_9999", needed)
+    (entry,) = tomllib.loads(str(caught.value).split("\n\n", 1)[1])["gpus"].values()
+    assert list(entry) == asked
+
+
 def test_a_field_is_required_by_gpu_and_name() -> None:
     assert TABLE.require("NVIDIA H100 80GB HBM3", "bf16_tflops") == 989.0
     assert TABLE.values("bf16_tflops", "h100") == 989.0

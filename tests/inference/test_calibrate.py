@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayeslat.errors import HardwareError, InputError, TraceError
+from bayeslat.errors import ConvergenceError, HardwareError, InputError, TraceError
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference import sound_rows
 from bayeslat.inference.posterior import PosteriorData
@@ -224,6 +225,15 @@ def test_bad_rows_are_told_all_at_once_and_change_nothing() -> None:
 def test_bad_arguments(arguments: tuple[Any, ...], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         posterior().calibrate(*arguments)
+
+
+def test_a_fit_without_numbers_is_told() -> None:
+    data = posterior().data
+    part = data.stages["prefill"]
+    broken = replace(part, effects=np.full_like(part.effects, np.nan))
+    lost = Posterior(replace(data, stages={**data.stages, "prefill": broken}))
+    with pytest.raises(ConvergenceError, match="stage 'prefill' are no finite numbers: its fit"):
+        lost.calibrate(trace(3), GPU)
 
 
 def test_an_empty_name_of_a_stack_is_refused() -> None:

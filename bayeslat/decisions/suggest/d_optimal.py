@@ -25,7 +25,9 @@ class _Information:
 
     def worth(self) -> NDArray[np.float64]:
         """Sum log |C| / |C'| = log(1 + z' C z / s^2) over stages. Shape (candidate,)."""
-        parts = [np.log1p(belief.variance / belief.measuring.blur_sd**2) for belief in self.stages]
+        parts = [
+            np.log1p(belief.variance / belief.stage.candidates.blur_sd**2) for belief in self.stages
+        ]
         worth: NDArray[np.float64] = np.sum(parts, axis=0)
         return worth
 
@@ -36,5 +38,5 @@ class _Information:
 def choose(problem: DesignProblem, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Choose greedily by the gain in information (Chaloner and Verdinelli 1995); see `Method`."""
     del rng
-    before = _Information(tuple(prior_belief(stage, shared=0.0) for stage in problem.stages))
+    before = _Information(tuple(prior_belief(stage) for stage in problem.stages))
     return choose_greedily(problem, before, count)

@@ -35,5 +35,5 @@ class _Variance:
 def choose(problem: DesignProblem, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Choose the largest predictive variance, greedily (MacKay 1992); see `Method`."""
     del rng
-    before = _Variance(tuple(prior_belief(stage, shared=0.0) for stage in problem.stages))
+    before = _Variance(tuple(prior_belief(stage) for stage in problem.stages))
     return choose_greedily(problem, before, count)

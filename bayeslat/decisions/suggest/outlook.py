@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.decisions.suggest.problem import DesignProblem, StageDesign
+from bayeslat.decisions.suggest.estimate import first_estimate
+from bayeslat.decisions.suggest.problem import DesignProblem
 
 __all__ = ["LEAST_GAIN", "Outlook", "look_ahead"]
 
@@ -23,13 +24,14 @@ class Outlook:
     Attributes
     ----------
     mape : ndarray, shape (rank + 1,)
-        Of the total of a typical run: 0.03 is 3 %. For normal log totals, root(2 / pi) x sd, by
-        `sd` and by that part of the noise which is the configuration's own.
+        Of the total of a typical run: 0.03 is 3 %. For normal log totals, root(2 / pi) times how
+        far the estimate is off.
     width_90 : ndarray, shape (rank + 1,)
         Of the 90 % interval of one further measured run, over its median.
     sd : ndarray, shape (rank + 1,)
-        Of the log total of a typical run, by the coefficients: mean over the problem's points, by
-        their weights.
+        Of the log total of a typical run round its estimate: mean over the problem's points, by
+        their weights. It is that of the coefficients and of what is the configuration's own, with
+        what they have in common: measured neighbours have drawn the coefficients towards it.
     """
 
     mape: NDArray[np.float64]
@@ -67,46 +69,38 @@ def look_ahead(
     -------
     Outlook
     """
-    weighted = np.sqrt(_total_variance(problem, chosen, problem.points))
-    variance = (
-        _total_variance(problem, chosen, evenly) if evenly is not problem.points else weighted**2
-    )
-    half = _Z * np.sqrt(variance + problem.run_variance[evenly])
+    every = np.union1d(problem.points, evenly)
+    off, believed = _variances(problem, chosen, every)
+    sd = np.sqrt(off)
+    at, even = np.searchsorted(every, problem.points), np.searchsorted(every, evenly)
+    half = _Z * np.sqrt(believed[:, even] + problem.run_variance[evenly])
     return Outlook(
-        mape=np.sqrt(2.0 / np.pi) * np.sqrt(variance + problem.own_variance[evenly]).mean(axis=1),
+        mape=np.sqrt(2.0 / np.pi) * sd[:, even].mean(axis=1),
         width_90=np.mean(2.0 * np.sinh(np.minimum(half, 50.0)), axis=1),
-        sd=weighted @ problem.weights,
+        sd=sd[:, at] @ problem.weights,
     )
 
 
-def _total_variance(
+def _variances(
     problem: DesignProblem, chosen: NDArray[np.int64], points: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Of a typical run's log total, before and after each rank. Shape (rank + 1, point)."""
-    parts = [
-        stage.share[points] ** 2
-        * (_stage_variance(stage, chosen, points) + stage.beyond_sd[points] ** 2)
-        for stage in problem.stages
-    ]
-    total: NDArray[np.float64] = np.sum(parts, axis=0)
-    return total
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of the log total at some candidates, before and after each rank.
 
-
-def _stage_variance(
-    stage: StageDesign, chosen: NDArray[np.int64], points: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Of `design @ effects`, before and after each rank. Shape (rank + 1, point).
-
-    With the scatter of the measurements K = L L', rank k takes the square of row k of
-    L^-1 Z_chosen C Z_points' off the variance.
+    Returns
+    -------
+    off : ndarray, shape (rank + 1, point)
+        Of a typical run round its estimate.
+    believed : ndarray, shape (rank + 1, point)
+        Of the estimate, as calibration will have it.
     """
-    rows, at = stage.measuring, stage.design[points]
-    before = np.sum(at @ stage.covariance * at, axis=1)
-    pulled = rows.design[chosen] @ stage.covariance
-    blur = rows.blur(chosen, chosen)
-    np.fill_diagonal(blur, rows.blur_sd[chosen] ** 2)
-    scatter = pulled @ rows.design[chosen].T + blur
-    taken = np.linalg.solve(np.linalg.cholesky(scatter), pulled @ at.T) ** 2
-    left = before - np.concatenate([np.zeros((1, len(at))), np.cumsum(taken, axis=0)])
-    variance: NDArray[np.float64] = np.maximum(left, 0.0)
-    return variance
+    off = np.tile(problem.own_variance[points], (len(chosen) + 1, 1))
+    believed = np.zeros_like(off)
+    for stage in problem.stages:
+        square = stage.share[points] ** 2
+        beyond, estimate = stage.beyond_sd[points] ** 2, first_estimate(stage)
+        for rank in range(len(chosen) + 1):
+            if rank:
+                estimate = estimate.after(int(chosen[rank - 1]))
+            off[rank] += square * (estimate.excess(points) + beyond)
+            believed[rank] += square * (estimate.believed_variance(points) + beyond)
+    return np.maximum(off, 0.0), believed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from bayeslat.features.hurdle_inputs import hurdle_inputs
 from bayeslat.features.tasks import task_names
 from bayeslat.inference.gross_errors import sound_rows_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
+from bayeslat.inference.repeats import number_configs, row_weights
 from bayeslat.inference.target import Target
 from bayeslat.inference.walk import walked
 from bayeslat.inference.widening import widening_variance
@@ -138,10 +139,12 @@ def _made(
 ) -> Measurements:
     """Return the last measurements that the GPU was calibrated with, without gross errors."""
     part, own = data.stages[stage], sound_rows_of(data.spec, stage, known).tail(_MOST_MADE)
+    labels = number_configs(own[data.reference.columns.to_list()])
     inputs = stage_inputs(data.spec, stage, own, gpu)
     _, design = held_design(data, stage, own, gpu, view, inputs)
     beyond = _beyond_variance(data, stage, view, inputs, gpu)
-    return _measurements(part, inputs, design, _scale(part, view, inputs), beyond)
+    made = _measurements(part, inputs, design, _scale(part, view, inputs), beyond)
+    return replace(made, weights=row_weights(labels, part.noise_shared))
 
 
 def _measurements(
@@ -159,7 +162,8 @@ def _measurements(
     dof = _dof(part)
     noise_sd = scale * np.sqrt((dof + 3.0) / (dof + 1.0))
     blur_sd = np.sqrt(noise_sd**2 + beyond)
-    return Measurements(design, blur_sd, noise_sd, part.basis.scaled(inputs.raw))
+    places = part.basis.scaled(inputs.raw)
+    return Measurements(design, blur_sd, noise_sd, places, np.ones(len(design)))
 
 
 def _scale(part: StagePosterior, view: GroupView, inputs: StageInputs) -> NDArray[np.float64]:

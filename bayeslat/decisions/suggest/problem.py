@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.decisions.suggest.neighbours import Measurements, Neighbours
+from bayeslat.decisions.suggest.neighbours import Measurements
 from bayeslat.decisions.suggest.strata import Strata
 
 __all__ = ["DesignProblem", "StageDesign"]
@@ -56,11 +56,6 @@ class StageDesign:
     def design(self) -> NDArray[np.float64]:
         """Of the candidates. Shape (candidate, feature)."""
         return self.candidates.design
-
-    @cached_property
-    def measuring(self) -> Neighbours:
-        """What a measurement of each candidate adds."""
-        return Neighbours(self.candidates, self.made, self.noise_shared)
 
     @cached_property
     def correction(self) -> NDArray[np.float64]:

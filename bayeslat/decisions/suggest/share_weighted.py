@@ -1,19 +1,21 @@
-"""The default: what lowers the uncertainty of the total most, averaged over the candidates.
+"""The default: what lowers the error of the total most, averaged over the candidates.
 
-The integrated variance of Sacks, Schiller and Welch (1989, Technometrics 31) and Cohn (1996, Neural
-Networks 9), for a total of several regressions: to first order, the variance of its log is the sum
-over stages of share^2 times the variance of the stage's log latency.
+The integrated mean squared error of Sacks, Schiller and Welch (1989, Technometrics 31), for a total
+of several regressions: to first order, the variance of its log is the sum over stages of share^2
+times the variance of the stage's log latency. The error is that of what calibration will estimate,
+which takes measurements as independent: see `estimate`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.decisions.suggest.belief import StageBelief, prior_belief
+from bayeslat.decisions.suggest.estimate import StageEstimate, first_estimate
 from bayeslat.decisions.suggest.greedy import choose_greedily
+from bayeslat.decisions.suggest.neighbours import shared_covariance
 from bayeslat.decisions.suggest.problem import DesignProblem, StageDesign
 
 __all__ = ["choose", "integrated_reduction"]
@@ -21,41 +23,47 @@ __all__ = ["choose", "integrated_reduction"]
 
 @dataclass(frozen=True)
 class _StageReduction:
-    """How far one stage's measurement lowers the integrated variance of the log total.
+    """How far one stage's measurement lowers the integrated squared error of the log total.
 
-    A measurement with covariance p to the effects and scatter s takes (z_r' p)^2 / s off the
-    variance at point r. Averaged with weights w_r share_r^2, the numerator is p' M p with
-    M = sum_r w_r share_r^2 z_r z_r': no candidate meets each point, and from one measurement to the
-    next it changes by products of a matrix and a vector.
+    With weights v_r = w_r share_r^2, the error is the sum of v_r (z_r' e + m_r)^2 over points, and
+    a measurement d = z' e + m + noise makes it that of e - g d. So it takes off
+    2 g' (M cov(e, d) + cov(u, d)) - g' M g var(d), with M the sum of v_r z_r z_r', and u that of
+    v_r z_r m_r: no candidate meets each point.
 
     Attributes
     ----------
-    belief : StageBelief
+    estimate : StageEstimate
+    points : ndarray of int, shape (point,)
+    weighted : ndarray, shape (point, feature)
+        v_r z_r.
     moment : ndarray, shape (feature, feature)
         M.
-    reach : ndarray, shape (candidate,)
-        p' M p.
+    near : ndarray, shape (candidate, feature)
+        Covariance of m at each candidate with u.
     """
 
-    belief: StageBelief
+    estimate: StageEstimate
+    points: NDArray[np.int64]
+    weighted: NDArray[np.float64]
     moment: NDArray[np.float64]
-    reach: NDArray[np.float64]
+    near: NDArray[np.float64]
 
     def worth(self) -> NDArray[np.float64]:
         """Reduction by each candidate. Shape (candidate,)."""
-        return self.reach / self.belief.scatter
+        estimate, rows = self.estimate, self.estimate.stage.candidates
+        steps = estimate.steps
+        moved = steps @ self.moment
+        with_error = rows.design @ estimate.error + estimate.misled
+        crossed = self.weighted.T @ estimate.misled[self.points]
+        with_misfit = rows.design @ crossed.T + self.near
+        scatter = np.sum((with_error + estimate.misled) * rows.design, axis=1) + rows.blur_sd**2
+        taken = 2.0 * np.sum(moved * with_error + steps * with_misfit, axis=1)
+        worth: NDArray[np.float64] = taken - np.sum(moved * steps, axis=1) * scatter
+        return worth
 
     def after(self, candidate: int) -> _StageReduction:
-        """Return the reductions after one measurement.
-
-        With the gain g of the effects and t of a candidate, p' = p - t g, and its p' M p is
-        p' M p - 2 t p' M g + t^2 g' M g.
-        """
-        gain, told = self.belief.step(candidate)
-        moved = self.moment @ gain
-        reach = self.reach - 2.0 * told * (self.belief.pull @ moved) + (gain @ moved) * told**2
-        belief = self.belief.given(gain, told)
-        return _StageReduction(belief, self.moment, np.maximum(reach, 0.0))
+        """Return the reductions after one measurement."""
+        return replace(self, estimate=self.estimate.after(candidate))
 
 
 @dataclass(frozen=True)
@@ -73,13 +81,13 @@ class _Reduction:
 
 
 def choose(problem: DesignProblem, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Choose greedily by the reduction of the integrated variance; see `Method`."""
+    """Choose greedily by the reduction of the integrated squared error; see `Method`."""
     del rng
     return choose_greedily(problem, _before(problem), count)
 
 
 def integrated_reduction(problem: DesignProblem) -> NDArray[np.float64]:
-    """Reduction of the integrated variance by each candidate, measured first.
+    """Reduction of the integrated squared error by each candidate, measured first.
 
     Parameters
     ----------
@@ -88,7 +96,7 @@ def integrated_reduction(problem: DesignProblem) -> NDArray[np.float64]:
     Returns
     -------
     ndarray, shape (candidate,)
-        Of the weighted mean over the points of the variance of the log total.
+        Of its weighted mean over the points, in log total.
     """
     return _before(problem).worth()
 
@@ -98,9 +106,14 @@ def _before(problem: DesignProblem) -> _Reduction:
 
 
 def _stage_before(problem: DesignProblem, stage: StageDesign) -> _StageReduction:
-    points = stage.design[problem.points]
-    weight = problem.weights * stage.share[problem.points] ** 2
-    moment = (points * weight[:, None]).T @ points
-    belief = prior_belief(stage)
-    reach = np.sum(belief.pull @ moment * belief.pull, axis=1)
-    return _StageReduction(belief, moment, reach)
+    points, rows = problem.points, stage.candidates
+    weight = problem.weights * stage.share[points] ** 2
+    weighted = rows.design[points] * weight[:, None]
+    near = shared_covariance(rows, rows.take(points), stage.noise_shared)
+    return _StageReduction(
+        estimate=first_estimate(stage),
+        points=points,
+        weighted=weighted,
+        moment=weighted.T @ rows.design[points],
+        near=near @ weighted,
+    )

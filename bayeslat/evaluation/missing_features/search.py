@@ -1,16 +1,19 @@
-"""The search for missing residual features of a fitted spec."""
+"""The search for missing residual features of a fitted spec, and for tiles in its physics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.errors import ConvergenceError, InputError
 from bayeslat.evaluation.missing_features.candidates import list_candidates, stage_axes
 from bayeslat.evaluation.missing_features.gain import GroupRows, held_out_density
+from bayeslat.evaluation.missing_features.tiles import list_tiles
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.residual import DEGREE_SHRINKAGE
 from bayeslat.inference.plan import FitPlan, plan_fit
@@ -33,15 +36,17 @@ class MissingFeature:
     Attributes
     ----------
     stage : str
-    kind : {"knob", "power", "product"}
+    kind : {"knob", "power", "product", "tile"}
     expression : str
-        To be added to the stage's residual features.
+        To be added to the stage's residual features; of a tile, to be written in place of `name`.
     gain : float
         Of the expected log predictive density of held-out configurations, summed over them.
     se : float
         Of the gain, over configurations.
     error_before, error_after : float
         Root mean square error of log latency of held-out rows.
+    term, name : str
+        Of a tile: the physics term, and the size that is rounded up in it; empty for others.
     """
 
     stage: str
@@ -51,6 +56,8 @@ class MissingFeature:
     se: float
     error_before: float
     error_after: float
+    term: str = ""
+    name: str = ""
 
     @property
     def sure(self) -> bool:
@@ -68,12 +75,13 @@ def find_missing_features(
     engine_address: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[MissingFeature, ...]:
-    """Rank powers, products and unused knobs by what they add to held-out configurations.
+    """Rank powers, products, unused knobs and tiles by what they add to held-out configurations.
 
     Each candidate joins the regression of its stage, with the prior that it would have in the spec;
-    the scales are those of the posterior. Configurations are held out by fifths, on all GPUs alike;
-    the gain is the difference in expected log predictive density (Vehtari, Gelman and Gabry 2017,
-    section 2), with the standard error of its sum over configurations.
+    a tile rounds a size in a term up. The scales are those of the posterior. Configurations are
+    held out by fifths, on all GPUs alike; the gain is the difference in expected log predictive
+    density (Vehtari, Gelman and Gabry 2017, section 2), with the standard error of its sum over
+    configurations.
 
     Parameters
     ----------
@@ -98,11 +106,12 @@ def find_missing_features(
     TraceError
         With every row that breaks a rule.
     InputError
-        If a fitted GPU has no rows.
+        If a fitted GPU has no rows: what is missing is told by the rows of the fit.
     WorkerError
         As for `bayeslat.parallel.run`.
     """
     check_workers(jobs, engine_address)
+    _check_rows(data, traces, hardware)
     plan = plan_fit(data.spec, traces, gpus=data.gpus, hardware=hardware)
     of_stages = run(
         _search_stage,
@@ -114,6 +123,20 @@ def find_missing_features(
     )
     found = [each for of_stage in of_stages for each in of_stage]
     return tuple(sorted(found, key=lambda each: -each.gain))
+
+
+def _check_rows(data: PosteriorData, traces: pd.DataFrame, hardware: HardwareTable) -> None:
+    """Refuse traces that lack the rows of a fitted GPU."""
+    if "gpu" not in traces:
+        return  # told where all rules are checked
+    names = traces["gpu"].dropna().unique()
+    found = {gpu.key for gpu in map(hardware.find, map(str, names)) if gpu is not None}
+    if missing := [key for key in data.gpus if key not in found]:
+        raise InputError(
+            f"no rows of GPU {', '.join(missing)}, which was fitted; the traces hold "
+            f"{', '.join(sorted(map(str, names)))}. Missing features are sought in the rows that "
+            "were fitted, a calibrated GPU's do not count: add the traces of the fit"
+        )
 
 
 @dataclass(frozen=True)
@@ -140,6 +163,13 @@ def _try_candidates(
     scales = part.scales.mean(axis=0)
     shared, offset = part.problem.shared_sd(scales), part.problem.offset_sd(scales)
     before, error_before = held_out_density(groups, shared, offset, _FOLDS)
+
+    def judge(after: NDArray[np.float64], error_after: NDArray[np.float64]) -> _Judged:
+        """Compare with the stage as it is."""
+        gains = np.bincount(config, after - before)
+        se = np.sqrt(len(gains)) * gains.std(ddof=1)
+        return _Judged(float(gains.sum()), float(se), _rms(error_before), _rms(error_after))
+
     residual = data.spec.stages[stage].residual
     for candidate in list_candidates(axes, residual.degree if residual else 0):
         shrink = DEGREE_SHRINKAGE if candidate.degree > 1 else 1.0
@@ -151,16 +181,49 @@ def _try_candidates(
             np.append(offset, shrink * RESIDUAL_OFFSET_SCALE),
             _FOLDS,
         )
-        gains = np.bincount(config, after - before)
-        yield MissingFeature(
-            stage=stage,
-            kind=candidate.kind,
-            expression=candidate.text(axes),
-            gain=float(gains.sum()),
-            se=float(np.sqrt(len(gains)) * gains.std(ddof=1)),
-            error_before=_rms(error_before),
-            error_after=_rms(error_after),
+        judged = judge(after, error_after)
+        yield MissingFeature(stage, candidate.kind, candidate.text(axes), *judged)
+    for tile in list_tiles(plan, stage, np.concatenate([part.position for part in prepared.rows])):
+        changed = replace(plan, spec=tile.applied(plan.spec, stage))
+        try:
+            tiled = prepare_stage(changed, stage, set_aside=prepared.set_aside)
+        except ConvergenceError:
+            continue  # physics that no GPU follows
+        judged = judge(
+            *held_out_density(_in_place(groups, prepared, tiled), shared, offset, _FOLDS)
         )
+        yield MissingFeature(stage, "tile", tile.text, *judged, term=tile.term, name=tile.name)
+
+
+class _Judged(NamedTuple):
+    """What a candidate gains: as `MissingFeature` has it."""
+
+    gain: float
+    se: float
+    error_before: float
+    error_after: float
+
+
+def _in_place(
+    groups: Sequence[GroupRows], prepared: PreparedStage, changed: PreparedStage
+) -> list[GroupRows]:
+    """Return the rows by other physics, in units of the noise that they had.
+
+    Parameters
+    ----------
+    groups : sequence of GroupRows
+        Of `prepared`.
+    prepared, changed : PreparedStage
+        The stage as it is, and with other physics; of the same rows.
+    """
+    found = []
+    for number, group in enumerate(groups):
+        spread = changed.regression.noise.spread[number]
+        unit = spread / prepared.regression.noise.spread[number]
+        design = changed.regression.designs[number] * unit[:, None]
+        response = changed.regression.responses[number] * unit
+        found.append(replace(group, design=design, response=response))
+    return found
 
 
 def _groups(

@@ -22,7 +22,7 @@ def make_stage(rng: np.random.Generator, size: int, features: int = 3) -> StageD
     noise_sd = blur_sd * rng.choice([0.8, 1.0], size)
     run_sd, places = rng.uniform(0.05, 0.2, size), rng.uniform(-1.0, 1.0, (size, 2))
     return StageDesign(
-        candidates=Measurements(design, blur_sd, noise_sd, places),
+        candidates=Measurements(design, blur_sd, noise_sd, places, np.ones(size)),
         mean=mean,
         covariance=root @ root.T + 0.01 * np.eye(features),
         share=share,
@@ -30,7 +30,9 @@ def make_stage(rng: np.random.Generator, size: int, features: int = 3) -> StageD
         beyond_sd=np.zeros(size),
         terms=1,
         noise_shared=NOISE_SHARED,
-        made=Measurements(np.empty((0, features)), np.empty(0), np.empty(0), np.empty((0, 2))),
+        made=Measurements(
+            np.empty((0, features)), np.empty(0), np.empty(0), np.empty((0, 2)), np.empty(0)
+        ),
     )
 
 
@@ -68,31 +70,60 @@ def with_strata(problem: DesignProblem, sizes: tuple[int, ...]) -> DesignProblem
     return replace(problem, strata=strata)
 
 
-def blur_covariance(
-    stage: StageDesign, chosen: list[int], shared: float = NOISE_SHARED
-) -> np.ndarray:
-    """Covariance of what no effect explains of some measurements, pair by pair."""
-    rows = stage.candidates
-    found = np.diag(rows.blur_sd[chosen] ** 2)
-    for i, one in enumerate(chosen):
-        for j, other in enumerate(chosen[:i]):
-            apart = np.linalg.norm(rows.places[one] - rows.places[other]) / 0.25
-            near = shared * np.exp(-0.5 * apart**2)
-            found[i, j] = found[j, i] = near * rows.noise_sd[one] * rows.noise_sd[other]
+def misfit_covariance(rows: Measurements, shared: float = NOISE_SHARED) -> np.ndarray:
+    """Covariance of what measurements share, pair by pair: Matern 3/2 of reach 1/8."""
+    found = np.empty((len(rows), len(rows)))
+    for i in range(len(rows)):
+        for j in range(len(rows)):
+            apart = np.sqrt(3.0) * np.linalg.norm(rows.places[i] - rows.places[j]) / 0.125
+            near = shared * (1.0 + apart) * np.exp(-apart)
+            found[i, j] = near * rows.noise_sd[i] * rows.noise_sd[j]
     return found
 
 
-def variance_after(
-    stage: StageDesign, chosen: list[int], shared: float = NOISE_SHARED
-) -> np.ndarray:
-    """Work the variance of `design @ effects` out anew, by precisions. Shape (candidate,)."""
-    rows = stage.design[chosen]
-    told = rows.T @ np.linalg.solve(blur_covariance(stage, chosen, shared), rows)
-    covariance = np.linalg.inv(np.linalg.inv(stage.covariance) + told)
+def variance_after(stage: StageDesign, chosen: list[int]) -> np.ndarray:
+    """Work the variance of `design @ effects` out anew, by precisions. Shape (candidate,).
+
+    As calibration has it: with independent blurs.
+    """
+    covariance = believed_after(stage, chosen)
     return np.einsum("if,fg,ig->i", stage.design, covariance, stage.design)
 
 
-def integrated_variance(problem: DesignProblem, chosen: list[int]) -> float:
-    """Weighted mean over the points of the variance of the log total."""
-    total = sum(stage.share**2 * variance_after(stage, chosen) for stage in problem.stages)
+def believed_after(stage: StageDesign, chosen: list[int]) -> np.ndarray:
+    """Covariance of the effects, as calibration has it. Shape (feature, feature)."""
+    rows = stage.design[chosen] / stage.candidates.blur_sd[chosen, None]
+    return np.linalg.inv(np.linalg.inv(stage.covariance) + rows.T @ rows)
+
+
+def excess_after(stage: StageDesign, chosen: list[int], shared: float = NOISE_SHARED) -> np.ndarray:
+    """Square of what is missed at each candidate, over that by its own misfit. Shape (candidate,).
+
+    All that is random is stacked: effects, misfits of all candidates, noise of the rows. What is
+    missed is linear in it, with the weights that independent rows get in a regression.
+    """
+    features, size, count = stage.design.shape[1], len(stage.design), len(chosen)
+    rows, misfit = stage.candidates, misfit_covariance(stage.candidates, shared)
+    apart = rows.blur_sd[chosen] ** 2 - np.diag(misfit)[chosen]
+    joint = np.zeros((features + size + count,) * 2)
+    joint[:features, :features] = stage.covariance
+    joint[features : features + size, features : features + size] = misfit
+    joint[features + size :, features + size :] = np.diag(apart)
+    measured = np.zeros((count, len(joint)))
+    measured[:, :features] = rows.design[chosen]
+    measured[np.arange(count), features + np.array(chosen, dtype=int)] += 1.0
+    measured[:, features + size :] = np.eye(count)
+    weights = (
+        believed_after(stage, chosen) @ (rows.design[chosen] / rows.blur_sd[chosen, None] ** 2).T
+    )
+    missed = np.zeros((size, len(joint)))
+    missed[:, :features] = rows.design
+    missed[:, features : features + size] = np.eye(size)
+    missed -= rows.design @ weights @ measured
+    return np.einsum("if,fg,ig->i", missed, joint, missed) - np.diag(misfit)
+
+
+def integrated_error(problem: DesignProblem, chosen: list[int]) -> float:
+    """Weighted mean over the points of the squared error of the log total, but for its misfit."""
+    total = sum(stage.share**2 * excess_after(stage, chosen) for stage in problem.stages)
     return float(np.asarray(total)[problem.points] @ problem.weights)

@@ -1,4 +1,4 @@
-"""What configurations close by share: as conditioning a Gaussian has it, and what it changes."""
+"""What configurations close by share, and what it changes."""
 
 from __future__ import annotations
 
@@ -7,50 +7,62 @@ from dataclasses import replace
 import numpy as np
 
 from bayeslat.decisions.suggest import share_weighted
-from bayeslat.decisions.suggest.belief import prior_belief
-from bayeslat.decisions.suggest.neighbours import Measurements, Neighbours
-from bayeslat.decisions.suggest.problem import StageDesign
-from tests.decisions.suggest.problems import blur_covariance, make_problem, make_stage
+from bayeslat.decisions.suggest.neighbours import Measurements, shared_covariance
+from bayeslat.decisions.suggest.problem import DesignProblem, StageDesign
+from tests.decisions.suggest.problems import (
+    NOISE_SHARED,
+    make_problem,
+    make_stage,
+    misfit_covariance,
+)
 
 RNG = np.random.default_rng(0)
 
 
-def split(stage: StageDesign, made: int) -> tuple[Neighbours, StageDesign]:
-    """Take the first candidates for measured, and leave the others."""
-    rows = stage.candidates
-    before, after = rows.take(slice(made)), rows.take(slice(made, None))
-    return Neighbours(after, before, stage.noise_shared), stage
+def test_what_is_shared_falls_with_distance() -> None:
+    rows = make_stage(np.random.default_rng(3), 12).candidates
+    some, others = rows.take(slice(5)), rows.take(slice(5, None))
+    found = shared_covariance(some, others, NOISE_SHARED)
+    np.testing.assert_allclose(found, misfit_covariance(rows)[:5, 5:], rtol=1e-10)
+    assert not shared_covariance(some, others, 0.0).any()
+    nowhere = replace(rows, places=np.empty((12, 0)))
+    assert not shared_covariance(nowhere, nowhere, NOISE_SHARED).any()
 
 
-def test_what_was_measured_is_conditioned_on() -> None:
-    """By sampling nothing: the inverse of the joint covariance holds the conditional one."""
-    stage = make_stage(np.random.default_rng(3), 12)
-    found, _ = split(stage, 5)
-    joint = blur_covariance(stage, list(range(12)))
-    conditional = np.linalg.inv(np.linalg.inv(joint)[5:, 5:])
-    np.testing.assert_allclose(found.blur_sd**2, np.diag(conditional), rtol=1e-10)
-    apart = ~np.eye(7, dtype=bool)
-    blur = found.blur(np.arange(7), np.arange(7))
-    np.testing.assert_allclose(blur[apart], conditional[apart], atol=1e-14)
-    told = -conditional @ np.linalg.inv(joint)[5:, :5]
-    np.testing.assert_allclose(found.design, stage.design[5:] - told @ stage.design[:5], rtol=1e-9)
-
-
-def test_independent_blurs_are_left_alone() -> None:
-    stage = make_stage(np.random.default_rng(3), 12)
-    found = replace(split(stage, 5)[0], shared=0.0)
-    np.testing.assert_array_equal(found.design, stage.design[5:])
-    np.testing.assert_array_equal(found.blur_sd, stage.candidates.blur_sd[5:])
-    assert not found.blur(np.arange(7), np.arange(7)).any()
-
-
-def test_without_coordinates_nothing_is_close() -> None:
-    stage = make_stage(np.random.default_rng(3), 12)
-    found, _ = split(
-        replace(stage, candidates=replace(stage.candidates, places=np.empty((12, 0)))), 5
+def line(places: np.ndarray, shared: float) -> DesignProblem:
+    """A straight line over candidates along one coordinate, with equal noise."""
+    size = len(places)
+    stage = replace(
+        make_stage(np.random.default_rng(0), size, features=2),
+        candidates=Measurements(
+            design=np.stack([np.ones(size), places], axis=1),
+            blur_sd=np.full(size, 0.1),
+            noise_sd=np.full(size, 0.1),
+            places=places[:, None],
+            weights=np.ones(size),
+        ),
+        made=Measurements(
+            np.empty((0, 2)), np.empty(0), np.empty(0), np.empty((0, 1)), np.empty(0)
+        ),
+        covariance=np.eye(2),
+        share=np.ones(size),
+        noise_shared=shared,
     )
-    np.testing.assert_array_equal(found.design, stage.design[5:])
-    assert not found.blur(np.arange(7), np.arange(7)).any()
+    eligible = np.ones(size, dtype=bool)
+    return replace(
+        make_problem(size), stages=(stage,), noise_correlation=np.eye(1), eligible=eligible
+    )
+
+
+def test_rows_are_spread_as_what_is_to_be_predicted() -> None:
+    """Independent noise sends all but one to the ends (broken twin)."""
+    places = np.linspace(-1.0, 1.0, 41)
+    spread, ends = (
+        places[share_weighted.choose(line(places, shared), 6, RNG)] for shared in (0.9, 0.0)
+    )
+    assert np.sum(np.abs(ends) > 0.8) >= 5
+    assert np.sum(np.abs(spread) < 0.8) >= 4
+    assert np.diff(np.sort(spread)).min() > 0.1
 
 
 def corners() -> tuple[StageDesign, np.ndarray]:
@@ -63,6 +75,7 @@ def corners() -> tuple[StageDesign, np.ndarray]:
             blur_sd=np.array([0.1, 0.1, 0.11]),
             noise_sd=np.array([0.1, 0.1, 0.11]),
             places=np.array([[0.0, 0.0], [0.02, 0.0], [0.9, 0.9]]),
+            weights=np.ones(size),
         ),
         covariance=np.ones((1, 1)),
         share=np.ones(size),
@@ -75,10 +88,10 @@ def test_the_second_measurement_goes_elsewhere() -> None:
     problem = replace(
         make_problem(3), stages=(stage,), noise_correlation=np.eye(1), eligible=eligible
     )
-    assert share_weighted.choose(problem, 2, RNG).tolist() == [0, 2]
+    assert share_weighted.choose(problem, 2, RNG).tolist() in ([0, 2], [1, 2])
     # The broken twin takes its neighbour.
-    twin = prior_belief(stage, shared=0.0).after(0)
-    assert np.argmax(twin.pull[1:, 0] ** 2 / twin.scatter[1:]) == 0
+    twin = replace(problem, stages=(replace(stage, noise_shared=0.0),))
+    assert share_weighted.choose(twin, 2, RNG).tolist() == [0, 1]
 
 
 def test_nor_is_the_neighbour_of_an_earlier_one_measured_next() -> None:

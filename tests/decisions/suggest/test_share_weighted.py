@@ -9,20 +9,19 @@ import pytest
 
 from bayeslat.decisions.suggest import share_weighted
 from bayeslat.decisions.suggest.problem import DesignProblem
-from tests.decisions.suggest.problems import integrated_variance, make_problem
+from tests.decisions.suggest.problems import integrated_error, make_problem
 
 RNG = np.random.default_rng(0)
 
 
 def brute_force(problem: DesignProblem, count: int) -> list[int]:
-    """Try every candidate, with precisions inverted anew for each."""
+    """Try every candidate, with the errors worked out anew for each."""
     chosen: list[int] = []
     while len(chosen) < count:
-        before = integrated_variance(problem, chosen)
+        before = integrated_error(problem, chosen)
         cost = np.ones(problem.size) if problem.cost_ms is None else problem.cost_ms
         worth = {
-            candidate: (before - integrated_variance(problem, [*chosen, candidate]))
-            / cost[candidate]
+            candidate: (before - integrated_error(problem, [*chosen, candidate])) / cost[candidate]
             for candidate in range(problem.size)
             if problem.eligible[candidate] and candidate not in chosen
         }
@@ -55,10 +54,10 @@ def test_the_broken_twin_is_told_apart() -> None:
     assert differ >= 3
 
 
-def test_the_first_reduction_is_that_of_the_integrated_variance() -> None:
+def test_the_first_reduction_is_that_of_the_integrated_error() -> None:
     problem = make_problem(weighted=True)
-    before = integrated_variance(problem, [])
-    expected = [before - integrated_variance(problem, [each]) for each in range(problem.size)]
+    before = integrated_error(problem, [])
+    expected = [before - integrated_error(problem, [each]) for each in range(problem.size)]
     np.testing.assert_allclose(share_weighted.integrated_reduction(problem), expected, rtol=1e-8)
 
 

@@ -1,0 +1,104 @@
+"""The search for tiles: found where kernels round up, at their size and in their term alone."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslat.evaluation.missing_features import MissingFeature, find_missing_features
+from bayeslat.evaluation.missing_features.tiles import Tile, list_tiles
+from bayeslat.features.hardware import load_hardware
+from bayeslat.features.spec import Spec
+from bayeslat.inference.fit import fit_posterior
+from bayeslat.inference.plan import plan_fit
+from bayeslat.model.simulate import draw_parameters, simulate
+
+pytestmark = pytest.mark.xdist_group("missing features")
+
+GPUS = ("a100_sxm", "h100_sxm", "l40s")
+TEXT = """
+name = "gemm"
+knobs = ["tokens", "task_share"]
+
+[architecture]
+weights = 1e8
+
+[quantities]
+rows = "tokens"
+
+[stages.gemm]
+[stages.gemm.physics]
+compute = "2 * tokens * weights / (bf16_tflops * 1e9)"
+memory = "2 * weights / (mem_bw_GBps * 1e6)"
+launch = "0.01"
+[stages.gemm.residual]
+features = ["log(tokens)"]
+degree = 2
+"""
+
+
+def configs() -> pd.DataFrame:
+    tokens = [*range(8, 129, 8), *range(160, 2049, 48)]
+    return pd.DataFrame({"tokens": tokens, "task_share": 0.5})
+
+
+@lru_cache(maxsize=2)
+def found(size: int) -> tuple[MissingFeature, ...]:
+    """Simulate kernels that round up to a size, and search in the spec without it."""
+    smooth = Spec.from_text(TEXT)
+    truth = Tile("compute", "tokens", size).applied(smooth, "gemm") if size else smooth
+    parameters = draw_parameters(truth, GPUS, configs=configs(), seed=1)
+    frame = simulate(truth, configs(), GPUS, parameters=parameters, seed=1)
+    data = fit_posterior(smooth, frame, engine="laplace")
+    return find_missing_features(data, frame, hardware=load_hardware())
+
+
+@pytest.mark.parametrize("size", [128, 256])
+def test_the_size_of_the_tiles_comes_first(size: int) -> None:
+    best = found(size)[0]
+    assert (best.kind, best.term, best.name) == ("tile", "compute", "tokens")
+    assert best.expression == f"ceil(tokens / {size}) * {size}"
+    assert best.sure
+    assert best.error_after < 0.8 * best.error_before
+
+
+def test_none_is_found_where_nothing_is_rounded() -> None:
+    tiles = [each for each in found(0) if each.kind == "tile"]
+    assert {each.expression for each in tiles} == {
+        f"ceil(tokens / {size}) * {size}" for size in (16, 32, 64, 128, 256)
+    }
+    assert not any(each.sure for each in tiles)
+
+
+def test_the_name_alone_is_replaced() -> None:
+    text = TEXT.replace(
+        '"2 * tokens * weights / (bf16_tflops * 1e9)"',
+        """'2 * tokens * (weights + task_share * tokens) * where(task == "tokens", 1, 2)"""
+        """ / (bf16_tflops * 1e9)'""",
+    )
+    spec = Tile("compute", "tokens", 64).applied(Spec.from_text(text), "gemm")
+    assert spec.stages["gemm"].physics["compute"].expression.text == (
+        "2 * (ceil(tokens / 64) * 64) * (weights + task_share * (ceil(tokens / 64) * 64))"
+        ' * where(task == "tokens", 1, 2) / (bf16_tflops * 1e9)'
+    )
+    assert "ceil" not in spec.stages["gemm"].physics["memory"].expression.text
+
+
+def tiles_of(text: str, frame: pd.DataFrame) -> set[tuple[str, int]]:
+    rows = frame.assign(gpu="l40s", t_gemm_ms=10.0)
+    plan = plan_fit(Spec.from_text(text), rows)
+    return {(each.name, each.size) for each in list_tiles(plan, "gemm", np.arange(len(rows)))}
+
+
+def test_whole_numbers_that_leave_a_remainder_are_candidates() -> None:
+    few = pd.DataFrame({"tokens": [32, 64, 96, 160], "task_share": 0.5})
+    assert tiles_of(TEXT, few) == {("tokens", 64), ("tokens", 128)}
+    assert tiles_of(TEXT, few.assign(tokens=few["tokens"] + 0.5)) == set()
+    assert tiles_of(TEXT, few.assign(tokens=300, task_share=[0.1, 0.2, 0.3, 0.4])) == set()
+    of_quantity = TEXT.replace("2 * tokens *", "2 * rows *")
+    assert tiles_of(of_quantity, few) == {("rows", 64), ("rows", 128)}
+    rounded = TEXT.replace("2 * tokens *", "2 * ceil(tokens / 64) * 64 *")
+    assert tiles_of(rounded, few) == set()
