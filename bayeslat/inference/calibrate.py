@@ -229,7 +229,12 @@ def _calibrate_stage(
     reference = stage_inputs(data.spec, stage, data.reference, gpu)
     columns = part.basis.columns(reference.raw, reference.task)
     departure = population.departure
-    point = linearise(part.shared_efficiency + departure, reference, part.basis, columns)
+
+    def linearise_at(departure: NDArray[np.float64]) -> Linearisation:
+        efficiency = part.shared_efficiency + departure
+        return linearise(efficiency, reference, part.basis, columns, untold=part.untold)
+
+    point = linearise_at(departure)
     measured = int(frame[data.spec.stages[stage].column].notna().sum())
     rows = held_rows(data.spec, stage, frame, gpu, labels, data.reference)
     if not len(rows):
@@ -258,7 +263,7 @@ def _calibrate_stage(
         start = found.scores
         if step < _RELINEARISATIONS:
             departure = _within(population, found.effects[: part.terms])
-            point = linearise(part.shared_efficiency + departure, reference, part.basis, columns)
+            point = linearise_at(departure)
     drawn = condition(population, found.calmed, regression.inflation, rng, start, _PROPOSALS)
     reached = farthest(trail.distances(places[found.sound]))
     return TargetStage(

@@ -51,6 +51,10 @@ class SettledStage:
         Round which centre outliers are calmed; None in posteriors that kept none.
     most_counted : float
         Rows that those of a group count for together at most.
+    untold : tuple of int
+        Positions of physics terms that take little of the time, and that rows would have run far
+        from where they were linearised (`astray`): they stay as the prior has them, and residual
+        columns are not orthogonal to them.
     """
 
     basis: ResidualBasis
@@ -62,6 +66,7 @@ class SettledStage:
     pilots: Pilots | None = None
     most_counted: float = MOST_COUNTED
     noise_shared: float = UNTOLD_SHARED
+    untold: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

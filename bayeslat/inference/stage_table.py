@@ -48,6 +48,8 @@ class StageTable:
     features : FeaturePriors
     priors : tuple of KindPrior, shape (term,)
         Of the physics terms.
+    untold : tuple of int
+        Positions of those that rows cannot tell (`SettledStage`).
     """
 
     rows: tuple[StageRows, ...]
@@ -56,6 +58,7 @@ class StageTable:
     basis: ResidualBasis
     features: FeaturePriors
     priors: tuple[KindPrior, ...]
+    untold: tuple[int, ...] = ()
 
 
 def stage_table(plan: FitPlan, stage: str) -> StageTable:
