@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
+from bayeslat.errors import ConvergenceError
 from bayeslat.inference.diagnose import diagnose
 from bayeslat.inference.diagnostics import StageDiagnostics
 from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.laplace import sample_laplace
+from bayeslat.inference.mode import NoModeError
 from bayeslat.inference.nuts import sample_nuts
 from bayeslat.model.problem import StageProblem
 
 __all__ = ["NutsOptions", "draw_stage"]
+
+_FAR = 4.0  # prior standard deviations: a scale beyond is what ran away
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,26 @@ def draw_stage(
     -------
     draws : StageDraws
     verdict : StageDiagnostics
+
+    Raises
+    ------
+    ConvergenceError
+        If the scales have no reachable mode; it names the stage and the scales that ran away.
     """
+    try:
+        return _draw(stage, problem, seed, nuts, on_progress)
+    except NoModeError as error:
+        raise ConvergenceError(_explain(stage, problem, error)) from error
+
+
+def _draw(
+    stage: str,
+    problem: StageProblem,
+    seed: int,
+    nuts: NutsOptions | None,
+    on_progress: Callable[[int, int], None] | None,
+) -> tuple[StageDraws, StageDiagnostics]:
+    """Draw a stage that has a mode."""
     if nuts is None:
         draws = sample_laplace(problem, seed)
         if on_progress is not None:
@@ -76,3 +102,39 @@ def draw_stage(
         if not verdict.problems:
             break
     return draws, verdict
+
+
+def _explain(stage: str, problem: StageProblem, error: NoModeError) -> str:
+    """Say which scales of a stage ran away, of which terms and GPUs they are, and what to try."""
+    layout, size = problem.layout, np.abs(error.scores)
+    far = [int(at) for at in np.argsort(-size) if size[at] > _FAR][:_NAMED]
+    told, cures = [], []
+    first_noise = layout.size - len(layout.groups)
+    for at in far:
+        if at < len(layout.offset_names):
+            name = layout.offset_names[at]
+            told.append(f"how far GPUs differ in `{name}` ({size[at]:.2g} of them out)")
+            if name in problem.features.names:
+                cures.append(
+                    f"take `{name}` out of the spec, if it takes next to none of the time or counts "
+                    "what another term counts"
+                )
+        elif at >= first_noise:
+            group = layout.groups[at - first_noise]
+            told.append(f"the noise of {group} ({size[at]:.2g} of them out)")
+            cures.append(
+                f"check the rows of {group} (units, another model or setting than the others', "
+                "rows that are all alike), or fit without it (--gpus)"
+            )
+        else:
+            told.append(f"{layout.names[at]} ({size[at]:.2g} of them out)")
+    if not cures:
+        cures.append("check for rows that are all alike, and for two terms that are the same")
+    what = (
+        f"far beyond what the prior finds possible, in its standard deviations: {', '.join(told)}"
+    )
+    return (
+        f"Stage {stage}: {error}. "
+        + f"{what[0].upper()}{what[1:]}. " * bool(told)
+        + (f"{cures[0][0].upper()}{'; '.join(cures)[1:]}.")
+    )
