@@ -92,7 +92,7 @@ def view_group(
     population = population_of(data, stage, gpu, stack, rng)
     reference = stage_inputs(data.spec, stage, data.reference, gpu)
     efficiency = part.shared_efficiency + population.departure
-    point = linearise(efficiency, reference, part.basis, untold=part.untold)
+    point = linearise(efficiency, reference, part.basis, minor=part.minor)
     drawn = population.draw(rng)
     hurdle = part.hurdle.draw_group(rng) if part.hurdle else None
     return GroupView(point, part.basis, population.departure, *drawn, population, hurdle)

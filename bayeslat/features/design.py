@@ -184,7 +184,7 @@ def linearise(
     basis: ResidualBasis,
     columns: NDArray[np.float64] | None = None,
     *,
-    untold: Sequence[int] = (),
+    minor: Sequence[int] = (),
 ) -> Linearisation:
     """Linearise at given efficiencies, with residuals orthogonal to physics over the reference.
 
@@ -196,7 +196,7 @@ def linearise(
     basis : ResidualBasis
     columns : ndarray, shape (config, column), optional
         The basis over the knob grid, for who linearises at several points.
-    untold : sequence of int
+    minor : sequence of int
         Positions of terms that residuals need not be orthogonal to: a share of a few percent would
         take a column away, and could not take its place without an efficiency that is absurd.
 
@@ -207,7 +207,7 @@ def linearise(
     _, shares = physics_ms(reference.terms_ms, log_efficiency)
     if columns is None:
         columns = basis.columns(reference.raw, reference.task)
-    shares[:, list(untold)] = 0.0
+    shares[:, list(minor)] = 0.0
     projection = np.linalg.lstsq(shares, columns, rcond=1e-10)[0]
     return Linearisation(log_efficiency, projection)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.regression import StageRegression
 
-__all__ = ["find_astray"]
+__all__ = ["find_astray", "minor_terms"]
 
 _MOST_SHARE = 1 / 3  # of a group's time: what takes more is what the stage is about
-_ASTRAY = 0.07  # log latency; where fits are sound, views are off by 0.04 at most
+_NOISES = 2.0  # by so many noise sds a view may be off; where fits are sound, by 1.3 at most
+_LEAST, _MOST = 0.02, 0.07  # log latency; but by the first in any case, and by no more than this
 
 
 def find_astray(
     plan: FitPlan,
     regression: StageRegression,
     moves: NDArray[np.float64],
+    noise_sd: float,
     untold: Sequence[int] = (),
 ) -> int | None:
     """Find the term that takes little of the time and whose linear view is the farthest off.
@@ -35,6 +37,8 @@ def find_astray(
     regression : StageRegression
     moves : ndarray, shape (gpu, term)
         How far the hierarchy would have each GPU's efficiencies from where they were linearised.
+    noise_sd : float
+        Of the stage, in log latency.
     untold : sequence of int
         Terms that were found before.
 
@@ -43,18 +47,41 @@ def find_astray(
     int or None
         Position of the term; None where all views hold.
     """
-    terms = moves.shape[1]
-    off, share = np.zeros(terms), np.zeros(terms)
-    groups = zip(plan.groups, regression.designs, regression.noise.spread, strict=True)
-    for (gpu, _), design, spread in groups:
-        if not len(design):
-            continue
-        shares = design[:, :terms] * spread[:, None]
+    off = np.zeros(moves.shape[1])
+    minor = set(minor_terms(plan, regression)) - set(untold)
+    for gpu, shares in _shares(plan, regression):
         move = moves[plan.gpus.index(gpu)]
         error = shares * move - np.log1p(shares * np.expm1(move))
         off = np.maximum(off, np.sqrt(np.mean(error**2, axis=0)))
-        share = np.maximum(share, shares.mean(axis=0))
-    off[share > _MOST_SHARE] = 0.0
-    off[list(untold)] = 0.0
+    off[[place for place in range(len(off)) if place not in minor]] = 0.0
     worst = int(off.argmax())
-    return worst if off[worst] > _ASTRAY else None
+    return worst if off[worst] > np.clip(_NOISES * noise_sd, _LEAST, _MOST) else None
+
+
+def minor_terms(plan: FitPlan, regression: StageRegression) -> tuple[int, ...]:
+    """Find the terms that take little of the time of every group.
+
+    Parameters
+    ----------
+    plan : FitPlan
+    regression : StageRegression
+
+    Returns
+    -------
+    tuple of int
+        Their positions.
+    """
+    shares = [shares.mean(axis=0) for _, shares in _shares(plan, regression)]
+    found = np.flatnonzero(np.max(shares, axis=0) <= _MOST_SHARE)
+    return tuple(map(int, found))
+
+
+def _shares(
+    plan: FitPlan, regression: StageRegression
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Each group's GPU, and the terms' shares of its rows' time. Shape (row, term)."""
+    terms = regression.anchor.departure.shape[1]
+    groups = zip(plan.groups, regression.designs, regression.noise.spread, strict=True)
+    for (gpu, _), design, spread in groups:
+        if len(design):
+            yield gpu, design[:, :terms] * spread[:, None]

@@ -232,7 +232,7 @@ def _calibrate_stage(
 
     def linearise_at(departure: NDArray[np.float64]) -> Linearisation:
         efficiency = part.shared_efficiency + departure
-        return linearise(efficiency, reference, part.basis, columns, untold=part.untold)
+        return linearise(efficiency, reference, part.basis, columns, minor=part.minor)
 
     point = linearise_at(departure)
     measured = int(frame[data.spec.stages[stage].column].notna().sum())

@@ -113,28 +113,23 @@ def _explain(stage: str, problem: StageProblem, error: NoModeError) -> str:
     for at in far:
         if at < len(layout.offset_names):
             name = layout.offset_names[at]
-            told.append(f"how far GPUs differ in `{name}` ({size[at]:.2g} of them out)")
+            told.append(f"how far GPUs differ in `{name}` ({size[at]:.1f})")
             if name in problem.features.names:
                 cures.append(
-                    f"take `{name}` out of the spec, if it takes next to none of the time or counts "
-                    "what another term counts"
+                    f"take `{name}` out of the spec, if it takes next to none of the time or "
+                    "counts what another term counts"
                 )
         elif at >= first_noise:
             group = layout.groups[at - first_noise]
-            told.append(f"the noise of {group} ({size[at]:.2g} of them out)")
+            told.append(f"the noise of {group} ({size[at]:.1f})")
             cures.append(
                 f"check the rows of {group} (units, another model or setting than the others', "
                 "rows that are all alike), or fit without it (--gpus)"
             )
         else:
-            told.append(f"{layout.names[at]} ({size[at]:.2g} of them out)")
+            told.append(f"{layout.names[at]} ({size[at]:.1f})")
     if not cures:
         cures.append("check for rows that are all alike, and for two terms that are the same")
-    what = (
-        f"far beyond what the prior finds possible, in its standard deviations: {', '.join(told)}"
-    )
-    return (
-        f"Stage {stage}: {error}. "
-        + f"{what[0].upper()}{what[1:]}. " * bool(told)
-        + (f"{cures[0][0].upper()}{'; '.join(cures)[1:]}.")
-    )
+    ran = f"Far beyond what the prior finds possible, in its sds: {', '.join(told)}. " * bool(told)
+    cure = "; ".join(cures)
+    return f"Stage {stage}: {error}. {ran}{cure[0].upper()}{cure[1:]}."

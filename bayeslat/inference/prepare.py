@@ -85,6 +85,7 @@ def prepare_stage(plan: FitPlan, stage: str, *, all_rows: bool = False) -> Prepa
             most_counted=problem.most_counted,
             noise_shared=regression.noise.shared,
             untold=table.untold,
+            minor=table.minor,
         ),
         problem=problem,
         measured=tuple(map(len, table.rows)),

@@ -130,7 +130,7 @@ def _linearised(
             grid.inputs,
             table.basis,
             grid.columns,
-            untold=table.untold,
+            minor=table.minor,
         )
         for gpu, grid in table.grids.items()
     }

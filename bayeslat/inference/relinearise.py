@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.inference.anchor import Anchor
-from bayeslat.inference.astray import find_astray
+from bayeslat.inference.astray import find_astray, minor_terms
 from bayeslat.inference.draws import mean_effects
 from bayeslat.inference.mode import FEW_SCALES, NoModeError, find_mode, held_mode
 from bayeslat.inference.noise_choice import NoiseChoice
@@ -42,8 +42,9 @@ def settle(
     The physics alone gives the first point; the mode of the hierarchy, which knows the smooth
     correction and the other GPUs, gives the next ones (Gauss and Newton's steps). Where these leap,
     shorter ones are taken. Where the rows would lead even so to where the physics cannot follow,
-    terms that take little of the time stay as the prior has them, one after the other (`untold`);
-    where they lead to no mode, the rows of a group count for fewer (`most_counted`).
+    terms that take little of the time stay as the prior has them, one after the other (`untold`),
+    and residual columns are orthogonal to the others alone, to take up what was asked of them
+    (`minor`). Where steps lead to no mode, the rows of a group count for fewer (`most_counted`).
 
     Parameters
     ----------
@@ -72,18 +73,14 @@ def settle(
         return sound.table, *found
     start = first_anchor(sound.table, smooth=True, most=_FEW_ROWS)
     for most in (MOST_COUNTED, _FEW_ROWS, _FEWEST_ROWS):
-        astray: int | None = None
         while True:
-            if astray is not None:
-                steps = steps.without(astray)
             regression = _relinearise_damped(steps, steps.regress_at(start), most)
             problem = replace(steps.problem_of(regression), most_counted=most)
             scores, is_mode = _mode(collapse(problem))
-            astray = find_astray(
-                plan, regression, steps.moves(regression, problem, scores), steps.table.untold
-            )
+            astray = steps.find_astray(regression, problem, scores)
             if astray is None:
                 break
+            steps = steps.without(astray, regression)
         if is_mode:
             break
     return steps.table, regression, problem
@@ -98,9 +95,11 @@ class _Steps:
     table: StageTable
     noise: NoiseChoice
 
-    def without(self, term: int) -> _Steps:
-        """Leave a further term as the prior has it."""
-        return replace(self, table=replace(self.table, untold=(*self.table.untold, term)))
+    def without(self, term: int, regression: StageRegression) -> _Steps:
+        """Leave a further term as the prior has it, and residuals free of those that are minor."""
+        table = self.table
+        minor = table.minor or minor_terms(self.plan, regression)
+        return replace(self, table=replace(table, untold=(*table.untold, term), minor=minor))
 
     def regress_at(self, anchor: Anchor) -> StageRegression:
         """Linearise at a point."""
@@ -128,6 +127,15 @@ class _Steps:
         moved: NDArray[np.float64] = effects[nodes, : len(self.table.priors)]
         return moved - regression.anchor.departure
 
+    def find_astray(
+        self, regression: StageRegression, problem: StageProblem, scores: NDArray[np.float64]
+    ) -> int | None:
+        """Find the term whose linear view is the farthest off, given the scales."""
+        scales = problem.layout.from_scores(scores)
+        noise_sd = float(np.exp(scales[problem.layout.names.index("noise")]))
+        moves = self.moves(regression, problem, scores)
+        return find_astray(self.plan, regression, moves, noise_sd, self.table.untold)
+
 
 def _relinearise(
     steps: _Steps, regression: StageRegression
@@ -147,8 +155,7 @@ def _relinearise(
         return None
     if problem.layout.size <= FEW_SCALES:  # of many scales, the engine tells
         scores, is_mode = _mode(collapse(problem))
-        moves = steps.moves(regression, problem, scores)
-        if not is_mode or find_astray(steps.plan, regression, moves) is not None:
+        if not is_mode or steps.find_astray(regression, problem, scores) is not None:
             return None
     return regression, problem
 

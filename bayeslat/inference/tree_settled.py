@@ -91,6 +91,7 @@ def settled_group(
         "noise_shared": float(part.noise_shared),
         "most_counted": float(part.most_counted),
         "untold": json.dumps(part.untold),
+        "minor": json.dumps(part.minor),
     }
     # NetCDF has no arrays without elements.
     held = {name: pair for name, pair in variables.items() if pair[1].size}
@@ -134,6 +135,7 @@ def read_settled(stored: xr.Dataset) -> SettledStage:
         most_counted=float(stored.attrs.get("most_counted", MOST_COUNTED)),
         noise_shared=float(stored.attrs.get("noise_shared", UNTOLD_SHARED)),
         untold=tuple(json.loads(stored.attrs.get("untold", "[]"))),
+        minor=tuple(json.loads(stored.attrs.get("minor", "[]"))),
     )
 
 
