@@ -65,15 +65,13 @@ def _of_stages(data: PosteriorData) -> Iterator[str]:
         terms = list(data.spec.stages[stage].physics)
         if part.untold:
             several = len(part.untold) > 1
-            named = " and ".join(f"`{terms[place]}`" for place in part.untold)
+            named = " and ".join(f"`{terms[place]}`" for place in sorted(part.untold))
+            take, they, them = ("take", "they", "them") if several else ("takes", "it", "it")
             yield (
-                f"Stage {stage}: the rows cannot tell how long {named} take{'s' * (not several)}: "
-                "so little of the time that "
-                f"{'they' if several else 'it'} would have stood for what the physics lacks, at "
-                "efficiencies that no GPU has. How GPUs differ in "
-                f"{'them' if several else 'it'} is the prior's, not the data's. Take "
-                f"{'them' if several else 'it'} out of the spec, or measure configurations in "
-                f"which {'they take' if several else 'it takes'} more of the time."
+                f"Stage {stage}: the rows cannot tell how long {named} {take}: so little that "
+                f"{they} would have stood for what the physics lacks, at efficiencies that no GPU "
+                f"has. How GPUs differ in {them} is the prior's, not the data's. Take {them} out "
+                f"of the spec, or measure configurations in which {they} {take} more of the time."
             )
         if part.most_counted < MOST_COUNTED:
             yield (
@@ -101,11 +99,10 @@ def _impossible(data: PosteriorData, stage: str) -> Iterator[str]:
         more = len(named) - _NAMED
         gpus = ", ".join(named[:_NAMED]) + (f" and {more} more" if more > 0 else "")
         yield (
-            f"Stage {stage}: `{term}` takes {slowdown.min():.2g} of the time that the data sheet "
-            f"allows, at the least, on {gpus}: no GPU is that fast. It counts work that is not "
-            "done, or stands for what the physics lacks. Correct its formula or the data sheet's "
-            "peak, take it out of the spec, or measure configurations in which it takes more of "
-            "the time; till then, carry over to other GPUs with care."
+            f"Stage {stage}: `{term}` is found to run up to {1 / slowdown.min():.0f} times faster "
+            f"than the data sheet's peak (on {gpus}), which no GPU does. It takes next to none of "
+            "the time, or stands for what the physics lacks: take it out of the spec, correct its "
+            "formula or the peak, or measure configurations in which it takes more."
         )
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from bayeslat.errors import ConvergenceError
 from bayeslat.inference.diagnose import diagnose
 from bayeslat.inference.diagnostics import StageDiagnostics
@@ -14,12 +12,10 @@ from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.laplace import sample_laplace
 from bayeslat.inference.mode import NoModeError
 from bayeslat.inference.nuts import sample_nuts
+from bayeslat.inference.runaway import explain_runaway
 from bayeslat.model.problem import StageProblem
 
 __all__ = ["NutsOptions", "draw_stage"]
-
-_FAR = 4.0  # prior standard deviations: a scale beyond is what ran away
-_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,9 @@ def draw_stage(
     try:
         return _draw(stage, problem, seed, nuts, on_progress)
     except NoModeError as error:
-        raise ConvergenceError(_explain(stage, problem, error)) from error
+        raise ConvergenceError(
+            f"Stage {stage}: {error}. {explain_runaway(problem, error.scores)}"
+        ) from error
 
 
 def _draw(
@@ -102,34 +100,3 @@ def _draw(
         if not verdict.problems:
             break
     return draws, verdict
-
-
-def _explain(stage: str, problem: StageProblem, error: NoModeError) -> str:
-    """Say which scales of a stage ran away, of which terms and GPUs they are, and what to try."""
-    layout, size = problem.layout, np.abs(error.scores)
-    far = [int(at) for at in np.argsort(-size) if size[at] > _FAR][:_NAMED]
-    told, cures = [], []
-    first_noise = layout.size - len(layout.groups)
-    for at in far:
-        if at < len(layout.offset_names):
-            name = layout.offset_names[at]
-            told.append(f"how far GPUs differ in `{name}` ({size[at]:.1f})")
-            if name in problem.features.names:
-                cures.append(
-                    f"take `{name}` out of the spec, if it takes next to none of the time or "
-                    "counts what another term counts"
-                )
-        elif at >= first_noise:
-            group = layout.groups[at - first_noise]
-            told.append(f"the noise of {group} ({size[at]:.1f})")
-            cures.append(
-                f"check the rows of {group} (units, another model or setting than the others', "
-                "rows that are all alike), or fit without it (--gpus)"
-            )
-        else:
-            told.append(f"{layout.names[at]} ({size[at]:.1f})")
-    if not cures:
-        cures.append("check for rows that are all alike, and for two terms that are the same")
-    ran = f"Far beyond what the prior finds possible, in its sds: {', '.join(told)}. " * bool(told)
-    cure = "; ".join(cures)
-    return f"Stage {stage}: {error}. {ran}{cure[0].upper()}{cure[1:]}."
