@@ -123,7 +123,7 @@ def calibrate_targets(seed: int, twin: bool = False) -> Outcome:
         for kept in (np.arange(len(own)), few):
             found = calibrate_group(data, own.iloc[kept].drop(columns="gpu"), gpu, "")
             refits += judge_transfer(found, gpu, "").verdict == "refit as donor"
-            judged = own if len(kept) == len(own) else own.drop(index=kept)
+            judged = own if len(kept) == len(own) else own.loc[np.setdiff1d(own.index, kept)]
             said = predict(found, judged, gpu).frame
             measured: NDArray[np.float64] = judged["t_prefill_ms"].to_numpy()
             if len(kept) == len(own):
@@ -190,14 +190,14 @@ def test_a_posterior_keeps_what_is_untold(tmp_path: Path) -> None:
     write_posterior(data, tmp_path / "kept.nc")
     kept = read_posterior(tmp_path / "kept.nc")
     part, other = data.stages["prefill"], kept.stages["prefill"]
-    assert (other.untold, other.minor) == (part.untold, part.minor) == ((1,), (1, 2, 3))
+    assert (other.untold, other.minor) == (part.untold, part.minor) == ((1,), (1, 3))
     assert other.problem.layout == part.problem.layout
     own = draw_world(5).query("gpu == @gpu.key").drop(columns="gpu")
     effects = [
         calibrate_group(each, own, gpu, "").targets[gpu.key, ""].stages["prefill"].effects
         for each in (data, kept)
     ]
-    np.testing.assert_array_equal(*effects)
+    np.testing.assert_array_equal(effects[0], effects[1])
 
 
 def test_statistics_keep_what_is_untold(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_term_is_astray_by_what_its_linear_view_is_off(monkeypatch: pytest.Mon
     moves = np.zeros((2, 4))
     assert find_astray(plan, regression, moves, 0.01) is None
     shares = [
-        design[:, 1] * spread[:, 0] if spread.ndim > 1 else design[:, 1] * spread
+        design[:, 1] * spread
         for design, spread in zip(regression.designs, regression.noise.spread, strict=True)
     ]
     moves[1, 1] = -9.0
