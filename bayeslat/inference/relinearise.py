@@ -41,10 +41,11 @@ def settle(
 
     The physics alone gives the first point; the mode of the hierarchy, which knows the smooth
     correction and the other GPUs, gives the next ones (Gauss and Newton's steps). Where these leap,
-    shorter ones are taken. Where the rows would lead even so to where the physics cannot follow,
-    terms that take little of the time stay as the prior has them, one after the other (`untold`),
-    and residual columns are orthogonal to the others alone, to take up what was asked of them
-    (`minor`). Where steps lead to no mode, the rows of a group count for fewer (`most_counted`).
+    shorter ones are taken; where these lead to no mode, the rows of a group count for fewer
+    (`most_counted`). Where the rows would lead even so to where the physics cannot follow, terms
+    that take little of the time stay as the prior has them, one after the other (`untold`), and
+    residual columns are orthogonal to the others alone, to take up what was asked of them
+    (`minor`).
 
     Parameters
     ----------
@@ -72,17 +73,17 @@ def settle(
     if found is not None:
         return sound.table, *found
     start = first_anchor(sound.table, smooth=True, most=_FEW_ROWS)
-    for most in (MOST_COUNTED, _FEW_ROWS, _FEWEST_ROWS):
-        while True:
+    while True:
+        for most in (MOST_COUNTED, _FEW_ROWS, _FEWEST_ROWS):
             regression = _relinearise_damped(steps, steps.regress_at(start), most)
             problem = replace(steps.problem_of(regression), most_counted=most)
             scores, is_mode = _mode(collapse(problem))
-            astray = steps.find_astray(regression, problem, scores)
-            if astray is None:
+            if is_mode:
                 break
-            steps = steps.without(astray, regression)
-        if is_mode:
+        astray = steps.find_astray(regression, problem, scores)
+        if astray is None:
             break
+        steps = steps.without(astray, regression)
     return steps.table, regression, problem
 
 

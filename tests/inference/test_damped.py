@@ -100,6 +100,21 @@ def test_rows_count_for_fewer_until_there_is_a_mode(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
+def test_a_term_that_runs_away_from_rows_in_plenty_is_untold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Here the weights do, and the view of them is then off by a tenth on some GPU."""
+    prepared = prepare_stage(sharp_plan(20, 1000, 3), "llm_prefill")
+    assert prepared.problem.layout.untold == ("weights",)
+    assert prepared.problem.most_counted == MOST_COUNTED
+    assert np.abs(find_mode(collapse(prepared.problem)).centre).max() < 4.0
+    # The broken twin: as far as steps lead.
+    monkeypatch.setattr(relinearise, "find_astray", no_point)
+    twin = prepare_stage(sharp_plan(20, 1000, 3), "llm_prefill")
+    assert np.abs(find_mode(collapse(twin.problem)).centre).max() > 4.0
+
+
+@pytest.mark.slow
 def test_a_smooth_correction_that_stands_in_for_a_term_is_no_error() -> None:
     """Here it takes what a term that takes little of the time could take as well."""
     problem = prepare_stage(sharp_plan(20, 1000, 5), "llm_prefill").problem
