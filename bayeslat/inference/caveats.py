@@ -101,8 +101,9 @@ def _impossible(data: PosteriorData, stage: str) -> Iterator[str]:
         yield (
             f"Stage {stage}: `{term}` is found to run up to {1 / slowdown.min():.0f} times faster "
             f"than the data sheet's peak (on {gpus}), which no GPU does. It takes next to none of "
-            "the time, or stands for what the physics lacks: take it out of the spec, correct its "
-            "formula or the peak, or measure configurations in which it takes more."
+            "the time, counts bytes that stay in a cache, or stands for what the physics lacks: "
+            "take it out of the spec, correct its formula or the peak, or measure configurations "
+            "in which it takes more."
         )
 
 
