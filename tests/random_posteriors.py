@@ -193,8 +193,9 @@ def _stage(
     )
     basis = replace(basis, corners=_corners(rng))
     features = stage_features(spec, stage, basis)
-    layout = stage_scales(spec, stage, basis, groups, tree)
     size, terms = len(features.names), len(spec.stages[stage].physics)
+    untold = tuple(np.flatnonzero(rng.uniform(size=terms) < 0.3).tolist())
+    layout = stage_scales(spec, stage, basis, groups, tree, untold)
     return StagePosterior(
         problem=StageProblem(
             statistics=Statistics(
@@ -211,6 +212,8 @@ def _stage(
         pilots=_pilots(rng, len(groups), size),
         most_counted=float(rng.choice([MOST_COUNTED, 12.5])),
         noise_shared=float(rng.uniform()),
+        untold=untold,
+        minor=tuple(np.flatnonzero(rng.uniform(size=terms) < 0.5).tolist()),
         shared_efficiency=rng.standard_normal(terms),
         departure=numbers(rng, len(tree.gpus), terms),
         projection=numbers(rng, len(tree.gpus), terms, len(basis.names)),
@@ -287,7 +290,7 @@ def assert_same(found: PosteriorData, expected: PosteriorData) -> None:
 
 def _assert_same_settled(found: SettledStage, expected: SettledStage) -> None:
     """Compare what decided how a row entered a stage."""
-    for name in ("noise_dof", "most_counted", "noise_shared"):
+    for name in ("noise_dof", "most_counted", "noise_shared", "untold", "minor"):
         assert getattr(found, name) == getattr(expected, name), name
     for name in ("features", "degree", "watched", "tasks"):
         assert getattr(found.basis, name) == getattr(expected.basis, name), name

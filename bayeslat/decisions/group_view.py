@@ -91,7 +91,8 @@ def view_group(
         return _fitted(data, part, gpu.key, data.groups.index((gpu.key, stack)))
     population = population_of(data, stage, gpu, stack, rng)
     reference = stage_inputs(data.spec, stage, data.reference, gpu)
-    point = linearise(part.shared_efficiency + population.departure, reference, part.basis)
+    efficiency = part.shared_efficiency + population.departure
+    point = linearise(efficiency, reference, part.basis, minor=part.minor)
     drawn = population.draw(rng)
     hurdle = part.hurdle.draw_group(rng) if part.hurdle else None
     return GroupView(point, part.basis, population.departure, *drawn, population, hurdle)

@@ -183,6 +183,8 @@ def linearise(
     reference: StageInputs,
     basis: ResidualBasis,
     columns: NDArray[np.float64] | None = None,
+    *,
+    minor: Sequence[int] = (),
 ) -> Linearisation:
     """Linearise at given efficiencies, with residuals orthogonal to physics over the reference.
 
@@ -194,6 +196,9 @@ def linearise(
     basis : ResidualBasis
     columns : ndarray, shape (config, column), optional
         The basis over the knob grid, for who linearises at several points.
+    minor : sequence of int
+        Positions of terms that residuals need not be orthogonal to: a share of a few percent would
+        take a column away, and could not take its place without an efficiency that is absurd.
 
     Returns
     -------
@@ -202,6 +207,7 @@ def linearise(
     _, shares = physics_ms(reference.terms_ms, log_efficiency)
     if columns is None:
         columns = basis.columns(reference.raw, reference.task)
+    shares[:, list(minor)] = 0.0
     projection = np.linalg.lstsq(shares, columns, rcond=1e-10)[0]
     return Linearisation(log_efficiency, projection)
 

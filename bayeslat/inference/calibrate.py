@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from bayeslat.errors import ConvergenceError, HardwareError, InputError
 from bayeslat.features.admit import admit
-from bayeslat.features.design import linearise, stage_inputs
+from bayeslat.features.design import Linearisation, linearise, stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable, explain_missing, missing_fields
 from bayeslat.features.tasks import task_names
@@ -231,7 +231,12 @@ def _calibrate_stage(
     reference = stage_inputs(data.spec, stage, data.reference, gpu)
     columns = part.basis.columns(reference.raw, reference.task)
     departure = population.departure
-    point = linearise(part.shared_efficiency + departure, reference, part.basis, columns)
+
+    def linearise_at(departure: NDArray[np.float64]) -> Linearisation:
+        efficiency = part.shared_efficiency + departure
+        return linearise(efficiency, reference, part.basis, columns, minor=part.minor)
+
+    point = linearise_at(departure)
     measured = int(frame[data.spec.stages[stage].column].notna().sum())
     rows = held_rows(data.spec, stage, frame, gpu, labels, data.reference)
     if not len(rows):
@@ -260,7 +265,7 @@ def _calibrate_stage(
         start = found.scores
         if step < _RELINEARISATIONS:
             departure = _within(population, found.effects[: part.terms])
-            point = linearise(part.shared_efficiency + departure, reference, part.basis, columns)
+            point = linearise_at(departure)
     drawn = condition(population, found.calmed, regression.inflation, rng, start, _PROPOSALS)
     reached = farthest(trail.distances(places[found.sound]))
     return TargetStage(

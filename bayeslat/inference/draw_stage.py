@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bayeslat.errors import ConvergenceError
 from bayeslat.inference.diagnose import diagnose
 from bayeslat.inference.diagnostics import StageDiagnostics
 from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.laplace import sample_laplace
+from bayeslat.inference.mode import NoModeError
 from bayeslat.inference.nuts import sample_nuts
+from bayeslat.inference.runaway import explain_runaway
 from bayeslat.model.problem import StageProblem
 
 __all__ = ["NutsOptions", "draw_stage"]
@@ -56,7 +59,28 @@ def draw_stage(
     -------
     draws : StageDraws
     verdict : StageDiagnostics
+
+    Raises
+    ------
+    ConvergenceError
+        If the scales have no reachable mode; it names the stage and the scales that ran away.
     """
+    try:
+        return _draw(stage, problem, seed, nuts, on_progress)
+    except NoModeError as error:
+        raise ConvergenceError(
+            f"Stage {stage}: {error}. {explain_runaway(problem, error.scores)}"
+        ) from error
+
+
+def _draw(
+    stage: str,
+    problem: StageProblem,
+    seed: int,
+    nuts: NutsOptions | None,
+    on_progress: Callable[[int, int], None] | None,
+) -> tuple[StageDraws, StageDiagnostics]:
+    """Draw a stage that has a mode."""
     if nuts is None:
         draws = sample_laplace(problem, seed)
         if on_progress is not None:

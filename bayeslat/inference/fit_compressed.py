@@ -122,7 +122,9 @@ def stage_problems(point: SettledPoint, sums: Mapping[str, StageSums]) -> dict[s
             statistics=sums[stage].statistics,
             tree=point.tree,
             features=stage_features(point.spec, stage, part.basis),
-            layout=stage_scales(point.spec, stage, part.basis, point.groups, point.tree),
+            layout=stage_scales(
+                point.spec, stage, part.basis, point.groups, point.tree, part.untold
+            ),
             most_counted=part.most_counted,
         )
         for stage, part in point.stages.items()

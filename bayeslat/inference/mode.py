@@ -16,7 +16,7 @@ from bayeslat.model.collapsed import log_posterior
 from bayeslat.model.collapsed_data import CollapsedData
 from bayeslat.model.scores import FARTHEST
 
-__all__ = ["FEW_SCALES", "Mode", "find_mode", "held_mode"]
+__all__ = ["FEW_SCALES", "Mode", "NoModeError", "find_mode", "held_mode"]
 
 FEW_SCALES = 40
 """Up to so many, every step is as exact as it can be; more take seconds each."""
@@ -43,6 +43,20 @@ class Mode:
     root: NDArray[np.float64]
 
 
+class NoModeError(ConvergenceError):
+    """The scales have no mode that the optimiser reaches.
+
+    Attributes
+    ----------
+    scores : ndarray, shape (scale,)
+        Where it stopped.
+    """
+
+    def __init__(self, message: str, scores: NDArray[np.float64]) -> None:
+        super().__init__(message)
+        self.scores = scores
+
+
 def find_mode(data: CollapsedData) -> Mode:
     """Climb to the mode and measure the curvature there.
 
@@ -56,7 +70,7 @@ def find_mode(data: CollapsedData) -> Mode:
 
     Raises
     ------
-    ConvergenceError
+    NoModeError
         If the optimiser stops where the density is not flat.
     """
     found = _climb(data, [(-_FARTHEST, _FARTHEST)] * data.half_normal.size)
@@ -64,11 +78,11 @@ def find_mode(data: CollapsedData) -> Mode:
     farthest = float(np.abs(mode.centre).max())
     # Beyond FARTHEST scales are held, and the density is flat without a mode.
     if not slope < _FLAT or farthest > FARTHEST - 0.01:
-        raise ConvergenceError(
+        raise NoModeError(
             f"The scales have no mode that the optimiser reaches ({found.message}; it stopped "
             f"where the steepest slope is {slope:.2g} per standard deviation, {farthest:.2g} prior "
-            "standard deviations out). "
-            "Check for a stage whose rows are all alike, and for two terms that are the same."
+            "standard deviations out)",
+            mode.centre,
         )
     return mode
 

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
+from bayeslat.inference.caveats import caveats_of
 from bayeslat.inference.diagnostics import Diagnostics
 from bayeslat.inference.gross_error import GrossError
 from bayeslat.inference.hurdle import HurdlePosterior
 from bayeslat.inference.settled import SettledStage
 from bayeslat.inference.target import Target
 from bayeslat.inference.windows import Window
-from bayeslat.model.problem import MOST_COUNTED, StageProblem
+from bayeslat.model.problem import StageProblem
 
 __all__ = ["PosteriorData", "StagePosterior"]
 
@@ -144,37 +145,5 @@ class PosteriorData:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What the fit cannot know: rows that nobody measured, and too few GPUs for their scale."""
-        told = []
-        if "simulated" in self.sources:
-            kinds = f" (of the kinds {', '.join(self.sources)})" if len(self.sources) > 1 else ""
-            told.append(
-                f"Simulated rows were fitted{kinds}: what is predicted is what they were drawn "
-                "from, not what a GPU was seen to do."
-            )
-        count = len(self.gpus)
-        if count == 1:
-            told.append(
-                f"One GPU ({self.gpus[0]}): how GPUs differ is the prior's, not the data's. "
-                "Predictions for this GPU stand; for any other they are as wide as the prior."
-            )
-        elif count == 2:
-            told.append(
-                "Two GPUs: how GPUs differ rests on a single difference. Predictions for other "
-                "GPUs are wide, and calibrating one needs more rows than with three or more."
-            )
-        for stage, part in self.stages.items():
-            if part.most_counted < MOST_COUNTED:
-                told.append(
-                    f"Stage {stage}: the rows of a group count for at most "
-                    f"{part.most_counted:g}, since with more no mode was found; intervals "
-                    "of its coefficients are wider for it. A term that takes next to none of the "
-                    "time, or that the smooth correction can stand in for, does that."
-                )
-        stacks = {stack for _, stack in self.groups}
-        if len(stacks) > 1 and len(self.groups) == count:
-            told.append(
-                f"Stacks ({', '.join(sorted(map(str, stacks)))}) and GPUs change together: what a "
-                "stack does cannot be told from what a GPU does."
-            )
-        return tuple(told)
+        """What the fit cannot know, and what in it cannot be."""
+        return caveats_of(self)

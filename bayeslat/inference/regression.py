@@ -125,7 +125,13 @@ def _linearised(
     """Where each GPU is linearised, and the designs and responses of the groups there."""
     departures = dict(zip(table.grids, anchor.departure, strict=True))
     points = {
-        gpu: linearise(anchor.shared + departures[gpu], grid.inputs, table.basis, grid.columns)
+        gpu: linearise(
+            anchor.shared + departures[gpu],
+            grid.inputs,
+            table.basis,
+            grid.columns,
+            minor=table.minor,
+        )
         for gpu, grid in table.grids.items()
     }
     pairs = [

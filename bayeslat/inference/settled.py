@@ -51,6 +51,12 @@ class SettledStage:
         Round which centre outliers are calmed; None in posteriors that kept none.
     most_counted : float
         Rows that those of a group count for together at most.
+    untold : tuple of int
+        Positions of physics terms that take little of the time, and that rows would have run far
+        from where they were linearised (`astray`): how GPUs differ in them is as the prior has it.
+    minor : tuple of int
+        Where there are such, positions of all terms that take little of the time: residual columns
+        are not orthogonal to them, so that they can take up what these would have stood for.
     """
 
     basis: ResidualBasis
@@ -62,6 +68,8 @@ class SettledStage:
     pilots: Pilots | None = None
     most_counted: float = MOST_COUNTED
     noise_shared: float = UNTOLD_SHARED
+    untold: tuple[int, ...] = ()
+    minor: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

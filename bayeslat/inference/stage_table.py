@@ -48,6 +48,9 @@ class StageTable:
     features : FeaturePriors
     priors : tuple of KindPrior, shape (term,)
         Of the physics terms.
+    untold, minor : tuple of int
+        Positions of those that rows cannot tell, and of those that residual columns are not
+        orthogonal to (`SettledStage`).
     """
 
     rows: tuple[StageRows, ...]
@@ -56,6 +59,8 @@ class StageTable:
     basis: ResidualBasis
     features: FeaturePriors
     priors: tuple[KindPrior, ...]
+    untold: tuple[int, ...] = ()
+    minor: tuple[int, ...] = ()
 
 
 def stage_table(plan: FitPlan, stage: str) -> StageTable:

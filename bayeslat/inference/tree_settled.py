@@ -90,6 +90,8 @@ def settled_group(
         "noise_dof": float(part.noise_dof),
         "noise_shared": float(part.noise_shared),
         "most_counted": float(part.most_counted),
+        "untold": json.dumps(part.untold),
+        "minor": json.dumps(part.minor),
     }
     # NetCDF has no arrays without elements.
     held = {name: pair for name, pair in variables.items() if pair[1].size}
@@ -132,6 +134,8 @@ def read_settled(stored: xr.Dataset) -> SettledStage:
         pilots=pilots,
         most_counted=float(stored.attrs.get("most_counted", MOST_COUNTED)),
         noise_shared=float(stored.attrs.get("noise_shared", UNTOLD_SHARED)),
+        untold=tuple(json.loads(stored.attrs.get("untold", "[]"))),
+        minor=tuple(json.loads(stored.attrs.get("minor", "[]"))),
     )
 
 

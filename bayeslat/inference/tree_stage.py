@@ -74,7 +74,7 @@ def read_stage(
         statistics=statistics,
         tree=tree,
         features=stage_features(spec, stage, settled.basis),
-        layout=stage_scales(spec, stage, settled.basis, groups, tree),
+        layout=stage_scales(spec, stage, settled.basis, groups, tree, settled.untold),
         most_counted=settled.most_counted,
     )
     return StagePosterior(

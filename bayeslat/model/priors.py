@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -77,6 +78,7 @@ def stage_scales(
     basis: ResidualBasis,
     groups: Sequence[tuple[str, str]],
     tree: GroupTree,
+    untold: Sequence[int] = (),
 ) -> ScaleLayout:
     """Lay out a stage's scales and their priors.
 
@@ -87,13 +89,16 @@ def stage_scales(
     basis : ResidualBasis
     groups : sequence of (gpu, stack)
     tree : GroupTree
+    untold : sequence of int
+        Positions of the physics terms that rows cannot tell (`SettledStage`).
 
     Returns
     -------
     ScaleLayout
     """
     terms = list(spec.stages[stage].physics)
-    return scale_layout(terms, stage_priors(spec, stage), basis, groups, tree)
+    layout = scale_layout(terms, stage_priors(spec, stage), basis, groups, tree)
+    return replace(layout, untold=tuple(terms[place] for place in untold))
 
 
 def stage_priors(spec: Spec, stage: str) -> list[KindPrior]:

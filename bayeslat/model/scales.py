@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from bayeslat.model.scores import scales_from_scores
 
@@ -41,6 +42,9 @@ FAMILY_SHARE = NormalPrior(1.0, 1.2)
 STACK_RATIO = NormalPrior(float(np.log(0.5)), 0.5)
 """Log of the spread between stacks on one GPU over the spread between GPUs."""
 
+_HALF_NORMAL_MEDIAN = float(ndtri(0.75))
+_UNTOLD_SD = 0.05  # of the log of an offset scale that rows have no say in
+
 
 @dataclass(frozen=True)
 class ScaleLayout:
@@ -60,6 +64,9 @@ class ScaleLayout:
         Groups of rows, each with a noise ratio.
     has_families, has_stacks : bool
         Whether a family share and a stack ratio exist.
+    untold : tuple of str
+        Those of `offset_names` whose scale stays at the median of its prior, whatever the rows say:
+        they would take a growing one for leave to run away.
     """
 
     offset_names: tuple[str, ...]
@@ -69,6 +76,7 @@ class ScaleLayout:
     groups: tuple[str, ...]
     has_families: bool
     has_stacks: bool
+    untold: tuple[str, ...] = ()
 
     @cached_property
     def size(self) -> int:
@@ -88,6 +96,7 @@ class ScaleLayout:
     def half_normal(self) -> NDArray[np.float64]:
         """Half-normal scale at each position; 0 where the prior is normal. Shape (scale,)."""
         priors = np.array(self.offset_prior + self.shared_prior)
+        priors[[self.offset_names.index(name) for name in self.untold]] = 0.0
         return np.concatenate([priors, np.zeros(self.size - len(priors))])
 
     @cached_property
@@ -102,6 +111,8 @@ class ScaleLayout:
             if name in self.names:
                 table[self.names.index(name)] = prior.mean, prior.sd
         table[self.size - len(self.groups) :] = NOISE_RATIO.mean, NOISE_RATIO.sd
+        for at in map(self.offset_names.index, self.untold):
+            table[at] = np.log(_HALF_NORMAL_MEDIAN * self.offset_prior[at]), _UNTOLD_SD
         return table
 
     def from_scores(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -117,6 +117,17 @@ def test_residual_columns_cannot_explain_what_physics_does(
     assert np.linalg.matrix_rank(both, tol=1e-8) == np.linalg.matrix_rank(whole, tol=1e-8)
 
 
+def test_residual_columns_are_not_orthogonal_to_minor_terms(
+    inputs: StageInputs, basis: ResidualBasis
+) -> None:
+    point = linearise(AT, inputs, basis, minor=(0,))
+    _, design = point.design(inputs, basis)
+    across = np.abs(design[:, :3].T @ design[:, 3:]).max(axis=1)
+    np.testing.assert_allclose(across[1:], 0.0, atol=1e-9)
+    assert across[0] > 1e-3
+    np.testing.assert_array_equal(point.projection[0], 0.0)
+
+
 def test_a_design_row_does_not_depend_on_the_others(
     inputs: StageInputs, basis: ResidualBasis
 ) -> None:

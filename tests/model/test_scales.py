@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,20 @@ def test_every_scale_has_its_stated_prior(layout: ScaleLayout) -> None:
         values = np.exp(draw) if prior.support()[0] == 0 else draw
         assert kstest(values, prior.cdf).pvalue > 0.01 / 9, name
         assert kstest(1.3 * values, prior.cdf).pvalue < 0.01 / 9, name
+
+
+def test_a_scale_that_rows_have_no_say_in_stays_at_the_median_of_its_prior() -> None:
+    """However far its score is asked to go; the others are as they were."""
+    untold = replace(LAYOUT, untold=("launch",))
+    scores = np.array([0.0, 8.0, -8.0])[:, None] * np.eye(9)[0]
+    scales = np.exp(untold.from_scores(scores)[:, 0])
+    np.testing.assert_allclose(scales[0], halfnorm(scale=0.6).median())
+    assert 1.0 < scales[1] / scales[0] < 1.6
+    assert 1.0 < scales[0] / scales[2] < 1.6
+    assert np.exp(LAYOUT.from_scores(scores)[1, 0]) > 4.0  # the broken twin
+    draw = np.linspace(-1.0, 1.0, 9)
+    np.testing.assert_array_equal(untold.from_scores(draw)[1:], LAYOUT.from_scores(draw)[1:])
+    assert untold.names == LAYOUT.names
 
 
 def test_named_draws_are_positive_numbers_and_shares() -> None:
