@@ -73,6 +73,18 @@ def test_none_is_found_where_nothing_is_rounded() -> None:
     assert not any(each.sure for each in tiles)
 
 
+def test_gross_errors_of_the_fit_are_left_out() -> None:
+    smooth = Spec.from_text(TEXT)
+    truth = Tile("compute", "tokens", 256).applied(smooth, "gemm")
+    parameters = draw_parameters(truth, GPUS, configs=configs(), seed=1)
+    frame = simulate(truth, configs(), GPUS, parameters=parameters, seed=1)
+    frame["t_gemm_ms"] *= np.where(frame.index == 30, 100.0, 1.0)
+    data = fit_posterior(smooth, frame, engine="laplace")
+    assert [each.row for each in data.set_aside] == [31]
+    best = find_missing_features(data, frame, hardware=load_hardware())[0]
+    assert best.expression == "ceil(tokens / 256) * 256"
+
+
 def test_the_name_alone_is_replaced() -> None:
     text = TEXT.replace(
         '"2 * tokens * weights / (bf16_tflops * 1e9)"',
