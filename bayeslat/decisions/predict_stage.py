@@ -86,11 +86,11 @@ def predict_stage(
     together = _together(view.basis, inputs.raw, excess, pairs)
     out = excess.any(axis=1)
     if out.any():
-        log_ms[out] += _departures(data, stage, gpu, view, inputs.raw[out], excess[out], rng)
+        places = view.basis.places(inputs.raw[out])
+        log_ms[out] += _departures(data, stage, gpu, view, places, excess[out], rng)
         if view.walk is not None:
-            left = np.flatnonzero(out)
-            known = view.walk.covers(view.basis.places(inputs.raw[out]), excess[out])
-            excess[left[known], :-1] = 0.0
+            known = view.walk.covers(places, excess[out])
+            excess[np.flatnonzero(out)[known], :-1] = 0.0
     names = task_names(inputs.task, len(configs))
     unseen = is_unseen(names, part.basis.tasks)
     if unseen.any():
@@ -198,7 +198,7 @@ def _departures(
     stage: str,
     gpu: Gpu,
     view: GroupView,
-    raw: NDArray[np.float64],
+    places: NDArray[np.float64],
     excess: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
@@ -206,7 +206,6 @@ def _departures(
     spans, size = data.stages[stage].basis.spans, correction_size(data, stage, gpu, view)
     if view.walk is None:
         return widening(walked(excess), spans, size, rng)
-    places = view.basis.places(raw)
     unknown = widening(view.walk.growth(places, excess), spans, size, rng)
     return view.walk.departures(places) + unknown
 

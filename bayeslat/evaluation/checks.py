@@ -118,7 +118,8 @@ def check_posterior(
         prediction = predict(data, measured, entry, seed=seed)
         sound = _without_gross(data.spec, measured, prediction, ratios[own])
         every = measured_latencies(data.spec, measured, entry)
-        for stage, latency in measured_latencies(data.spec, sound, entry).items():
+        kept = every if sound is measured else measured_latencies(data.spec, sound, entry)
+        for stage, latency in kept.items():
             if np.isnan(latency).all():
                 continue
             score = _score(data, prediction, stage, latency)

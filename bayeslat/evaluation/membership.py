@@ -109,15 +109,12 @@ def _of_stage(
     labels = number_configs(frame[data.reference.columns.to_list()])
     rows = held_rows(data.spec, stage, frame, gpu, labels, data.reference)
     point = known.point(part.shared_efficiency)
-    design, response = even_rows(part, point, known.departure, rows)
-    changes = _changes(rows.inputs.raw, design[:, : part.terms])
-    places = part.basis.places(rows.inputs.raw)
-    if len(trail := find_trail(places)):
+    trail = find_trail(part.basis.places(rows.inputs.raw))
+    if len(trail):
         reference = stage_inputs(data.spec, stage, data.reference, gpu)
-        on_grid = point.design(reference, part.basis)[1][:, part.terms :]
-        population = with_trail(population, trail, part, on_grid, rng)
-        spread = part.noise_shape.spread(part.basis, rows.inputs.raw)
-        design = np.column_stack([design, trail.columns(places) / spread[:, None]])
+        population = with_trail(population, trail, part, point, reference, rng)
+    design, response = even_rows(part, point, known.departure, rows, trail)
+    changes = _changes(rows.inputs.raw, design[:, : part.terms])
     design, response, changes = (
         _mean_by(rows.config, each) for each in (design, response[:, None], changes)
     )

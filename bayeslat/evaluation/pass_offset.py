@@ -16,7 +16,7 @@ from bayeslat.evaluation.pass_spread import (
     weigh_pass_sds,
 )
 from bayeslat.evaluation.passes import PassDifferences, total_effects
-from bayeslat.features.admit import admit
+from bayeslat.features.admit import resolve_gpus
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.traces.names import COLLECTED_AT, REPEAT
@@ -102,7 +102,7 @@ def donor_passes(
     if not {REPEAT, COLLECTED_AT} & set(traces.columns):
         return []
     table = (hardware or load_hardware()).extended(data.hardware)
-    frame = admit(traces, data.spec, table)
+    frame = resolve_gpus(data.spec.complete(traces), table)  # the fit has checked them
     kept = []
     for gpu, stack in data.groups:
         rows = frame[frame["gpu"] == gpu]

@@ -255,10 +255,9 @@ def _calibrate_stage(
     places = part.basis.places(rows.inputs.raw)
     trail, size = find_trail(places), population.centre.shape[1]
     if len(trail):
-        on_grid = point.design(reference, part.basis)[1][:, part.terms :]
         walk_rng = np.random.default_rng([seed, list(data.stages).index(stage), 6])
-        population = with_trail(population, trail, part, on_grid, walk_rng)
-    regression = TargetRegression(part, population, rows, trail.columns(places))
+        population = with_trail(population, trail, part, point, reference, walk_rng)
+    regression = TargetRegression(part, population, rows, trail)
     start = None
     for step in range(_RELINEARISATIONS + 1):
         found = regression.solve(point, departure, start)

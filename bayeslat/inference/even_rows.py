@@ -9,6 +9,7 @@ from bayeslat.features.design import Linearisation
 from bayeslat.inference.posterior import StagePosterior
 from bayeslat.inference.regression import log_linear
 from bayeslat.inference.stage_rows import StageRows
+from bayeslat.inference.walk import Trail
 
 __all__ = ["even_rows"]
 
@@ -18,6 +19,7 @@ def even_rows(
     point: Linearisation,
     departure: NDArray[np.float64],
     rows: StageRows,
+    trail: Trail | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Linearise rows, over the noise shape: all then have the noise of a typical configuration.
 
@@ -28,6 +30,8 @@ def even_rows(
     departure : ndarray, shape (term,)
         Log efficiencies at the point, less the shared ones.
     rows : StageRows
+    trail : Trail, optional
+        Its columns come behind those of the stage.
 
     Returns
     -------
@@ -35,5 +39,8 @@ def even_rows(
     response : ndarray, shape (row,)
     """
     design, response = log_linear(point, departure, rows, part.basis)
+    if trail is not None:
+        places = part.basis.places(rows.inputs.raw)
+        design = np.column_stack([design, trail.columns(places)])
     spread = part.noise_shape.spread(part.basis, rows.inputs.raw)
     return design / spread[:, None], response / spread

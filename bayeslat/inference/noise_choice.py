@@ -96,11 +96,10 @@ def choose_noise(
     )
     dof = choose_dof([(z, y, w) for (z, y), w in zip(even, weights, strict=True)], prior_sd)
     seen = [_number_inputs(part.inputs) for part in rows]
-    groups = [
-        _contrasts(z, y, labels, _places(basis, part.inputs))
-        for (z, y), labels, part in zip(even, seen, rows, strict=True)
-    ]
-    untold = estimate_own_share([groups[k] for k in evenly(len(groups), _MOST_GROUPS)])
+    untold = estimate_own_share(
+        _contrasts(even[group], seen[group], _places(basis, rows[group].inputs))
+        for group in evenly(len(rows), _MOST_GROUPS)
+    )
     shared = pooled_shared_variance(pilots, seen, untold)
     return NoiseChoice(shape, spread, weights, dof, shared)
 
@@ -121,14 +120,14 @@ def _places(basis: ResidualBasis, inputs: StageInputs) -> NDArray[np.float64]:
 
 
 def _contrasts(
-    design: NDArray[np.float64],
-    response: NDArray[np.float64],
+    regression: tuple[NDArray[np.float64], NDArray[np.float64]],
     labels: NDArray[np.int64],
     places: NDArray[np.float64],
 ) -> Contrasts:
     """Of one row of each of some configurations, taken at random: grids have no gaps then."""
     once = np.unique(labels, return_index=True)[1]
     kept = np.random.default_rng(0).permutation(once)[:_MOST_CONFIGS]
+    design, response = regression
     return Contrasts.of(design[kept], response[kept], places[kept])
 
 

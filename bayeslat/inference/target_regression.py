@@ -17,6 +17,7 @@ from bayeslat.inference.posterior import StagePosterior
 from bayeslat.inference.repeats import row_weights, shared_variance
 from bayeslat.inference.sound_rows import sound_rows
 from bayeslat.inference.stage_rows import StageRows
+from bayeslat.inference.walk import Trail
 
 __all__ = ["Solved", "TargetRegression"]
 
@@ -54,14 +55,14 @@ class TargetRegression:
     part : StagePosterior
     population : Population
     rows : StageRows
-    beyond : ndarray, shape (row, column)
-        Columns of their departures beyond the training range.
+    trail : Trail
+        Of their departures beyond the training range; the population has its columns, too.
     """
 
     part: StagePosterior
     population: Population
     rows: StageRows
-    beyond: NDArray[np.float64]
+    trail: Trail
 
     @property
     def inflation(self) -> float:
@@ -89,9 +90,7 @@ class TargetRegression:
         Solved
         """
         part = self.part
-        spread = part.noise_shape.spread(part.basis, self.rows.inputs.raw)
-        design, response = even_rows(part, point, departure, self.rows)
-        design = np.column_stack([design, self.beyond / spread[:, None]])
+        design, response = even_rows(part, point, departure, self.rows, self.trail)
         sound = sound_rows(self.population, self.inflation, design, response, self.rows.config)
         labels = np.unique(self.rows.config[sound], return_inverse=True)[1]
         once = row_weights(labels, 1.0)
@@ -101,6 +100,7 @@ class TargetRegression:
         effects, covariance, sd = mean_given(self.population, kept, self.inflation, scores)
         fitted = design @ effects
         error = response - fitted
+        spread = part.noise_shape.spread(part.basis, self.rows.inputs.raw)
         leverage = once * np.sum(kept.design @ covariance * kept.design, axis=1)
         leverage = leverage / (sd * self.inflation) ** 2
         pilot = Pilot(effects, fitted[sound], error[sound], leverage, sd, 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.features.design import Linearisation, StageInputs
 from bayeslat.inference.population import Population
 from bayeslat.inference.posterior import StagePosterior
 from bayeslat.inference.strata import stratified_normal
@@ -112,7 +113,8 @@ def with_trail(
     population: Population,
     trail: Trail,
     part: StagePosterior,
-    columns: NDArray[np.float64],
+    point: Linearisation,
+    reference: StageInputs,
     rng: np.random.Generator,
 ) -> Population:
     """Let a population's effects have the columns of a trail, as wide as `widening` draws them.
@@ -122,14 +124,16 @@ def with_trail(
     population : Population
     trail : Trail
     part : StagePosterior
-    columns : ndarray, shape (config, column)
-        The residual columns over the reference configurations.
+    point : Linearisation
+    reference : StageInputs
+        Of the GPU, over the knob grid.
     rng : Generator
 
     Returns
     -------
     Population
     """
+    columns = point.design(reference, part.basis)[1][:, part.terms :]
     rms = correction_rms(part, columns, population.draw(rng)[0])
     sd = _step_sd(part.basis.spans, rms)[:, trail.direction]
     return population.with_beyond(sd * stratified_normal(sd.shape, rng))

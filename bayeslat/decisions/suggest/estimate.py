@@ -10,6 +10,7 @@ Ylvisaker 1984, in the Berkeley conference in honor of Neyman and Kiefer).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class StageEstimate:
     error: NDArray[np.float64]
     misled: NDArray[np.float64]
 
-    @property
+    @cached_property
     def steps(self) -> NDArray[np.float64]:
         """The step g at each candidate. Shape (candidate, feature)."""
         design = self.stage.design
