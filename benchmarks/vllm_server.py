@@ -21,64 +21,25 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.common import root
+from benchmarks.vllm_models import MODELS, VOCABULARY
 
-__all__ = ["MODELS", "Load", "Served", "send", "serving", "vllm_python"]
+__all__ = ["Load", "Sent", "Served", "send", "serving", "serving_all", "vllm_python"]
 
-_VOCABULARY = 1024
 _READY_S = 300.0
 _STOP_S = 20.0
-_COMMON = {
-    "hidden_size": 256,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 2,
-    "head_dim": 32,
-    "intermediate_size": 1024,
-    "vocab_size": _VOCABULARY,
-    "max_position_embeddings": 4096,
-    "rms_norm_eps": 1e-6,
-    "rope_theta": 1e6,
-    "hidden_act": "silu",
-    "tie_word_embeddings": False,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "torch_dtype": "float32",
-}
-_EXPERTS = {
-    "num_experts": 8,
-    "num_experts_per_tok": 2,
-    "moe_intermediate_size": 512,
-    "norm_topk_prob": True,
-    "decoder_sparse_step": 1,
-    "mlp_only_layers": [],
-}
-MODELS: dict[str, Mapping[str, object]] = {
-    "dense": {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", **_COMMON},
-    "moe": {
-        **{"architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe"},
-        **_COMMON,
-        **_EXPERTS,
-    },
-}
-# Of deep ones, whose steps take several times longer than the way there and back between processes.
-_DEEP = {"num_hidden_layers": 24}
-MODELS |= {
-    "deep_dense": {**MODELS["dense"], **_DEEP},
-    "deep_moe": {**MODELS["moe"], **_DEEP},
-}
 # A tokenizer of words, saved by the transformers of vLLM's environment.
 _TOKENIZER = f"""
 import sys
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
-words = {{"<unk>": 0, "<s>": 1, "</s>": 2}} | {{f"w{{i}}": i for i in range(3, {_VOCABULARY})}}
+words = {{"<unk>": 0, "<s>": 1, "</s>": 2}} | {{f"w{{i}}": i for i in range(3, {VOCABULARY})}}
 tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
 tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
 PreTrainedTokenizerFast(
@@ -130,7 +91,7 @@ def serving(
     kind: str,
     folder: Path,
     *,
-    threads: int,
+    threads: int | None,
     dtype: str = "float32",
     options: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
@@ -145,41 +106,101 @@ def serving(
         One of `MODELS`.
     folder : Path
         For the model and the server's output.
-    threads : int
-        Cores that the model computes on, from the first one on.
+    threads : int or None
+        Cores that the model computes on, from the first one on; None on a GPU.
     dtype : str
     options : sequence of str
         Further arguments of the server.
     environ : mapping of str to str, optional
         Further variables.
     """
+    with _starting(python, kind, folder, threads, dtype, options, environ or {}) as starting:
+        starting.wait()
+        yield Served(starting.port, kind, starting.process.pid)
+
+
+@contextmanager
+def serving_all(
+    python: str,
+    kinds: Sequence[str],
+    folder: Path,
+    *,
+    threads: int | None,
+    dtype: str,
+    options: Sequence[str],
+    logs: Path,
+) -> Iterator[list[Served]]:
+    """Start a server of each kind, all at once; each logs into a folder of its own in `logs`.
+
+    Parameters are those of `serving`.
+    """
+    with ExitStack() as stack:
+        started = [
+            stack.enter_context(
+                _starting(
+                    *(python, kind, folder, threads, dtype, options),
+                    {"BAYESLAT_LOG_DIR": str((logs / kind).resolve())},
+                )
+            )
+            for kind in kinds
+        ]
+        for each in started:
+            each.wait()
+        yield [Served(each.port, each.kind, each.process.pid) for each in started]
+
+
+@dataclass(frozen=True)
+class _Starting:
+    kind: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def wait(self) -> None:
+        """Wait until the server answers."""
+        until = time.monotonic() + _READY_S
+        while time.monotonic() < until and self.process.poll() is None:
+            with suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=2)
+                return
+            time.sleep(0.5)
+        raise RuntimeError(f"the server did not start; see {self.log}")
+
+
+@contextmanager
+def _starting(
+    python: str,
+    kind: str,
+    folder: Path,
+    threads: int | None,
+    dtype: str,
+    options: Sequence[str],
+    environ: Mapping[str, str],
+) -> Iterator[_Starting]:
     model = _make_model(python, kind, folder / "models")
-    port = _free_port()
+    port, log = _free_port(), folder / f"{kind}.log"
     words = [
         *(python, str(root("benchmarks/vllm_launch.py"))),
         *("--model", str(model), "--served-model-name", kind, "--load-format", "dummy"),
-        *("--enforce-eager", "--max-model-len", "2048", "--dtype", dtype),
+        *("--max-model-len", "2048", "--dtype", dtype),
         *("--host", "127.0.0.1", "--port", str(port), "--enable-logging-iteration-details"),
         *options,
     ]
-    settings = {
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_DO_NOT_TRACK": "1",
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "0" if threads == 1 else f"0-{threads - 1}",
-    }
-    with (folder / "server.log").open("ab") as output:
+    settings = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_DO_NOT_TRACK": "1"}
+    if threads is not None:
+        words.append("--enforce-eager")
+        cores = "0" if threads == 1 else f"0-{threads - 1}"
+        settings |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": cores}
+    with log.open("ab") as output:
         process = subprocess.Popen(
             words,
             stdout=output,
             stderr=output,
             start_new_session=True,
-            env={**os.environ, **settings, **(environ or {})},
+            env={**os.environ, **settings, **environ},
         )
         try:
-            _wait_until_ready(port, process, folder / "server.log")
-            yield Served(port, kind, process.pid)
+            yield _Starting(kind, port, process, log)
         finally:
             _end(process)
 
@@ -188,16 +209,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + _READY_S
-    while time.monotonic() < until and process.poll() is None:
-        with suppress(OSError):
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
-            return
-        time.sleep(0.5)
-    raise RuntimeError(f"the server did not start; see {log}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -296,7 +307,7 @@ def _request(model: str, load: Load, rng: np.random.Generator) -> bytes:
     )
     body = {
         "model": model,
-        "prompt": rng.integers(3, _VOCABULARY, prompt).tolist(),
+        "prompt": rng.integers(3, VOCABULARY, prompt).tolist(),
         "max_tokens": output,
         "ignore_eos": True,
         "stream": True,

@@ -116,6 +116,14 @@ def kernels(config: Any) -> dict[str, str]:
     return chosen
 
 
+def _arguments(config: Any) -> dict[str, Any]:
+    """Return `kernels` as transformers takes them: experts are the text part's."""
+    chosen: dict[str, Any] = kernels(config)
+    if "experts_implementation" in chosen:
+        chosen["experts_implementation"] = {"text_config": chosen["experts_implementation"]}
+    return chosen
+
+
 def read_limits(source: Source) -> VlmLimits:
     """Return what a model allows the knobs to be, without its weights.
 
@@ -180,7 +188,7 @@ def _built(source: Source, dtype: str, device: str, seed: int) -> Any:
         torch.manual_seed(seed)
         config = read_config(source)
         return transformers.AutoModelForImageTextToText.from_config(
-            config, dtype=getattr(torch, dtype), **kernels(config)
+            config, dtype=getattr(torch, dtype), **_arguments(config)
         )
 
 
@@ -188,7 +196,7 @@ def _read(source: Source, dtype: str, device: str) -> Any:
     """Return a model with its weights; without accelerate they pass through main memory."""
     torch, transformers = load_torch(), load_transformers()
     placed = {"device_map": {"": device}} if find_spec("accelerate") else {}
-    chosen = kernels(read_config(source))
+    chosen = _arguments(read_config(source))
     with _silent_in_a_pipe(transformers.utils.logging):
         return transformers.AutoModelForImageTextToText.from_pretrained(
             source.name, dtype=getattr(torch, dtype), **placed, **chosen

@@ -131,3 +131,16 @@ MODELS: dict[str, dict[str, Any]] = {
         },
     },
 }
+_INTERNVL = MODELS["internvl"]
+MODELS["internvl_moe"] = {
+    **_INTERNVL,
+    "text_config": {
+        **_TEXT,
+        "model_type": "qwen3_moe",
+        "num_experts": 8,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16,
+        "decoder_sparse_step": 1,
+        "mlp_only_layers": [],
+    },
+}

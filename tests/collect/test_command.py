@@ -99,7 +99,7 @@ def test_the_budget_ends_a_collection(
     done = collect(*RANGES, "-n", 4, "--budget-minutes", 0, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["left"] == 12
-    assert "12 measurements are left" in done.stderr
+    assert "12 measurements left" in done.stderr
     assert not trace.exists()
     told = collect(*RANGES, "-n", 4, "--budget-minutes", 0)
     assert "0 rows more; nothing to save" in told.stdout

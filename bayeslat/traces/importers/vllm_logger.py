@@ -104,13 +104,19 @@ def _tell(log: Log, tally: Tally) -> None:
     written_s = log.server.get("written_at_s")
     if tally.collected_at is None and isinstance(written_s, float) and 0 < written_s < _YEAR_3000_S:
         tally.collected_at = f"{datetime.fromtimestamp(written_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    config = log.told("config")
-    if config.get("async_scheduling") or config.get("executor") == "uni":
+    if not _waits_for_its_steps(log):
+        untimed = np.isnan(log.steps.numbers("gap_ms")).sum()
         tally.note(
             "this server does not wait for the model where it times its steps (asynchronous "
-            "scheduling, or one process): t_step_ms is then too short, and step_interval_ms is "
-            "the time of a step"
+            "scheduling, or one process): t_step_ms is step_interval_ms, and empty in "
+            f"{untimed:,} of {len(log.steps):,} steps that decode no request of the step before"
         )
+
+
+def _waits_for_its_steps(log: Log) -> bool:
+    """Return whether the engine times all of a step, not just what is left of it when it looks."""
+    config = log.told("config")
+    return not config.get("async_scheduling") and config.get("executor") != "uni"
 
 
 def _constants(log: Log) -> dict[str, Any]:
@@ -205,13 +211,14 @@ def _finished_of(log: Log) -> Finished:
 
 def _step_columns(log: Log) -> dict[str, Any]:
     steps = log.steps
+    interval_ms = steps.numbers("gap_ms")
     columns: dict[str, Any] = {name: steps.counts(name) for name in _BATCH}
     columns |= {name: _before(steps.numbers(name)) for name in _STATE}
     return columns | {
         "step_id": steps.counts("iteration"),
         "observed_by": "engine",
-        "t_step_ms": steps.numbers("elapsed_ms"),
-        "step_interval_ms": steps.numbers("gap_ms"),
+        "t_step_ms": steps.numbers("elapsed_ms") if _waits_for_its_steps(log) else interval_ms,
+        "step_interval_ms": interval_ms,
     }
 
 
@@ -330,7 +337,8 @@ IMPORTER = Importer(
         "t_e2e_ms": "from when the request arrived at the server, parsed, to its last token; "
         "server's clock",
         "t_step_ms": "from when the model was asked for a step to when its outputs were there, "
-        "without the scheduler's work; engine's clock",
+        "without the scheduler's work; where the engine does not wait for the model (asynchronous "
+        "scheduling, or one process), step_interval_ms; engine's clock",
     },
     read=_read,
 )

@@ -343,14 +343,21 @@ def test_rows_that_the_logger_lost_are_told(written: Any, tmp_path: Path) -> Non
     assert tally.refused == {"the logger lost it: the queue was full": 12}
 
 
-def test_a_server_that_does_not_wait_is_told_of(written: Any, tmp_path: Path) -> None:
-    def asynchronous(row: dict[str, Any]) -> dict[str, Any]:
-        return (
-            row | {"config": row["config"] | {"async_scheduling": True}} if "config" in row else row
-        )
+@pytest.mark.parametrize("told", [{"async_scheduling": True}, {"executor": "uni"}])
+def test_where_the_engine_does_not_wait_a_step_takes_the_interval(
+    written: Any, tmp_path: Path, told: dict[str, Any]
+) -> None:
+    def not_waiting(row: dict[str, Any]) -> dict[str, Any]:
+        row = row | {"config": row["config"] | told} if "config" in row else row
+        return row | {"elapsed_ms": 0.1} if row["kind"] == "step" else row
 
-    _, _, tally = _read(_edited(written[0], tmp_path / "vllm-x.jsonl", asynchronous))
-    assert "step_interval_ms" in next(iter(tally.notes))
+    waiting, _, _ = _read(written[0])
+    steps, _, tally = _read(_edited(written[0], tmp_path / "vllm-x.jsonl", not_waiting))
+    pd.testing.assert_series_equal(
+        steps["t_step_ms"], waiting["step_interval_ms"], check_names=False
+    )
+    assert 0 < steps["t_step_ms"].isna().sum() < len(steps)
+    assert f"empty in {steps['t_step_ms'].isna().sum()} of {len(steps)}" in next(iter(tally.notes))
 
 
 @pytest.mark.parametrize("text", ["", "{}\n", '{"kind": "step"}\n', "no JSON\n"])
