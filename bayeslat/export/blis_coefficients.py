@@ -174,8 +174,8 @@ def _units_us(model: BlisModel) -> dict[str, float]:
         "chunked_prefill": 10.0,
         "cpu_offload": 0.0,
         # BLIS counts two bytes for a value of the cache; the spec, for one of a message.
-        "prefill_kv": model.weight_bytes / 2.0,
-        "decode_kv": model.weight_bytes / 2.0,
+        "prefill_kv": model.activation_bytes / 2.0,
+        "decode_kv": model.activation_bytes / 2.0,
         "tensor_parallel": 2.0 / model.activation_bytes,
     }
 

@@ -105,7 +105,7 @@ def blis_model(knobs: Mapping[str, float], gpu: Gpu, tensor_parallel: int) -> Bl
     HardwareError
         If the data sheet has no peak for the model's type.
     """
-    width = knobs["dtype_bytes"]
+    width = knobs.get("weight_bytes") or knobs["dtype_bytes"]
     peak = peak_tflops(gpu, width)
     whole = {name: int(knobs[name]) for name in _SIZES if name != "dtype_bytes"}
     experts = {name: int(knobs.get(name, 0)) for name in _EXPERTS}

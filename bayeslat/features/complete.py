@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["complete_rows"]
+from bayeslat.features.expressions import Expression, FloatArray
+
+__all__ = ["complete_rows", "default_values"]
 
 _STACK = "stack"
 
 
 def complete_rows(
     frame: pd.DataFrame,
-    defaults: Mapping[str, float],
+    defaults: Mapping[str, float | Expression],
     stack_columns: Sequence[str],
     software: str | None = None,
+    constants: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """Fill in knobs without a value, and put further columns into the name of the stack.
 
@@ -24,11 +29,14 @@ def complete_rows(
     Parameters
     ----------
     frame : DataFrame, one row a measurement or config
-    defaults : mapping of knob to float
+    defaults : mapping of knob to float or Expression
+        An expression over other knobs and constants; of knobs with defaults, those before it.
     stack_columns : sequence of str
         Those that the frame has follow the software, each after a `/`.
     software : str, optional
         Of rows that name none, where the frame has such columns.
+    constants : mapping of str to float, optional
+        That defaults may name.
 
     Returns
     -------
@@ -37,16 +45,44 @@ def complete_rows(
     """
     if not frame.columns.is_unique or frame.empty:
         return frame
-    new = {}
-    for knob, value in defaults.items():
-        if knob not in frame:
-            new[knob] = pd.Series(value, frame.index)
-        elif frame[knob].isna().any():
-            new[knob] = frame[knob].fillna(value)
+    new: dict[str, pd.Series] = {}
+    for knob, default in defaults.items():
+        if knob in frame and not frame[knob].isna().any():
+            continue
+        known: dict[str, npt.ArrayLike] = dict(constants or {})
+        for name in default.names if isinstance(default, Expression) else ():
+            column = new.get(name, frame.get(name))
+            if column is not None:
+                known[name] = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+        values = default_values(default, known)
+        if values is not None:
+            filled = pd.Series(values, frame.index)
+            new[knob] = frame[knob].fillna(filled) if knob in frame else filled
     columns = [name for name in stack_columns if name in frame]
     if columns:
         new[_STACK] = _stacks(frame, columns, software)
     return frame.assign(**new) if new else frame
+
+
+def default_values(
+    default: float | Expression, known: Mapping[str, npt.ArrayLike]
+) -> float | FloatArray | None:
+    """Return what a knob is where rows say nothing of it.
+
+    Parameters
+    ----------
+    default : float or Expression
+    known : mapping of str to array_like
+        Values of the names that an expression may use.
+
+    Returns
+    -------
+    float, ndarray or None
+        None where a name has no value: that it is missing is told where rows are checked.
+    """
+    if not isinstance(default, Expression):
+        return default
+    return default.evaluate(known) if default.names <= known.keys() else None
 
 
 def _stacks(frame: pd.DataFrame, columns: Sequence[str], software: str | None) -> pd.Series:

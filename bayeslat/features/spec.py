@@ -106,7 +106,7 @@ class Spec(SpecFields):
             the values of `stack_columns`, as in `vllm_0.32.0/qwen3`. The frame itself where the
             spec has neither.
         """
-        return complete_rows(frame, self.defaults, self.stack_columns, software)
+        return complete_rows(frame, self.defaults, self.stack_columns, software, self.architecture)
 
     def namespace(
         self, columns: Mapping[str, npt.ArrayLike], hardware: Mapping[str, npt.ArrayLike]
@@ -230,7 +230,8 @@ def load_spec(path: str | Path) -> Spec:
     ``physics`` of terms (an expression in ms, or ``{ ms = "...", kind = "flops" }``; without a kind
     it is inferred from the data-sheet peak) and a table ``residual`` with ``features`` and
     ``degree`` (optional), and a table ``hurdle`` with ``above_ms`` and ``features`` (optional);
-    ``[defaults]``, values of knobs by name, for rows that leave them out (optional);
+    ``[defaults]``, values of knobs by name, or expressions over other knobs, for rows that leave
+    them out (optional);
     ``stack_columns``, further columns that tell stacks apart (optional); and ``[priors.KIND]``
     with the fields of `KindPrior` to change.
 

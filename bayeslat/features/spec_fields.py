@@ -35,8 +35,9 @@ class SpecFields(BaseModel):
         One or two sentences for readers.
     knobs : tuple of str
         Columns of the trace that set a configuration.
-    defaults : Mapping of str to float
-        What a knob is where a row says nothing of it.
+    defaults : Mapping of str to float or Expression
+        What a knob is where a row says nothing of it; an expression may name other knobs, of those
+        with defaults the ones before it.
     stack_columns : tuple of str
         Columns, such as the model, whose values make a stack of their own with the software's.
     architecture : Mapping of str to float
@@ -54,7 +55,7 @@ class SpecFields(BaseModel):
     name: str
     description: str = ""
     knobs: tuple[str, ...]
-    defaults: Annotated[Mapping[str, float], FREEZE, THAW] = FrozenMap({})
+    defaults: Annotated[Mapping[str, float | ExpressionField], FREEZE, THAW] = FrozenMap({})
     stack_columns: tuple[str, ...] = ()
     architecture: Annotated[Mapping[str, float], FREEZE, THAW] = FrozenMap({})
     quantities: Annotated[Mapping[str, ExpressionField], FREEZE, THAW] = FrozenMap({})
@@ -82,7 +83,8 @@ class SpecFields(BaseModel):
         return reachable(expression.names, self.quantity_names)
 
     def expressions(self) -> Iterator[Expression]:
-        """Yield every expression: quantities, then stage by stage."""
+        """Yield every expression: defaults, quantities, then stage by stage."""
+        yield from (each for each in self.defaults.values() if isinstance(each, Expression))
         yield from self.quantities.values()
         yield from self.stage_expressions()
 

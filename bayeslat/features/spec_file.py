@@ -127,12 +127,18 @@ class _Reader:
                 self.problems.append(Problem(("architecture", key), rule))
         return constants
 
-    def defaults(self, form: FileSpec) -> dict[str, float]:
+    def defaults(self, form: FileSpec) -> dict[str, float | Expression]:
         """Collect what knobs are where rows leave them out."""
+        found: dict[str, float | Expression] = {}
         for key, value in form.defaults.items():
-            if not math.isfinite(value):
-                self.problems.append(Problem(("defaults", key), "must be a finite number"))
-        return {key: value for key, value in form.defaults.items() if math.isfinite(value)}
+            at = ("defaults", key)
+            if isinstance(value, str):
+                found[key] = self.expression(at, value)
+            elif math.isfinite(value):
+                found[key] = value
+            else:
+                self.problems.append(Problem(at, "must be a finite number"))
+        return found
 
     def priors(self, form: FileSpec) -> dict[TermKind, KindPrior]:
         """Lay the priors of the file over the defaults."""

@@ -84,7 +84,7 @@ class FileSpec(BaseModel):
     name: str = ""
     description: str = ""
     knobs: list[str] = []
-    defaults: dict[str, float] = {}
+    defaults: dict[str, float | str] = {}
     stack_columns: list[str] = []
     architecture: dict[str, Any] = {}
     quantities: dict[str, ExpressionText] = {}

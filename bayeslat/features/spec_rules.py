@@ -52,10 +52,21 @@ def _top_level(fields: SpecFields) -> Iterator[Problem]:
 
 
 def _defaults(fields: SpecFields) -> Iterator[Problem]:
-    for name in fields.defaults:
+    known = {*fields.architecture, *fields.knobs} - fields.defaults.keys()
+    for name, default in fields.defaults.items():
+        at: Location = ("defaults", name)
         if name not in fields.knobs:
             hint = did_you_mean(name, fields.knobs) or "; list it among the knobs, or drop it"
-            yield Problem(("defaults", name), f"{name!r} is no knob{hint}")
+            yield Problem(at, f"{name!r} is no knob{hint}")
+        if isinstance(default, Expression):
+            for unknown in sorted(default.names - known):
+                yield Problem(
+                    at,
+                    f"unknown name {unknown!r}; a default may name knobs, of those with defaults "
+                    "the ones before it, and architecture constants",
+                    unknown,
+                )
+        known.add(name)
     taken = {"gpu", "stack", TASK}
     for index, name in enumerate(fields.stack_columns):
         if name in taken or name in fields.knobs:

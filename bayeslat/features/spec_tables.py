@@ -35,7 +35,10 @@ def tables(spec: SpecFields, spell: Spelling = attrgetter("text")) -> dict[str, 
         "priors": {str(kind): prior.model_dump() for kind, prior in spec.priors.items()},
     }
     if spec.defaults:
-        content["defaults"] = dict(spec.defaults)
+        content["defaults"] = {
+            name: spell(value) if isinstance(value, Expression) else value
+            for name, value in spec.defaults.items()
+        }
     if spec.stack_columns:
         content["stack_columns"] = list(spec.stack_columns)
     return content

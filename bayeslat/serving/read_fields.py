@@ -79,29 +79,36 @@ def field_at(holder: object, path: str) -> object:
     return holder
 
 
-def entries_of(holder: object) -> Row:
+def entries_of(holder: object, parts: int = 1) -> Row:
     """Return the entries of a configuration that JSON can hold.
 
     These are text, numbers and truth values, lists of them (of a model whose layers differ), and
     parts that hold such entries. What is empty, longer than any model has layers, or nested deeper
     is left out.
+
+    Parameters
+    ----------
+    holder : object
+        A dict, or something with `to_dict`.
+    parts : int
+        How deep parts may be nested.
     """
     try:
-        entries = holder.to_dict()  # type: ignore[attr-defined]
-        return _plain_entries(entries, is_part=False)
+        entries = holder if isinstance(holder, Mapping) else holder.to_dict()  # type: ignore[attr-defined]
+        return _plain_entries(entries, parts)
     except Exception:  # noqa: BLE001 - whatever it is, it has no entries to tell
         return {}
 
 
-def _plain_entries(entries: Mapping[object, object], *, is_part: bool) -> Row:
+def _plain_entries(entries: Mapping[object, object], parts: int) -> Row:
     found: Row = {}
     for name, value in entries.items():
         plain = _plain(value)
         if plain is None and isinstance(value, Sequence) and 0 < len(value) <= _MOST:
             items = [_plain(each) for each in value]
             plain = None if isinstance(value, str) or None in items else items
-        if isinstance(value, Mapping) and not is_part and len(value) <= _MOST:
-            plain = _plain_entries(value, is_part=True) or None
+        if isinstance(value, Mapping) and parts > 0 and len(value) <= _MOST:
+            plain = _plain_entries(value, parts - 1) or None
         if plain is not None:
             found[str(name)] = plain
     return found

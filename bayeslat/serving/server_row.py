@@ -83,6 +83,10 @@ def server_row(vllm_config: object, engine: int, run: str, file: int) -> Row:
         "vision_architecture": entries_of(
             field_at(vllm_config, "model_config.hf_config.vision_config")
         ),
+        # llm-compressor nests the type of the weights three parts deep
+        "quantization": entries_of(
+            field_at(vllm_config, "model_config.hf_config.quantization_config"), parts=3
+        ),
     }
 
 

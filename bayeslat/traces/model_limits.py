@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from bayeslat.traces.model_parts import (
+    kv_value_bytes,
+    layers_without_experts,
+    model_parts,
+    weight_types,
+)
 from bayeslat.traces.model_sizes import model_sizes
 
 __all__ = ["model_limits"]
 
 type Config = Mapping[str, object]
 
-_SHARED = (
-    *("n_shared_experts", "num_shared_experts", "moe_num_shared_experts"),
-    *("shared_expert_intermediate_size", "moe_shared_expert_intermediate_size"),
-    *("shared_intermediate_size", "num_experts_shared"),
-)
-# Experts in some layers only, where more than this is told.
-_SOME_LAYERS = {
-    "first_k_dense_replace": 0,
-    "num_dense_layers": 0,
-    "moe_layer_start_index": 0,
-    "interleave_moe_layer_step": 1,
-    "decoder_sparse_step": 1,
-    "expert_layer_period": 1,
-    "moe_layer_freq": 1,
-    "moe_layer_interval": 1,
-}
 _RECURRENT = (
     *("mamba_", "ssm_", "linear_attn", "linear_num_", "linear_conv", "conv_L_cache"),
     *("lru_width", "hybrid_override_pattern", "attn_layer_period", "state_size"),
@@ -43,28 +33,33 @@ _OF_ITS_OWN_KIND = frozenset(
 
 
 def model_limits(told: Config, server: Config) -> list[str]:
-    """Return what formulas over a model's sizes get wrong, in words; nothing of a plain model.
+    """Return what formulas over a model's sizes and parts get wrong, in words.
 
-    A plain model has attention and an MLP of three matrices in each layer, or experts in each in
-    place of the MLP, with weights and a cache of the type of its activations.
+    They know layers of attention, or latent attention, and an MLP of three matrices, or experts in
+    its place, with weights and a cache of types of their own.
 
     Parameters
     ----------
     told : Mapping
         The configuration of its language model (`model_sizes.language_config`).
     server : Mapping
-        Of the server: `quantization`, `kv_cache_dtype`, `max_model_len`.
+        Of the server: `dtype`, `quantization`, `kv_cache_dtype`, `max_model_len`.
 
     Returns
     -------
     list of str
     """
-    return [*_of_attention(told, server), *_of_experts(told), *_of_kind(told), *_of_types(server)]
+    return [
+        *_of_attention(told, server),
+        *_of_experts(told),
+        *_of_kind(told),
+        *_of_types(told, server),
+    ]
 
 
 def _of_attention(told: Config, server: Config) -> Iterator[str]:
     kinds = _kinds(told, "layer_types") | _kinds(told, "layers_block_type")
-    if _above(told, "kv_lora_rank", 0):
+    if told.get("kv_lora_rank") and "kv_width" not in model_parts(told, {}):
         yield "its cache holds a latent (MLA), less than kv_heads x head_dim says"
     if kinds:
         is_hybrid = any("attention" not in kind or "linear" in kind for kind in kinds)
@@ -85,17 +80,7 @@ def _of_attention(told: Config, server: Config) -> Iterator[str]:
 def _of_experts(told: Config) -> Iterator[str]:
     if not model_sizes(told).get("experts"):
         return
-    is_shared = any(_above(told, name, 0) for name in _SHARED)
-    if is_shared or told.get("model_type") == "llama4_text":
-        yield "its shared experts are not counted"
-    frequency = told.get("moe_layer_freq")
-    only = (
-        any(_above(told, name, plain) for name, plain in _SOME_LAYERS.items())
-        or bool(told.get("mlp_only_layers"))
-        or "dense" in _kinds(told, "mlp_layer_types")
-        or (isinstance(frequency, list) and 0 in frequency)
-    )
-    if only:
+    if "layers" in model_sizes(told) and layers_without_experts(told) is None:
         yield "experts, of some layers only, are counted in all"
 
 
@@ -107,17 +92,14 @@ def _of_kind(told: Config) -> Iterator[str]:
         yield f"layers of {kind} have parts that no column tells of"
 
 
-def _of_types(server: Config) -> Iterator[str]:
-    quantised, cache = server.get("quantization"), str(server.get("kv_cache_dtype"))
-    if quantised:
-        yield f"its weights are quantised ({quantised}), and dtype_bytes is of the activations"
-    if cache != "None" and not cache.startswith(("auto", "bfloat16", "float", "half")):
-        yield f"its cache is of {cache}, and dtype_bytes is of the activations"
-
-
-def _above(told: Config, name: str, limit: int) -> bool:
-    value = told.get(name)
-    return isinstance(value, int | float) and value > limit
+def _of_types(told: Config, server: Config) -> Iterator[str]:
+    # Of what type activations are is no limit: the importer asks for it.
+    types = {**server, "dtype": server.get("dtype") or told.get("dtype") or "bfloat16"}
+    if weight_types(told, types) is None:
+        quantised = server.get("quantization")
+        yield f"its weights are quantised ({quantised}), in how many bits is not told"
+    if kv_value_bytes(told, types) is None:
+        yield f"its cache is of {server.get('kv_cache_dtype')}, and counted as of the activations"
 
 
 def _kinds(told: Config, name: str) -> set[str]:

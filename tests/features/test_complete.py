@@ -85,6 +85,51 @@ def test_a_spec_without_either_gives_the_rows_back() -> None:
     assert complete_rows(frame, {}, ()) is frame
 
 
+FOLLOWING = (
+    SPEC.replace('knobs = ["tokens", "waiting"]', 'knobs = ["tokens", "waiting", "rows"]')
+    .replace("waiting = 2", 'rows = "ceil(tokens / tile)"\nwaiting = "2 * rows"')
+    .replace("[stages.step.physics]", "[architecture]\ntile = 2\n[stages.step.physics]")
+)
+
+
+def test_a_default_may_follow_from_other_knobs_and_from_defaults_before_it() -> None:
+    spec = Spec.from_text(FOLLOWING)
+    found = spec.complete(rows())
+    assert found["rows"].tolist() == [1.0, 1.0, 2.0]
+    assert found["waiting"].tolist() == [2.0, 2.0, 4.0]
+    some = spec.complete(rows(rows=[7.0, np.nan, np.nan]))
+    assert some["rows"].tolist() == [7.0, 1.0, 2.0]
+    assert some["waiting"].tolist() == [14.0, 2.0, 4.0]
+    pd.testing.assert_frame_equal(spec.complete(some), some)
+
+
+def test_a_default_without_what_it_follows_from_is_left_out() -> None:
+    spec = Spec.from_text(FOLLOWING)
+    assert list(spec.complete(pd.DataFrame({"waiting": [1.0]}))) == ["waiting"]
+    odd = spec.complete(pd.DataFrame({"tokens": ["many", 3]}))
+    assert np.isnan(odd["rows"][0])
+    assert odd["rows"][1] == 2.0
+
+
+def test_defaults_that_follow_are_stored_and_tell_specs_apart() -> None:
+    spec = Spec.from_text(FOLLOWING)
+    assert Spec.loads(spec.dumps()) == spec
+    spaced = FOLLOWING.replace("2 * rows", "2*rows")
+    others = [FOLLOWING.replace("2 * rows", "3 * rows"), FOLLOWING.replace("tile = 2", "tile = 3")]
+    assert Spec.from_text(spaced).hash == spec.hash
+    assert len({spec.hash, *(Spec.from_text(text).hash for text in others)}) == 3
+
+
+@pytest.mark.parametrize("default", ["2 * later", "2 * rows", "2 * mem_bw_GBps", "2 * nothing"])
+def test_a_default_follows_from_what_is_known_before_it(default: str) -> None:
+    text = FOLLOWING.replace('"ceil(tokens / tile)"', f'"{default}"')
+    text = text.replace('waiting = "2 * rows"', 'waiting = "2 * rows"\nlater = 1')
+    text = text.replace('"rows"]', '"rows", "later"]')
+    name = default.split()[-1]
+    with pytest.raises(SpecError, match=f"defaults.rows.*unknown name '{name}'; a default may"):
+        Spec.from_text(text)
+
+
 def test_defaults_and_stack_columns_are_stored_and_tell_specs_apart() -> None:
     spec = Spec.from_text(SPEC)
     assert Spec.loads(spec.dumps()) == spec

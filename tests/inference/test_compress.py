@@ -634,16 +634,20 @@ def test_an_update_keeps_the_hurdle(tmp_path: Path) -> None:
     assert sum(after.measured) > sum(before.stages["queueing"].measured)
 
 
-def test_defaults_and_further_stack_columns(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize("default", ["7", '"2 + 3 * batch_size"'])
+def test_defaults_and_further_stack_columns(tmp_path: Path, default: str, is_told: bool) -> None:
     """As `fit` completes them."""
     text = SPEC_TEXT.replace(
         "[architecture]",
-        'stack_columns = ["model"]\n[defaults]\noutput_tokens = 7\n[architecture]',
+        f'stack_columns = ["model"]\n[defaults]\noutput_tokens = {default}\n[architecture]',
     )
     spec = Spec.from_text(text)
     frame = make_frame(3, rows=40)
     frame["model"] = np.where(frame.index % 2, "small", "large")
     frame["output_tokens"] = frame["output_tokens"].where(frame.index % 3 > 0).astype(float)
+    if not is_told:
+        frame = frame.drop(columns="output_tokens")
     folder = write(frame, tmp_path / "t", 2)
     data, plan = compress_files(spec, [folder]), plan_fit(spec, read_traces(folder))
     assert data.point.groups == plan.groups

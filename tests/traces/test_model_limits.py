@@ -9,14 +9,21 @@ import pytest
 from bayeslat.traces.model_limits import model_limits
 
 MLA, HYBRID, WINDOW = "latent (MLA)", "layers without attention", "attend to the last tokens only"
-SHARED, SOME, TWO, OWN = "shared experts", "of some layers only", "two matrices", "no column tells"
-EXPERTS = {"n_routed_experts": 64, "num_experts_per_tok": 6, "moe_intermediate_size": 1408}
+SOME, TWO, OWN = "of some layers only", "two matrices", "no column tells"
+EXPERTS = {
+    **{"n_routed_experts": 64, "num_experts_per_tok": 6, "moe_intermediate_size": 1408},
+    "num_hidden_layers": 4,
+}
+LATENT = {
+    **{"kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128},
+    **{"hidden_size": 7168, "num_attention_heads": 128},
+}
 ALL_FULL = {"layer_types": ["full_attention"] * 4}
 
 
 def _is_said(told: dict[str, Any], server: dict[str, Any] | None = None) -> set[str]:
     said = model_limits(told, server or {})
-    known = (MLA, HYBRID, WINDOW, SHARED, SOME, TWO, OWN)
+    known = (MLA, HYBRID, WINDOW, SOME, TWO, OWN)
     assert all(sum(words in each for words in known) == 1 for each in said), said
     return {words for words in known for each in said if words in each}
 
@@ -28,35 +35,20 @@ def _is_said(told: dict[str, Any], server: dict[str, Any] | None = None) -> set[
         # Qwen3-30B-A3B, gpt-oss, Mixtral
         (EXPERTS | {"decoder_sparse_step": 1, "mlp_only_layers": []}, set()),
         ({"model_type": "gpt_oss", "sliding_window": 128}, {WINDOW}),
-        # DeepSeek-V3 and Kimi-K2, GLM-4.5, MiMo
-        (
-            EXPERTS | {"kv_lora_rank": 512, "n_shared_experts": 1, "first_k_dense_replace": 3},
-            {MLA, SHARED, SOME},
-        ),
-        (EXPERTS | {"n_shared_experts": 1, "first_k_dense_replace": 1}, {SHARED, SOME}),
-        (EXPERTS | {"moe_layer_freq": [0, 1, 1, 1]}, {SOME}),
-        (EXPERTS | {"moe_layer_freq": 1, "n_shared_experts": None}, set()),
-        (EXPERTS | {"mlp_layer_types": ["dense", "sparse"]}, {SOME}),
-        (EXPERTS | {"mlp_layer_types": ["sparse", "sparse"]}, set()),
-        # Qwen1.5-MoE, Ernie 4.5, Llama 4 Scout and Maverick
+        # DeepSeek-V3 and Kimi-K2; one that does not say how wide its heads are
+        (EXPERTS | LATENT | {"n_shared_experts": 1, "first_k_dense_replace": 3}, set()),
+        ({"kv_lora_rank": 512, "hidden_size": 7168}, {MLA}),
+        # Qwen1.5-MoE, and a Llama 4 with windows
         (
             EXPERTS
             | {"shared_expert_intermediate_size": 5632}
             | {"use_sliding_window": False, "sliding_window": 32768},
-            {SHARED},
+            set(),
         ),
-        (EXPERTS | {"moe_num_shared_experts": 2, "moe_layer_start_index": 1}, {SHARED, SOME}),
-        (
-            EXPERTS | {"model_type": "llama4_text", "attention_chunk_size": 8192},
-            {SHARED, WINDOW},
-        ),
-        (
-            EXPERTS | {"model_type": "llama4_text", "interleave_moe_layer_step": 2},
-            {SHARED, SOME},
-        ),
+        (EXPERTS | {"model_type": "llama4_text", "attention_chunk_size": 8192}, {WINDOW}),
         # Jamba, Qwen3-Next, Falcon-H1, Granite 4
         (
-            {"num_experts": 16, "expert_layer_period": 2, "attn_layer_period": 8},
+            EXPERTS | {"expert_layer_period": 2, "attn_layer_period": 8},
             {HYBRID, SOME},
         ),
         ({"layer_types": ["linear_attention", "full_attention"]}, {HYBRID}),
@@ -69,8 +61,8 @@ def _is_said(told: dict[str, Any], server: dict[str, Any] | None = None) -> set[
             {WINDOW},
         ),
         ({"sliding_window": 4096} | ALL_FULL, set()),
-        # A dense model has no experts to share
-        ({"n_shared_experts": 1, "first_k_dense_replace": 1}, set()),
+        # A dense model has experts in no layers
+        ({"num_hidden_layers": 4, "expert_layer_period": 2}, set()),
         ({"model_type": "gpt2"}, {TWO}),
         ({"model_type": "opt"}, {TWO}),
         ({"model_type": "gemma3n_text"}, {OWN}),
@@ -90,9 +82,10 @@ def test_a_window_as_long_as_any_request_is_none() -> None:
 @pytest.mark.parametrize(
     ("server", "words"),
     [
-        ({"quantization": "fp8"}, "weights are quantised (fp8)"),
-        ({"quantization": "mxfp4"}, "weights are quantised (mxfp4)"),
-        ({"kv_cache_dtype": "fp8_e4m3"}, "cache is of fp8_e4m3"),
+        ({"quantization": "fp8"}, ""),
+        ({"quantization": "gguf"}, "weights are quantised (gguf)"),
+        ({"kv_cache_dtype": "fp8_e4m3"}, ""),
+        ({"kv_cache_dtype": "nvfp4"}, "cache is of nvfp4"),
         ({"kv_cache_dtype": "auto"}, ""),
         ({"kv_cache_dtype": "bfloat16", "quantization": None}, ""),
     ],

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bayeslat.features.complete import default_values
+from bayeslat.features.expressions import Expression
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.program import Program, Registers
 from bayeslat.features.spec_fields import TASK
@@ -239,7 +242,30 @@ class _Adder:
                         raise BrokenBatchError
                     column = column.cast(pa.float64())
                 found[name] = column.to_numpy(zero_copy_only=False)
-        return found
+        return self._with_defaults(found, batch.num_rows)
+
+    def _with_defaults(
+        self, columns: dict[str, NDArray[np.generic]], count: int
+    ) -> dict[str, NDArray[np.generic]]:
+        """Fill in knobs whose defaults follow from others; those with a number are left out."""
+        known: dict[str, Any] = dict(self._spec.architecture)
+        for knob in self._spec.knobs:
+            default = self._spec.defaults.get(knob)
+            if knob in columns:
+                known[knob] = columns[knob]
+            elif default is not None and not isinstance(default, Expression):
+                known[knob] = default
+        for knob, default in self._spec.defaults.items():
+            if not isinstance(default, Expression):
+                continue
+            empty = np.isnan(columns[knob].astype(float)) if knob in columns else None
+            if empty is not None and not empty.any():
+                continue
+            values = default_values(default, known)
+            if values is not None:
+                known[knob] = values if empty is None else np.where(empty, values, columns[knob])
+                columns[knob] = np.broadcast_to(known[knob], (count,))
+        return columns
 
     def _add_label(
         self, label: Label, columns: Mapping[str, NDArray[np.generic]], count: int
@@ -270,9 +296,10 @@ class _Adder:
         if key not in self._programs:
             constants: dict[str, float | str] = {**self._fields[group]}
             for knob in absent:
-                if knob not in self._spec.defaults:
+                default = self._spec.defaults.get(knob)
+                if default is None or isinstance(default, Expression):
                     raise BrokenBatchError
-                constants[knob] = self._spec.defaults[knob]
+                constants[knob] = default
             if self._spec.uses_task:
                 if label.task is None:
                     raise BrokenBatchError
@@ -288,7 +315,7 @@ class _Adder:
             return values
         if not (values.min() > -np.inf and values.max() < np.inf):
             default = self._spec.defaults.get(knob)
-            if default is None or np.isinf(values).any():
+            if not isinstance(default, float) or np.isinf(values).any():
                 raise BrokenBatchError
             values[np.isnan(values)] = default
         return values

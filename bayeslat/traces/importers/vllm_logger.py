@@ -25,6 +25,7 @@ from bayeslat.traces.importers.queue import find_queue
 from bayeslat.traces.importers.vllm_log import Log, Rows, read_log
 from bayeslat.traces.importers.vocabulary import Column, columns_named
 from bayeslat.traces.model_limits import model_limits
+from bayeslat.traces.model_parts import PARTS, model_parts
 from bayeslat.traces.model_sizes import DTYPE_BYTES, FIELDS, language_config, model_sizes
 
 __all__ = ["IMPORTER"]
@@ -56,6 +57,7 @@ _OWN = (
         Column(name, "count", f"of the architecture{', 0 if it has none' * (name in _EXPERTS)}")
         for name in FIELDS
     ),
+    *(Column(name, "number", what) for name, what in PARTS.items()),
 )
 _STATE = ("running", "waiting", "kv_usage")
 _BATCH = (
@@ -131,7 +133,7 @@ def _constants(log: Log) -> dict[str, Any]:
     if dtype in DTYPE_BYTES:
         found["dtype_bytes"] = DTYPE_BYTES[dtype]
     if log.told("architecture"):
-        found |= _architecture(log.told("architecture"))
+        found |= _architecture(_language(log), config)
     if isinstance(log.told("software").get("vllm"), str):
         found["stack"] = f"vllm_{log.told('software')['vllm']}"
     if isinstance(config.get("model"), str):
@@ -144,13 +146,24 @@ def _model(name: str) -> str:
     return name if re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name) else Path(name).name
 
 
-def _architecture(told: Mapping[str, Any]) -> dict[str, int]:
+def _language(log: Log) -> dict[str, object]:
+    """Return the configuration of the language model, and how it is quantised."""
+    quantised = log.told("quantization")
+    told = language_config(log.told("architecture"))
+    return {**told, "quantization_config": quantised} if quantised else told
+
+
+def _architecture(language: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, float]:
     """Return the sizes of a model under names that are the same for all.
 
     What is not known is left out, so that `--set` can say it.
     """
-    sizes = model_sizes(language_config(told))
-    found = {name: int(sizes[name]) for name in FIELDS if 0 < sizes.get(name, 0) < _WHOLE}
+    parts = model_parts(language, config)
+    sizes = {**model_sizes(language), **parts}
+    found: dict[str, float] = {
+        name: int(sizes[name]) for name in FIELDS if 0 < sizes.get(name, 0) < _WHOLE
+    }
+    found |= {name: parts[name] for name in PARTS if name in parts}
     if not found.get("experts"):
         return found | dict.fromkeys(_EXPERTS, 0)
     return {"intermediate": 0, **found}  # perhaps no layer is without
@@ -158,14 +171,14 @@ def _architecture(told: Mapping[str, Any]) -> dict[str, int]:
 
 def _tell_of_model(log: Log, tally: Tally) -> None:
     """Tell what the sizes of the model leave out."""
-    told, config = log.told("architecture"), log.told("config")
-    if not told:
+    config = log.told("config")
+    if not log.told("architecture"):
         return
-    name = _model(str(config.get("model", "the model")))
-    limits = model_limits(language_config(told), config)
+    name, language = _model(str(config.get("model", "the model"))), _language(log)
+    limits = model_limits(language, config)
     if limits:
         tally.note(f"{name} is more than its columns say: {'; '.join(limits)}")
-    known = _architecture(told)
+    known = _architecture(language, config)
     unknown = [size for size in FIELDS if size != "vocab" and size not in known]
     if unknown:
         tally.note(

@@ -39,9 +39,7 @@ def make_configs(count: int, seed: int = 0, tasks: bool = False) -> pd.DataFrame
             "prompt_tokens": rng.integers(16, 4000, count),
         }
     )
-    configs = configs.assign(**MODEL)
-    rest = {name: value for name, value in SPEC.defaults.items() if name not in configs}
-    configs = configs.assign(**rest)
+    configs = SPEC.complete(configs.assign(**MODEL))
     return configs.assign(task=rng.choice(["chat", "batch"], count)) if tasks else configs
 
 

@@ -22,8 +22,7 @@ GPU = Gpu(
     key="g", name="g", family="f", mem_bw_GBps=3000.0, bf16_tflops=1000.0, num_sm=100,
     boost_GHz=2.0, l2_MB=50.0,
 )  # fmt: skip
-CONFIG = {
-    **serving_problem.SPEC.defaults,
+_TOLD = {
     "prefill_requests": 2, "prefill_tokens": 300, "decode_requests": 20, "running": 25,
     "waiting": 7, "kv_usage": 0.6, "prompt_tokens": 512, "max_num_seqs": 64,
     "max_num_batched_tokens": 2048, "tensor_parallel": 2, "chunked_prefill": 1, "layers": 10,
@@ -31,6 +30,7 @@ CONFIG = {
     "experts_per_token": 2, "dtype_bytes": 2, "cpu_offload_GB": 4.0, "kv_blocks": 1000,
     "kv_block_tokens": 16,
 }  # fmt: skip
+CONFIG = serving_problem.SPEC.complete(pd.DataFrame([_TOLD])).iloc[0].to_dict()
 # By hand, with a vocabulary of 0, which models/vllm.toml has no knob for:
 FPT = 2 * 1000 * (3 * 4000)
 KV = 2 * 10 * (1000 / 10) * 2 * 2

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from bayeslat.features.spec import load_spec
 from bayeslat.traces import read_traces
 from bayeslat.traces.importers.convert import Settings, import_traces
 from bayeslat.traces.importers.registry import find_importer
+from bayeslat.traces.model_parts import PARTS, model_parts
 from bayeslat.traces.model_sizes import FIELDS, model_sizes
 from tests.traces.importers.cases import write_case
 from tests.traces.importers.workload import make_requests
@@ -49,6 +51,11 @@ def _config(layers: int, hidden: int, heads: int, kv_heads: int, **more: Any) ->
     }
 
 
+_LATENT = {
+    **{"kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128},
+}
+
+
 @pytest.mark.parametrize(
     ("config", "dense", "routed"),
     [
@@ -75,13 +82,75 @@ def _config(layers: int, hidden: int, heads: int, kv_heads: int, **more: Any) ->
             639_557_184,
             19_116_933_120,
         ),
+        # DeepSeek-V3 and V2-Lite: latents, shared experts, first layers without experts
+        (
+            _config(61, 7168, 128, 128, head_dim=64, intermediate_size=18432)
+            | {"n_routed_experts": 256, "moe_intermediate_size": 2048, "n_shared_experts": 1}
+            | _LATENT
+            | {"q_lora_rank": 1536, "first_k_dense_replace": 3},
+            15_264_275_456,
+            653_908_770_816,
+        ),
+        (
+            _config(27, 2048, 16, 16, intermediate_size=10944, first_k_dense_replace=1)
+            | {"n_routed_experts": 64, "moe_intermediate_size": 1408, "n_shared_experts": 2}
+            | _LATENT,
+            892_202_496,
+            14_394_851_328,
+        ),
+        # Qwen1.5-MoE, GLM-4.5, Llama-4-Maverick, Ernie-4.5-21B
+        (
+            _config(24, 2048, 16, 16, intermediate_size=5632, num_experts=60)
+            | {"moe_intermediate_size": 1408, "shared_expert_intermediate_size": 5632},
+            1_236_371_456,
+            12_457_082_880,
+        ),
+        (
+            _config(92, 5120, 96, 8, head_dim=128, intermediate_size=12288, n_shared_experts=1)
+            | {"n_routed_experts": 160, "moe_intermediate_size": 1536}
+            | {"first_k_dense_replace": 3},
+            15_280_829_440,
+            335_963_750_400,
+        ),
+        (
+            _config(48, 5120, 40, 8, head_dim=128, intermediate_size=8192, num_local_experts=128)
+            | {"model_type": "llama4_text", "intermediate_size_mlp": 16384}
+            | {"interleave_moe_layer_step": 2},
+            12_095_820_800,
+            386_547_056_640,
+        ),
+        (
+            _config(28, 2560, 20, 4, intermediate_size=12288, moe_num_experts=64)
+            | {"moe_intermediate_size": 1536, "moe_num_shared_experts": 2}
+            | {"moe_layer_start_index": 1, "moe_layer_end_index": -1, "moe_layer_interval": 1},
+            1_176_355_008,
+            20_384_317_440,
+        ),
     ],
 )
 def test_models_vllm_counts_the_parameters_of_published_models(
     config: dict[str, Any], dense: int, routed: int
 ) -> None:
     """Those of transformers' classes, without embeddings: norms, biases and routers are few."""
-    sizes = dict.fromkeys(FIELDS, 0.0) | model_sizes(config)
+    sizes = dict.fromkeys(FIELDS, 0.0) | model_sizes(config) | model_parts(config, {})
     spec = load_spec(MODELS / "vllm.toml")
-    assert spec.evaluate("dense_params", sizes, {}) == pytest.approx(dense, rel=0.015)
-    assert spec.evaluate("experts * expert_params", sizes, {}) == pytest.approx(routed, rel=0.002)
+    assert spec.evaluate("dense_weights", sizes, {}) == pytest.approx(dense, rel=0.015)
+    assert spec.evaluate("moe_weights", sizes, {}) == pytest.approx(routed, rel=0.002)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"intermediate_size": 14336},
+        {"intermediate_size": 6144, "num_experts": 128, "moe_intermediate_size": 768},
+    ],
+)
+def test_parts_of_a_plain_model_are_what_the_spec_takes_where_rows_say_nothing(
+    more: dict[str, Any],
+) -> None:
+    config = _config(32, 4096, 32, 8, head_dim=96, torch_dtype="bfloat16") | more
+    spec = load_spec(MODELS / "vllm.toml")
+    rows = spec.complete(pd.DataFrame([model_sizes(config)]))
+    parts = model_parts(config, {})
+    assert parts.keys() == PARTS.keys()
+    assert rows[list(parts)].iloc[0].to_dict() == parts

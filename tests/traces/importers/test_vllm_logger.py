@@ -16,6 +16,7 @@ from bayeslat.serving.engine_logger import EngineLogger
 from bayeslat.serving.settings import Settings
 from bayeslat.traces.importers.importer import Tally
 from bayeslat.traces.importers.vllm_logger import IMPORTER
+from bayeslat.traces.model_parts import PARTS
 from tests.serving import vllm_stats as vllm
 from tests.traces.importers.engine import Request, Truth, draw, run
 
@@ -266,14 +267,34 @@ def test_a_size_that_is_not_known_is_left_out_and_told(written: Any, tmp_path: P
     assert "--set" in note
 
 
-def test_what_the_sizes_of_a_model_leave_out_is_told(written: Any, tmp_path: Path) -> None:
+def test_what_the_columns_of_a_model_leave_out_is_told(written: Any, tmp_path: Path) -> None:
     changes = {"kv_lora_rank": 512, "n_routed_experts": 64, "num_experts_per_tok": 6}
-    steps, (note,) = _of_model(written[0], tmp_path, changes, quantization="fp8")
+    steps, (note,) = _of_model(written[0], tmp_path, changes, quantization="gguf")
     assert set(steps["experts"]) == {64}
     assert note.startswith("models/tiny is more than its columns say: ")
     assert "(MLA)" in note
-    assert "quantised (fp8)" in note
+    assert "quantised (gguf)" in note
     assert "shared" not in note
+
+
+def test_parts_of_a_model_have_columns(written: Any, tmp_path: Path) -> None:
+    changes = {
+        **{"kv_lora_rank": 64, "qk_nope_head_dim": 32, "qk_rope_head_dim": 16, "v_head_dim": 32},
+        **{"n_routed_experts": 64, "num_experts_per_tok": 6, "moe_intermediate_size": 128},
+        **{"n_shared_experts": 2, "first_k_dense_replace": 1},
+    }
+    steps, notes = _of_model(written[0], tmp_path, changes, quantization="fp8")
+    assert not notes
+    told = {name: set(steps[name]) for name in (*PARTS, "head_dim")}
+    assert min(told.pop("attention_weights") | told.pop("mlp_weights")) > 0
+    assert told == {
+        "weight_bytes": {1.0},
+        "matmul_bytes": {1.0},
+        "kv_value_bytes": {4.0},
+        "kv_width": {80.0},
+        "moe_layers": {3.0},
+        "head_dim": {40},
+    }
 
 
 def test_where_requests_are_missing_contexts_are_estimated(written: Any, tmp_path: Path) -> None:

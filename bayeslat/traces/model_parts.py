@@ -1,0 +1,244 @@
+"""What a language model has beside plain layers: shared experts, latents, types of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from bayeslat.finite import finite_number
+from bayeslat.traces.model_sizes import DTYPE_BYTES, model_sizes
+
+__all__ = ["PARTS", "kv_value_bytes", "layers_without_experts", "model_parts", "weight_types"]
+
+type Config = Mapping[str, object]
+
+PARTS: Mapping[str, str] = {
+    "weight_bytes": "bytes of a value of the weights, with its scales",
+    "matmul_bytes": "bytes of the values that matrix products multiply",
+    "kv_value_bytes": "bytes of a value of the KV cache",
+    "kv_width": "values that a token has in the KV cache of a layer",
+    "attention_weights": "values of the weights of the attention of a layer",
+    "mlp_weights": "values of the MLP and shared experts that a token goes through, mean of layers",
+    "moe_layers": "layers with experts that tokens choose",
+}
+"""Each part, and what it is. Where a model is plain, they follow from its sizes."""
+
+_SHARED = (
+    *("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_experts_shared"),
+)
+_SHARED_WIDTH = ("shared_expert_intermediate_size", "shared_intermediate_size")
+_BITS = ("bits", "w_bit", "weight_bits", "num_bits")
+# Bytes of a value with its scales, and whether what it is multiplied with has as many bits.
+_METHODS = {
+    **dict.fromkeys(("fp8", "fbgemm_fp8", "ptpc_fp8", "modelopt", "deepspeedfp"), (1.0, True)),
+    **dict.fromkeys(("experts_int8", "fp8_marlin"), (1.0, False)),
+    **dict.fromkeys(("mxfp4", "gpt_oss_mxfp4"), (0.5 + 1 / 32, False)),
+    **dict.fromkeys(("modelopt_fp4", "nvfp4"), (0.5 + 1 / 16, True)),
+}
+
+
+def model_parts(told: Config, server: Config) -> dict[str, float]:
+    """Return the sizes of a model's parts, and those of `model_sizes` that mean something else.
+
+    Parameters
+    ----------
+    told : Mapping
+        The configuration of its language model (`model_sizes.language_config`).
+    server : Mapping
+        Of the server: `dtype`, `quantization`, `kv_cache_dtype`.
+
+    Returns
+    -------
+    dict of str to float
+        By the names of `PARTS`; with a latent (MLA), also the `head_dim` of which attention has
+        `4 heads head_dim` operations for a token that attends to another. What is not known is left
+        out.
+    """
+    sizes = model_sizes(told)
+    return {
+        **_attention(told, sizes),
+        **_experts(told, sizes),
+        **_types(told, server),
+    }
+
+
+def _attention(told: Config, sizes: Mapping[str, float]) -> dict[str, float]:
+    latent = _number(told, "kv_lora_rank")
+    if latent:
+        return _latent_attention(told, sizes, latent)
+    try:
+        keys = sizes["kv_heads"] * sizes["head_dim"]
+        queries = sizes["heads"] * sizes["head_dim"]
+        return {
+            "kv_width": 2.0 * keys,
+            "attention_weights": sizes["hidden"] * 2.0 * (queries + keys),
+        }
+    except KeyError:
+        return {}
+
+
+def _latent_attention(told: Config, sizes: Mapping[str, float], latent: float) -> dict[str, float]:
+    """Of multi-head latent attention (DeepSeek-AI 2024, arXiv:2405.04434, section 2.1)."""
+    rope, plain = _number(told, "qk_rope_head_dim"), _number(told, "qk_nope_head_dim")
+    values, queries = _number(told, "v_head_dim"), _number(told, "q_lora_rank")
+    if not (rope and plain and values and {"hidden", "heads"} <= sizes.keys()):
+        return {}
+    hidden, heads = sizes["hidden"], sizes["heads"]
+    wide = heads * (plain + rope)
+    query_weights = queries * (hidden + wide) if queries else hidden * wide
+    key_weights = hidden * (latent + rope) + latent * heads * (plain + values)
+    return {
+        "kv_width": latent + rope,
+        "attention_weights": query_weights + key_weights + heads * values * hidden,
+        "head_dim": (plain + rope + values) / 2.0,
+    }
+
+
+def _experts(told: Config, sizes: Mapping[str, float]) -> dict[str, float]:
+    without = layers_without_experts(told) if sizes.get("experts") else sizes.get("layers")
+    if without is None:
+        return {}
+    layers = sizes["layers"]
+    found = {"moe_layers": layers - without}
+    width = _number(told, "intermediate_size_mlp") or sizes.get("intermediate", 0.0)  # Llama 4
+    shared = _shared_width(told, sizes) if sizes.get("experts") else 0.0
+    if "hidden" not in sizes or (without and not width):
+        return found
+    widths = without * width + found["moe_layers"] * shared
+    return found | {"mlp_weights": 3.0 * sizes["hidden"] * widths / layers}
+
+
+def _shared_width(told: Config, sizes: Mapping[str, float]) -> float:
+    width = sizes.get("moe_intermediate", 0.0)
+    if told.get("model_type") == "llama4_text":
+        return width
+    shared = next((number for name in _SHARED if (number := _number(told, name))), 0.0)
+    if shared:
+        return shared * width
+    return next((number for name in _SHARED_WIDTH if (number := _number(told, name))), 0.0)
+
+
+def layers_without_experts(told: Config) -> int | None:
+    """Return how many layers have an MLP in place of experts; None where that is not known.
+
+    Parameters
+    ----------
+    told : Mapping
+        The configuration of a language model that has experts.
+    """
+    layers = model_sizes(told).get("layers")
+    if layers is None or "expert_layer_period" in told:
+        return None
+    return sum(not each for each in _have_experts(told, int(layers)))
+
+
+def _have_experts(told: Config, layers: int) -> Iterator[bool]:
+    """Tell of each layer whether it has experts, in the ways in which models say it."""
+    kinds, frequency = told.get("mlp_layer_types"), told.get("moe_layer_freq")
+    listed, dense = told.get("moe_layers"), told.get("mlp_only_layers")
+    first = max(
+        _number(told, name)
+        for name in ("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index")
+    )
+    last = _number(told, "moe_layer_end_index") or layers - 1
+    steps = ("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval")
+    step = max(1.0, *(_number(told, name) for name in steps))
+    every = _number(told, "moe_layer_freq") or 1.0
+    for layer in range(layers):
+        if isinstance(kinds, list) and len(kinds) == layers:
+            yield kinds[layer] != "dense"
+        elif isinstance(frequency, list) and len(frequency) == layers:
+            yield bool(frequency[layer])
+        elif isinstance(listed, list) and listed:
+            yield layer in listed
+        else:
+            yield (
+                first <= layer <= last
+                and (layer + 1) % step == 0
+                and layer % every == 0
+                and not (isinstance(dense, list) and layer in dense)
+            )
+
+
+def _types(told: Config, server: Config) -> dict[str, float]:
+    found = {}
+    types = weight_types(told, server)
+    if types is not None:
+        found["weight_bytes"], found["matmul_bytes"] = types
+    cache = kv_value_bytes(told, server)
+    return found if cache is None else found | {"kv_value_bytes": cache}
+
+
+def weight_types(told: Config, server: Config) -> tuple[float, float] | None:
+    """Return the bytes of a value of the weights, and of what matrix products multiply.
+
+    Parameters
+    ----------
+    told, server : Mapping
+        As `model_parts` takes them.
+
+    Returns
+    -------
+    tuple of float, or None
+        None where the type is not known.
+    """
+    plain = _plain_bytes(told, server)
+    scheme = _part(told, "quantization_config")
+    method = server.get("quantization") or scheme.get("quant_method")
+    if plain is None or not method:
+        return None if plain is None else (plain, plain)
+    if str(method) in _METHODS:
+        weight_bytes, alike = _METHODS[str(method)]
+        return weight_bytes, min(weight_bytes // 0.5 * 0.5, plain) if alike else plain
+    group = _first_group(scheme)
+    weights = _part(group, "weights") or group
+    bits = _bits(weights) or (4.0 if scheme.get("load_in_4bit") else 0.0)
+    if not bits:
+        return None
+    size = _number(weights, "group_size")
+    scales = plain / size if size else 0.0
+    return bits / 8.0 + scales, _bits(_part(group, "input_activations")) / 8.0 or plain
+
+
+def _first_group(scheme: Config) -> Config:
+    """Return how most weights are quantised: llm-compressor keeps schemes of groups of layers."""
+    groups = _part(scheme, "config_groups")
+    return next((each for each in groups.values() if isinstance(each, Mapping)), scheme)
+
+
+def _part(config: Config, name: str) -> Config:
+    value = config.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def kv_value_bytes(told: Config, server: Config) -> float | None:
+    """Return the bytes of a value of the KV cache; None where they are not known.
+
+    Parameters
+    ----------
+    told, server : Mapping
+        As `model_parts` takes them.
+    """
+    cache = str(server.get("kv_cache_dtype") or "auto")
+    if cache == "auto":
+        return _plain_bytes(told, server)
+    if cache.startswith(("fp8", "int8")):
+        return 1.0
+    known = DTYPE_BYTES.get(cache)
+    return None if known is None else float(known)
+
+
+def _plain_bytes(told: Config, server: Config) -> float | None:
+    """Bytes of an activation: the server's type, or else the configuration's."""
+    known = DTYPE_BYTES.get(str(server.get("dtype")))
+    return float(known) if known else model_sizes(told).get("dtype_bytes")
+
+
+def _bits(scheme: Config) -> float:
+    return next((number for name in _BITS if (number := _number(scheme, name))), 0.0)
+
+
+def _number(told: Config, name: str) -> float:
+    """Return a number above 0, or 0."""
+    value = told.get(name)
+    number = None if isinstance(value, bool) else finite_number(value)
+    return number if number is not None and number > 0 else 0.0

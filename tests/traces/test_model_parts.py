@@ -1,0 +1,150 @@
+"""What a model has beside plain layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bayeslat.traces.model_parts import (
+    PARTS,
+    kv_value_bytes,
+    layers_without_experts,
+    model_parts,
+    weight_types,
+)
+
+EXPERTS = {"num_hidden_layers": 8, "num_experts": 64, "moe_intermediate_size": 1408}
+BF16 = {"dtype": "bfloat16"}
+
+
+def _scheme(**entries: Any) -> dict[str, Any]:
+    return {"quantization_config": entries}
+
+
+def _compressed(weights: dict[str, Any], inputs: dict[str, Any] | None) -> dict[str, Any]:
+    group = {"weights": weights, "input_activations": inputs, "targets": ["Linear"]}
+    return _scheme(quant_method="compressed-tensors", config_groups={"group_0": group})
+
+
+@pytest.mark.parametrize(
+    ("told", "server", "weight", "product"),
+    [
+        ({}, BF16, 2, 2),
+        ({}, {"dtype": "float32"}, 4, 4),
+        ({"torch_dtype": "bfloat16"}, {"dtype": "auto"}, 2, 2),
+        # Both of 8 bits, and weights alone
+        ({}, {**BF16, "quantization": "fp8"}, 1, 1),
+        (_scheme(quant_method="fp8", activation_scheme="dynamic"), BF16, 1, 1),
+        ({}, {**BF16, "quantization": "experts_int8"}, 1, 2),
+        # 4 bits, with a scale of 16 bits for 128 values, 32 values (of 8 bits), 16 values (of 8)
+        (_scheme(bits=4, group_size=128), {**BF16, "quantization": "awq_marlin"}, 0.515625, 2),
+        (_scheme(bits=4, group_size=-1), {**BF16, "quantization": "gptq"}, 0.5, 2),
+        (_scheme(w_bit=4, group_size=64), {**BF16, "quantization": "awq"}, 0.53125, 2),
+        ({}, {**BF16, "quantization": "mxfp4"}, 0.53125, 2),
+        ({}, {**BF16, "quantization": "modelopt_fp4"}, 0.5625, 0.5),
+        (_scheme(load_in_4bit=True), {**BF16, "quantization": "bitsandbytes"}, 0.5, 2),
+        # As llm-compressor writes it
+        (
+            _compressed({"num_bits": 8, "type": "float"}, {"num_bits": 8}),
+            {**BF16, "quantization": "compressed-tensors"},
+            *(1, 1),
+        ),
+        (
+            _compressed({"num_bits": 4, "group_size": 128}, None),
+            {**BF16, "quantization": "compressed-tensors"},
+            *(0.515625, 2),
+        ),
+    ],
+)
+def test_types_of_weights(
+    told: dict[str, Any], server: dict[str, Any], weight: float, product: float
+) -> None:
+    assert weight_types(told, server) == (weight, product)
+
+
+@pytest.mark.parametrize(
+    ("told", "server"),
+    [
+        ({}, {}),
+        ({}, {**BF16, "quantization": "gguf"}),
+        ({}, {**BF16, "quantization": "compressed-tensors"}),
+        (_scheme(bits="four"), {**BF16, "quantization": "awq"}),
+        (_scheme(config_groups=[1]), {**BF16, "quantization": "compressed-tensors"}),
+    ],
+)
+def test_types_that_are_not_told(told: dict[str, Any], server: dict[str, Any]) -> None:
+    assert weight_types(told, server) is None
+    assert "weight_bytes" not in model_parts(told, server)
+
+
+@pytest.mark.parametrize(
+    ("cache", "expected"),
+    [("auto", 2), (None, 2), ("fp8_e4m3", 1), ("fp8", 1), ("float32", 4), ("turbo3", None)],
+)
+def test_type_of_the_cache(cache: str | None, expected: float | None) -> None:
+    assert kv_value_bytes({}, {**BF16, "kv_cache_dtype": cache}) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "without"),
+    [
+        ({}, 0),
+        ({"decoder_sparse_step": 2}, 4),
+        ({"decoder_sparse_step": 1, "mlp_only_layers": [0, 3]}, 2),
+        ({"first_k_dense_replace": 3, "moe_layer_freq": 1}, 3),
+        ({"first_k_dense_replace": 1, "moe_layer_freq": 2}, 5),  # 2, 4 and 6 have experts
+        ({"moe_layer_freq": [0, 1, 1, 1, 1, 1, 1, 1]}, 1),
+        ({"moe_layers": [1, 3, 5, 7], "interleave_moe_layer_step": 2}, 4),
+        ({"mlp_layer_types": ["dense"] * 2 + ["sparse"] * 6}, 2),
+        ({"moe_layer_start_index": 1, "moe_layer_end_index": 6, "moe_layer_interval": 1}, 2),
+        ({"num_dense_layers": 2}, 2),
+        ({"expert_layer_period": 2}, None),
+    ],
+)
+def test_layers_without_experts(told: dict[str, Any], without: int | None) -> None:
+    assert layers_without_experts(EXPERTS | told) == without
+
+
+@pytest.mark.parametrize(
+    ("told", "width"),
+    [
+        ({}, 0),
+        ({"n_shared_experts": 2}, 2816),
+        ({"n_shared_experts": None, "shared_expert_intermediate_size": 5632}, 5632),
+        ({"model_type": "llama4_text"}, 1408),
+        # One layer in two has an MLP
+        ({"intermediate_size": 5000, "decoder_sparse_step": 2}, 2500),
+        ({"intermediate_size": 5000, "decoder_sparse_step": 2, "n_shared_experts": 1}, 3204),
+        (
+            {"intermediate_size": 1408, "intermediate_size_mlp": 5000, "model_type": "llama4_text"}
+            | {"interleave_moe_layer_step": 2},
+            3204,
+        ),
+    ],
+)
+def test_width_that_every_token_goes_through(told: dict[str, Any], width: float) -> None:
+    parts = model_parts(EXPERTS | {"hidden_size": 100} | told, {})
+    assert parts["mlp_weights"] == 3 * 100 * width
+
+
+def test_a_latent_takes_the_place_of_keys_and_values() -> None:
+    # DeepSeek-V2 paper, table 1: (d_c + d_R) values a token, equal to 2.25 groups of GQA.
+    told = {
+        **{"hidden_size": 5120, "num_hidden_layers": 60, "num_attention_heads": 128},
+        **{"num_key_value_heads": 128, "kv_lora_rank": 512, "q_lora_rank": 1536},
+        **{"qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128},
+    }
+    parts = model_parts(told, {})
+    assert parts["kv_width"] == 576 == 2.25 * 2 * 128
+    assert parts["head_dim"] == (192 + 128) / 2
+    del told["v_head_dim"]
+    assert "kv_width" not in model_parts(told, {})
+
+
+def test_a_dense_model_has_experts_in_no_layer() -> None:
+    told = {"num_hidden_layers": 2, "n_shared_experts": 1, "first_k_dense_replace": 1}
+    parts = model_parts(told | {"hidden_size": 10, "intermediate_size": 40}, {})
+    assert parts == {"moe_layers": 0.0, "mlp_weights": 1200.0}
+    assert parts.keys() < PARTS.keys()
+    assert model_parts({}, {}) == {}
