@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from bayeslat.finite import finite_number
@@ -26,6 +27,7 @@ _SHARED = (
     *("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_experts_shared"),
 )
 _SHARED_WIDTH = ("shared_expert_intermediate_size", "shared_intermediate_size")
+_MOST_LAYERS = 10_000  # beyond, a configuration is no model's
 _BITS = ("bits", "w_bit", "weight_bits", "num_bits")
 # Bytes of a value with its scales, and whether what it is multiplied with has as many bits.
 _METHODS = {
@@ -53,12 +55,9 @@ def model_parts(told: Config, server: Config) -> dict[str, float]:
         `4 heads head_dim` operations for a token that attends to another. What is not known is left
         out.
     """
-    sizes = model_sizes(told)
-    return {
-        **_attention(told, sizes),
-        **_experts(told, sizes),
-        **_types(told, server),
-    }
+    sizes = {name: size for name, size in model_sizes(told).items() if size >= 0}
+    parts = {**_attention(told, sizes), **_experts(told, sizes), **_types(told, server)}
+    return {name: size for name, size in parts.items() if math.isfinite(size)}
 
 
 def _attention(told: Config, sizes: Mapping[str, float]) -> dict[str, float]:
@@ -94,10 +93,10 @@ def _latent_attention(told: Config, sizes: Mapping[str, float], latent: float) -
 
 
 def _experts(told: Config, sizes: Mapping[str, float]) -> dict[str, float]:
-    without = layers_without_experts(told) if sizes.get("experts") else sizes.get("layers")
-    if without is None:
+    layers = sizes.get("layers", 0.0)
+    without = layers_without_experts(told) if sizes.get("experts") else layers
+    if not layers or without is None:
         return {}
-    layers = sizes["layers"]
     found = {"moe_layers": layers - without}
     width = _number(told, "intermediate_size_mlp") or sizes.get("intermediate", 0.0)  # Llama 4
     shared = _shared_width(told, sizes) if sizes.get("experts") else 0.0
@@ -126,7 +125,7 @@ def layers_without_experts(told: Config) -> int | None:
         The configuration of a language model that has experts.
     """
     layers = model_sizes(told).get("layers")
-    if layers is None or "expert_layer_period" in told:
+    if layers is None or not 0 < layers <= _MOST_LAYERS or "expert_layer_period" in told:
         return None
     return sum(not each for each in _have_experts(told, int(layers)))
 

@@ -100,6 +100,9 @@ def test_type_of_the_cache(cache: str | None, expected: float | None) -> None:
         ({"moe_layer_start_index": 1, "moe_layer_end_index": 6, "moe_layer_interval": 1}, 2),
         ({"num_dense_layers": 2}, 2),
         ({"expert_layer_period": 2}, None),
+        ({"num_hidden_layers": 10**15}, None),
+        ({"num_hidden_layers": 0}, None),
+        ({"num_hidden_layers": None}, None),
     ],
 )
 def test_layers_without_experts(told: dict[str, Any], without: int | None) -> None:
@@ -148,3 +151,16 @@ def test_a_dense_model_has_experts_in_no_layer() -> None:
     assert parts == {"moe_layers": 0.0, "mlp_weights": 1200.0}
     assert parts.keys() < PARTS.keys()
     assert model_parts({}, {}) == {}
+
+
+@pytest.mark.parametrize("size", [-4096, 0, 1e300, True, "4096", [1, 2], None])
+@pytest.mark.parametrize("name", ["hidden_size", "num_hidden_layers", "kv_lora_rank", "bits"])
+def test_odd_configurations_give_no_odd_parts(name: str, size: object) -> None:
+    told = {
+        **EXPERTS,
+        **{"hidden_size": 4096, "num_attention_heads": 32, "qk_rope_head_dim": 64},
+        **{"qk_nope_head_dim": 128, "v_head_dim": 128, "quantization_config": {name: size}},
+        name: size,
+    }
+    parts = model_parts(told, {**BF16, "quantization": "awq"})
+    assert all(0 <= part < float("inf") for part in parts.values())

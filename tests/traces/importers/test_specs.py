@@ -139,6 +139,19 @@ def test_models_vllm_counts_the_parameters_of_published_models(
 
 
 @pytest.mark.parametrize(
+    ("config", "shards"),
+    [
+        (_config(32, 4096, 32, 8), 8),  # a head of keys on each GPU
+        (_config(32, 4096, 32, 64), 16),
+        (_config(61, 7168, 128, 128) | _LATENT, 1),  # all of the latent on each
+    ],
+)
+def test_models_vllm_shards_the_cache_by_heads(config: dict[str, Any], shards: int) -> None:
+    sizes = model_sizes(config) | model_parts(config, {}) | {"tensor_parallel": 16.0}
+    assert load_spec(MODELS / "vllm.toml").evaluate("kv_shards", sizes, {}) == shards
+
+
+@pytest.mark.parametrize(
     "more",
     [
         {"intermediate_size": 14336},
