@@ -62,13 +62,19 @@ def config_violations(
 def _bad_knobs(frame: pd.DataFrame, knobs: KnobValues) -> Iterator[Violation]:
     spec, numbers = knobs.spec, knobs.numbers
     for knob in spec.knobs:
+        default = spec.defaults.get(knob)
+        # Where a default follows from what is missing itself, that alone is told.
+        sources = default.names & {*spec.knobs} if isinstance(default, Expression) else frozenset()
+        if not sources <= numbers.keys():
+            continue
+        told = np.any([np.isnan(numbers[name]) for name in sources], axis=0) if sources else False
         if knob not in numbers:
             message = f"knob {knob!r} of spec {spec.name!r} is missing; add the column"
             yield from violations_everywhere(frame, knob, message)
             continue
         yield from violations_at(
             frame,
-            np.isnan(numbers[knob]),
+            np.isnan(numbers[knob]) & ~np.asarray(told),
             knob,
             f"knob {knob!r} must be a finite number in every row, not text or a truth value; "
             "fill it in, drop the row, or give the knob a value in [defaults] of the spec",

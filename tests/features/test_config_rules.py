@@ -91,3 +91,15 @@ def test_rules_of_the_hardware_wait_for_a_known_gpu() -> None:
         frame, read_knobs(frame, SPEC), [({"l2_MB": 2.0}, rows), ({}, ~rows)]
     )
     assert (violation.column, violation.rows) == ("a", (1,))
+
+
+def test_what_follows_from_a_missing_knob_is_not_told_beside_it() -> None:
+    text = TEXT.replace("0 - b", "1").replace('["a", "b"]', '["a", "b"]\n[defaults]\nb = "2 * a"')
+    spec = Spec.from_text(text)
+    complete = spec.complete(pd.DataFrame({"a": [1.0, np.nan, 3.0]}))
+    (violation,) = broken(spec, **complete)
+    assert (violation.column, violation.rows) == ("a", (2,))
+    (violation,) = broken(spec, c=[1.0, 2.0])
+    assert violation.column == "a"
+    told = broken(spec, a=[1.0, np.nan], b=[np.nan, np.nan])  # not completed
+    assert [(each.column, each.rows) for each in told] == [("a", (2,)), ("b", (1,))]
