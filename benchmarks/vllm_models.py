@@ -23,16 +23,25 @@ _SMALL = {
 # Of deep ones, steps take several times longer than the way there and back between processes.
 _DEEP = {**_SMALL, "num_hidden_layers": 24}
 _SMALL_EXPERTS = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 512}
+# Every other layer has experts, and one that all tokens go through.
+_SHARED_EXPERTS = {
+    **_SMALL_EXPERTS,
+    "shared_expert_intermediate_size": 1024,
+    "decoder_sparse_step": 2,
+}
 
 
-def _qwen3(sizes: Mapping[str, object], experts: Mapping[str, object] | None = None) -> object:
-    kind = {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"}
+def _qwen(
+    sizes: Mapping[str, object], experts: Mapping[str, object] | None = None, version: int = 3
+) -> object:
+    name, of_type = f"Qwen{version}", f"qwen{version}"
     if experts is not None:
-        kind = {"architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe"}
+        name, of_type = f"{name}Moe", f"{of_type}_moe"
         routing = {"norm_topk_prob": True, "decoder_sparse_step": 1, "mlp_only_layers": []}
-        experts = {**experts, **routing}
+        experts = {**routing, **experts}
     return {
-        **kind,
+        "architectures": [f"{name}ForCausalLM"],
+        "model_type": of_type,
         "rms_norm_eps": 1e-6,
         "rope_theta": 1e6,
         "hidden_act": "silu",
@@ -62,14 +71,15 @@ def _published(
 
 
 MODELS: dict[str, object] = {
-    "dense": _qwen3(_SMALL),
-    "moe": _qwen3(_SMALL, _SMALL_EXPERTS),
-    "deep_dense": _qwen3(_DEEP),
-    "deep_moe": _qwen3(_DEEP, _SMALL_EXPERTS),
-    "qwen3_1.7b": _qwen3(_published(2048, 28, 16, 8, 6144)),
-    "qwen3_8b": _qwen3(_published(4096, 36, 32, 8, 12_288)),
-    "qwen3_14b": _qwen3(_published(5120, 40, 40, 8, 17_408)),
-    "qwen3_30b_a3b": _qwen3(
+    "dense": _qwen(_SMALL),
+    "moe": _qwen(_SMALL, _SMALL_EXPERTS),
+    "deep_dense": _qwen(_DEEP),
+    "deep_moe": _qwen(_DEEP, _SMALL_EXPERTS),
+    "deep_shared": _qwen(_DEEP, _SHARED_EXPERTS, version=2),
+    "qwen3_1.7b": _qwen(_published(2048, 28, 16, 8, 6144)),
+    "qwen3_8b": _qwen(_published(4096, 36, 32, 8, 12_288)),
+    "qwen3_14b": _qwen(_published(5120, 40, 40, 8, 17_408)),
+    "qwen3_30b_a3b": _qwen(
         _published(2048, 48, 32, 4, 6144),
         {"num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768},
     ),

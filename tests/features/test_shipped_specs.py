@@ -1,13 +1,19 @@
-"""The shipped specs, as text: what people read of them."""
+"""The shipped specs, as text: what people read of them; and the models that they are of."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-MODELS = sorted((Path(__file__).parents[2] / "models").glob("*.toml"))
+from bayeslat.features.spec import load_spec
+from bayeslat.traces.model_parts import model_parts
+from bayeslat.traces.model_sizes import language_config, model_sizes
+
+FOLDER = Path(__file__).parents[2] / "models"
+MODELS = sorted(FOLDER.glob("*.toml"))
 _ORPHAN = re.compile(r"^# .*\n\[stages\.\w+\.residual\]", re.MULTILINE)
 
 
@@ -18,3 +24,28 @@ def test_a_comment_without_its_term_is_found() -> None:
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_every_comment_of_the_physics_stands_above_its_term(path: Path) -> None:
     assert not _ORPHAN.search(path.read_text(encoding="utf-8"))
+
+
+def test_the_model_that_measures_for_vlm_is_the_one_that_it_describes() -> None:
+    told = json.loads((FOLDER / "internvl_qwen3_moe.json").read_text(encoding="utf-8"))
+    text, vision = language_config(told), told["vision_config"]
+    sizes, parts = model_sizes(text), model_parts(text, {})
+    (side,), (patch,) = set(vision["image_size"]), set(vision["patch_size"])
+    merge = round(1 / told["downsample_ratio"])
+    spec = load_spec(FOLDER / "vlm.toml").architecture
+    assert {
+        "hidden": sizes["hidden"],
+        "q_width": sizes["heads"] * sizes["head_dim"],
+        "kv_width": parts["kv_width"] / 2,
+        "experts": sizes["experts"],
+        "experts_per_token": sizes["experts_per_token"],
+        "expert_inner": sizes["moe_intermediate"],
+        "vocab": sizes["vocab"],
+        "vit_layers": vision["num_hidden_layers"],
+        "vit_hidden": vision["hidden_size"],
+        "vit_inner": vision["intermediate_size"],
+        "patches": (side // patch) ** 2,
+        "merged": (side // patch // merge) ** 2,
+        "merged_width": vision["hidden_size"] * merge**2,
+    }.items() <= spec.items()
+    assert sizes["layers"] == parts["moe_layers"] == 48

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
+from bayeslat.features.spec import load_spec
 from bayeslat.traces import provenances, read_traces
 
 FOLDER = Path(__file__).resolve().parents[2] / "traces" / "vllm"
@@ -36,11 +36,10 @@ def _requests(trace: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_devices_and_models_are_crossed() -> None:
-    devices = {name.rsplit("_", 1)[0] for name in FILES}
+    crossed = [name for name in FILES if not name.endswith("_shared")]
+    devices = {name.rsplit("_", 1)[0] for name in crossed}
     assert len(devices) >= 3
-    assert sorted(FILES) == sorted(
-        f"{name}_{kind}" for name in devices for kind in ("dense", "moe")
-    )
+    assert crossed == sorted(f"{name}_{kind}" for name in devices for kind in ("dense", "moe"))
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 1000 * KIB
 
 
@@ -124,7 +123,14 @@ def test_the_origin_is_told(trace: pd.DataFrame) -> None:
 
 
 def test_experts_are_told() -> None:
-    for kind, experts in (("dense", 0), ("moe", 8)):
-        frame = read_traces(*sorted(FOLDER.glob(f"*_{kind}.parquet")))
+    spec = load_spec(FOLDER.parents[1] / "models" / "vllm.toml")
+    for kind, experts, moe_layers, mlp in (
+        ("dense", 0, 0, 3 * 256 * 1024),
+        ("moe", 8, 24, 0),
+        ("shared", 8, 12, 3 * 256 * 1024),  # an MLP in one layer, a shared expert in the next
+    ):
+        frame = spec.complete(read_traces(*sorted(FOLDER.glob(f"*_{kind}.parquet"))))
         assert set(frame["experts"]) == {experts}
-        assert np.isfinite(frame["layers"]).all()
+        assert set(frame["layers"]) == {24}
+        assert set(frame["moe_layers"]) == {moe_layers}
+        assert set(frame["mlp_weights"]) == {mlp}
