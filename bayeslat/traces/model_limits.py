@@ -88,7 +88,7 @@ def _of_kind(told: Config) -> Iterator[str]:
     kind = str(told.get("model_type"))
     if kind in _TWO_MATRICES:
         yield "its MLP has two matrices, and three are counted"
-    if kind in _OF_ITS_OWN_KIND:
+    if kind in _OF_ITS_OWN_KIND or told.get("index_topk"):  # DeepSeek's sparse attention
         yield f"layers of {kind} have parts that no column tells of"
 
 

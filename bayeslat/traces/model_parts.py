@@ -25,14 +25,18 @@ PARTS: Mapping[str, str] = {
 
 _SHARED = (
     *("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_experts_shared"),
+    "num_shared_expert",
 )
 _SHARED_WIDTH = ("shared_expert_intermediate_size", "shared_intermediate_size")
 _MOST_LAYERS = 10_000  # beyond, a configuration is no model's
 _BITS = ("bits", "w_bit", "weight_bits", "num_bits")
+_WITHOUT_ITS_LATENT = frozenset({"minicpm3"})  # of which vLLM keeps keys and values
 # Bytes of a value with its scales, and whether what it is multiplied with has as many bits.
 _METHODS = {
     **dict.fromkeys(("fp8", "fbgemm_fp8", "ptpc_fp8", "modelopt", "deepspeedfp"), (1.0, True)),
-    **dict.fromkeys(("experts_int8", "fp8_marlin"), (1.0, False)),
+    **dict.fromkeys(("fp8_per_tensor", "fp8_per_block", "fp8_per_channel"), (1.0, True)),
+    **dict.fromkeys(("mxfp8", "modelopt_mxfp8"), (1 + 1 / 32, True)),
+    **dict.fromkeys(("experts_int8", "fp8_marlin", "int8_per_channel_weight_only"), (1.0, False)),
     **dict.fromkeys(("mxfp4", "gpt_oss_mxfp4"), (0.5 + 1 / 32, False)),
     **dict.fromkeys(("modelopt_fp4", "nvfp4"), (0.5 + 1 / 16, True)),
 }
@@ -83,10 +87,11 @@ def _latent_attention(told: Config, sizes: Mapping[str, float], latent: float) -
         return {}
     hidden, heads = sizes["hidden"], sizes["heads"]
     wide = heads * (plain + rope)
+    is_apart = told.get("model_type") in _WITHOUT_ITS_LATENT
     query_weights = queries * (hidden + wide) if queries else hidden * wide
     key_weights = hidden * (latent + rope) + latent * heads * (plain + values)
     return {
-        "kv_width": latent + rope,
+        "kv_width": 2.0 * wide if is_apart else latent + rope,
         "attention_weights": query_weights + key_weights + heads * values * hidden,
         "head_dim": (plain + rope + values) / 2.0,
     }
@@ -190,11 +195,12 @@ def weight_types(told: Config, server: Config) -> tuple[float, float] | None:
         return weight_bytes, min(weight_bytes // 0.5 * 0.5, plain) if alike else plain
     group = _first_group(scheme)
     weights = _part(group, "weights") or group
-    bits = _bits(weights) or (4.0 if scheme.get("load_in_4bit") else 0.0)
+    bits = _bits(weights) or _bits_of_bitsandbytes(scheme)
     if not bits:
         return None
     size = _number(weights, "group_size")
-    scales = plain / size if size else 0.0
+    scale = 1.0 if weights.get("type") == "float" and bits < 8 else plain  # NVFP4 and MXFP4
+    scales = scale / size if size else 0.0
     return bits / 8.0 + scales, _bits(_part(group, "input_activations")) / 8.0 or plain
 
 
@@ -236,8 +242,14 @@ def _bits(scheme: Config) -> float:
     return next((number for name in _BITS if (number := _number(scheme, name))), 0.0)
 
 
+def _bits_of_bitsandbytes(scheme: Config) -> float:
+    return next((bits for bits in (8.0, 4.0) if scheme.get(f"load_in_{bits:.0f}bit")), 0.0)
+
+
 def _number(told: Config, name: str) -> float:
-    """Return a number above 0, or 0."""
+    """Return a number above 0, of a list what all layers have in common; or 0."""
     value = told.get(name)
+    if isinstance(value, list) and value and all(each == value[0] for each in value):
+        value = value[0]
     number = None if isinstance(value, bool) else finite_number(value)
     return number if number is not None and number > 0 else 0.0

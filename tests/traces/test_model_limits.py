@@ -66,6 +66,7 @@ def _is_said(told: dict[str, Any], server: dict[str, Any] | None = None) -> set[
         ({"model_type": "gpt2"}, {TWO}),
         ({"model_type": "opt"}, {TWO}),
         ({"model_type": "gemma3n_text"}, {OWN}),
+        ({"model_type": "deepseek_v32", "index_topk": 2048}, {OWN}),
         ({"model_type": ["gpt2"], "layer_types": 3, "sliding_window": "4096"}, set()),
     ],
 )

@@ -44,6 +44,10 @@ def _compressed(weights: dict[str, Any], inputs: dict[str, Any] | None) -> dict[
         ({}, {**BF16, "quantization": "mxfp4"}, 0.53125, 2),
         ({}, {**BF16, "quantization": "modelopt_fp4"}, 0.5625, 0.5),
         (_scheme(load_in_4bit=True), {**BF16, "quantization": "bitsandbytes"}, 0.5, 2),
+        (_scheme(load_in_8bit=True), {**BF16, "quantization": "bitsandbytes"}, 1, 2),
+        # Made by vLLM as it loads
+        ({}, {**BF16, "quantization": "fp8_per_block"}, 1, 1),
+        ({}, {**BF16, "quantization": "mxfp8"}, 1.03125, 1),
         # As llm-compressor writes it
         (
             _compressed({"num_bits": 8, "type": "float"}, {"num_bits": 8}),
@@ -54,6 +58,12 @@ def _compressed(weights: dict[str, Any], inputs: dict[str, Any] | None) -> dict[
             _compressed({"num_bits": 4, "group_size": 128}, None),
             {**BF16, "quantization": "compressed-tensors"},
             *(0.515625, 2),
+        ),
+        # NVFP4: 16 values have a scale of 8 bits
+        (
+            _compressed({"num_bits": 4, "type": "float", "group_size": 16}, {"num_bits": 4}),
+            {**BF16, "quantization": "compressed-tensors"},
+            *(0.5625, 0.5),
         ),
     ],
 )
@@ -114,6 +124,9 @@ def test_layers_without_experts(told: dict[str, Any], without: int | None) -> No
     [
         ({}, 0),
         ({"n_shared_experts": 2}, 2816),
+        # Hunyuan, with a number for each layer
+        ({"num_shared_expert": 1}, 1408),
+        ({"num_shared_expert": [1] * 8, "moe_intermediate_size": [1408] * 8}, 1408),
         ({"n_shared_experts": None, "shared_expert_intermediate_size": 5632}, 5632),
         ({"model_type": "llama4_text"}, 1408),
         # One layer in two has an MLP
@@ -141,6 +154,8 @@ def test_a_latent_takes_the_place_of_keys_and_values() -> None:
     parts = model_parts(told, {})
     assert parts["kv_width"] == 576 == 2.25 * 2 * 128
     assert parts["head_dim"] == (192 + 128) / 2
+    # vLLM keeps keys and values of MiniCPM3, both as wide as keys
+    assert model_parts(told | {"model_type": "minicpm3"}, {})["kv_width"] == 2 * 128 * 192
     del told["v_head_dim"]
     assert "kv_width" not in model_parts(told, {})
 
