@@ -105,7 +105,8 @@ def blis_model(knobs: Mapping[str, float], gpu: Gpu, tensor_parallel: int) -> Bl
     HardwareError
         If the data sheet has no peak for the model's type.
     """
-    width = knobs.get("weight_bytes") or knobs["dtype_bytes"]
+    # BLIS reads whole bits: without the scales of quantised weights
+    width = round(8 * (knobs.get("weight_bytes") or knobs["dtype_bytes"])) / 8
     peak = peak_tflops(gpu, width)
     whole = {name: int(knobs[name]) for name in _SIZES if name != "dtype_bytes"}
     experts = {name: int(knobs.get(name, 0)) for name in _EXPERTS}

@@ -203,6 +203,17 @@ def test_blis_reads_the_width_of_weights_that_the_bases_have(
     assert export.model.tflops == peak
 
 
+@pytest.mark.parametrize(("width", "bits"), [(0.515625, 4), (0.5625, 4), (1.03125, 8), (1.0, 8)])
+def test_the_bases_of_quantised_weights_have_the_bits_that_blis_reads(
+    width: float, bits: int
+) -> None:
+    model = blis_model({**MODEL_KNOBS, "dtype_bytes": 2.0, "weight_bytes": width}, GPU, 1)
+    config = model_config(replace(exported(), model=model))
+    assert config["torch_dtype"] == "bfloat16"
+    assert config["quantization_config"]["bits"] == bits == 8 * model.weight_bytes
+    assert model.tflops == (GPU.fp8_tflops if bits == 8 else GPU.bf16_tflops)
+
+
 def test_a_model_of_experts_alone_has_the_width_that_blis_wants() -> None:
     experts = {"experts": 8, "experts_per_token": 2, "moe_intermediate": 768, "intermediate": 0}
     model = replace(exported().model, **experts)

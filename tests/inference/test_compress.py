@@ -656,6 +656,23 @@ def test_defaults_and_further_stack_columns(tmp_path: Path, default: str, is_tol
     )
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_default_follows_from_a_knob_that_has_a_default(tmp_path: Path, is_told: bool) -> None:
+    defaults = 'batch_size = 4\ncontext = "100 * batch_size"'
+    spec = Spec.from_text(
+        SPEC_TEXT.replace("[architecture]", f"[defaults]\n{defaults}\n[architecture]")
+    )
+    frame = make_frame(3, rows=40)
+    frame["batch_size"] = frame["batch_size"].where(frame.index % 3 > 0).astype(float)
+    frame["context"] = frame["context"].where(frame.index % 2 > 0).astype(float)
+    if not is_told:
+        frame = frame.drop(columns="context")
+    found = compress_files(spec, [write(frame, tmp_path / "t", 2)])
+    whole = compress_files(spec, [write(spec.complete(frame), tmp_path / "whole", 2)])
+    for stage in spec.stages:
+        assert_equal(sums_of(found, stage).statistics, sums_of(whole, stage).statistics)
+
+
 def test_a_gpu_under_two_names_is_one(tmp_path: Path) -> None:
     frame = make_frame(3, rows=40)
     alias = load_hardware().resolve("h100_sxm").aliases[0]

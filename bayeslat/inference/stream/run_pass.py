@@ -248,22 +248,22 @@ class _Adder:
         self, columns: dict[str, NDArray[np.generic]], count: int
     ) -> dict[str, NDArray[np.generic]]:
         """Fill in knobs whose defaults follow from others; those with a number are left out."""
-        known: dict[str, Any] = dict(self._spec.architecture)
-        for knob in self._spec.knobs:
-            default = self._spec.defaults.get(knob)
-            if knob in columns:
-                known[knob] = columns[knob]
-            elif default is not None and not isinstance(default, Expression):
-                known[knob] = default
-        for knob, default in self._spec.defaults.items():
-            if not isinstance(default, Expression):
-                continue
-            empty = np.isnan(columns[knob].astype(float)) if knob in columns else None
+        defaults = self._spec.defaults
+        following = {
+            knob: default for knob, default in defaults.items() if isinstance(default, Expression)
+        }
+        named = {name for default in following.values() for name in default.names}
+        known: dict[str, Any] = {**self._spec.architecture, **columns}
+        for knob in (each for each in defaults if each in following or each in named):
+            column = columns.get(knob)
+            empty = None if column is None else np.isnan(column.astype(np.float64))
             if empty is not None and not empty.any():
                 continue
-            values = default_values(default, known)
-            if values is not None:
-                known[knob] = values if empty is None else np.where(empty, values, columns[knob])
+            values = default_values(defaults[knob], known)
+            if values is None:
+                continue
+            known[knob] = values if empty is None else np.where(empty, values, column)
+            if knob in following:
                 columns[knob] = np.broadcast_to(known[knob], (count,))
         return columns
 
