@@ -281,7 +281,8 @@ def choose_configs(
     Raises
     ------
     InputError
-        If both or neither are given, or with every knob that has no range or is unknown.
+        If both or neither are given, or with every knob that is unknown, or has neither a range nor
+        a default.
     """
     from bayeslat.features.knob_range import parse_knobs
     from bayeslat.model.sample_configs import sample_configs
@@ -294,7 +295,7 @@ def choose_configs(
     ranges = parse_knobs(knobs)
     wanted = (*spec.knobs, *(["task"] if spec.uses_task else []))
     given = [each.name for each in ranges]
-    missing = [name for name in wanted if name not in given]
+    missing = [name for name in wanted if name not in given and name not in spec.defaults]
     unknown = [name for name in given if name not in (*wanted, "task")]
     problems = []
     if missing:

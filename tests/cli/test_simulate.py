@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -48,6 +49,20 @@ def test_from_ranges_to_a_trace_that_can_be_fitted(workshop: Workshop, run: Run)
         "laplace",
     )
     assert fitted.exit_code == 0, fitted.output
+
+
+def test_knobs_with_defaults_need_no_range(workshop: Workshop, run: Run) -> None:
+    text = Path(workshop.spec).read_text(encoding="utf-8")
+    spec = workshop.folder / "defaults.toml"
+    defaults = '[defaults]\nbatch_size = 4\ncontext = "100 * batch_size"\n[architecture]'
+    spec.write_text(text.replace("[architecture]", defaults), encoding="utf-8")
+    trace = workshop.folder / "sim.parquet"
+    words = ("--gpus", "l40s", "-n", 3, "--knob", "output_tokens=1:200", "-o", trace)
+    result = run("simulate", "--model", spec, *words)
+    assert result.exit_code == 0, result.output
+    frame = read_traces(trace)
+    assert set(frame["batch_size"]) == {4}
+    assert set(frame["context"]) == {400}
 
 
 def test_the_true_parameters_make_the_same_trace_again(workshop: Workshop, run: Run) -> None:

@@ -262,7 +262,7 @@ class _Adder:
             values = default_values(defaults[knob], known)
             if values is None:
                 continue
-            known[knob] = values if empty is None else np.where(empty, values, column)
+            known[knob] = values if empty is None else np.where(empty, values, columns[knob])
             if knob in following:
                 columns[knob] = np.broadcast_to(known[knob], (count,))
         return columns
