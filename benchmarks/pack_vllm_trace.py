@@ -1,6 +1,6 @@
 """Makes a trace of `traces/vllm/` from logs: as `bayeslat import`, but small, and without paths.
 
-    python -m benchmarks.pack_vllm_trace logs/ --gpu genoa_1t_fp32 --model deep_qwen3 \
+    python -m benchmarks.pack_vllm_trace logs/deep_dense --gpu genoa_1t_fp32 --model deep_qwen3 \
         -o traces/vllm/genoa_1t_fp32_dense.parquet
 """
 
