@@ -105,8 +105,10 @@ def blis_model(knobs: Mapping[str, float], gpu: Gpu, tensor_parallel: int) -> Bl
     HardwareError
         If the data sheet has no peak for the model's type.
     """
-    # BLIS reads whole bits: without the scales of quantised weights
-    width = round(8 * (knobs.get("weight_bytes") or knobs["dtype_bytes"])) / 8
+    told = knobs.get("weight_bytes") or knobs["dtype_bytes"]
+    if knobs.get("experts"):  # of most weights
+        told = knobs.get("expert_weight_bytes") or told
+    width = round(8 * told) / 8  # BLIS reads whole bits: without the scales of quantised weights
     peak = peak_tflops(gpu, width)
     whole = {name: int(knobs[name]) for name in _SIZES if name != "dtype_bytes"}
     experts = {name: int(knobs.get(name, 0)) for name in _EXPERTS}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from bayeslat.finite import finite_number
 from bayeslat.traces.model_sizes import DTYPE_BYTES, model_sizes
@@ -14,6 +16,7 @@ type Config = Mapping[str, object]
 
 PARTS: Mapping[str, str] = {
     "weight_bytes": "bytes of a value of the weights, with its scales",
+    "expert_weight_bytes": "bytes of a value of the weights of experts, with its scales",
     "matmul_bytes": "bytes of the values that matrix products multiply",
     "kv_value_bytes": "bytes of a value of the KV cache",
     "kv_width": "values that a token has in the KV cache of a layer",
@@ -38,8 +41,13 @@ _METHODS = {
     **dict.fromkeys(("mxfp8", "modelopt_mxfp8"), (1 + 1 / 32, True)),
     **dict.fromkeys(("experts_int8", "fp8_marlin", "int8_per_channel_weight_only"), (1.0, False)),
     **dict.fromkeys(("mxfp4", "gpt_oss_mxfp4"), (0.5 + 1 / 32, False)),
-    **dict.fromkeys(("modelopt_fp4", "nvfp4"), (0.5 + 1 / 16, True)),
+    **dict.fromkeys(("modelopt_fp4", "nvfp4", "nvfp4_per_token"), (0.5 + 1 / 16, True)),
 }
+_OF_EXPERTS_ALONE = frozenset(
+    {"experts_int8", "int8_per_channel_weight_only", "mxfp4", "gpt_oss_mxfp4", "nvfp4_per_token"}
+)
+_LAYER = re.compile(r"layers\\?\.\d")
+_LEFT_OUT = ("modules_to_not_convert", "ignore", "exclude_modules")
 
 
 def model_parts(told: Config, server: Config) -> dict[str, float]:
@@ -167,13 +175,16 @@ def _types(told: Config, server: Config) -> dict[str, float]:
     found = {}
     types = weight_types(told, server)
     if types is not None:
-        found["weight_bytes"], found["matmul_bytes"] = types
+        of_experts, found["matmul_bytes"] = types
+        plain = _plain_bytes(told, server)
+        found["weight_bytes"] = plain if plain and _only_experts(told, server) else of_experts
+        found["expert_weight_bytes"] = of_experts
     cache = kv_value_bytes(told, server)
     return found if cache is None else found | {"kv_value_bytes": cache}
 
 
 def weight_types(told: Config, server: Config) -> tuple[float, float] | None:
-    """Return the bytes of a value of the weights, and of what matrix products multiply.
+    """Return the bytes of a value of quantised weights, and of what matrix products multiply.
 
     Parameters
     ----------
@@ -202,6 +213,18 @@ def weight_types(told: Config, server: Config) -> tuple[float, float] | None:
     scale = 1.0 if weights.get("type") == "float" and bits < 8 else plain  # NVFP4 and MXFP4
     scales = scale / size if size else 0.0
     return bits / 8.0 + scales, _bits(_part(group, "input_activations")) / 8.0 or plain
+
+
+def _only_experts(told: Config, server: Config) -> bool:
+    """Return whether a model with experts has attention that is not quantised."""
+    scheme = _part(told, "quantization_config")
+    if not model_sizes(told).get("experts"):
+        return False
+    if str(server.get("quantization") or scheme.get("quant_method")) in _OF_EXPERTS_ALONE:
+        return True
+    lists = [value for name in _LEFT_OUT if isinstance(value := scheme.get(name), list)]
+    # One of a single layer is named with its number.
+    return any("attn" in str(each) and not _LAYER.search(str(each)) for each in chain(*lists))
 
 
 def _first_group(scheme: Config) -> Config:

@@ -214,6 +214,13 @@ def test_the_bases_of_quantised_weights_have_the_bits_that_blis_reads(
     assert model.tflops == (GPU.fp8_tflops if bits == 8 else GPU.bf16_tflops)
 
 
+def test_blis_is_told_of_the_weights_of_experts() -> None:
+    knobs = {**MODEL_KNOBS, "weight_bytes": 2.0, "expert_weight_bytes": 0.53125}
+    experts = {"experts": 8, "experts_per_token": 2, "moe_intermediate": 768}
+    assert blis_model({**knobs, **experts}, GPU, 1).weight_bytes == 0.5
+    assert blis_model({**knobs, "experts": 0}, GPU, 1).weight_bytes == 2.0
+
+
 def test_a_model_of_experts_alone_has_the_width_that_blis_wants() -> None:
     experts = {"experts": 8, "experts_per_token": 2, "moe_intermediate": 768, "intermediate": 0}
     model = replace(exported().model, **experts)

@@ -74,6 +74,30 @@ def test_types_of_weights(
 
 
 @pytest.mark.parametrize(
+    ("told", "method", "bytes_of"),
+    [
+        # gpt-oss, and Kimi-K2 of 4 bits
+        (_scheme(modules_to_not_convert=["model.layers.*.self_attn", "lm_head"]), "mxfp4", 2),
+        (_scheme(bits=4, ignore=["re:.*self_attn.*"]), "compressed-tensors", 2),
+        ({}, "experts_int8", 2),
+        ({}, "fp8", 1),
+        (_scheme(modules_to_not_convert=["lm_head"]), "fp8", 1),
+        (_scheme(ignore=["model.layers.0.self_attn.q_proj"]), "fp8", 1),
+        (_scheme(ignore="attn"), "fp8", 1),
+    ],
+)
+def test_weights_of_which_only_experts_are_quantised(
+    told: dict[str, Any], method: str, bytes_of: float
+) -> None:
+    server = {**BF16, "quantization": method}
+    parts = model_parts(EXPERTS | told, server)
+    types = weight_types(told, server)
+    assert types is not None
+    assert (parts["weight_bytes"], parts["expert_weight_bytes"]) == (bytes_of, types[0])
+    assert model_parts(told, server)["weight_bytes"] == types[0]  # of a dense model
+
+
+@pytest.mark.parametrize(
     ("told", "server"),
     [
         ({}, {}),

@@ -289,6 +289,7 @@ def test_parts_of_a_model_have_columns(written: Any, tmp_path: Path) -> None:
     assert min(told.pop("attention_weights") | told.pop("mlp_weights")) > 0
     assert told == {
         "weight_bytes": {1.0},
+        "expert_weight_bytes": {1.0},
         "matmul_bytes": {1.0},
         "kv_value_bytes": {4.0},
         "kv_width": {80.0},
