@@ -65,7 +65,8 @@ def _of_attention(told: Config, server: Config) -> Iterator[str]:
         is_hybrid = any("attention" not in kind or "linear" in kind for kind in kinds)
     else:
         is_hybrid = any(name.startswith(_RECURRENT) and told[name] for name in told)
-    if is_hybrid:
+    listed = told.get("attn_type_list")  # MiniMax-Text-01 says so, with 1 for attention
+    if is_hybrid or (isinstance(listed, list) and 0 in listed):
         yield "layers without attention are counted as layers with it"
     most = server.get("max_model_len")
     below = float(most) if isinstance(most, int | float) and most > 0 else float("inf")

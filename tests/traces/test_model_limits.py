@@ -52,6 +52,8 @@ def _is_said(told: dict[str, Any], server: dict[str, Any] | None = None) -> set[
             {HYBRID, SOME},
         ),
         ({"layer_types": ["linear_attention", "full_attention"]}, {HYBRID}),
+        ({"attn_type_list": [0, 0, 0, 1]}, {HYBRID}),
+        ({"attn_type_list": [1, 1, 1, 1]}, set()),  # MiniMax-M2
         ({"layers_block_type": ["mamba", "attention"]}, {HYBRID}),
         ({"mamba_d_state": 256}, {HYBRID}),
         ({"mamba_d_state": 256} | ALL_FULL, set()),
