@@ -121,21 +121,40 @@ def _version(distribution: str) -> str:
 def _device(vllm_config: object) -> dict[str, object]:
     """Return what the model runs on."""
     kind = str(_plain(field_at(vllm_config, "device_config.device_type")) or "unknown")
-    found: dict[str, object] = {"type": kind, "name": _device_name(kind)}
+    name = _cpu_name() if kind == "cpu" else _gpu_name()
+    found: dict[str, object] = {"type": kind, "name": name, "capability": _capability()}
     if kind == "cpu":
         bind = os.environ.get(_THREADS_BIND, "auto")
         found |= {"cores": _usable_cores(), "threads_bind": bind, "threads": _threads(bind)}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _device_name(kind: str) -> str | None:
-    if kind == "cpu":
-        return _cpu_name()
-    current = field_at(sys.modules.get("vllm.platforms"), "current_platform")
-    if current is None or type(current).__name__.startswith("NonNvml"):
+def _gpu_name() -> str | None:
+    platform_name, current = _platform()
+    if platform_name.startswith("NonNvml"):
         return None  # without the driver's library, to ask is to take memory of the GPU
+    name = _answer(current, "get_device_name")
+    return None if name is None else str(name)
+
+
+def _capability() -> int | None:
+    """Return the compute capability of an NVIDIA GPU, as 90 of an H100."""
+    platform_name, current = _platform()
+    if not platform_name.startswith("Nvml"):
+        return None  # others ask torch, which takes memory of the GPU
+    told = _answer(current, "get_device_capability")
+    major, minor = field_at(told, "major"), field_at(told, "minor")
+    return 10 * major + minor if isinstance(major, int) and isinstance(minor, int) else None
+
+
+def _platform() -> tuple[str, object]:
+    current = field_at(sys.modules.get("vllm.platforms"), "current_platform")
+    return type(current).__name__, current
+
+
+def _answer(holder: object, question: str) -> object:
     try:
-        return str(current.get_device_name())  # type: ignore[attr-defined]
+        return getattr(holder, question)()
     except Exception:  # noqa: BLE001 - a driver may fail in any way; a server goes on
         return None
 

@@ -59,8 +59,11 @@ def model_limits(told: Config, server: Config) -> list[str]:
 
 def _of_attention(told: Config, server: Config) -> Iterator[str]:
     kinds = _kinds(told, "layer_types") | _kinds(told, "layers_block_type")
-    if told.get("kv_lora_rank") and "kv_width" not in model_parts(told, {}):
-        yield "its cache holds a latent (MLA), less than kv_heads x head_dim says"
+    if told.get("kv_lora_rank"):
+        if "kv_width" in model_parts(told, {}):
+            yield "decode over its latent (MLA) is counted as prompts are, with fewer operations"
+        else:
+            yield "its cache holds a latent (MLA), less than kv_heads x head_dim says"
     if kinds:
         is_hybrid = any("attention" not in kind or "linear" in kind for kind in kinds)
     else:

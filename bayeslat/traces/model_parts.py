@@ -46,6 +46,10 @@ _METHODS = {
 _OF_EXPERTS_ALONE = frozenset(
     {"experts_int8", "int8_per_channel_weight_only", "mxfp4", "gpt_oss_mxfp4", "nvfp4_per_token"}
 )
+_FLOAT8, _FLOAT4 = (
+    89,
+    100,
+)  # compute capabilities (Ada, Blackwell) from which on they are multiplied
 _LAYER = re.compile(r"layers\\?\.\d")
 _LEFT_OUT = ("modules_to_not_convert", "ignore", "exclude_modules")
 
@@ -58,7 +62,7 @@ def model_parts(told: Config, server: Config) -> dict[str, float]:
     told : Mapping
         The configuration of its language model (`model_sizes.language_config`).
     server : Mapping
-        Of the server: `dtype`, `quantization`, `kv_cache_dtype`.
+        Of the server: `dtype`, `quantization`, `kv_cache_dtype`, and `capability` of its GPU.
 
     Returns
     -------
@@ -203,7 +207,8 @@ def weight_types(told: Config, server: Config) -> tuple[float, float] | None:
         return None if plain is None else (plain, plain)
     if str(method) in _METHODS:
         weight_bytes, alike = _METHODS[str(method)]
-        return weight_bytes, min(weight_bytes // 0.5 * 0.5, plain) if alike else plain
+        multiplied = weight_bytes // 0.5 * 0.5 if alike else plain
+        return weight_bytes, plain if _is_beyond(multiplied, server) else multiplied
     group = _first_group(scheme)
     weights = _part(group, "weights") or group
     bits = _bits(weights) or _bits_of_bitsandbytes(scheme)
@@ -212,7 +217,17 @@ def weight_types(told: Config, server: Config) -> tuple[float, float] | None:
     size = _number(weights, "group_size")
     scale = 1.0 if weights.get("type") == "float" and bits < 8 else plain  # NVFP4 and MXFP4
     scales = scale / size if size else 0.0
-    return bits / 8.0 + scales, _bits(_part(group, "input_activations")) / 8.0 or plain
+    inputs = _part(group, "input_activations")
+    multiplied = _bits(inputs) / 8.0 or plain
+    if inputs.get("type") == "float" and _is_beyond(multiplied, server):
+        multiplied = plain
+    return bits / 8.0 + scales, multiplied
+
+
+def _is_beyond(float_bytes: float, server: Config) -> bool:
+    """Return whether the GPU cannot multiply floats so short: vLLM widens them there (Marlin)."""
+    capability = _number(server, "capability")
+    return 0 < capability < (_FLOAT4 if float_bytes < 1 else _FLOAT8 if float_bytes < 2 else 0)
 
 
 def _only_experts(told: Config, server: Config) -> bool:

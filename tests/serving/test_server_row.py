@@ -72,6 +72,28 @@ class NonNvmlCudaPlatform:
         raise AssertionError("asking takes memory of the GPU")
 
 
+class NvmlCudaPlatform:
+    def get_device_name(self) -> str:
+        return "NVIDIA A100-SXM4-80GB"
+
+    def get_device_capability(self) -> object:
+        return SimpleNamespace(major=8, minor=0)
+
+
+class FailingNvmlPlatform(NvmlCudaPlatform):
+    def get_device_capability(self) -> object:
+        raise RuntimeError("the driver went away")
+
+
+FailingNvmlPlatform.__name__ = "NvmlCudaPlatform"
+
+
+def test_what_an_nvidia_gpu_can_do_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = {"type": "cuda", "name": "NVIDIA A100-SXM4-80GB"}
+    assert _on_gpu(monkeypatch, NvmlCudaPlatform()) == {**named, "capability": 80}
+    assert _on_gpu(monkeypatch, FailingNvmlPlatform()) == named
+
+
 def test_a_gpu_is_named_by_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     named = SimpleNamespace(get_device_name=lambda: "NVIDIA H100 80GB HBM3")
     assert _on_gpu(monkeypatch, named) == {"type": "cuda", "name": "NVIDIA H100 80GB HBM3"}

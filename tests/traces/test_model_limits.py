@@ -36,7 +36,7 @@ def _is_said(told: dict[str, Any], server: dict[str, Any] | None = None) -> set[
         (EXPERTS | {"decoder_sparse_step": 1, "mlp_only_layers": []}, set()),
         ({"model_type": "gpt_oss", "sliding_window": 128}, {WINDOW}),
         # DeepSeek-V3 and Kimi-K2; one that does not say how wide its heads are
-        (EXPERTS | LATENT | {"n_shared_experts": 1, "first_k_dense_replace": 3}, set()),
+        (EXPERTS | LATENT | {"n_shared_experts": 1, "first_k_dense_replace": 3}, {MLA}),
         ({"kv_lora_rank": 512, "hidden_size": 7168}, {MLA}),
         # Qwen1.5-MoE, and a Llama 4 with windows
         (

@@ -98,6 +98,26 @@ def test_weights_of_which_only_experts_are_quantised(
 
 
 @pytest.mark.parametrize(
+    ("told", "method", "multiplied"),
+    [
+        ({}, "fp8", {80: 2, 89: 1, 90: 1, 100: 1}),
+        ({}, "modelopt_fp4", {90: 2, 100: 0.5}),
+        (_compressed({"num_bits": 8}, {"num_bits": 8, "type": "float"}), "ct", {80: 2, 90: 1}),
+        (_compressed({"num_bits": 8}, {"num_bits": 8, "type": "int"}), "ct", {80: 1, 90: 1}),
+        ({}, None, {80: 2, 100: 2}),
+    ],
+)
+def test_a_gpu_multiplies_what_it_can(
+    told: dict[str, Any], method: str | None, multiplied: dict[int, float]
+) -> None:
+    for capability, expected in multiplied.items():
+        server = {**BF16, "quantization": method, "capability": capability}
+        types = weight_types(told, server)
+        assert types is not None
+        assert types[1] == expected
+
+
+@pytest.mark.parametrize(
     ("told", "server"),
     [
         ({}, {}),

@@ -133,7 +133,7 @@ def _constants(log: Log) -> dict[str, Any]:
     if dtype in DTYPE_BYTES:
         found["dtype_bytes"] = DTYPE_BYTES[dtype]
     if log.told("architecture"):
-        found |= _architecture(_language(log), config)
+        found |= _architecture(_language(log), {**config, **_capability(log)})
     if isinstance(log.told("software").get("vllm"), str):
         found["stack"] = f"vllm_{log.told('software')['vllm']}"
     if isinstance(config.get("model"), str):
@@ -151,6 +151,12 @@ def _language(log: Log) -> dict[str, object]:
     quantised = log.told("quantization")
     told = language_config(log.told("architecture"))
     return {**told, "quantization_config": quantised} if quantised else told
+
+
+def _capability(log: Log) -> dict[str, Any]:
+    """Return the compute capability of the GPU: older ones do not multiply all types."""
+    told = log.told("device").get("capability")
+    return {} if told is None else {"capability": told}
 
 
 def _architecture(language: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, float]:

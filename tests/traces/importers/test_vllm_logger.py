@@ -284,7 +284,7 @@ def test_parts_of_a_model_have_columns(written: Any, tmp_path: Path) -> None:
         **{"n_shared_experts": 2, "first_k_dense_replace": 1},
     }
     steps, notes = _of_model(written[0], tmp_path, changes, quantization="fp8")
-    assert not notes
+    assert ["decode over its latent (MLA)" in note for note in notes] == [True]
     told = {name: set(steps[name]) for name in (*PARTS, "head_dim")}
     assert min(told.pop("attention_weights") | told.pop("mlp_weights")) > 0
     assert told == {
