@@ -114,9 +114,10 @@ def serving(
     environ : mapping of str to str, optional
         Further variables.
     """
-    with _starting(python, kind, folder, threads, dtype, options, environ or {}) as starting:
+    (port,) = _free_ports(1)
+    with _starting(python, kind, port, folder, threads, dtype, options, environ or {}) as starting:
         starting.wait()
-        yield Served(starting.port, kind, starting.process.pid)
+        yield starting.served
 
 
 @contextmanager
@@ -138,21 +139,20 @@ def serving_all(
         started = [
             stack.enter_context(
                 _starting(
-                    *(python, kind, folder, threads, dtype, options),
+                    *(python, kind, port, folder, threads, dtype, options),
                     {"BAYESLAT_LOG_DIR": str((logs / kind).resolve())},
                 )
             )
-            for kind in kinds
+            for kind, port in zip(kinds, _free_ports(len(kinds)), strict=True)
         ]
         for each in started:
             each.wait()
-        yield [Served(each.port, each.kind, each.process.pid) for each in started]
+        yield [each.served for each in started]
 
 
 @dataclass(frozen=True)
 class _Starting:
-    kind: str
-    port: int
+    served: Served
     process: subprocess.Popen[bytes]
     log: Path
 
@@ -161,7 +161,7 @@ class _Starting:
         until = time.monotonic() + _READY_S
         while time.monotonic() < until and self.process.poll() is None:
             with suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=2)
+                urllib.request.urlopen(f"http://127.0.0.1:{self.served.port}/health", timeout=2)
                 return
             time.sleep(0.5)
         raise RuntimeError(f"the server did not start; see {self.log}")
@@ -171,6 +171,7 @@ class _Starting:
 def _starting(
     python: str,
     kind: str,
+    port: int,
     folder: Path,
     threads: int | None,
     dtype: str,
@@ -178,7 +179,7 @@ def _starting(
     environ: Mapping[str, str],
 ) -> Iterator[_Starting]:
     model = _make_model(python, kind, folder / "models")
-    port, log = _free_port(), folder / f"{kind}.log"
+    log = folder / f"{kind}.log"
     words = [
         *(python, str(root("benchmarks/vllm_launch.py"))),
         *("--model", str(model), "--served-model-name", kind, "--load-format", "dummy"),
@@ -200,15 +201,18 @@ def _starting(
             env={**os.environ, **settings, **environ},
         )
         try:
-            yield _Starting(kind, port, process, log)
+            yield _Starting(Served(port, kind, process.pid), process, log)
         finally:
             _end(process)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _free_ports(count: int) -> list[int]:
+    """Find ports, all held at once so that they differ."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
