@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bayeslat.traces.model_parts import (
-    kv_value_bytes,
-    layers_without_experts,
-    model_parts,
-    weight_types,
-)
+from bayeslat.traces.model_parts import layers_without_experts, model_parts
 from bayeslat.traces.model_sizes import model_sizes
+from bayeslat.traces.value_types import kv_value_bytes, weight_types
 
 __all__ = ["model_limits"]
 

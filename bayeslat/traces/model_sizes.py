@@ -14,6 +14,7 @@ __all__ = [
     "language_config",
     "model_sizes",
     "nested_part",
+    "size_of",
 ]
 
 type Config = Mapping[str, object]
@@ -182,3 +183,14 @@ def _size(value: object) -> float | None:
     if isinstance(value, list) and value and all(each == value[0] for each in value):
         value = value[0]
     return None if isinstance(value, bool) else finite_number(value)
+
+
+def size_of(config: Config, name: str) -> float:
+    """Return a number above 0; of a list, what all layers have in common; else 0.
+
+    Parameters
+    ----------
+    config : Mapping
+    name : str
+    """
+    return max(_size(config.get(name)) or 0.0, 0.0)
