@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from bayeslat.traces.importers.batch_contexts import Contexts, Finished, Steps, find_contexts
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.queue import find_queue
+from bayeslat.traces.importers.step_times import step_times_ms, waits_for_its_steps
 from bayeslat.traces.importers.vllm_log import Log, Rows, read_log
 from bayeslat.traces.importers.vocabulary import Column, columns_named
 from bayeslat.traces.model_limits import model_limits
@@ -106,19 +107,14 @@ def _tell(log: Log, tally: Tally) -> None:
     written_s = log.server.get("written_at_s")
     if tally.collected_at is None and isinstance(written_s, float) and 0 < written_s < _YEAR_3000_S:
         tally.collected_at = f"{datetime.fromtimestamp(written_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    if not _waits_for_its_steps(log):
-        untimed = np.isnan(log.steps.numbers("gap_ms")).sum()
+    if not waits_for_its_steps(log):
+        untimed = np.isnan(step_times_ms(log)).sum()
         tally.note(
             "this server does not wait for the model where it times its steps (asynchronous "
-            "scheduling, or one process): t_step_ms is step_interval_ms, and empty in "
-            f"{untimed:,} of {len(log.steps):,} steps that decode no request of the step before"
+            "scheduling, or one process): t_step_ms is step_interval_ms, or of prompts alone the "
+            f"time to their first tokens; neither is known of {untimed:,} of {len(log.steps):,} "
+            "steps"
         )
-
-
-def _waits_for_its_steps(log: Log) -> bool:
-    """Return whether the engine times all of a step, not just what is left of it when it looks."""
-    config = log.told("config")
-    return not config.get("async_scheduling") and config.get("executor") != "uni"
 
 
 def _constants(log: Log) -> dict[str, Any]:
@@ -230,14 +226,13 @@ def _finished_of(log: Log) -> Finished:
 
 def _step_columns(log: Log) -> dict[str, Any]:
     steps = log.steps
-    interval_ms = steps.numbers("gap_ms")
     columns: dict[str, Any] = {name: steps.counts(name) for name in _BATCH}
     columns |= {name: _before(steps.numbers(name)) for name in _STATE}
     return columns | {
         "step_id": steps.counts("iteration"),
         "observed_by": "engine",
-        "t_step_ms": steps.numbers("elapsed_ms") if _waits_for_its_steps(log) else interval_ms,
-        "step_interval_ms": interval_ms,
+        "t_step_ms": step_times_ms(log),
+        "step_interval_ms": steps.numbers("gap_ms"),
     }
 
 
@@ -357,7 +352,8 @@ IMPORTER = Importer(
         "server's clock",
         "t_step_ms": "from when the model was asked for a step to when its outputs were there, "
         "without the scheduler's work; where the engine does not wait for the model (asynchronous "
-        "scheduling, or one process), step_interval_ms; engine's clock",
+        "scheduling, or one process), step_interval_ms, or of prompts alone t_prefill_ms; engine's "
+        "clock",
     },
     read=_read,
 )
