@@ -67,14 +67,16 @@ def _bad_knobs(frame: pd.DataFrame, knobs: KnobValues) -> Iterator[Violation]:
         sources = default.names & {*spec.knobs} if isinstance(default, Expression) else frozenset()
         if not sources <= numbers.keys():
             continue
-        told = np.any([np.isnan(numbers[name]) for name in sources], axis=0) if sources else False
         if knob not in numbers:
             message = f"knob {knob!r} of spec {spec.name!r} is missing; add the column"
             yield from violations_everywhere(frame, knob, message)
             continue
+        bad = np.isnan(numbers[knob])
+        for name in sources:
+            bad &= ~np.isnan(numbers[name])
         yield from violations_at(
             frame,
-            np.isnan(numbers[knob]) & ~np.asarray(told),
+            bad,
             knob,
             f"knob {knob!r} must be a finite number in every row, not text or a truth value; "
             "fill it in, drop the row, or give the knob a value in [defaults] of the spec",

@@ -77,8 +77,7 @@ def weight_types(told: Config, server: Config) -> tuple[float, float] | None:
         return None if plain is None else (plain, plain)
     if str(method) in _METHODS:
         weight_bytes, alike = _METHODS[str(method)]
-        multiplied = weight_bytes // 0.5 * 0.5 if alike else plain
-        return weight_bytes, plain if _is_beyond(multiplied, server) else multiplied
+        return weight_bytes, _as_multiplied(weight_bytes, plain, server) if alike else plain
     group = _first_group(scheme)
     weights = _part(group, "weights") or group
     bits = _bits(weights) or _bits_of_bitsandbytes(scheme)
@@ -89,15 +88,15 @@ def weight_types(told: Config, server: Config) -> tuple[float, float] | None:
     scales = scale / size if size else 0.0
     inputs = _part(group, "input_activations")
     multiplied = _bits(inputs) / 8.0 or plain
-    if inputs.get("type") == "float" and _is_beyond(multiplied, server):
-        multiplied = plain
+    if inputs.get("type") == "float":
+        multiplied = _as_multiplied(multiplied, plain, server)
     return bits / 8.0 + scales, multiplied
 
 
-def _is_beyond(float_bytes: float, server: Config) -> bool:
-    """Return whether the GPU cannot multiply floats so short: vLLM widens them there (Marlin)."""
-    capability = size_of(server, "capability")
-    return 0 < capability < (_FLOAT4 if float_bytes < 1 else _FLOAT8 if float_bytes < 2 else 0)
+def _as_multiplied(float_bytes: float, plain: float, server: Config) -> float:
+    """Return the bytes, without scales, of what the GPU multiplies: vLLM widens what it cannot."""
+    least = _FLOAT4 if float_bytes < 1 else _FLOAT8 if float_bytes < 2 else 0
+    return plain if 0 < size_of(server, "capability") < least else float_bytes // 0.5 * 0.5
 
 
 def _only_experts(told: Config, server: Config) -> bool:

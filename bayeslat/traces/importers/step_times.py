@@ -35,18 +35,13 @@ def _first_tokens_ms(log: Log) -> NDArray[np.float64]:
     """Time to the first tokens of steps in which nothing but whole prompts ran. Shape (step,)."""
     steps, requests = log.steps, log.requests
     found = np.full(len(steps), np.nan)
-    if not len(steps) or log.told("config").get("speculative_tokens"):
-        return found  # where steps decode several tokens, the first cannot be counted back to
-    output_tokens, prefill_ms = requests.counts("output_tokens"), requests.numbers("prefill_ms")
-    first = requests.numbers("iteration") - (output_tokens - 1)
+    if not len(steps):
+        return found
+    prefill_ms = requests.numbers("prefill_ms")
+    first = requests.numbers("iteration") - (requests.counts("output_tokens") - 1)
     ids = steps.counts("iteration")
     place = np.searchsorted(ids, first).clip(0, len(ids) - 1)
-    known = (
-        (ids[place] == first)
-        & (requests.counts("preemptions") == 0)
-        & (output_tokens > 0)
-        & (prefill_ms > 0)
-    )
+    known = (ids[place] == first) & log.can_be_counted_back & (prefill_ms > 0)
     place = place[known]
     prompt = (requests.counts("prompt_tokens") - requests.counts("cached_tokens"))[known]
     whole = (

@@ -83,6 +83,22 @@ class Log:
     steps: Rows
     requests: Rows
 
+    @property
+    def can_be_counted_back(self) -> NDArray[np.bool_]:
+        """Whether the steps of each request follow from its last. Shape (request,).
+
+        They do where no preemption interrupted it, and it is told with its last step; where steps
+        decode several tokens at once (speculation), nothing can be counted back.
+        """
+        requests = self.requests
+        counted: NDArray[np.bool_] = (
+            np.isfinite(requests.numbers("iteration"))
+            & (requests.counts("preemptions") == 0)
+            & (requests.counts("output_tokens") > 0)
+            & (not self.told("config").get("speculative_tokens"))
+        )
+        return counted
+
     def told(self, part: str) -> Mapping[str, Any]:
         """Return a part of what the server is, such as `config`; empty if it is not told."""
         found = self.server.get(part)

@@ -10,7 +10,6 @@ the running step, and the way through the server's front end, is `t_admission_ms
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,43 +21,23 @@ from numpy.typing import NDArray
 from bayeslat.traces.importers.batch_contexts import Contexts, Finished, Steps, find_contexts
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.queue import find_queue
+from bayeslat.traces.importers.server_columns import (
+    SERVER_COLUMNS,
+    server_columns,
+    tell_of_model,
+)
 from bayeslat.traces.importers.step_times import step_times_ms, waits_for_its_steps
 from bayeslat.traces.importers.vllm_log import Log, Rows, read_log
 from bayeslat.traces.importers.vocabulary import Column, columns_named
-from bayeslat.traces.model_limits import model_limits
-from bayeslat.traces.model_parts import PARTS, model_parts
-from bayeslat.traces.model_sizes import DTYPE_BYTES, FIELDS, language_config, model_sizes
 
 __all__ = ["IMPORTER"]
 
 _NOT_COUNTED = "requests that never finished, or were interrupted"
-# Of the server's configuration: column, where it stands.
-_CONFIG = {
-    "tensor_parallel": "tensor_parallel_size",
-    "max_num_seqs": "max_num_seqs",
-    "max_num_batched_tokens": "max_num_batched_tokens",
-    "max_model_len": "max_model_len",
-    "prefix_caching": "prefix_caching",
-    "chunked_prefill": "chunked_prefill",
-    "kv_block_tokens": "block_size_tokens",
-    "kv_blocks": "kv_blocks",
-}
-_EXPERTS = ("experts", "experts_per_token", "moe_intermediate")  # 0 where a model has none
 _OWN = (
     Column("step_interval_ms", "number", "from the end of the step before to the end of this one"),
     Column("arrivals_per_s", "number", "requests that arrived in the 10 s before, by second"),
     Column("encoder_inputs", "count", "images and the like that the step encoded"),
-    Column("max_model_len", "count", "most tokens of a request"),
-    Column("prefix_caching", "count", "1 if prompts are looked up in a cache, or 0"),
-    Column("chunked_prefill", "count", "1 if prompts may be spread over steps, or 0"),
-    Column("kv_block_tokens", "count", "tokens of a block of the KV cache"),
-    Column("kv_blocks", "count", "blocks of the KV cache"),
-    Column("dtype_bytes", "count", "bytes of a value of the activations"),
-    *(
-        Column(name, "count", f"of the architecture{', 0 if it has none' * (name in _EXPERTS)}")
-        for name in FIELDS
-    ),
-    *(Column(name, "number", what) for name, what in PARTS.items()),
+    *SERVER_COLUMNS,
 )
 _STATE = ("running", "waiting", "kv_usage")
 _BATCH = (
@@ -67,25 +46,24 @@ _BATCH = (
 )
 _ARRIVAL_WINDOW_S = 10.0
 _YEAR_3000_S = 32_503_680_000.0
-_WHOLE = 2**53
 _BATCH_ROWS = 1 << 15
 
 
 def _read(path: Path, tally: Tally) -> Iterator[Batch]:
     """Read one file of the logger."""
     log = read_log(path, tally)
-    _tell(log, tally)
-    _tell_of_model(log, tally)
-    constants = _constants(log)
+    times_ms, server = step_times_ms(log), server_columns(log)
+    _tell(log, times_ms, tally)
+    tell_of_model(log, server, tally)
     section = f"engine {log.server.get('engine', 0)}"
-    contexts = find_contexts(_steps_of(log), _finished_of(log))
+    contexts = find_contexts(_steps_of(log, server), _finished_of(log))
     if not contexts.is_exact.all():
         tally.note(
             f"the contexts of {(~contexts.is_exact).mean():.1%} of the steps are estimated from "
             f"the KV usage (column contexts): their batches held {_NOT_COUNTED}"
         )
-    columns = _context_columns(log, contexts)
-    yield Batch(len(log.steps), {**constants, **_step_columns(log), **columns}, section)
+    columns = _context_columns(log, contexts, server)
+    yield Batch(len(log.steps), {**server, **_step_columns(log, times_ms), **columns}, section)
     met = _met(log.requests) | _met_contexts(log, columns)
     for first in range(0, max(len(log.requests), 1), _BATCH_ROWS):
         rows = slice(first, first + _BATCH_ROWS)
@@ -93,14 +71,14 @@ def _read(path: Path, tally: Tally) -> Iterator[Batch]:
         of_rows = {name: column[rows] for name, column in met.items()}
         yield Batch(
             len(requests),
-            {**constants, **_request_columns(requests, of_rows)},
+            {**server, **_request_columns(requests, of_rows)},
             section,
             requests.numbers("arrived_at_s"),
             requests.numbers("at_s"),
         )
 
 
-def _tell(log: Log, tally: Tally) -> None:
+def _tell(log: Log, times_ms: NDArray[np.float64], tally: Tally) -> None:
     """Tell of the software, and where the engine's own time of a step is not that of its work."""
     software = log.told("software").items()
     tally.software.update({name: each for name, each in software if isinstance(each, str)})
@@ -108,7 +86,7 @@ def _tell(log: Log, tally: Tally) -> None:
     if tally.collected_at is None and isinstance(written_s, float) and 0 < written_s < _YEAR_3000_S:
         tally.collected_at = f"{datetime.fromtimestamp(written_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
     if not waits_for_its_steps(log):
-        untimed = np.isnan(step_times_ms(log)).sum()
+        untimed = np.isnan(times_ms).sum()
         tally.note(
             "this server does not wait for the model where it times its steps (asynchronous "
             "scheduling, or one process): t_step_ms is step_interval_ms, or of prompts alone the "
@@ -117,82 +95,10 @@ def _tell(log: Log, tally: Tally) -> None:
         )
 
 
-def _constants(log: Log) -> dict[str, Any]:
-    """Return the columns that hold for all rows."""
-    config = log.told("config")
-    found: dict[str, Any] = {
-        column: int(config[name])
-        for column, name in _CONFIG.items()
-        if isinstance(config.get(name), int) and abs(config[name]) < _WHOLE
-    }
-    dtype = str(config.get("dtype"))
-    if dtype in DTYPE_BYTES:
-        found["dtype_bytes"] = DTYPE_BYTES[dtype]
-    if log.told("architecture"):
-        found |= _architecture(_language(log), {**config, **_capability(log)})
-    if isinstance(log.told("software").get("vllm"), str):
-        found["stack"] = f"vllm_{log.told('software')['vllm']}"
-    if isinstance(config.get("model"), str):
-        found["model"] = _model(config["model"])
-    return found
-
-
-def _model(name: str) -> str:
-    """Return a model's name: `owner/name` as it is, of a folder the last part of its path."""
-    return name if re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name) else Path(name).name
-
-
-def _language(log: Log) -> dict[str, object]:
-    """Return the configuration of the language model, and how it is quantised."""
-    quantised = log.told("quantization")
-    told = language_config(log.told("architecture"))
-    return {**told, "quantization_config": quantised} if quantised else told
-
-
-def _capability(log: Log) -> dict[str, Any]:
-    """Return the compute capability of the GPU: older ones do not multiply all types."""
-    told = log.told("device").get("capability")
-    return {} if told is None else {"capability": told}
-
-
-def _architecture(language: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, float]:
-    """Return the sizes of a model under names that are the same for all.
-
-    What is not known is left out, so that `--set` can say it.
-    """
-    parts = model_parts(language, config)
-    sizes = {**model_sizes(language), **parts}
-    found: dict[str, float] = {
-        name: int(sizes[name]) for name in FIELDS if 0 < sizes.get(name, 0) < _WHOLE
-    }
-    found |= {name: parts[name] for name in PARTS if name in parts}
-    if not found.get("experts"):
-        return found | dict.fromkeys(_EXPERTS, 0)
-    return {"intermediate": 0, **found}  # perhaps no layer is without
-
-
-def _tell_of_model(log: Log, tally: Tally) -> None:
-    """Tell what the sizes of the model leave out."""
-    config = log.told("config")
-    if not log.told("architecture"):
-        return
-    name, language = _model(str(config.get("model", "the model"))), _language(log)
-    limits = model_limits(language, config)
-    if limits:
-        tally.note(f"{name} is more than its columns say: {'; '.join(limits)}")
-    known = _architecture(language, config)
-    unknown = [size for size in FIELDS if size != "vocab" and size not in known]
-    if unknown:
-        tally.note(
-            f"the configuration of {name} does not say its {', '.join(unknown)}, once for all "
-            "layers; give what models/vllm.toml asks for by --set NAME=VALUE"
-        )
-
-
-def _steps_of(log: Log) -> Steps:
+def _steps_of(log: Log, server: Mapping[str, Any]) -> Steps:
     steps = log.steps
     prefill_tokens = steps.counts("prefill_tokens")
-    budget = _constants(log).get("max_num_batched_tokens", 0)
+    budget = server.get("max_num_batched_tokens", 0)
     return Steps(
         step_id=steps.counts("iteration"),
         prefill_requests=steps.counts("prefill_requests"),
@@ -203,17 +109,8 @@ def _steps_of(log: Log) -> Steps:
 
 
 def _finished_of(log: Log) -> Finished:
-    """Return the requests that no preemption interrupted, and that are told with their last step.
-
-    Where steps decode several tokens at once (speculation), nothing can be counted back.
-    """
-    requests = log.requests
-    kept = (
-        np.isfinite(requests.numbers("iteration"))
-        & (requests.counts("preemptions") == 0)
-        & (requests.counts("output_tokens") > 0)
-        & (not log.told("config").get("speculative_tokens"))
-    )
+    """Return the requests whose steps can be counted back."""
+    requests, kept = log.requests, log.can_be_counted_back
     scheduled_s = requests.numbers("queued_at_s") + 1e-3 * requests.numbers("queueing_ms")
     return Finished(
         step_id=requests.counts("iteration")[kept],
@@ -224,14 +121,14 @@ def _finished_of(log: Log) -> Finished:
     )
 
 
-def _step_columns(log: Log) -> dict[str, Any]:
+def _step_columns(log: Log, times_ms: NDArray[np.float64]) -> dict[str, Any]:
     steps = log.steps
     columns: dict[str, Any] = {name: steps.counts(name) for name in _BATCH}
     columns |= {name: _before(steps.numbers(name)) for name in _STATE}
     return columns | {
         "step_id": steps.counts("iteration"),
         "observed_by": "engine",
-        "t_step_ms": step_times_ms(log),
+        "t_step_ms": times_ms,
         "step_interval_ms": steps.numbers("gap_ms"),
     }
 
@@ -241,13 +138,13 @@ def _before(left: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([[0.0], left[:-1]]) if left.size else left
 
 
-def _context_columns(log: Log, contexts: Contexts) -> dict[str, Any]:
+def _context_columns(log: Log, contexts: Contexts, server: Mapping[str, Any]) -> dict[str, Any]:
     """Return what each step read of the KV cache, estimated where the batch is not known.
 
     The usage counts whole blocks, of which the last of a request is half full, and what it counts
     in excess of the requests in decode belongs to those in prefill, whose past it is.
     """
-    steps, server = log.steps, _constants(log)
+    steps = log.steps
     block_tokens = server.get("kv_block_tokens", 0)
     usage, running = (
         np.nan_to_num(_before(steps.numbers(name))) for name in ("kv_usage", "running")
