@@ -117,7 +117,11 @@ def make_bundle(
     parts = [make_part(thin, stage, gpu, stack, seed, graph) for stage in thin.stages]
     configs = grid_of_tasks(thin)
     prediction = predict(thin, configs, gpu, stack=stack, seed=seed)
-    order, reach = order_draws(np.log(prediction.typical()))
+    each_stage = prediction.stages.values()
+    order, reach = order_draws(
+        np.stack([np.log(part.typical_ms) for part in each_stage]),
+        np.stack([part.times for part in each_stage]),
+    )
     coordinates = list(dict.fromkeys(each for part in parts for each in _coordinates(part)))
     values = [each for part in parts for each in (part.times, *part.parts)]
     values += [each.value for each in coordinates]
