@@ -160,7 +160,8 @@ class GuardBundle:
     knobs : tuple of str
         What a configuration needs.
     ranges : dict of str to (float, float)
-        Training range of each knob; beyond them nothing is accepted.
+        Training range of each knob, to read. Nothing is accepted beyond the range of what the spec
+        makes of the knobs: its features, and the knobs that none of a stage's features has.
     stages : tuple of str
     tasks : tuple of str
         Those of the fit; empty where latency does not depend on the task. A configuration of
