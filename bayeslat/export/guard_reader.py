@@ -637,6 +637,8 @@ class _Stage:
         self.coordinates = [int(each) for each in entry["coordinates"]]
         self.columns = [tuple(each) for each in entry["columns"]]
         self.tasks = [str(each) for each in entry["tasks"]]
+        # Knobs that only say how often it runs, with their range.
+        self.counting = [(int(at), low, high) for at, low, high in entry["counting"]]
         self.walk = _Walk(entry["walk"], arrays[f"{self.name} reached"]) if entry["walk"] else None
         self.size = len(self.parts) + len(self.columns) + len(self.tasks)
         self.latent = int(entry["latent"])  # variables, where the range of the fit is not left
@@ -683,6 +685,8 @@ class _Stage:
         if self.walk is not None:
             told, known = self.walk.go(ops, here.scaled, grown)
             beyond = beyond & (known == 0)
+        for at, low, high in self.counting:
+            beyond = beyond | (here.values[at] < low) | (here.values[at] > high)
         design += [*grown.values(), *told]
         if self.tasks:
             known = ops.is_in(here.task, self.tasks)
