@@ -161,7 +161,8 @@ class GuardBundle:
     knobs : tuple of str
         What a configuration needs.
     ranges : dict of str to (float, float)
-        Training range of each knob; beyond them nothing is accepted.
+        Training range of each knob, to read. Nothing is accepted beyond the range of what the spec
+        makes of the knobs: its features, and the knobs that none of a stage's features has.
     stages : tuple of str
     tasks : tuple of str
         Those of the fit; empty where latency does not depend on the task. A configuration of
@@ -637,6 +638,8 @@ class _Stage:
         self.coordinates = [int(each) for each in entry["coordinates"]]
         self.columns = [tuple(each) for each in entry["columns"]]
         self.tasks = [str(each) for each in entry["tasks"]]
+        # Knobs that only say how often it runs, with their range.
+        self.counting = [(int(at), low, high) for at, low, high in entry["counting"]]
         self.walk = _Walk(entry["walk"], arrays[f"{self.name} reached"]) if entry["walk"] else None
         self.size = len(self.parts) + len(self.columns) + len(self.tasks)
         self.latent = int(entry["latent"])  # variables, where the range of the fit is not left
@@ -683,6 +686,8 @@ class _Stage:
         if self.walk is not None:
             told, known = self.walk.go(ops, here.scaled, grown)
             beyond = beyond & (known == 0)
+        for at, low, high in self.counting:
+            beyond = beyond | (here.values[at] < low) | (here.values[at] > high)
         design += [*grown.values(), *told]
         if self.tasks:
             known = ops.is_in(here.task, self.tasks)

@@ -19,6 +19,7 @@ import pytest
 from bayeslat.errors import InputError
 from bayeslat.export import READER_NAME, Bundle, guard_reader, make_bundle, write_bundle
 from bayeslat.export import bundle as bundle_module
+from bayeslat.export.agreement import answer, check_agreement
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.residual import span_basis
 from bayeslat.features.spec import Spec
@@ -231,6 +232,23 @@ def test_the_bundle_says_how_far_it_agrees() -> None:
     assert 0 < found["p_exceed_99"] <= found["p_exceed"] < AGREES
     assert found["decisions"] > 0.98
     assert found["configs"] == len(posterior().data.reference)
+
+
+def test_how_far_it_agrees_is_told_near_the_total_of_each_config() -> None:
+    data, bundle, gpu = posterior().data, bundle_of(CALIBRATED), load_hardware().resolve(CALIBRATED)
+    configs = data.reference.head(5).reset_index(drop=True)
+    prediction = posterior().predict(configs, CALIBRATED)
+    answers = answer(data, gpu, None, configs, prediction, seed=0)
+    for budgets, chances in answers.near:
+        assert chances.min() > 0.02
+        assert chances.max() < 0.98
+        for row, (budget, chance) in enumerate(zip(budgets, chances, strict=True)):
+            own = posterior().guard(CALIBRATED, budget).decide(configs.iloc[[row]])
+            assert own["p_exceed"].iloc[0] == pytest.approx(chance, abs=1e-12)
+    off = replace(answers, near=tuple((budgets, p + 0.03) for budgets, p in answers.near))
+    for told, least, most in ((answers, 0.0, AGREES), (off, 0.03 - AGREES, 0.03 + AGREES)):
+        found = check_agreement(bundle.header, bundle.arrays, told)["p_exceed"]
+        assert least < found < most
 
 
 def test_what_leaves_the_range_and_what_was_not_measured_is_never_accepted(tmp_path: Path) -> None:
