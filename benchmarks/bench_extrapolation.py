@@ -2,7 +2,8 @@
 
 Fits the configurations on one side of a cut through a knob, and predicts those on the other side
 on the same GPUs. Errors and coverage are of the noisy measurements, in the stages that leave their
-range.
+range. Once more after fits of a narrow range, and with a spec without smooth corrections; and steps
+of vLLM servers (`traces/vllm`), whose shipped spec has none.
 
 Corners of the range, in which no configuration was fitted, leave no knob's range: the range is that
 of each knob by itself. Errors and coverage there are of the total.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,16 @@ CUTS = {  # what is predicted, after a fit of the rest
     "active_blocks > 36": "active_blocks > 36",
     "image_crops > 8": "image_crops > 8",
 }
+NARROW = {  # what is predicted, after a fit of little more than one value
+    "active_blocks beyond 36 to 40": "active_blocks < 36 or active_blocks > 40",
+    "top_k beyond 4 to 5": "top_k < 4 or top_k > 5",
+}
+STEPS = {  # of vLLM servers
+    "prefill_tokens > 128": "prefill_tokens > 128",
+    "decode_context_tokens > 1500": "decode_context_tokens > 1500",
+    "decode_requests > 4": "decode_requests > 4",
+}
+MOST_STEPS = 300  # of a group that are predicted
 CORNERS = (
     "batch_size > 4 and prompt_tokens > 256",
     "batch_size > 2 and image_crops > 6",
@@ -57,17 +69,19 @@ def main() -> None:
     options = _options()
     frame = pd.read_parquet(options.data)
     frame = frame[[name for name in frame.columns if not name.startswith("true_")]]
-    rows = [
-        row
-        for cut in CUTS
-        for donors in DONORS
-        for row in score_cut(frame, cut, donors, options.engine)
-    ]
+    spec = bl.load_spec(root("models/vlm.toml"))
+    rows = list(score_cuts(spec, frame, CUTS, options.engine))
     scores = pd.DataFrame(rows)
     table = summarise(scores, ["cut", "stage"])
     print_table("Beyond the training range", table)
     overall = summarise(scores.assign(all="all"), ["all"])
     print_table("All of them", overall)
+    narrow = pd.DataFrame(score_cuts(spec, frame, NARROW, options.engine))
+    print_table("Beyond a narrow range", summarise(narrow, ["cut", "stage"]))
+    bare = pd.DataFrame(score_cuts(without_correction(spec), frame, CUTS, options.engine))
+    print_table("Without a smooth correction", summarise(bare, ["cut", "stage"]))
+    steps = pd.DataFrame(score_steps(options.engine))
+    print_table("Steps of vLLM servers", summarise(steps, ["cut"]))
     corners = pd.DataFrame(
         row
         for corner in CORNERS
@@ -91,46 +105,70 @@ def main() -> None:
         "engine": options.engine,
         "overall": overall.to_dict("index")["all"],
         "scores": rows,
+        "narrow": narrow.to_dict("records"),
+        "without_correction": bare.to_dict("records"),
+        "steps": steps.to_dict("records"),
         "corners": corners.to_dict("records"),
         "measured_beyond": measured.to_dict("records"),
     }
     write_json(options.output, content)
 
 
-def score_cut(
-    frame: pd.DataFrame, cut: str, donors: tuple[str, ...], engine: Any
-) -> list[dict[str, Any]]:
-    """Fit one side of a cut and score the other, per GPU and stage that leaves its range."""
-    spec = bl.load_spec(root("models/vlm.toml"))
-    beyond = np.asarray(frame.eval(CUTS[cut]), dtype=bool)
-    posterior = bl.fit(spec, frame[~beyond], gpus=donors, engine=engine)
-    rows = []
-    for gpu in donors:
-        test = frame[beyond & (frame["gpu"] == gpu).to_numpy()]
-        predicted = posterior.predict(test, gpu=gpu).frame
-        for stage, part in spec.stages.items():
-            out = predicted["extrapolates_in"].str.contains(f"{stage}:", regex=False).to_numpy()
-            if not out.any():
-                continue
-            latency = test[part.column].to_numpy()[out]
-            named = {
-                name: predicted[f"{stage}_{name}_ms"].to_numpy()[out]
-                for name in ("point", "q05", "q50", "q95")
-            }
-            width = (named["q95"] - named["q05"]) / named["q50"]
-            rows.append(
-                {
-                    "cut": cut,
-                    "gpu": gpu,
-                    "stage": stage,
-                    "rows": len(latency),
-                    "mape": mape(named["point"], latency),
-                    "mape_physics": mape(anchored_ms(posterior, stage, gpu, test[out]), latency),
-                    "coverage_90": coverage(named["q05"], named["q95"], latency),
-                    "width_90": float(np.median(width)),
-                }
-            )
-    return rows
+def without_correction(spec: bl.Spec) -> bl.Spec:
+    """Return a spec with the physics alone."""
+    stages = {
+        name: part.model_copy(update={"residual": None}) for name, part in spec.stages.items()
+    }
+    return spec.model_copy(update={"stages": stages})
+
+
+def score_cuts(
+    spec: bl.Spec, frame: pd.DataFrame, cuts: dict[str, str], engine: Any
+) -> Iterator[dict[str, Any]]:
+    """Fit one side of each cut and score the other, per GPU and stage that leaves its range."""
+    for (cut, query), donors in product(cuts.items(), DONORS):
+        beyond = np.asarray(frame.eval(query), dtype=bool)
+        posterior = bl.fit(spec, frame[~beyond], gpus=donors, engine=engine)
+        for gpu in donors:
+            test = frame[beyond & (frame["gpu"] == gpu).to_numpy()]
+            for stage in spec.stages:
+                if found := score_stage(posterior, test, stage, gpu):
+                    yield {"cut": cut, "gpu": gpu, "stage": stage, **found}
+
+
+def score_steps(engine: Any) -> Iterator[dict[str, Any]]:
+    """Fit the steps of vLLM servers on one side of each cut, and score the other, per group."""
+    spec = bl.load_spec(root("models/vllm.toml"))
+    trace = spec.complete(bl.read_traces(str(root("traces/vllm/*.parquet"))))
+    for cut, query in STEPS.items():
+        beyond = np.asarray(trace.eval(query), dtype=bool)
+        posterior = bl.fit(spec, trace[~beyond], engine=engine)
+        steps = trace[beyond & trace["t_step_ms"].notna()]
+        for gpu, stack in posterior.data.groups:
+            rows = steps[(steps["gpu"] == gpu) & (steps["stack"] == stack)]
+            test = rows.sample(min(len(rows), MOST_STEPS), random_state=0)
+            yield {"cut": cut, "gpu": gpu, **score_stage(posterior, test, "step", gpu, stack)}
+
+
+def score_stage(
+    posterior: bl.Posterior, test: pd.DataFrame, stage: str, gpu: str, stack: str | None = None
+) -> dict[str, Any]:
+    """Score a stage where it leaves its range; nothing if it does not."""
+    predicted = posterior.predict(test, gpu=gpu, stack=stack).frame
+    out = predicted["extrapolates_in"].str.contains(f"{stage}:", regex=False).to_numpy()
+    if not out.any():
+        return {}
+    latency = test[posterior.spec.stages[stage].column].to_numpy()[out]
+    point, low, middle, high = (
+        predicted[f"{stage}_{name}_ms"].to_numpy()[out] for name in ("point", "q05", "q50", "q95")
+    )
+    return {
+        "rows": len(latency),
+        "mape": mape(point, latency),
+        "mape_physics": mape(anchored_ms(posterior, stage, gpu, test[out]), latency),
+        "coverage_90": coverage(low, high, latency),
+        "width_90": float(np.median((high - low) / middle)),
+    }
 
 
 def score_corner(
