@@ -64,7 +64,7 @@ class Cleaner:
             raise ValueError(f"an importer filled columns that it does not declare: {unknown}")
         usable = np.array([reason is None for reason in batch.refused or [None] * batch.n_rows])
         cells = {column.name: self._cells(batch, column, usable) for column in self.columns}
-        self._take_apart(cells, usable)
+        self._take_apart(batch, cells, usable)
         cells[REFUSED] = self._refused(batch, cells)
         for name, times in ((START, batch.start_s), (END, batch.end_s)):
             cells[name] = pa.nulls(batch.n_rows, pa.float64()) if times is None else pa.array(times)
@@ -110,14 +110,17 @@ class Cleaner:
             self._example.setdefault(column.name, float(values[odd][0]))
         return pa.array(values, mask=~good)
 
-    def _take_apart(self, cells: dict[str, pa.Array], usable: BoolArray) -> None:
+    def _take_apart(self, batch: Batch, cells: dict[str, pa.Array], usable: BoolArray) -> None:
         """Leave the times of single tokens empty where they came all at once, and count those."""
-        if not {"t_ttft_ms", "t_tpot_ms"} <= set(cells):
+        if not {"t_ttft_ms", "t_tpot_ms"} <= set(batch.columns):
             return
-        at_once = pc.fill_null(pc.less(cells["t_tpot_ms"], _PIECE_MS), False)
-        self.pieces += int(np.sum(at_once.to_numpy(zero_copy_only=False) & usable))
+        # As told: where all came with the first one, there is no time between them.
+        told = np.asarray(batch.columns["t_tpot_ms"], dtype=np.float64)
+        at_once = (told >= 0) & (told < _PIECE_MS)
+        self.pieces += int(np.sum(at_once & usable))
+        self.emptied["t_tpot_ms"] -= int(np.sum((told == 0) & usable))  # counted as pieces
         for name in ("t_ttft_ms", "t_tpot_ms"):
-            cells[name] = pc.if_else(at_once, pa.scalar(None, pa.float64()), cells[name])
+            cells[name] = pc.if_else(pa.array(at_once), pa.scalar(None, pa.float64()), cells[name])
 
     def _refused(self, batch: Batch, cells: dict[str, pa.Array]) -> pa.Array:
         """Return why rows cannot be used, null where they can."""
