@@ -39,6 +39,15 @@ def test_a_first_token_after_the_end_is_no_measurement() -> None:
     assert refused[REFUSED] == [None, "its first token came after its end", None, None]
 
 
+def test_a_first_token_before_the_request_is_no_measurement() -> None:
+    """A clock that went back: the time of further tokens is counted from it, too."""
+    cleaner = Cleaner(columns_named("t_ttft_ms", "t_tpot_ms", "t_e2e_ms"))
+    cells = {"t_ttft_ms": [-500.0, 40.0], "t_tpot_ms": [31.3, 19.5], "t_e2e_ms": [846.4, 860.0]}
+    refused = cleaner.clean(Batch(2, cells)).to_pydict()[REFUSED]
+    assert refused == ["its first token came before it was sent", None]
+    assert not +cleaner.emptied  # counted once, as a row
+
+
 def test_an_answer_in_one_piece_does_not_tell_of_single_tokens() -> None:
     cleaner = Cleaner(columns_named("t_ttft_ms", "t_tpot_ms", "t_e2e_ms"))
     cells = {"t_ttft_ms": [665.6, 116.5, 9.0, 700.0], "t_tpot_ms": [0.004, 18.0, np.nan, 0.0]}
