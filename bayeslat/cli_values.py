@@ -87,11 +87,14 @@ def split_budgets(texts: Sequence[str]) -> dict[str, float]:
     problems = []
     for text in texts:
         stages, equals, number = text.rpartition("=")
+        name = stages.strip()
+        if name in found:
+            problems.append(f"--stage-budget of {name} is given twice; give it once")
         try:
-            found[stages.strip()] = float(number)
+            found[name] = float(number)
         except ValueError:
             equals = ""
-        if not equals or not stages.strip():
+        if not equals or not name:
             problems.append(f"--stage-budget {text!r}; write it as in llm_prefill=300, in ms")
     if problems:
         raise InputError("; ".join(problems))

@@ -18,7 +18,7 @@ _NOTHING_LEFT = 1e-300  # ms
 
 def exceed_given(
     stages: Sequence[StagePrediction],
-    budget_ms: float,
+    budget_ms: float | NDArray[np.float64],
     noise_correlation: pd.DataFrame | None = None,
     *,
     add: bool = True,
@@ -31,7 +31,7 @@ def exceed_given(
     ----------
     stages : sequence of StagePrediction
         Of the same configs.
-    budget_ms : float
+    budget_ms : float or ndarray, shape (config,)
     noise_correlation : DataFrame, stage by stage, optional
         Of the stages' noise, as a Gaussian copula; independent without one.
     add : bool
@@ -45,7 +45,8 @@ def exceed_given(
     correlation = None if noise_correlation is None else noise_correlation.to_numpy()
     run = _Run(stages, times, correlation)
     everything = list(range(len(stages)))
-    return run.exceeds(np.full((len(times[0]), 1), budget_ms), everything, everything)
+    budgets = np.broadcast_to(budget_ms, len(times[0]))[:, None]
+    return run.exceeds(budgets, everything, everything)
 
 
 class _Run:

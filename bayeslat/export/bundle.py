@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.atomic import atomic_path
+from bayeslat.decisions.counted_range import counted_range
 from bayeslat.decisions.evidence import find_evidence
 from bayeslat.decisions.predict import predict
 from bayeslat.decisions.run_noise import score_table
@@ -117,7 +118,11 @@ def make_bundle(
     parts = [make_part(thin, stage, gpu, stack, seed, graph) for stage in thin.stages]
     configs = grid_of_tasks(thin)
     prediction = predict(thin, configs, gpu, stack=stack, seed=seed)
-    order, reach = order_draws(np.log(prediction.typical()))
+    each_stage = prediction.stages.values()
+    order, reach = order_draws(
+        np.stack([np.log(part.typical_ms) for part in each_stage]),
+        np.stack([part.times for part in each_stage]),
+    )
     coordinates = list(dict.fromkeys(each for part in parts for each in _coordinates(part)))
     values = [each for part in parts for each in (part.times, *part.parts)]
     values += [each.value for each in coordinates]
@@ -154,7 +159,10 @@ def make_bundle(
         "steps": steps,
         "coordinates": [_coordinate(each, places) for each in coordinates],
         "corners": [_corners(part, coordinates) for part in with_corners],
-        "stages": [_stage(part, coordinates, with_corners, places) for part in parts],
+        "stages": [
+            _stage(part, coordinates, with_corners, places, _counting(data, part.name, gpu))
+            for part in parts
+        ],
     }
     arrays = _arrays(parts, order, data)
     answers = answer(thin, gpu, stack, configs, prediction, seed)
@@ -275,6 +283,7 @@ def _stage(
     coordinates: Sequence[_Coordinate],
     with_corners: Sequence[StagePart],
     places: Mapping[int, int],
+    counting: list[tuple[int, float, float]],
 ) -> dict[str, Any]:
     """What the header says of a stage; its empty corners are a coordinate behind all others."""
     own = _positions(part, coordinates)
@@ -286,10 +295,18 @@ def _stage(
         "coordinates": own + corners,
         "columns": [[before, own[feature]] for before, feature in part.columns],
         "tasks": list(part.basis.tasks),
+        "counting": counting,
         "walk": _walk(part, own),
         "latent": part.latent,
         **part.noise,
     }
+
+
+def _counting(data: PosteriorData, stage: str, gpu: Gpu) -> list[tuple[int, float, float]]:
+    """Knobs that only say how often a stage runs: their place, and range."""
+    knobs = list(data.spec.knobs)
+    ranges = counted_range(data, stage, gpu.key)
+    return [(knobs.index(knob), low, high) for knob, (low, high) in ranges.items()]
 
 
 def _walk(part: StagePart, own: Sequence[int]) -> list[list[float | int | None]]:

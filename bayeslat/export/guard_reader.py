@@ -35,7 +35,7 @@ import numpy as np
 __all__ = ["ACCEPT", "FORMAT_VERSION", "MEASURE", "REJECT", "BundleError", "GuardBundle", "load"]
 
 MAGIC = b"bayeslat guard bundle\n"
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 SEAL = b"sha256:"
 ACCEPT, REJECT, MEASURE = "accept", "reject", "measure"
 
@@ -50,6 +50,7 @@ _ROWS = 8192  # configurations at a time: what is computed stays in a CPU's cach
 _LOOKED = 102400  # and draws of configurations
 _CENTRAL = 0.05  # of the draws, on either side of what the posterior holds possible
 _INSIDE = 1.0 + 1e-9  # of a coordinate, on [-1, 1] over its training range
+_PER_POWER = 2.0  # half widths that a power of e beyond it counts as, if it has more
 _CELL_ROUNDING = 1e-6  # of a cell: what was measured at its border is in one cell
 _AS_FAR = 1e-6  # of a distance beyond the range: places that lie as far out as a measured one
 _ROUNDING = 1e-9  # of a stage's physics: a part of it may be so little below 0
@@ -160,7 +161,8 @@ class GuardBundle:
     knobs : tuple of str
         What a configuration needs.
     ranges : dict of str to (float, float)
-        Training range of each knob; beyond them nothing is accepted.
+        Training range of each knob, to read. Nothing is accepted beyond the range of what the spec
+        makes of the knobs: its features, and the knobs that none of a stage's features has.
     stages : tuple of str
     tasks : tuple of str
         Those of the fit; empty where latency does not depend on the task. A configuration of
@@ -636,6 +638,8 @@ class _Stage:
         self.coordinates = [int(each) for each in entry["coordinates"]]
         self.columns = [tuple(each) for each in entry["columns"]]
         self.tasks = [str(each) for each in entry["tasks"]]
+        # Knobs that only say how often it runs, with their range.
+        self.counting = [(int(at), low, high) for at, low, high in entry["counting"]]
         self.walk = _Walk(entry["walk"], arrays[f"{self.name} reached"]) if entry["walk"] else None
         self.size = len(self.parts) + len(self.columns) + len(self.tasks)
         self.latent = int(entry["latent"])  # variables, where the range of the fit is not left
@@ -682,6 +686,8 @@ class _Stage:
         if self.walk is not None:
             told, known = self.walk.go(ops, here.scaled, grown)
             beyond = beyond & (known == 0)
+        for at, low, high in self.counting:
+            beyond = beyond | (here.values[at] < low) | (here.values[at] > high)
         design += [*grown.values(), *told]
         if self.tasks:
             known = ops.is_in(here.task, self.tasks)
@@ -711,28 +717,37 @@ class _Coordinate:
 
     def __init__(self, entry: Mapping[str, Any]) -> None:
         self.value, self.moved = tuple(entry["value"]), bool(entry["moved"])
-        self.low, high = float(entry["low"]), float(entry["high"])
-        self.middle, self.half = 0.5 * (self.low + high), 0.5 * (high - self.low)
+        self.low, self.high = float(entry["low"]), float(entry["high"])
+        self.middle, self.half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
         self.is_log = bool(entry["log"])
-        self.is_size = self.low > 0 and not self.is_log  # its distance counts in powers of e
-        self.unit = 1.0 if entry["log"] else max(abs(self.low), 1.0)
 
     def scaled(self, ops: _Ops, values: Sequence[Any]) -> Any:
         """On [-1, 1] over the training range; a single value is 0, and what leaves it beyond 1."""
         offset, factor, step = self.value
         raw = offset + factor * values[step]
-        if self.moved:
-            return (raw - self.middle) / self.half
-        distance = (raw - self.low) / self.unit
-        if not self.is_log:
-            units = abs(distance)
-            far = 1.0 + ops.log(ops.where(units > 1.0, units, 1.0))
-            distance = ops.where(units <= 1.0, distance, far * ops.where(distance > 0, 1.0, -1.0))
-        if self.is_size:
-            size = ops.where(raw > 0, raw, self.low) / self.low
-            distance = ops.where(raw > 0, ops.log(size), distance)
-        still = abs(distance) <= 1e-9
-        return ops.where(still, 0.0, distance + ops.where(distance > 0, 1.0, -1.0))
+        if not self.moved:
+            distance = self._distance(ops, raw, self.low)
+            left, place, widths = abs(distance) > 1e-9, 0.0, abs(distance)
+        else:
+            place = (raw - self.middle) / self.half
+            left = abs(place) > 1.0
+            if not ops.any(left):
+                return place
+            edge = ops.where(raw > self.middle, self.high, self.low)
+            distance = self._distance(ops, raw, edge)
+            widths = ops.minimum(abs(place) - 1.0, _PER_POWER * abs(distance))
+        return ops.where(left, ops.copysign(1.0 + widths, raw - self.middle), place)
+
+    def _distance(self, ops: _Ops, raw: Any, edge: Any) -> Any:
+        """Distance from an edge of the range, in powers of e where that has a meaning."""
+        if self.is_log:  # it counts in powers of e as it is
+            return raw - edge
+        units = (raw - edge) / ops.maximum(abs(edge), 1.0)
+        far = 1.0 + ops.log(ops.maximum(abs(units), 1.0))
+        units = ops.where(abs(units) <= 1.0, units, ops.copysign(far, units))
+        is_size = (raw > 0) & (edge > 0)
+        ratio = ops.where(is_size, raw, 1.0) / ops.where(is_size, edge, 1.0)
+        return ops.where(is_size, ops.log(ratio), units)
 
 
 class _Corners:
@@ -1153,6 +1168,7 @@ class _Ops(NamedTuple):
     copysign: Callable[[Any, Any], Any]
     minimum: Callable[[Any, Any], Any]
     maximum: Callable[[Any, Any], Any]
+    any: Callable[[Any], Any]
     least: Callable[[Sequence[Any]], Any]
     where: Callable[[Any, Any, Any], Any]
     truth: Callable[[Any], Any]
@@ -1172,6 +1188,7 @@ _NUMBERS = _Ops(
     copysign=math.copysign,
     minimum=lambda a, b: a if a < b else b,
     maximum=lambda a, b: a if a > b else b,
+    any=bool,
     least=min,
     where=lambda condition, a, b: a if condition else b,
     truth=float,
@@ -1190,6 +1207,7 @@ _ARRAYS = _Ops(
     copysign=np.copysign,
     minimum=np.minimum,
     maximum=np.maximum,
+    any=np.any,
     least=lambda values: functools.reduce(np.minimum, values),
     where=np.where,
     truth=lambda flags: np.asarray(flags, dtype=np.float64),

@@ -16,7 +16,15 @@ from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.spec import Spec
 from bayeslat.features.spec_fields import reachable
 
-__all__ = ["Linearisation", "StageInputs", "coordinates", "linearise", "physics_ms", "stage_inputs"]
+__all__ = [
+    "Linearisation",
+    "StageInputs",
+    "coordinates",
+    "counting_knobs",
+    "linearise",
+    "physics_ms",
+    "stage_inputs",
+]
 
 
 @dataclass(frozen=True)
@@ -91,12 +99,42 @@ def coordinates(spec: Spec, stage: str) -> tuple[str, ...]:
     """
     part = spec.stages[stage]
     features = part.residual.features if part.residual else ()
-    quantities = spec.quantity_names
-    covered = reachable((name for each in features for name in each.names), quantities)
-    physics = (name for term in part.physics.values() for name in term.expression.names)
-    used = reachable(physics, quantities)
+    covered, used = _covered(spec, stage), _used(spec, stage)
     watched = [knob for knob in spec.knobs if knob in used and knob not in covered]
     return tuple([feature.text for feature in features] + watched)
+
+
+@lru_cache(maxsize=64)
+def counting_knobs(spec: Spec, stage: str) -> tuple[str, ...]:
+    """Name the knobs that say how often a stage runs, and of whose range nothing else tells.
+
+    Parameters
+    ----------
+    spec : Spec
+    stage : str
+
+    Returns
+    -------
+    tuple of str
+        Those of `times` that neither the physics nor a residual feature uses.
+    """
+    counting = reachable(spec.stages[stage].times.names, spec.quantity_names)
+    others = _covered(spec, stage) | _used(spec, stage)
+    return tuple(knob for knob in spec.knobs if knob in counting and knob not in others)
+
+
+def _covered(spec: Spec, stage: str) -> set[str]:
+    """Names that the residual features use."""
+    residual = spec.stages[stage].residual
+    features = residual.features if residual else ()
+    return set(reachable((name for each in features for name in each.names), spec.quantity_names))
+
+
+def _used(spec: Spec, stage: str) -> set[str]:
+    """Names that the physics uses."""
+    terms = spec.stages[stage].physics.values()
+    names = (name for term in terms for name in term.expression.names)
+    return set(reachable(names, spec.quantity_names))
 
 
 @dataclass(frozen=True)

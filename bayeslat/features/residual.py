@@ -18,6 +18,8 @@ __all__ = ["DEGREE_SHRINKAGE", "ResidualBasis", "span_basis"]
 DEGREE_SHRINKAGE = 0.5
 """How much smaller the effects of bends and products are than those of slopes, a priori."""
 
+_PER_POWER = 2.0  # half widths that a power of e beyond a range counts as, if it has more
+
 
 @dataclass(frozen=True)
 class ResidualBasis:
@@ -153,8 +155,11 @@ class ResidualBasis:
     def excess(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far a config lies beyond the training range, in half widths of that range.
 
-        A coordinate that never moved has no width: it counts in powers of e from where it was; one
-        that was at 0 in its own units, and from the first of them on in powers of e, too.
+        A power of e beyond the edge is at most two of them: a narrow range would else tell less
+        than none, and sizes far above the largest would be as unknown as can be.
+
+        A coordinate that never moved has no width: it counts in powers of e from where it was. What
+        starts at 0 counts in its own units, and from the first of them on in powers of e, too.
 
         Parameters
         ----------
@@ -202,22 +207,25 @@ class ResidualBasis:
         return np.clip(places, -1.0, 1.0)[:, : len(self.features)]
 
     def _scale(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Map the training range to [-1, 1]; what leaves a single value goes on from there."""
+        """Map the training range to [-1, 1]; what leaves it goes on from there."""
+        middle = 0.5 * (self.high + self.low)
         half = np.where(self.moved, 0.5 * (self.high - self.low), 1.0)
-        scaled = (raw - 0.5 * (self.high + self.low)) / half
-        distance = self._distance(raw)
-        still = np.sign(distance) * (1.0 + np.abs(distance)) * (np.abs(distance) > 1e-9)
-        return np.where(self.moved, scaled, still)
+        scaled = (raw - middle) / half
+        distance = self._distance(raw, np.where(raw > middle, self.high, self.low))
+        widths = np.minimum(np.abs(scaled) - 1.0, _PER_POWER * np.abs(distance))
+        beyond = np.where(self.moved, widths, np.abs(distance))
+        left = np.where(self.moved, np.abs(scaled) > 1.0, np.abs(distance) > 1e-9)
+        outside = np.copysign(1.0 + beyond, raw - middle)
+        return np.where(left, outside, np.where(self.moved, scaled, 0.0))
 
-    def _distance(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Distance from `low`, in powers of e where that has a meaning. Shape as `raw`."""
-        start = self.low
+    def _distance(self, raw: NDArray[np.float64], edge: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distance from an edge of the range, in powers of e where that has a meaning. As `raw`."""
         logs = np.array([name.startswith("log(") for name in self.features + self.watched], bool)
-        sizes = ~logs & (raw > 0) & (start > 0)
-        ratio = np.log(np.where(sizes, raw, 1.0) / np.where(sizes, start, 1.0))
+        sizes = ~logs & (raw > 0) & (edge > 0)
+        ratio = np.log(np.where(sizes, raw, 1.0) / np.where(sizes, edge, 1.0))
         # A log counts in powers of e as it is.
-        unit = np.where(logs, 1.0, np.maximum(np.abs(start), 1.0))
-        units = (raw - start) / unit
+        unit = np.where(logs, 1.0, np.maximum(np.abs(edge), 1.0))
+        units = (raw - edge) / unit
         far = np.sign(units) * (1.0 + np.log(np.maximum(np.abs(units), 1.0)))
         own = np.where(logs | (np.abs(units) <= 1.0), units, far)
         return np.where(sizes, ratio, own)

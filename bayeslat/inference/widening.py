@@ -17,7 +17,7 @@ __all__ = ["correction_rms", "walk_steps", "widening", "widening_variance", "wit
 # part of each knob's range (benchmarks/bench_extrapolation).
 _GROWTH = 2.0
 _LEAST_SD = 0.05
-_NO_RESIDUAL_SD = 0.2  # where no correction was fitted, so that its size is not known
+_NO_RESIDUAL_SD = 0.1  # where no correction was fitted, so that its size is not known
 _STILL_SD = 0.2  # per power of e: a correction says nothing about a knob that it never saw move
 
 

@@ -74,6 +74,10 @@ def test_rows_of_repeats_are_told_apart_from_configs(
         (["--budget-ms", "10", "--max-risk", "1"], "max_risk is 1"),
         (["--stage-budget", "decode"], "write it as in llm_prefill=300"),
         (["--stage-budget", "encode=10"], "no stage 'encode'"),
+        (
+            ["--stage-budget", "decode=10", "--stage-budget", "decode=99"],
+            "of decode is given twice",
+        ),
         (["--budget-ms", "10", "--false-accepts", "0"], "false_accepts is 0"),
         (["--budget-ms", "10", "--confidence", "2"], "confidence is 2"),
         (["--budget-ms", "10", "--held-out", "nowhere.csv"], "nowhere.csv"),

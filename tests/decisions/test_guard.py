@@ -137,7 +137,7 @@ def test_where_all_noise_is_the_configurations_own_every_run_is_typical() -> Non
 
 
 def test_every_budget_has_to_be_met() -> None:
-    configs = make_configs(60)
+    configs = make_configs(60).assign(output_tokens=100)
     loose = posterior().guard(FITTED, 1e9).decide(configs)
     assert (loose["decision"] == "accept").all()
     prefill = posterior().predict(configs, FITTED)

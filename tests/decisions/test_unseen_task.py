@@ -37,7 +37,7 @@ def ask(configs: pd.DataFrame, gpu: str = "a100_sxm") -> Prediction:
 
 def inside(count: int) -> pd.DataFrame:
     """Configurations within the training range of every knob."""
-    return make_configs(count).assign(context=np.linspace(200, 2000, count))
+    return make_configs(count).assign(context=np.linspace(200, 2000, count), output_tokens=100)
 
 
 def width(prediction: Prediction, stage: str) -> np.ndarray:

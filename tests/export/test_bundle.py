@@ -19,6 +19,7 @@ import pytest
 from bayeslat.errors import InputError
 from bayeslat.export import READER_NAME, Bundle, guard_reader, make_bundle, write_bundle
 from bayeslat.export import bundle as bundle_module
+from bayeslat.export.agreement import answer, check_agreement
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.residual import span_basis
 from bayeslat.features.spec import Spec
@@ -233,6 +234,23 @@ def test_the_bundle_says_how_far_it_agrees() -> None:
     assert found["configs"] == len(posterior().data.reference)
 
 
+def test_how_far_it_agrees_is_told_near_the_total_of_each_config() -> None:
+    data, bundle, gpu = posterior().data, bundle_of(CALIBRATED), load_hardware().resolve(CALIBRATED)
+    configs = data.reference.head(5).reset_index(drop=True)
+    prediction = posterior().predict(configs, CALIBRATED)
+    answers = answer(data, gpu, None, configs, prediction, seed=0)
+    for budgets, chances in answers.near:
+        assert chances.min() > 0.02
+        assert chances.max() < 0.98
+        for row, (budget, chance) in enumerate(zip(budgets, chances, strict=True)):
+            own = posterior().guard(CALIBRATED, budget).decide(configs.iloc[[row]])
+            assert own["p_exceed"].iloc[0] == pytest.approx(chance, abs=1e-12)
+    off = replace(answers, near=tuple((budgets, p + 0.03) for budgets, p in answers.near))
+    for told, least, most in ((answers, 0.0, AGREES), (off, 0.03 - AGREES, 0.03 + AGREES)):
+        found = check_agreement(bundle.header, bundle.arrays, told)["p_exceed"]
+        assert least < found < most
+
+
 def test_what_leaves_the_range_and_what_was_not_measured_is_never_accepted(tmp_path: Path) -> None:
     far = make_configs(20).assign(context=10**6)
     assert "accept" not in set(read(bundle_of(FITTED), tmp_path).decide(columns(far), 1e9)[0])
@@ -290,7 +308,7 @@ def test_a_file_that_is_not_whole_is_refused(change: str, tmp_path: Path) -> Non
         "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
         "empty": b"",
         "other": b"PK" + content,
-        "version": content.replace(b"guard bundle\n6 ", b"guard bundle\n9 ", 1),
+        "version": content.replace(b"bundle\n%d " % guard_reader.FORMAT_VERSION, b"bundle\n99 ", 1),
     }[change]
     path = tmp_path / "guard.bundle"
     path.write_bytes(changed)
@@ -337,18 +355,22 @@ def test_bad_settings_are_named(settings: dict[str, Any], told: str, tmp_path: P
 
 
 @pytest.mark.parametrize("low", [0.0, -2.0, 5.0])
+@pytest.mark.parametrize("width", [0.0, 0.1, 9.0])
 @pytest.mark.parametrize("log", [False, True])
-def test_the_reader_measures_what_never_moved_as_the_posterior_does(low: float, log: bool) -> None:
-    name = "log(size)" if log else "size"
-    basis = span_basis([], 0, np.full((2, 1), low), watched=[name])
-    entry = {"value": [0.0, 1.0, 0], "moved": False, "low": low, "high": low, "log": log}
+def test_the_reader_measures_what_leaves_a_range_as_the_posterior_does(
+    low: float, width: float, log: bool
+) -> None:
+    name, high = "log(size)" if log else "size", low + width
+    basis = span_basis([], 0, np.array([[low], [high]]), watched=[name])
+    entry = {"value": [0.0, 1.0, 0], "moved": width > 0, "low": low, "high": high, "log": log}
     coordinate = guard_reader._Coordinate(entry)
-    values = low + np.array([0.0, 0.3, -0.7, 1.0, 2.5, -40.0, 4096.0])
-    expected = basis.excess(values[:, None])[:, 0]
-    arrays = np.abs(coordinate.scaled(guard_reader._ARRAYS, [values]))
-    numbers = [abs(coordinate.scaled(guard_reader._NUMBERS, [each])) for each in values.tolist()]
-    np.testing.assert_allclose(np.maximum(arrays - 1.0, 0.0), expected)
-    np.testing.assert_allclose(np.maximum(np.array(numbers) - 1.0, 0.0), expected)
+    out = np.array([0.0, 0.3, -0.7, 1.0, 2.5, -40.0, 4096.0])
+    values = np.concatenate([low + out, high + out])
+    expected = basis.places(values[:, None])[:, 0]
+    arrays = coordinate.scaled(guard_reader._ARRAYS, [values])
+    numbers = [coordinate.scaled(guard_reader._NUMBERS, [each]) for each in values.tolist()]
+    np.testing.assert_allclose(arrays, expected)
+    np.testing.assert_allclose(numbers, expected)
 
 
 def test_budgets_are_one_or_one_a_config(tmp_path: Path) -> None:

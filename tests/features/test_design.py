@@ -10,6 +10,7 @@ from bayeslat.errors import SpecError
 from bayeslat.features.design import (
     StageInputs,
     coordinates,
+    counting_knobs,
     linearise,
     physics_ms,
     stage_inputs,
@@ -17,7 +18,7 @@ from bayeslat.features.design import (
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.residual import ResidualBasis, span_basis
 from bayeslat.features.spec import Spec
-from tests.posteriors import make_configs, small_spec
+from tests.posteriors import SPEC_TEXT, make_configs, small_spec
 
 GPU = load_hardware().resolve("a100_sxm")
 AT = np.array([0.3, -0.2, 0.5])
@@ -62,6 +63,14 @@ def test_coordinates_are_features_then_knobs_that_physics_alone_uses() -> None:
     assert coordinates(small_spec(), "prefill") == ("log(context)", "batch_size")
     # `times` is no part of the stage's own latency.
     assert coordinates(small_spec(), "decode") == ("batch_size", "context")
+
+
+def test_counting_knobs_say_how_often_a_stage_runs_and_no_more() -> None:
+    assert counting_knobs(small_spec(), "prefill") == ()
+    assert counting_knobs(small_spec(), "decode") == ("output_tokens",)
+    length = '[quantities]\nlength = "context + output_tokens"\n'
+    spec = Spec.from_text(SPEC_TEXT.replace("1e5 * batch_size * context", "length") + length)
+    assert counting_knobs(spec, "decode") == ()
 
 
 def test_tasks_are_kept() -> None:

@@ -18,9 +18,41 @@ def excess(basis: ResidualBasis, *values: float) -> np.ndarray:
 
 
 def test_a_range_counts_in_half_widths() -> None:
-    basis = spanned(10, 30)
-    np.testing.assert_allclose(excess(basis, 10, 17, 30, 40, 60, -10), [0, 0, 0, 1, 3, 2])
+    basis = spanned(-10, 10)
+    np.testing.assert_allclose(excess(basis, -10, 7, 10, 15, -12), [0, 0, 0, 0.5, 0.2])
     assert basis.moved.tolist() == [True]
+
+
+def test_a_power_of_e_beyond_a_range_is_at_most_two_half_widths() -> None:
+    """Whatever the unit, and however narrow the range: 24 and 25 layers tell of 64 as 24 do."""
+    sizes = np.array([10.0, 20.0, 160.0, 9.0])
+    expected = [0, 2 * np.log(20 / 12), 2 * np.log(160 / 12), 2 * np.log(10 / 9)]
+    np.testing.assert_allclose(excess(spanned(10, 12), *sizes), expected)
+    np.testing.assert_allclose(excess(spanned(10e9, 12e9), *1e9 * sizes), expected)
+    found = excess(spanned(np.log(10), np.log(12), "log(size)"), *np.log(sizes))
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    # From 0 on: at the edge as before, and eight times the largest is not 14 half widths away.
+    np.testing.assert_allclose(excess(spanned(0, 4), 4.004, 32), [0.002, 2 * np.log(8)], rtol=1e-3)
+    # A wide range of logs is wider than that.
+    np.testing.assert_allclose(excess(spanned(0, 8, "log(size)"), 10), [0.5])
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 4), (3, 3.5), (-2, 1), (-3, 0), (0.2, 0.9), (5, 5)])
+def test_what_lies_farther_out_counts_as_farther(low: float, high: float) -> None:
+    basis = spanned(low, high)
+    out = np.geomspace(1e-6, 1e6, 200)
+    down = out[out < low] if low > 0 else out  # a size that is none has no powers of e
+    for distances in (excess(basis, *high + out), excess(basis, *low - down)):
+        assert np.all(np.diff(distances) > 0)
+        assert distances[0] < 1e-4
+
+
+@pytest.mark.parametrize("high", np.geomspace(0.3, 3e9, 7) * np.pi)
+def test_the_edge_of_a_range_is_1_whatever_its_rounding(high: float) -> None:
+    for low in np.linspace(-high, high, 9)[:-1]:
+        basis = spanned(low, high)
+        places = basis.places(np.array([[low], [high], [np.nextafter(high, np.inf)]]))
+        np.testing.assert_allclose(places[:, 0], [-1.0, 1.0, 1.0])
 
 
 @pytest.mark.parametrize("unit", [1e-6, 1.0, 1e9])
@@ -106,8 +138,8 @@ def test_beyond_the_range_columns_stay_at_the_edge_and_the_excess_says_how_far()
     far = np.array([[10.0, 20.0], [0.0, 50.0], [5.0, 25.0]])
     edge = np.array([[6.0, 20.0], [2.0, 30.0], [5.0, 25.0]])
     np.testing.assert_array_equal(basis.columns(far), basis.columns(edge))
-    # Half widths are 2 and 10.
-    expected = [[2.0, 0.0, 0.0], [1.0, 2.0, 0.0], [0.0, 0.0, 0.0]]
+    # Half widths are 2 and 10; upwards, powers of e are less.
+    expected = [[2 * np.log(10 / 6), 0.0, 0.0], [1.0, 2 * np.log(50 / 30), 0.0], [0.0, 0.0, 0.0]]
     np.testing.assert_allclose(basis.excess(far), expected)
     assert basis.directions == ("x", "z", "features together")
     assert basis.spans.tolist() == [True, True, True]
