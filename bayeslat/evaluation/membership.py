@@ -82,15 +82,16 @@ def check_membership(
     Returns
     -------
     mapping of stage to Membership
-        Without the stages that were not measured.
+        Without the stages that were not measured, or took no time in any row.
     """
     target = data.targets[gpu.key, stack]
     thin = thin_draws(data, DRAWS)
-    return {
+    found = {
         stage: _of_stage(thin, stage, _judged(data, target, stage), gpu, stack, seed)
         for stage, part in target.stages.items()
         if part.measured
     }
+    return {stage: seen for stage, seen in found.items() if seen is not None}
 
 
 def _judged(data: PosteriorData, target: Target, stage: str) -> pd.DataFrame:
@@ -101,13 +102,15 @@ def _judged(data: PosteriorData, target: Target, stage: str) -> pd.DataFrame:
 
 def _of_stage(
     data: PosteriorData, stage: str, frame: pd.DataFrame, gpu: Gpu, stack: str, seed: int
-) -> Membership:
-    """Test one stage."""
+) -> Membership | None:
+    """Test one stage; None where no row is above its hurdle."""
     part, known = data.stages[stage], data.targets[gpu.key, stack].stages[stage]
     rng = np.random.default_rng([seed, list(data.stages).index(stage), 2])
     population = population_of(data, stage, gpu, stack, rng)
     labels = number_configs(frame[data.reference.columns.to_list()])
     rows = held_rows(data.spec, stage, frame, gpu, labels, data.reference)
+    if not len(rows):
+        return None
     point = known.point(part.shared_efficiency)
     trail = find_trail(part.basis.places(rows.inputs.raw))
     if len(trail):

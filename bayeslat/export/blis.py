@@ -155,7 +155,8 @@ def _problems(
     alpha_us: tuple[float, float, float] | None,
 ) -> list[str]:
     problems = [
-        f"tp is {tensor_parallel}, which does not divide {name} ({knobs[name]:g}): choose a divisor"
+        f"tp is {tensor_parallel}, which does not divide {name} ({knobs[name]:g}), as BLIS "
+        "demands: choose a divisor"
         for name in ("heads", "kv_heads")
         if tensor_parallel >= 1 and knobs[name] % tensor_parallel
     ]

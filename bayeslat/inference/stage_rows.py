@@ -76,11 +76,17 @@ def stage_rows(plan: FitPlan, stage: str) -> tuple[StageRows, ...]:
 
 def _why_none(plan: FitPlan, stage: str) -> str:
     """Say why no row of the chosen GPUs holds a latency of the stage, and the cure."""
-    column = plan.spec.stages[stage].column
+    column, least = plan.spec.stages[stage].column, least_ms(plan.spec, stage)
+    if least and (latency_of(plan.spec, stage, plan.frame) <= least).any():
+        return (
+            f"no latency of the chosen GPUs in column {column!r} is above the hurdle of {least:g} "
+            "ms, so how long the stage takes is not known. Add rows under a higher load, or take "
+            "the stage out of the spec."
+        )
     if column in plan.frame:
         return (
-            f"column {column!r} holds no latency of the chosen GPUs{_above(plan.spec, stage)}. "
-            "Measure the stage, or take it out of the spec."
+            f"column {column!r} holds no latency of the chosen GPUs. Measure the stage, or take it "
+            "out of the spec."
         )
     taken = {other.column for other in plan.spec.stages.values()}
     names = [name for name in plan.frame.columns if name not in taken]
@@ -90,11 +96,6 @@ def _why_none(plan: FitPlan, stage: str) -> str:
         + (f"; nearest: {near!r}" if near else "")
         + ". Measure the stage, name its column by `column` in the spec, or take the stage out."
     )
-
-
-def _above(spec: Spec, stage: str) -> str:
-    least = least_ms(spec, stage)
-    return f" above the hurdle of {least:g} ms" if least else ""
 
 
 def latency_of(spec: Spec, stage: str, frame: pd.DataFrame) -> NDArray[np.float64]:

@@ -139,4 +139,6 @@ def _show_missing(console: Console, found: list[dict[str, Any]]) -> None:
             f"{stage}: {todo}, fit again, and ask again: candidates stand in for one another",
         )
     if not sure:
-        print_line(console, "None gains more than two standard errors: the spec lacks none of them")
+        print_line(
+            console, "None gains more than 4, and two standard errors: the spec lacks none of them"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -125,9 +126,9 @@ def format_ms(value: float) -> str:
 
 
 def format_percent(part: float) -> str:
-    """A part of one in percent, without a minus before zero.
+    """A part of one in percent, without a minus before zero; a dash where it is not known.
 
-    >>> format_percent(0.0345), format_percent(-0.0001)
-    ('3.5', '0.0')
+    >>> format_percent(0.0345), format_percent(-0.0001), format_percent(math.nan)
+    ('3.5', '0.0', '-')
     """
-    return f"{round(100 * part, 1) + 0.0:.1f}"
+    return "-" if math.isnan(part) else f"{round(100 * part, 1) + 0.0:.1f}"

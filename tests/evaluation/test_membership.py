@@ -18,6 +18,7 @@ from bayeslat.features.design import StageInputs
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.posterior import PosteriorData
 from tests.posteriors import make_configs, make_data
+from tests.servers import fitted_server, make_trace
 from tests.targets import Bend, draw_targets, stranger
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -113,6 +114,16 @@ def test_stages_without_rows_are_not_judged() -> None:
     truth = next(draw_targets(data, make_configs(8, seed=5), 1, seed=9))
     frame = truth.frame.drop(columns="t_decode_ms")
     assert check_membership(calibrate_group(data, frame, gpu, ""), gpu, "").keys() == {"prefill"}
+
+
+def test_a_stage_that_took_no_time_is_not_judged() -> None:
+    """A server that keeps up has no request that waits: its hurdle is told, its delays are not."""
+    rows = make_trace(60, seed=3)
+    rows = rows[rows["gpu"] == "l40s"].assign(gpu="h200_sxm")
+    idle = rows[(rows["t_step_ms"] > 0) | (rows["waiting"] <= 5)]
+    judged = fitted_server().calibrate(idle, gpu="h200_sxm").judge_transfer("h200_sxm")
+    assert judged.rows["queueing"] > 0
+    assert list(judged.stages) == ["step"]
 
 
 @pytest.mark.slow

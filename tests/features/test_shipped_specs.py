@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bayeslat.features.spec import load_spec
@@ -49,3 +50,11 @@ def test_the_model_that_measures_for_vlm_is_the_one_that_it_describes() -> None:
         "merged_width": vision["hidden_size"] * merge**2,
     }.items() <= spec.items()
     assert sizes["layers"] == parts["moe_layers"] == 48
+
+
+@pytest.mark.parametrize("slowdown", [0.75, 3350 / 450])
+def test_links_may_be_as_fast_as_blis_has_them_or_as_nvlink_is(slowdown: float) -> None:
+    """By the bandwidth of an H100's memory: BLIS's coefficient, and a direction of NVLink 4."""
+    spec = load_spec(FOLDER / "vllm.toml")
+    prior = spec.priors[spec.stages["step"].physics["tensor_parallel"].kind]
+    assert abs(np.log(slowdown / prior.slowdown)) < 3.0 * prior.slowdown_log_sd

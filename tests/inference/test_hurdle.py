@@ -150,7 +150,7 @@ def test_a_fit_regresses_the_rows_above_alone() -> None:
 
 def test_a_trace_in_which_nobody_waits_is_refused() -> None:
     trace = make_trace(20, effects_of(0, 0.5)).assign(t_queueing_ms=0.1)
-    with pytest.raises(InputError, match="above the hurdle of 1 ms"):
+    with pytest.raises(InputError, match=r"is above the hurdle of 1 ms.* under a higher load"):
         fit(SPEC, trace, engine="laplace")
 
 

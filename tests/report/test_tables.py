@@ -71,3 +71,8 @@ def test_latencies_have_three_digits_and_no_exponent(value: float, text: str) ->
 
 def test_percents_have_no_minus_before_zero() -> None:
     assert [format_percent(part) for part in (-0.0001, 0.0345, -0.02)] == ["0.0", "3.5", "-2.0"]
+
+
+def test_a_percent_that_is_not_known_is_a_dash() -> None:
+    """The error of a stage that took no time."""
+    assert format_percent(float("nan")) == "-"

@@ -27,6 +27,7 @@ __all__ = ["MissingFeature", "find_missing_features"]
 
 _FOLDS = 5
 _SURE = 2.0  # standard errors
+_LEAST = 4.0  # below, a gain is small, and its standard error says too little
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,12 @@ class MissingFeature:
 
     @property
     def sure(self) -> bool:
-        """Whether the gain is more than two standard errors."""
-        return self.gain > _SURE * self.se
+        """Whether the gain is more than 4, and more than two standard errors.
+
+        Smaller gains are within what a normal approximation can tell (Sivula, Magnusson and Vehtari
+        2020, arXiv:2008.10296); of some hundred candidates, one has such a gain by chance.
+        """
+        return self.gain > max(_LEAST, _SURE * self.se)
 
 
 def find_missing_features(

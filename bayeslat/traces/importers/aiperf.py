@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.json_rows import read_lines
 from bayeslat.traces.importers.json_stream import decode
@@ -63,6 +64,11 @@ def _read(path: Path, tally: Tally) -> Iterator[Batch]:
         ttft = _milliseconds([metric.time_to_first_token for metric in metrics])
         end_to_end = _milliseconds([metric.request_latency for metric in metrics])
         output = _counts([metric.output_sequence_length for metric in metrics])
+        start, end = (
+            1e-9 * np.array([getattr(row.metadata, name) for row in rows], dtype=np.float64)
+            for name in ("request_start_ns", "request_end_ns")
+        )
+        _check_unit(end_to_end, 1e3 * (end - start), path)
         with np.errstate(invalid="ignore", divide="ignore"):
             per_token = np.where(output > 1, (end_to_end - ttft) / (output - 1), np.nan)
         yield Batch(
@@ -84,9 +90,23 @@ def _read(path: Path, tally: Tally) -> Iterator[Batch]:
                 ),
                 "output_tokens": output,
             },
-            start_s=1e-9 * np.array([row.metadata.request_start_ns for row in rows], dtype=float),
-            end_s=1e-9 * np.array([row.metadata.request_end_ns for row in rows], dtype=float),
+            start_s=start,
+            end_s=end,
             refused=[_refusal(row) for row in rows],
+        )
+
+
+def _check_unit(end_to_end_ms: Numbers, lasted_ms: Numbers, path: Path) -> None:
+    """Refuse times whose unit is not the one beside them: they contradict when requests ended."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = end_to_end_ms / lasted_ms
+    ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
+    if len(ratio) and not 0.5 < (typical := float(np.median(ratio))) < 2:
+        raise refuse(
+            path,
+            "its times are not in the units beside them: request_latency is "
+            f"{typical:.3g} times what lies between request_start_ns and request_end_ns; name the "
+            "file as AIPerf wrote it",
         )
 
 

@@ -23,6 +23,7 @@ type BoolArray = NDArray[np.bool_]
 REFUSED, START, END = "_refused", "_start_s", "_end_s"
 _NO_LATENCY = "no latency that is finite and above 0 ms"
 _AFTER_END = "its first token came after its end"
+_BEFORE_START = "its first token came before it was sent"
 _SLACK, _SLACK_MS = 1.001, 1.0  # clocks and rounding
 _PIECE_MS = 0.05  # a token: of one request, no server makes 20 000 a second
 
@@ -63,8 +64,9 @@ class Cleaner:
         if unknown:
             raise ValueError(f"an importer filled columns that it does not declare: {unknown}")
         usable = np.array([reason is None for reason in batch.refused or [None] * batch.n_rows])
+        usable &= ~_starts_late(batch)
         cells = {column.name: self._cells(batch, column, usable) for column in self.columns}
-        self._take_apart(cells, usable)
+        self._take_apart(batch, cells, usable)
         cells[REFUSED] = self._refused(batch, cells)
         for name, times in ((START, batch.start_s), (END, batch.end_s)):
             cells[name] = pa.nulls(batch.n_rows, pa.float64()) if times is None else pa.array(times)
@@ -110,14 +112,17 @@ class Cleaner:
             self._example.setdefault(column.name, float(values[odd][0]))
         return pa.array(values, mask=~good)
 
-    def _take_apart(self, cells: dict[str, pa.Array], usable: BoolArray) -> None:
+    def _take_apart(self, batch: Batch, cells: dict[str, pa.Array], usable: BoolArray) -> None:
         """Leave the times of single tokens empty where they came all at once, and count those."""
-        if not {"t_ttft_ms", "t_tpot_ms"} <= set(cells):
+        if not {"t_ttft_ms", "t_tpot_ms"} <= set(batch.columns):
             return
-        at_once = pc.fill_null(pc.less(cells["t_tpot_ms"], _PIECE_MS), False)
-        self.pieces += int(np.sum(at_once.to_numpy(zero_copy_only=False) & usable))
+        # As told: where all came with the first one, there is no time between them.
+        told = np.asarray(batch.columns["t_tpot_ms"], dtype=np.float64)
+        at_once = (told >= 0) & (told < _PIECE_MS)
+        self.pieces += int(np.sum(at_once & usable))
+        self.emptied["t_tpot_ms"] -= int(np.sum((told == 0) & usable))  # counted as pieces
         for name in ("t_ttft_ms", "t_tpot_ms"):
-            cells[name] = pc.if_else(at_once, pa.scalar(None, pa.float64()), cells[name])
+            cells[name] = pc.if_else(pa.array(at_once), pa.scalar(None, pa.float64()), cells[name])
 
     def _refused(self, batch: Batch, cells: dict[str, pa.Array]) -> pa.Array:
         """Return why rows cannot be used, null where they can."""
@@ -130,7 +135,7 @@ class Cleaner:
             if column.is_latency:
                 bare &= cells[column.name].is_null().to_numpy(zero_copy_only=False)
         reason = pc.if_else(pa.array(bare), _NO_LATENCY, pa.scalar(None, pa.string()))
-        return pc.coalesce(stated, reason, _contradiction(cells, batch.n_rows))
+        return pc.coalesce(stated, reason, _contradiction(batch, cells))
 
     def _wrong_unit(self, file: object, column: Column) -> TraceError:
         low, high = column.usual or (0.0, np.inf)
@@ -143,13 +148,23 @@ class Cleaner:
         )
 
 
-def _contradiction(cells: dict[str, pa.Array], n_rows: int) -> pa.Array:
+def _contradiction(batch: Batch, cells: dict[str, pa.Array]) -> pa.Array:
     """Return what is wrong with rows whose latencies contradict each other, null elsewhere."""
     first, end = cells.get("t_ttft_ms"), cells.get("t_e2e_ms")
+    nothing = pa.scalar(None, pa.string())
     if first is None or end is None:
-        return pa.nulls(n_rows, pa.string())
+        return pa.nulls(batch.n_rows, pa.string())
     late = pc.fill_null(pc.greater(first, pc.add(pc.multiply(end, _SLACK), _SLACK_MS)), False)
-    return pc.if_else(late, _AFTER_END, pa.scalar(None, pa.string()))
+    after = pc.if_else(late, _AFTER_END, nothing)
+    return pc.if_else(pa.array(_starts_late(batch)), _BEFORE_START, after)
+
+
+def _starts_late(batch: Batch) -> BoolArray:
+    """Tell which rows have their first token before they were sent, shape (row,)."""
+    first = batch.columns.get("t_ttft_ms")
+    if first is None:
+        return np.zeros(batch.n_rows, dtype=bool)
+    return np.asarray(first, dtype=np.float64) < 0
 
 
 def arrow_type(column: Column) -> pa.DataType:

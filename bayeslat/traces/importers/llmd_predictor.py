@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
@@ -81,8 +82,8 @@ def _batch(rows: list[_Sample], first: int, path: Path) -> Batch:
         columns={
             "request_id": np.arange(first, first + len(rows)).astype(str).tolist(),
             "observed_by": "gateway",
-            "t_ttft_ms": column("actual_ttft_ms"),
-            "t_tpot_ms": column("actual_tpot_ms"),
+            "t_ttft_ms": _measured(column("actual_ttft_ms")),
+            "t_tpot_ms": _measured(column("actual_tpot_ms")),
             "prompt_tokens": column("input_token_length"),
             "output_tokens": column("num_tokens_generated"),
             "prefix_cache_score": column("prefix_cache_score"),
@@ -94,6 +95,11 @@ def _batch(rows: list[_Sample], first: int, path: Path) -> Batch:
             "pod_type": [row.pod_type or None for row in rows],
         },
     )
+
+
+def _measured(latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return latencies, NaN where the sample is of the other one."""
+    return np.where(latency_ms == 0, np.nan, latency_ms)
 
 
 IMPORTER = Importer(

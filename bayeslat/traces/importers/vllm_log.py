@@ -161,8 +161,8 @@ def read_log(path: Path, tally: Tally) -> Log:
     Raises
     ------
     TraceError
-        The file cannot be opened, does not begin with the row of a server, or is of another
-        version.
+        The file cannot be opened, does not begin with the row of a server, is of another version,
+        or of several servers.
     """
     steps, requests = _Growing(_STEP), _Growing(_REQUEST)
     try:
@@ -171,11 +171,13 @@ def read_log(path: Path, tally: Tally) -> Log:
             for line in file:
                 row = _row(line)
                 kind = row.get("kind")
-                if kind == "lost":
+                if kind == "server":
+                    _check_goes_on(path, server, row)
+                elif kind == "lost":
                     _count_lost(row, tally)
                 elif kind == "step" and _is_idle(row, tally):
                     continue
-                elif kind not in {"step", "request", "server", "end"} or (
+                elif kind not in {"step", "request", "end"} or (
                     (kind == "step" and not steps.add(row))
                     or (kind == "request" and not requests.add(row))
                 ):
@@ -209,6 +211,19 @@ def _server(path: Path, line: bytes) -> Mapping[str, Any]:
             f"version {_SCHEMA}; use the bayeslat that wrote it, or a later one",
         )
     return row
+
+
+def _check_goes_on(path: Path, server: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+    """Refuse a further row of a server, unless it begins the next file of the same series.
+
+    Files that were put together to one would have steps under the same numbers, and one model.
+    """
+    if any(row.get(name) != server.get(name) for name in ("run", "engine")):
+        raise refuse(
+            path,
+            "holds the logs of several servers or engines, whose rows cannot be told apart; name "
+            "the files as the logger wrote them",
+        )
 
 
 def _count_lost(row: Mapping[str, Any], tally: Tally) -> None:

@@ -404,6 +404,29 @@ def test_another_version_is_refused(written: Any, tmp_path: Path) -> None:
         _read(_edited(written[0], tmp_path / "vllm-x.jsonl", later))
 
 
+def test_files_of_one_series_may_be_put_together(written: Any, tmp_path: Path) -> None:
+    path, _, truth = written
+    server, *rows = path.read_text().splitlines(keepends=True)
+    second = json.dumps({**json.loads(server), "file": 1, "written_at_s": 2000.0}) + "\n"
+    joined = tmp_path / path.name
+    joined.write_text("".join([server, *rows[:40], second, *rows[40:]]))
+    assert len(_read(joined)[0]) == len(truth.rows)
+
+
+@pytest.mark.parametrize("other", [{"run": "another"}, {"engine": 1}])
+def test_files_of_several_servers_that_were_put_together_are_refused(
+    written: Any, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    """Their steps have the same numbers, and the first one's model would be that of all rows."""
+    path, _, _ = written
+    server, *rows = path.read_text().splitlines(keepends=True)
+    second = json.dumps({**json.loads(server), **other}) + "\n"
+    joined = tmp_path / path.name
+    joined.write_text("".join([server, *rows, second, *rows]))
+    with pytest.raises(TraceError, match=r"holds the logs of several servers or engines"):
+        _read(joined)
+
+
 def test_a_log_without_requests_or_steps_is_read(written: Any, tmp_path: Path) -> None:
     for kinds in ({"server"}, {"server", "step"}, {"server", "request"}):
         path = _edited(
