@@ -19,7 +19,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
-from bayeslat.cli_values import choose_jobs, split_names
+from bayeslat.cli_values import choose_jobs, choose_spec, split_names
 from bayeslat.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def fit(
     traces: fit_opt.FitTraces,
     output: opt.Output,
     model: fit_opt.ModelOrNone = None,
+    stages: opt.Stages = None,
     gpus: fit_opt.Gpus = None,
     engine: fit_opt.Engine = "nuts",
     hardware: opt.Hardware = None,
@@ -55,7 +56,6 @@ def fit(
     """
     from bayeslat.evaluation.in_sample import in_sample_errors
     from bayeslat.features.hardware import load_hardware
-    from bayeslat.features.spec import load_spec
     from bayeslat.fitting import fit as fit_traces
     from bayeslat.inference.posterior_file import check_posterior_path
     from bayeslat.report.fit_tables import fit_record, show_fit
@@ -65,16 +65,17 @@ def fit(
     ensure_writable(check_posterior_path(output))
     choose_jobs(None, engine_address)
     chosen = split_names(gpus, "--gpus") or None
-    spec, table = load_spec(model) if model is not None else None, load_hardware(hardware)
+    spec = choose_spec(model, stages) if model is not None else None
+    table = load_hardware(hardware)
     statistics = statistics_among(traces, spec)
     dropped = None
     options: dict[str, Any] = {"engine": engine, "seed": seed}
     options |= {"chains": chains, "draws": draws, "tune": tune, "engine_address": engine_address}
     if statistics is not None:
-        if chosen or drop_invalid:
+        if chosen or drop_invalid or stages:
             raise InputError(
-                "--gpus and --drop-invalid choose rows, and statistics have none; leave them out, "
-                "or fit the traces"
+                "--gpus, --stages and --drop-invalid choose from traces, and statistics are of "
+                "all; leave them out, or fit the traces"
             )
         table = table.extended(statistics.point.hardware)
         frame = statistics.sample

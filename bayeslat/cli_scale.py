@@ -11,7 +11,7 @@ from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import scale as scale_opt
 from bayeslat.cli_run import ends_well, ensure_writable, note, note_warning, print_result, writing
-from bayeslat.cli_values import choose_jobs
+from bayeslat.cli_values import choose_jobs, choose_spec
 from bayeslat.counted import counted
 from bayeslat.errors import InputError
 
@@ -28,6 +28,7 @@ def compress(
     traces: scale_opt.ParquetTraces,
     output: opt.Output,
     model: fit_opt.ModelOrNone = None,
+    stages: opt.Stages = None,
     like: scale_opt.Like = None,
     window: scale_opt.Window = None,
     hardware: opt.Hardware = None,
@@ -46,7 +47,6 @@ def compress(
     from bayeslat.compression import compress as compress_traces
     from bayeslat.compression import write_statistics
     from bayeslat.features.hardware import load_hardware
-    from bayeslat.features.spec import load_spec
     from bayeslat.inference.compressed_file import check_statistics_path
     from bayeslat.report.compression_tables import compression_record, show_compression
     from bayeslat.report.progress import fraction_bar
@@ -58,7 +58,9 @@ def compress(
     base = None if like is None else _read_like(like)
     if model is None and base is None:
         raise InputError("give the specification: --model SPEC.toml (or --like FILE, which has it)")
-    spec = load_spec(model) if model is not None else _spec_of(base)
+    if model is None and stages is not None:
+        raise InputError("--stages chooses from --model SPEC.toml; give it, or leave --stages out")
+    spec = choose_spec(model, stages) if model is not None else _spec_of(base)
     with fraction_bar("rows") as on_progress:
         data = compress_traces(
             spec,

@@ -25,7 +25,14 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
-from bayeslat.cli_values import check_share, check_stack, choose_jobs, split_counts, split_names
+from bayeslat.cli_values import (
+    check_share,
+    check_stack,
+    choose_jobs,
+    choose_spec,
+    split_counts,
+    split_names,
+)
 
 __all__ = ["calibrate", "compare", "crossval"]
 
@@ -110,6 +117,7 @@ def compare(
     model: opt.Model,
     target: transfer_opt.Target,
     output: opt.OutputFolder,
+    stages: opt.Stages = None,
     donors: transfer_opt.Donors = None,
     source: transfer_opt.Source = None,
     methods: transfer_opt.Methods = None,
@@ -132,7 +140,6 @@ def compare(
     from bayeslat.evaluation.comparison import CompareOptions, method_names
     from bayeslat.evaluation.comparison import compare as run_comparison
     from bayeslat.features.hardware import load_hardware
-    from bayeslat.features.spec import load_spec
     from bayeslat.fitting import fit
     from bayeslat.report.comparison_files import comparison_record, write_comparison
     from bayeslat.report.comparison_tables import show_comparison
@@ -140,7 +147,7 @@ def compare(
 
     ensure_writable(output / "e3_calibration_results.json")
     processes = choose_jobs(jobs, engine_address)
-    spec, table = load_spec(model), load_hardware(hardware)
+    spec, table = choose_spec(model, stages), load_hardware(hardware)
     frame, dropped = read_rows(traces, spec, table, output, drop_invalid=drop_invalid)
     key = table.resolve(target, spec.hardware_fields).key
     chosen = tuple(table.resolve(name).key for name in split_names(donors, "--donors"))
@@ -183,6 +190,7 @@ def crossval(
     traces: opt.Traces,
     model: opt.Model,
     output: opt.Output,
+    stages: opt.Stages = None,
     donors: transfer_opt.Donors = None,
     counts: transfer_opt.Counts = "0,5,10,25",
     repetitions: transfer_opt.Repetitions = 3,
@@ -202,7 +210,6 @@ def crossval(
     """
     from bayeslat.evaluation.crossval import cross_validate
     from bayeslat.features.hardware import load_hardware
-    from bayeslat.features.spec import load_spec
     from bayeslat.report.crossval_tables import crossval_record, show_crossval
     from bayeslat.report.progress import stage_bars
     from bayeslat.traces import write_table
@@ -210,7 +217,7 @@ def crossval(
 
     ensure_writable(check_table_path(output))
     processes = choose_jobs(jobs, engine_address)
-    spec, table = load_spec(model), load_hardware(hardware)
+    spec, table = choose_spec(model, stages), load_hardware(hardware)
     frame, dropped = read_rows(traces, spec, table, output, drop_invalid=drop_invalid)
     chosen = split_names(donors, "--donors") or None
     with stage_bars(["targets"]) as move:

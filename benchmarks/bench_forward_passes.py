@@ -41,8 +41,7 @@ OF_SWEEP = 4096  # tokens of a prompt in the sweeps
 
 def main() -> None:
     options = _options()
-    spec = bl.load_spec(root("models/vllm.toml"))
-    spec = spec.model_copy(update={"stages": {"step": spec.stages["step"]}})
+    spec = bl.load_spec(root("models/vllm.toml")).only(["step"])
     groups = {degree: spec.complete(read_passes(options.data, degree)) for degree in KV_BLOCKS}
     cpus = spec.complete(bl.read_traces(str(root("traces/vllm/*.parquet"))))
     cpus = cpus[cpus["t_step_ms"].notna()]

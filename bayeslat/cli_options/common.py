@@ -25,6 +25,7 @@ __all__ = [
     "PosteriorFile",
     "Seed",
     "Stack",
+    "Stages",
     "Traces",
 ]
 
@@ -47,6 +48,10 @@ PosteriorFile = Annotated[
 ]
 Model = Annotated[
     Path, typer.Option("--model", "-m", help="Specification of the stages.", metavar="SPEC.toml")
+]
+Stages = Annotated[
+    str | None,
+    typer.Option(help="Stages of the specification; all of them by default.", metavar="A,B,..."),
 ]
 Hardware = Annotated[
     Path | None,

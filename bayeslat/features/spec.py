@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -88,6 +88,30 @@ class Spec(SpecFields):
         """
         content = json.dumps(meaning(self), sort_keys=True, allow_nan=False)
         return hashlib.sha256(content.encode("ascii")).hexdigest()
+
+    def only(self, stages: Iterable[str]) -> Spec:
+        """Return the specification of some of its stages, in its order.
+
+        Parameters
+        ----------
+        stages : iterable of str
+
+        Raises
+        ------
+        SpecError
+            If a name is none of its stages, or there are none.
+        """
+        chosen = frozenset(stages)
+        told = ", ".join(self.stages)
+        if unknown := [repr(name) for name in sorted(chosen) if name not in self.stages]:
+            raise SpecError(
+                f"spec {self.name!r} has no stage {', '.join(unknown)}; choose of {told}"
+            )
+        if not chosen:
+            raise SpecError(f"no stage of spec {self.name!r} is chosen; choose of {told}")
+        fields = {key: getattr(self, key) for key in SpecFields.model_fields}
+        fields["stages"] = {name: self.stages[name] for name in self.stages if name in chosen}
+        return Spec(**fields, text=self.text)
 
     def complete(self, frame: pd.DataFrame, software: str | None = None) -> pd.DataFrame:
         """Fill in knobs that rows leave out, and name stacks by all that makes one.

@@ -19,6 +19,8 @@ from bayeslat.inference.repeats import number_configs
 
 __all__ = ["StageRows", "held_rows", "latency_of", "least_ms", "stage_rows"]
 
+_OUT = "leave it out (`--stages` of the commands, `only` of a spec)."
+
 
 @dataclass(frozen=True)
 class StageRows:
@@ -80,13 +82,11 @@ def _why_none(plan: FitPlan, stage: str) -> str:
     if least and (latency_of(plan.spec, stage, plan.frame) <= least).any():
         return (
             f"no latency of the chosen GPUs in column {column!r} is above the hurdle of {least:g} "
-            "ms, so how long the stage takes is not known. Add rows under a higher load, or take "
-            "the stage out of the spec."
+            f"ms, so how long the stage takes is not known. Add rows under a higher load, or {_OUT}"
         )
     if column in plan.frame:
         return (
-            f"column {column!r} holds no latency of the chosen GPUs. Measure the stage, or take it "
-            "out of the spec."
+            f"column {column!r} holds no latency of the chosen GPUs. Measure the stage, or {_OUT}"
         )
     taken = {other.column for other in plan.spec.stages.values()}
     names = [name for name in plan.frame.columns if name not in taken]
@@ -94,7 +94,7 @@ def _why_none(plan: FitPlan, stage: str) -> str:
     return (
         f"the traces have no column {column!r}"
         + (f"; nearest: {near!r}" if near else "")
-        + ". Measure the stage, name its column by `column` in the spec, or take the stage out."
+        + f". Measure the stage, name its column by `column` in the spec, or {_OUT}"
     )
 
 

@@ -43,6 +43,14 @@ OPTIONS = [
     ),
     fit_option("no name of a GPU", "--gpus", "", told=("--gpus ''", *EMPTY_NAME), status=1),
     fit_option(
+        "unknown stage to fit",
+        "--stages",
+        "decode,wait",
+        told=("has no stage 'wait'", "choose of prefill, decode"),
+        status=1,
+    ),
+    fit_option("no name of a stage", "--stages", "", told=("--stages ''", *EMPTY_NAME), status=1),
+    fit_option(
         "empty name of a GPU",
         "--gpus",
         "a100_sxm,,h100_sxm",

@@ -71,6 +71,24 @@ def test_gpus_folders_and_globs(workshop: Workshop, run: Run) -> None:
     assert any("Two GPUs" in text for text in record["caveats"])
 
 
+def test_stages_that_nobody_measured_are_left_out(workshop: Workshop, run: Run) -> None:
+    trace = workshop.trace(make_frame().drop(columns="t_decode_ms"))
+    refused = fit(run, workshop, trace)
+    assert refused.exit_code == 1
+    assert "no column 't_decode_ms'" in refused.stderr
+    assert "leave it out (`--stages` of the commands" in " ".join(refused.stderr.split())
+    assert fit(run, workshop, trace, "--stages", "prefill").exit_code == 0
+    saved = load_posterior(workshop.folder / "p.nc")
+    assert list(saved.spec.stages) == ["prefill"]
+    configs = make_configs(5)
+    whole = load_posterior(workshop.posterior).predict(configs, gpu="h100_sxm").frame
+    alone = saved.predict(configs, gpu="h100_sxm").frame
+    pd.testing.assert_series_equal(alone["prefill_point_ms"], whole["prefill_point_ms"])
+    pd.testing.assert_series_equal(
+        alone["total_point_ms"], alone["prefill_point_ms"], check_names=False
+    )
+
+
 def test_one_gpu_says_what_it_cannot_know(workshop: Workshop, run: Run) -> None:
     result = fit(run, workshop, workshop.trace(make_frame(gpus=("l40s",))))
     assert result.exit_code == 0

@@ -543,6 +543,22 @@ def test_a_model_file_gives_constants(tmp_path: Path) -> None:
         load_spec(path)
 
 
+def test_some_stages_alone(spec: Spec) -> None:
+    first, *others = spec.stages
+    assert others
+    assert spec.hash  # worked out before, and not taken over
+    alone = spec.only([first])
+    assert list(alone.stages) == [first]
+    assert alone.stages[first] == spec.stages[first]
+    assert alone.hash != spec.hash
+    assert Spec.loads(alone.dumps()) == alone
+    assert spec.only(reversed(list(spec.stages))) == spec
+    with pytest.raises(SpecError, match=rf"has no stage 'queue', 'wait'; choose of {first}, "):
+        spec.only([first, "wait", "queue"])
+    with pytest.raises(SpecError, match=r"no stage of spec .* is chosen"):
+        spec.only([])
+
+
 def test_the_hash_is_the_same_whether_a_constant_is_inline_or_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 64}), encoding="utf-8")
     text = spec_with("hidden = 64\ngated = true", 'file = "config.json"')
