@@ -47,6 +47,17 @@ class Trail:
     def __len__(self) -> int:
         return len(self.direction)
 
+    def take(self, columns: NDArray[np.int64] | NDArray[np.bool_]) -> Trail:
+        """Keep some columns.
+
+        Parameters
+        ----------
+        columns : ndarray of int or bool, shape (column,)
+        """
+        return Trail(
+            self.direction[columns], self.sign[columns], self.start[columns], self.end[columns]
+        )
+
     @property
     def sides(self) -> NDArray[np.int64]:
         """The columns that are lines: one for each side. Shape (side,)."""
@@ -105,6 +116,23 @@ class Walk:
     def far(self) -> NDArray[np.float64]:
         """How far out any row lies on each side. Shape (side,)."""
         return self.reached.max(axis=0)
+
+    def far_on(self, sides: Trail) -> NDArray[np.float64]:
+        """How far out any row lies on other sides, 0 where none does.
+
+        Parameters
+        ----------
+        sides : Trail
+            Of lines alone.
+
+        Returns
+        -------
+        ndarray, shape (side,)
+        """
+        own = self.trail.take(self.trail.sides)
+        same = (own.direction == sides.direction[:, None]) & (own.sign == sides.sign[:, None])
+        far: NDArray[np.float64] = np.sum(same * self.far, axis=1)
+        return far
 
     def take(self, draws: NDArray[np.int64]) -> Walk:
         """Keep some draws.

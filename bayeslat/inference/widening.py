@@ -11,7 +11,7 @@ from bayeslat.inference.posterior import StagePosterior
 from bayeslat.inference.strata import stratified_normal
 from bayeslat.inference.walk import Trail
 
-__all__ = ["correction_rms", "walk_steps", "widening", "widening_variance", "with_trail"]
+__all__ = ["correction_rms", "step_variance", "walk_steps", "widening", "with_trail"]
 
 # How the correction may go on: with twice its size within the range, and 5 %. Chosen on fits of a
 # part of each knob's range (benchmarks/bench_extrapolation).
@@ -91,21 +91,15 @@ def walk_steps(
     return steps
 
 
-def widening_variance(
-    growth: NDArray[np.float64], spans: NDArray[np.bool_], rms: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Variance of what `widening` draws.
+def step_variance(spans: NDArray[np.bool_], rms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Variance of what `walk_steps` draws. Shape (direction,).
 
     Parameters
     ----------
-    growth, spans, rms
+    spans, rms
         As `widening` takes them.
-
-    Returns
-    -------
-    ndarray, shape (config,)
     """
-    variance: NDArray[np.float64] = growth**2 @ np.mean(_step_sd(spans, rms) ** 2, axis=0)
+    variance: NDArray[np.float64] = np.mean(_step_sd(spans, rms) ** 2, axis=0)
     return variance
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.predict_stage import correction_size, held_design
 from bayeslat.decisions.run_noise import normal_sd
+from bayeslat.decisions.suggest.departures import Departures, departures_at
 from bayeslat.decisions.suggest.neighbours import Measurements
 from bayeslat.decisions.suggest.problem import StageDesign
 from bayeslat.decisions.unseen_task import is_unseen, task_sd
@@ -22,8 +23,6 @@ from bayeslat.inference.gross_errors import sound_rows_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.repeats import number_configs, row_weights
 from bayeslat.inference.target import Target
-from bayeslat.inference.walk import walked
-from bayeslat.inference.widening import widening_variance
 
 __all__ = ["Posed", "pose"]
 
@@ -66,30 +65,67 @@ def pose(
     Posed
     """
     columns = {name: candidates[name].to_numpy() for name in data.spec.knobs}
+    known = None if stack is None else data.targets.get((gpu.key, stack))
     parts, log_ms = [], []
     for number, stage in enumerate(data.stages):
         rng = np.random.default_rng([seed, number])
         view = view_group(data, stage, gpu, stack, rng)
-        inputs = stage_inputs(data.spec, stage, candidates, gpu)
-        centre, design = held_design(data, stage, candidates, gpu, view, inputs)
-        mean = view.effects.mean(axis=0)
+        own = candidates.head(0) if known is None else _made(data, stage, known)
+        rows, made = (_Rows.of(data, stage, frame, gpu, view) for frame in (candidates, own))
+        places = np.concatenate([rows.places, made.places])
+        departures = departures_at(view, places, correction_size(data, stage, gpu, view))
         times = data.spec.evaluate(data.spec.stages[stage].times, columns, gpu.fields())
         times = np.broadcast_to(np.asarray(times, dtype=float), len(candidates))
+        mean = rows.centre + rows.design(departures) @ departures.mean
         with np.errstate(divide="ignore"):
-            log_ms.append(
-                centre + design @ mean + np.log(times * _chance(data, stage, candidates, gpu, view))
-            )
-        parts.append((stage, view, inputs, design, mean))
+            log_ms.append(mean + np.log(times * _chance(data, stage, candidates, gpu, view)))
+        parts.append((data.stages[stage], departures, rows, made, _weights(data, stage, own)))
     log_total = np.logaddexp.reduce(log_ms, axis=0)
-    known = None if stack is None else data.targets.get((gpu.key, stack))
     stages = [
-        _stage(data, *part, share=np.exp(each - log_total), gpu=gpu, known=known)
+        _stage(*part, share=np.exp(each - log_total))
         for part, each in zip(parts, log_ms, strict=True)
     ]
     correlation = data.noise_correlation
     if correlation is None:
         correlation = np.eye(len(stages))
     return Posed(tuple(stages), correlation, log_total)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Configurations at one stage.
+
+    Attributes
+    ----------
+    inputs : StageInputs
+    centre : ndarray, shape (config,)
+        Log latency without any effects.
+    held : ndarray, shape (config, feature)
+        Design with the correction held at the edge of the training range.
+    places : ndarray, shape (config, coordinate)
+    excess : ndarray, shape (config, direction)
+        As in `ResidualBasis.excess`.
+    """
+
+    inputs: StageInputs
+    centre: NDArray[np.float64]
+    held: NDArray[np.float64]
+    places: NDArray[np.float64]
+    excess: NDArray[np.float64]
+
+    @staticmethod
+    def of(
+        data: PosteriorData, stage: str, configs: pd.DataFrame, gpu: Gpu, view: GroupView
+    ) -> _Rows:
+        """Evaluate configurations."""
+        inputs = stage_inputs(data.spec, stage, configs, gpu)
+        centre, held = held_design(data, stage, configs, gpu, view, inputs)
+        places, excess = view.basis.places(inputs.raw), view.basis.excess(inputs.raw)
+        return _Rows(inputs, centre, held, places, excess)
+
+    def design(self, departures: Departures) -> NDArray[np.float64]:
+        """Of all effects. Shape (config, feature)."""
+        return np.column_stack([self.held, departures.columns(self.places)])
 
 
 def _chance(
@@ -104,99 +140,74 @@ def _chance(
     return chance
 
 
+def _made(data: PosteriorData, stage: str, known: Target) -> pd.DataFrame:
+    """Return the last rows that the GPU was calibrated with, without gross errors."""
+    return sound_rows_of(data.spec, stage, known).tail(_MOST_MADE)
+
+
+def _weights(data: PosteriorData, stage: str, own: pd.DataFrame) -> NDArray[np.float64]:
+    """How many rows each one of the GPU counts for. Shape (row,)."""
+    labels = number_configs(own[data.reference.columns.to_list()])
+    return row_weights(labels, data.stages[stage].noise_shared)
+
+
 def _stage(
-    data: PosteriorData,
-    stage: str,
-    view: GroupView,
-    inputs: StageInputs,
-    design: NDArray[np.float64],
-    mean: NDArray[np.float64],
+    part: StagePosterior,
+    departures: Departures,
+    rows: _Rows,
+    made: _Rows,
+    weights: NDArray[np.float64],
     *,
     share: NDArray[np.float64],
-    gpu: Gpu,
-    known: Target | None,
 ) -> StageDesign:
     """Return one stage, with what its measurements share."""
-    part = data.stages[stage]
-    scale = _scale(part, view, inputs)
-    beyond = _beyond_variance(data, stage, view, inputs, gpu)
-    candidates = _measurements(part, inputs, design, scale, beyond)
+    scale = _scale(part, departures.view, rows)
+    left = _left_variance(part, departures, rows)
+    told = _measurements(part, departures, made)
     return StageDesign(
-        candidates=candidates,
-        made=_made(data, stage, view, gpu, known) if known else candidates.take(slice(0)),
-        mean=mean,
-        covariance=view.covariance,
+        candidates=_measurements(part, departures, rows),
+        made=replace(told, weights=weights),
+        mean=departures.mean,
+        covariance=departures.covariance,
         share=share,
         run_sd=normal_sd(scale, part.noise_dof),
-        beyond_sd=np.sqrt(beyond),
+        beyond_sd=np.sqrt(left),
         terms=part.terms,
         noise_shared=part.noise_shared,
     )
 
 
-def _made(
-    data: PosteriorData, stage: str, view: GroupView, gpu: Gpu, known: Target
-) -> Measurements:
-    """Return the last measurements that the GPU was calibrated with, without gross errors."""
-    part, own = data.stages[stage], sound_rows_of(data.spec, stage, known).tail(_MOST_MADE)
-    labels = number_configs(own[data.reference.columns.to_list()])
-    inputs = stage_inputs(data.spec, stage, own, gpu)
-    _, design = held_design(data, stage, own, gpu, view, inputs)
-    beyond = _beyond_variance(data, stage, view, inputs, gpu)
-    made = _measurements(part, inputs, design, _scale(part, view, inputs), beyond)
-    return replace(made, weights=row_weights(labels, part.noise_shared))
-
-
-def _measurements(
-    part: StagePosterior,
-    inputs: StageInputs,
-    design: NDArray[np.float64],
-    scale: NDArray[np.float64],
-    beyond: NDArray[np.float64],
-) -> Measurements:
+def _measurements(part: StagePosterior, departures: Departures, rows: _Rows) -> Measurements:
     """Return measurements with their blur.
 
     A row with Student-t noise of scale s tells as much of its location as one with normal noise of
     sd s root((dof + 3) / (dof + 1)) (its Fisher information; Lange, Little and Taylor 1989).
     """
-    dof = _dof(part)
-    noise_sd = scale * np.sqrt((dof + 3.0) / (dof + 1.0))
-    blur_sd = np.sqrt(noise_sd**2 + beyond)
-    places = part.basis.scaled(inputs.raw)
-    return Measurements(design, blur_sd, noise_sd, places, np.ones(len(design)))
+    dof = min(part.noise_dof, 1e6)
+    noise_sd = _scale(part, departures.view, rows) * np.sqrt((dof + 3.0) / (dof + 1.0))
+    blur_sd = np.sqrt(noise_sd**2 + _left_variance(part, departures, rows))
+    places = rows.places[:, : len(part.basis.features)]
+    return Measurements(rows.design(departures), blur_sd, noise_sd, places, np.ones(len(places)))
 
 
-def _scale(part: StagePosterior, view: GroupView, inputs: StageInputs) -> NDArray[np.float64]:
+def _scale(part: StagePosterior, view: GroupView, rows: _Rows) -> NDArray[np.float64]:
     """Scale of a run's noise: the root mean square of the draws'. Shape (config,)."""
     typical = np.sqrt(np.mean(view.noise_sd**2))
-    scale: NDArray[np.float64] = typical * part.noise_shape.spread(part.basis, inputs.raw)
+    scale: NDArray[np.float64] = typical * part.noise_shape.spread(part.basis, rows.inputs.raw)
     return scale
 
 
-def _dof(part: StagePosterior) -> float:
-    return min(part.noise_dof, 1e6)
-
-
-def _beyond_variance(
-    data: PosteriorData, stage: str, view: GroupView, inputs: StageInputs, gpu: Gpu
+def _left_variance(
+    part: StagePosterior, departures: Departures, rows: _Rows
 ) -> NDArray[np.float64]:
-    """Variance of what effects do not explain. Shape (candidate,).
+    """Variance of what no effect explains. Shape (config,).
 
-    Measurements beyond the training range, or of a task that was not fitted, are blurred by it:
-    they tell little of the effects, and are hardly chosen.
+    Measurements in empty corners of the training range, between others beyond it, or of a task that
+    was not fitted, are blurred by it: they tell little of the effects, and are hardly chosen.
     """
-    basis = view.basis
-    excess = basis.excess(inputs.raw)
-    variance = np.zeros(len(inputs))
-    if excess.any():
-        size = correction_size(data, stage, gpu, view)
-        growth = walked(excess)
-        if view.walk is not None:
-            places = basis.places(inputs.raw)
-            growth = view.walk.growth(places, excess)
-            variance += view.walk.departures(places).var(axis=1)
-        variance += widening_variance(growth, basis.spans, size)
-    unseen = is_unseen(task_names(inputs.task, len(inputs)), basis.tasks)
+    variance = departures.left(rows.places, rows.excess)
+    names = task_names(rows.inputs.task, len(rows.places))
+    unseen = is_unseen(names, departures.view.basis.tasks)
     if unseen.any():
-        variance += unseen * np.mean(task_sd(data.stages[stage]) ** 2)
+        variance = variance + unseen * np.mean(task_sd(part) ** 2)
     return variance

@@ -167,12 +167,12 @@ def test_the_guardrail_measures_where_the_budget_decides() -> None:
     assert left < broken_twin
 
 
-def test_beyond_the_range_little_is_learnt() -> None:
+def test_beyond_the_range_a_few_tell_all_that_lies_there() -> None:
     candidates = make_configs(60).assign(context=lambda each: each["context"].clip(upper=3000))
     far = make_configs(10, seed=4).assign(context=10**7)
     found = ask(pd.concat([candidates, far], ignore_index=True), 8)
-    # They are uncertain, and what is measured there tells nothing of the others.
-    assert sum(found.chosen >= 60) <= 1
+    # They are uncertain, and as far out as one another. They tell nothing of the others.
+    assert 1 <= sum(found.chosen >= 60) <= 2
 
 
 @pytest.mark.parametrize("method", METHODS)
