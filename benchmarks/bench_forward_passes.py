@@ -6,7 +6,8 @@ tensor parallelism: what each forward pass computed, and its latency. They are n
 results here are of some 1200 of their rows, all with prompts and every fifth or so of the others.
 
 Each degree is a group, and is held out in turn. Its donors are the three others; or the servers of
-`traces/vllm`, tiny models on a CPU. Boosted trees learn from the same rows alone.
+`traces/vllm`, tiny models on a CPU. Its rows are random ones, or chosen (`suggest`). Boosted trees
+learn from the random ones alone.
 
     python -m benchmarks.bench_forward_passes [--data DIR] [--splits 5] [-o FILE.json]
 """
@@ -36,6 +37,7 @@ SERVER = {
 # Pairs of passes whose time was cut in the wrong place, and a first pass, which compiles.
 GARBLED = {1: (1104, 1105), 2: (1093,), 4: (), 8: (1047,)}
 COUNTS = (0, 5, 10, 25, 100)
+CHOSEN = 25  # of the 100
 OF_SWEEP = 4096  # tokens of a prompt in the sweeps
 
 
@@ -50,14 +52,15 @@ def main() -> None:
         others = pd.concat([group for each, group in groups.items() if each != degree])
         for donors, trace in (("the other degrees", others), ("models on a CPU", cpus)):
             posterior = bl.fit(spec, trace, engine="laplace")
-            named = {"degree": degree, "method": donors}
-            rows += [{**named, **row} for row in score_donors(posterior, own, options.splits)]
-        named = {"degree": degree, "method": "boosted trees"}
-        rows += [{**named, **row} for row in score_trees(own, options.splits)]
+            for row in score_donors(posterior, own, options.splits):
+                rows += [{"degree": degree, "donors": donors, **row}]
+        rows += [
+            {"degree": degree, "donors": "none", **row} for row in score_trees(own, options.splits)
+        ]
     table = pd.DataFrame(rows)
-    for score in ("mape", "mape_decode", "coverage_90"):
-        print_table(score, table.pivot_table(score, ["method", "degree"], "rows").round(3))
-        print_table(f"{score}, mean", table.pivot_table(score, "method", "rows").round(3))
+    for score in ("mape", "mape_with_prompts", "coverage_90"):
+        for by in (["donors", "method", "degree"], ["donors", "method"]):
+            print_table(score, table.pivot_table(score, by, "rows").round(3))
     content = {
         "splits": options.splits,
         "machine": machine(),
@@ -109,31 +112,38 @@ def attended_tokens(passes: pd.DataFrame) -> np.ndarray:
 
 
 def score_donors(donors: bl.Posterior, own: pd.DataFrame, splits: int) -> Iterator[dict[str, Any]]:
-    """Calibrate a held-out group with some of its passes, and score the others."""
+    """Calibrate a held-out group with some of its passes, random or chosen, and score others."""
     stack = own["stack"].iloc[0]
-    for split, count, known, test in split_rows(own, splits):
-        posterior = donors.calibrate(known, gpu=GPU, stack=stack) if count else donors
-        frame = posterior.predict(test, GPU, stack=stack).frame
-        point, low, high = (frame[f"step_{name}_ms"].to_numpy() for name in ("point", "q05", "q95"))
-        covers = coverage(low, high, test["t_step_ms"].to_numpy())
-        yield {"split": split, "rows": count, **_errors(point, test), "coverage_90": covers}
+    for split, pool, test in split_rows(own, splits):
+        batch = donors.suggest(pool.drop(columns="t_step_ms"), GPU, CHOSEN, stack=stack, seed=split)
+        for method, rows in (("random", pool), ("chosen", pool.loc[batch.frame.index])):
+            for count in COUNTS:
+                if count > len(rows):
+                    continue
+                known = rows.head(count)
+                posterior = donors.calibrate(known, gpu=GPU, stack=stack) if count else donors
+                frame = posterior.predict(test, GPU, stack=stack).frame
+                point, low, high = (
+                    frame[f"step_{name}_ms"].to_numpy() for name in ("point", "q05", "q95")
+                )
+                covers = coverage(low, high, test["t_step_ms"].to_numpy())
+                told = {"method": method, "split": split, "rows": count, "coverage_90": covers}
+                yield {**told, **_errors(point, test)}
 
 
 def score_trees(own: pd.DataFrame, splits: int) -> Iterator[dict[str, Any]]:
-    """Train trees on the same passes."""
-    for split, count, known, test in split_rows(own, splits):
-        if count:
-            yield {"split": split, "rows": count, **_errors(train_trees(known, test), test)}
+    """Train trees on the random passes."""
+    for split, pool, test in split_rows(own, splits):
+        for count in COUNTS[1:]:
+            found = _errors(train_trees(pool.head(count), test), test)
+            yield {"method": "boosted trees", "split": split, "rows": count, **found}
 
 
-def split_rows(
-    own: pd.DataFrame, splits: int
-) -> Iterator[tuple[int, int, pd.DataFrame, pd.DataFrame]]:
-    """Split number, number of own rows, these, and those that test."""
+def split_rows(own: pd.DataFrame, splits: int) -> Iterator[tuple[int, pd.DataFrame, pd.DataFrame]]:
+    """Split number, passes to calibrate with in a random order, and those that test."""
     for split in range(splits):
         mixed = own.sample(frac=1.0, random_state=split)
-        for count in COUNTS:
-            yield split, count, mixed.head(count), mixed[max(COUNTS) :]
+        yield split, mixed.head(max(COUNTS)), mixed[max(COUNTS) :]
 
 
 def _errors(point: np.ndarray, test: pd.DataFrame) -> dict[str, float]:
