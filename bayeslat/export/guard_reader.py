@@ -726,17 +726,19 @@ class _Coordinate:
         offset, factor, step = self.value
         raw = offset + factor * values[step]
         if not self.moved:
-            distance = self._distance(ops, raw, self.low)
-            left, place, widths = abs(distance) > 1e-9, 0.0, abs(distance)
-        else:
-            place = (raw - self.middle) / self.half
-            left = abs(place) > 1.0
-            if not ops.any(left):
-                return place
-            edge = ops.where(raw > self.middle, self.high, self.low)
-            distance = self._distance(ops, raw, edge)
-            widths = ops.minimum(abs(place) - 1.0, _PER_POWER * abs(distance))
-        return ops.where(left, ops.copysign(1.0 + widths, raw - self.middle), place)
+            widths = abs(self._distance(ops, raw, self.low))
+            out = ops.copysign(1.0 + widths, raw - self.middle)
+            return ops.where(widths <= 1e-9, 0.0, out)  # what is no number is none here, too
+        place = (raw - self.middle) / self.half
+        left = abs(place) > 1.0
+        if not ops.any(left):
+            return place
+        edge = ops.where(raw > self.middle, self.high, self.low)
+        most = _PER_POWER * abs(self._distance(ops, raw, edge))
+        if not self.is_log:  # no power of e leads from a size to nothing, or to less
+            most = ops.where((raw <= 0) & (edge > 0), math.inf, most)
+        out = ops.copysign(1.0 + ops.minimum(abs(place) - 1.0, most), raw - self.middle)
+        return ops.where(left, out, place)
 
     def _distance(self, ops: _Ops, raw: Any, edge: Any) -> Any:
         """Distance from an edge of the range, in powers of e where that has a meaning."""

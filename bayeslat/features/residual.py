@@ -202,6 +202,11 @@ class ResidualBasis:
         moved: NDArray[np.bool_] = half > 1e-12 * np.maximum(np.abs(self.high), 1.0)
         return moved
 
+    @cached_property
+    def _logs(self) -> NDArray[np.bool_]:
+        """Which coordinates are logs. Shape (coordinate,)."""
+        return np.array([name.startswith("log(") for name in self.features + self.watched], bool)
+
     def _at_edge(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
         """Hold the features of what `_scale` returned in their range. Shape (config, feature)."""
         return np.clip(places, -1.0, 1.0)[:, : len(self.features)]
@@ -211,16 +216,20 @@ class ResidualBasis:
         middle = 0.5 * (self.high + self.low)
         half = np.where(self.moved, 0.5 * (self.high - self.low), 1.0)
         scaled = (raw - middle) / half
-        distance = self._distance(raw, np.where(raw > middle, self.high, self.low))
-        widths = np.minimum(np.abs(scaled) - 1.0, _PER_POWER * np.abs(distance))
+        edge = np.where(self.moved & (raw > middle), self.high, self.low)
+        distance = self._distance(raw, edge)
+        # No power of e leads from a size to nothing, or to less.
+        endless = ~self._logs & (raw <= 0) & (edge > 0)
+        most = np.where(endless, np.inf, _PER_POWER * np.abs(distance))
+        widths = np.minimum(np.abs(scaled) - 1.0, most)
         beyond = np.where(self.moved, widths, np.abs(distance))
-        left = np.where(self.moved, np.abs(scaled) > 1.0, np.abs(distance) > 1e-9)
+        left = np.where(self.moved, np.abs(scaled) > 1.0, ~(np.abs(distance) <= 1e-9))
         outside = np.copysign(1.0 + beyond, raw - middle)
         return np.where(left, outside, np.where(self.moved, scaled, 0.0))
 
     def _distance(self, raw: NDArray[np.float64], edge: NDArray[np.float64]) -> NDArray[np.float64]:
         """Distance from an edge of the range, in powers of e where that has a meaning. As `raw`."""
-        logs = np.array([name.startswith("log(") for name in self.features + self.watched], bool)
+        logs = self._logs
         sizes = ~logs & (raw > 0) & (edge > 0)
         ratio = np.log(np.where(sizes, raw, 1.0) / np.where(sizes, edge, 1.0))
         # A log counts in powers of e as it is.

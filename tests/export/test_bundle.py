@@ -373,6 +373,17 @@ def test_the_reader_measures_what_leaves_a_range_as_the_posterior_does(
     np.testing.assert_allclose(numbers, expected)
 
 
+def test_a_feature_that_is_no_number_is_refused_though_it_never_moved(tmp_path: Path) -> None:
+    text = SPEC_TEXT.replace('["log(context)"]', '["log(context)", "sqrt(batch_size - 4)"]')
+    spec, configs = Spec.from_text(text), make_configs(40).assign(batch_size=4)
+    frame = simulate(spec, configs, GPUS, seed=1)
+    reader = read(bundle_of(FITTED, fit_posterior(spec, frame, engine="laplace")), tmp_path)
+    knobs = {"batch_size": 2, "context": 256, "output_tokens": 10}
+    for decide in (reader.decide_one, reader.decide):
+        with pytest.raises(ValueError, match="impossible value of physics, times or a feature"):
+            decide(knobs, 1e6)
+
+
 def test_budgets_are_one_or_one_a_config(tmp_path: Path) -> None:
     knobs = {"batch_size": [4, 4, 4], "context": [10, 10, 10], "output_tokens": [1, 1, 1]}
     bundle = read(bundle_of(FITTED), tmp_path)

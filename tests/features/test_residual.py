@@ -41,10 +41,18 @@ def test_a_power_of_e_beyond_a_range_is_at_most_two_half_widths() -> None:
 def test_what_lies_farther_out_counts_as_farther(low: float, high: float) -> None:
     basis = spanned(low, high)
     out = np.geomspace(1e-6, 1e6, 200)
-    down = out[out < low] if low > 0 else out  # a size that is none has no powers of e
+    single = low > 0 and low == high  # a size that is none is a unit away from a single one
+    down = out[out < low] if single else out
     for distances in (excess(basis, *high + out), excess(basis, *low - down)):
         assert np.all(np.diff(distances) > 0)
         assert distances[0] < 1e-4
+
+
+def test_no_power_of_e_leads_to_nothing() -> None:
+    """None of what always was 36 to 40 is farther away than one; it was nearer than ten."""
+    np.testing.assert_allclose(excess(spanned(36, 40), 10, 0, -2), [2 * np.log(3.6), 18, 19])
+    found = excess(spanned(np.log(2), np.log(4), "log(size)"), np.log(0.5))
+    np.testing.assert_allclose(found, 2 * np.log(4))
 
 
 @pytest.mark.parametrize("high", np.geomspace(0.3, 3e9, 7) * np.pi)
