@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayeslat.cli_input import note_misnamed_stages, read_rows
+from bayeslat.cli_input import choose_spec, note_misnamed_stages, read_rows
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_run import (
@@ -19,7 +19,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
-from bayeslat.cli_values import choose_jobs, choose_spec, split_names
+from bayeslat.cli_values import choose_jobs, split_names
 from bayeslat.errors import InputError
 
 if TYPE_CHECKING:

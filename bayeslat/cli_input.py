@@ -1,4 +1,4 @@
-"""What commands read: traces, configurations, data sheets, true parameters."""
+"""What commands read: specifications, traces, configurations, data sheets, true parameters."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayeslat.cli_run import note, writing
+from bayeslat.cli_values import split_names
 from bayeslat.counted import counted
 from bayeslat.errors import InputError, TraceError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Dropped",
     "choose_configs",
+    "choose_spec",
     "draw_configs",
     "hardware_with",
     "measured_gpus",
@@ -52,6 +54,28 @@ class Dropped:
     def record(self) -> dict[str, Any]:
         """Put it into numbers, for JSON."""
         return {"rows": self.rows, "file": None if self.path is None else str(self.path)}
+
+
+def choose_spec(model: Path, stages: str | None) -> Spec:
+    """Read a specification, with some of its stages if they are named.
+
+    Parameters
+    ----------
+    model : Path
+    stages : str or None
+        Names that commas separate; all stages if none are given.
+
+    Raises
+    ------
+    InputError
+        If a name is empty or none of its stages.
+    SpecError
+        If the specification breaks a rule.
+    """
+    from bayeslat.features.spec import load_spec
+
+    spec, chosen = load_spec(model), split_names(stages, "--stages")
+    return spec.only(chosen) if chosen else spec
 
 
 def measured_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> tuple[str, ...]:

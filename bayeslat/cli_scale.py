@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bayeslat.cli_fit import end_fit, save_fit
-from bayeslat.cli_input import hardware_with
+from bayeslat.cli_input import choose_spec, hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import scale as scale_opt
 from bayeslat.cli_run import ends_well, ensure_writable, note, note_warning, print_result, writing
-from bayeslat.cli_values import choose_jobs, choose_spec
+from bayeslat.cli_values import choose_jobs
 from bayeslat.counted import counted
 from bayeslat.errors import InputError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bayeslat.cli_input import (
+    choose_spec,
     draw_configs,
     hardware_with,
     measured_gpus,
@@ -29,7 +30,6 @@ from bayeslat.cli_values import (
     check_share,
     check_stack,
     choose_jobs,
-    choose_spec,
     split_counts,
     split_names,
 )

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bayeslat.errors import InputError
-
-if TYPE_CHECKING:
-    from bayeslat.features.spec import Spec
 
 __all__ = [
     "check_budget",
     "check_share",
     "check_stack",
     "choose_jobs",
-    "choose_spec",
     "read_alpha",
     "split_budgets",
     "split_counts",
@@ -74,28 +68,6 @@ def split_names(text: str | None, option: str) -> list[str]:
     if not all(names):
         raise InputError(f"{option} {text!r}: a name is empty; write names as in a,b,c")
     return names
-
-
-def choose_spec(model: Path, stages: str | None) -> Spec:
-    """Read a specification, with some of its stages if they are named.
-
-    Parameters
-    ----------
-    model : Path
-    stages : str or None
-        Names that commas separate; all stages if none are given.
-
-    Raises
-    ------
-    InputError
-        If a name is empty or none of its stages.
-    SpecError
-        If the specification breaks a rule.
-    """
-    from bayeslat.features.spec import load_spec
-
-    spec, chosen = load_spec(model), split_names(stages, "--stages")
-    return spec.only(chosen) if chosen else spec
 
 
 def split_budgets(texts: Sequence[str]) -> dict[str, float]:

@@ -40,7 +40,7 @@ ALLOWED["cli"] |= {"cli_scale", "compression"}
 ALLOWED["report"] |= {"export"}
 ALLOWED["cli"] |= {"cli_input", "cli_options", "cli_run", "cli_values"}
 ALLOWED |= dict.fromkeys(("cli_options", "cli_run", "cli_values"), frozenset())
-ALLOWED["cli_input"] = ALLOWED["evaluation"] | {"cli_run"}
+ALLOWED["cli_input"] = ALLOWED["evaluation"] | {"cli_run", "cli_values"}
 ALLOWED["cli_collect"] = ALLOWED["evaluation"] | {"collect", "report", "cli_options", "cli_run"}
 ALLOWED["cli_import"] = frozenset(
     {"traces", "features", "report", "cli_options", "cli_run", "cli_values"}
