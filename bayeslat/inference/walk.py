@@ -90,9 +90,32 @@ class Trail:
         ndarray, shape (config, column)
         """
         distance = _distances(places, self.direction, self.sign)
-        length = np.where(np.isinf(self.end), 1.0, self.end - self.start)
-        gone = np.clip((distance - self.start) / length, 0.0, 1.0)
+        gone, length = self._gone(distance)
         return np.where(np.isinf(self.end), distance, np.sqrt(length) * gone)
+
+    def bridges(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Variance of a walk round the straight line from start to end of each stretch.
+
+        That of a Brownian bridge, for a walk with variance 1 a half width; 0 for lines.
+
+        Parameters
+        ----------
+        places : ndarray, shape (config, coordinate)
+            Of `ResidualBasis.places`.
+
+        Returns
+        -------
+        ndarray, shape (config, column)
+        """
+        gone, length = self._gone(_distances(places, self.direction, self.sign))
+        return np.where(np.isinf(self.end), 0.0, length * gone * (1.0 - gone))
+
+    def _gone(
+        self, distance: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What part of each stretch lies behind, shape (config, column), and its length."""
+        length = np.where(np.isinf(self.end), 1.0, self.end - self.start)
+        return np.clip((distance - self.start) / length, 0.0, 1.0), length
 
 
 @dataclass(frozen=True)
@@ -117,20 +140,19 @@ class Walk:
         """How far out any row lies on each side. Shape (side,)."""
         return self.reached.max(axis=0)
 
-    def far_on(self, sides: Trail) -> NDArray[np.float64]:
-        """How far out any row lies on other sides, 0 where none does.
+    def far_on(self, other: Trail) -> NDArray[np.float64]:
+        """How far out any row lies on the sides of another trail's columns, 0 where none does.
 
         Parameters
         ----------
-        sides : Trail
-            Of lines alone.
+        other : Trail
 
         Returns
         -------
-        ndarray, shape (side,)
+        ndarray, shape (column,)
         """
         own = self.trail.take(self.trail.sides)
-        same = (own.direction == sides.direction[:, None]) & (own.sign == sides.sign[:, None])
+        same = (own.direction == other.direction[:, None]) & (own.sign == other.sign[:, None])
         far: NDArray[np.float64] = np.sum(same * self.far, axis=1)
         return far
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,25 +20,23 @@ class Departures:
     """What a group departs by from the held correction beyond the training range.
 
     On each side of the range it is a line and a walk, with variance sd^2 (d^2 + d) at distance d;
-    it is known as far as the group was measured. What follows is expected to be straight as far as
-    the farthest configuration, and is an effect: one measurement there tells much of it. What the
-    walk departs from the straight line in between, a Brownian bridge, is none.
+    it is known as far as the group was measured. What follows is expected to be straight from one
+    of a few distances to the next, and is an effect: measurements there tell much of it, as
+    calibration will have it. What the walk departs from these straight lines, Brownian bridges, is
+    none.
 
     Attributes
     ----------
     view : GroupView
-    sides : Trail
-        The lines of the sides on which any configuration lies.
-    start, end : ndarray, shape (side,)
-        How far the group was measured, and where the farthest configuration lies.
+    trail : Trail
+        What is not known: lines of the sides on which the group was not measured, and stretches of
+        walks.
     variance : ndarray, shape (direction,)
         sd^2, in each direction of `ResidualBasis.excess`.
     """
 
     view: GroupView
-    sides: Trail
-    start: NDArray[np.float64]
-    end: NDArray[np.float64]
+    trail: Trail
     variance: NDArray[np.float64]
 
     @property
@@ -46,7 +44,7 @@ class Departures:
         """Of all effects. Shape (feature,)."""
         walk = self.view.walk
         known = np.zeros(0) if walk is None else walk.steps.mean(axis=0)
-        return np.concatenate([self.view.effects.mean(axis=0), known, np.zeros(len(self.sides))])
+        return np.concatenate([self.view.effects.mean(axis=0), known, np.zeros(len(self.trail))])
 
     @property
     def covariance(self) -> NDArray[np.float64]:
@@ -55,7 +53,7 @@ class Departures:
         if walk is not None:
             covariance = np.cov(np.column_stack([self.view.effects, walk.steps]).T)
         whole: NDArray[np.float64] = block_diag(
-            covariance, np.diag(self.variance[self.sides.direction])
+            covariance, np.diag(self.variance[self.trail.direction])
         )
         return whole
 
@@ -67,9 +65,7 @@ class Departures:
         places : ndarray, shape (config, coordinate)
             Of `ResidualBasis.places`.
         """
-        gone, length = self._gone(places), self.end - self.start
-        unknown = gone * np.sqrt((self.start == 0) + 1.0 / length)
-        walk = self.view.walk
+        unknown, walk = self.trail.columns(places), self.view.walk
         return unknown if walk is None else np.column_stack([walk.trail.columns(places), unknown])
 
     def left(self, places: NDArray[np.float64], excess: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -81,16 +77,10 @@ class Departures:
         excess : ndarray, shape (config, direction)
             As in `ResidualBasis.excess`; empty corners are its last direction.
         """
-        gone = self._gone(places)
-        bridge = gone * (1.0 - gone / (self.end - self.start))
         corners = walked(excess[:, -1]) ** 2 * self.variance[-1]
-        left: NDArray[np.float64] = bridge @ self.variance[self.sides.direction] + corners
+        bridges = self.trail.bridges(places) @ self.variance[self.trail.direction]
+        left: NDArray[np.float64] = bridges + corners
         return left
-
-    def _gone(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How far configurations lie beyond what was measured. Shape (config, side)."""
-        distances = self.sides.distances(places)
-        return np.clip(distances - self.start, 0.0, self.end - self.start)
 
 
 def departures_at(
@@ -110,15 +100,9 @@ def departures_at(
     -------
     Departures
     """
-    lines = find_trail(places)
-    sides = lines.take(lines.sides)
-    end = sides.distances(places).max(axis=0, initial=0.0)
-    start = np.zeros(len(sides)) if view.walk is None else view.walk.far_on(sides)
-    farther = end > start
-    return Departures(
-        view=view,
-        sides=sides.take(farther),
-        start=start[farther],
-        end=end[farther],
-        variance=step_variance(view.basis.spans, size),
-    )
+    trail = find_trail(places)
+    far = np.zeros(len(trail)) if view.walk is None else view.walk.far_on(trail)
+    trail = replace(trail, start=np.maximum(trail.start, far))
+    is_line = np.isinf(trail.end)
+    unknown = np.where(is_line, far == 0, trail.end > trail.start)
+    return Departures(view, trail.take(unknown), step_variance(view.basis.spans, size))

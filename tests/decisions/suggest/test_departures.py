@@ -68,6 +68,26 @@ def test_effects_and_what_they_leave_are_as_unsure_as_a_prediction(measured: boo
     assert departures.mean.shape == departures.covariance.shape[:1]
 
 
+def test_farther_rows_tell_of_nearer_places_as_a_line_and_a_walk_do() -> None:
+    """A single line to the farthest place left what 25 rows tell of the walk untold."""
+    configs = own(MOST, 4096)[KNOBS]
+    departures, places, excess = pose_departures(donors(), configs)
+    trail = departures.trail
+    stretches = np.flatnonzero(np.isfinite(trail.end))
+    assert len(stretches) == 4
+    distance = trail.distances(places)[:, 0]
+    at = [int(np.argmin(np.abs(distance - end))) for end in trail.end[stretches]]
+    columns, distance = departures.columns(places[at]), distance[at]
+    own_part = departures.covariance[-len(trail) :, -len(trail) :]
+    expected = np.outer(distance, distance) + np.minimum.outer(distance, distance)
+    variance = departures.variance[trail.direction[0]]
+    np.testing.assert_allclose(columns @ own_part @ columns.T, variance * expected)
+    np.testing.assert_allclose(departures.left(places[at], excess[at]), 0.0, atol=1e-12)
+    longest = (trail.end - trail.start)[stretches].max()
+    left = departures.left(places, excess)
+    assert 0 < left.max() <= variance * longest / 4  # in the middle of a bridge
+
+
 def test_within_the_range_there_is_nothing_to_learn() -> None:
     departures, places, excess = pose_departures(donors(), own(0, MOST)[KNOBS])
     assert departures.columns(places).shape == (len(places), 0)
