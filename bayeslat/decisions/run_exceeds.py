@@ -13,7 +13,7 @@ from bayeslat.decisions.stage_prediction import StagePrediction
 
 __all__ = ["exceed_given"]
 
-_NOTHING_LEFT = 1e-300  # ms
+_NOTHING_LEFT, _NOTHING_TAKEN = 1e-300, 1e-200  # ms
 
 
 def exceed_given(
@@ -94,7 +94,10 @@ class _Run:
     ) -> NDArray[np.float64]:
         """P(stages that take time are over the budget together), over their noise."""
         parts = [self.stages[at] for at in taking]
-        amounts = [self.times[at] * self.stages[at].typical_ms for at in taking]
+        # Stages that never run (`times` is 0) keep any budget, but for one that nothing is left of.
+        amounts = [
+            np.maximum(self.times[at] * self.stages[at].typical_ms, _NOTHING_TAKEN) for at in taking
+        ]
         typical = sum(amounts, np.zeros(1))
         shares = np.stack([amount / typical for amount in amounts])
         noise_sd = np.stack([np.broadcast_to(part.noise_sd, typical.shape) for part in parts])

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 __all__ = ["QUANTILES", "summarise_draws"]
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q95": 0.95}
+_NOTHING = 1e-200  # ms: what takes no time at all has a point, too
 
 
 def summarise_draws(draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
@@ -29,7 +30,7 @@ def summarise_draws(draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]
     """
     ordered = np.sort(draws, axis=1)
     count = ordered.shape[1]
-    least = ordered[:, [round(QUANTILES["q05"] * (count - 1))]]
+    least = np.maximum(ordered[:, [round(QUANTILES["q05"] * (count - 1))]], _NOTHING)
     weight = np.cumsum(1 / np.maximum(ordered, least), axis=1)
     middle = np.argmax(weight >= 0.5 * weight[:, -1:], axis=1)
     summary = {

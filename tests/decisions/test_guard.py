@@ -12,6 +12,7 @@ from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError, TraceError
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.features.hardware import load_hardware
+from bayeslat.inference.fit import fit_posterior
 from bayeslat.posterior import Posterior
 from tests.posteriors import make_configs, make_data, make_frame, small_spec, with_noise_shared
 
@@ -94,6 +95,20 @@ def test_a_config_beyond_the_range_is_never_accepted() -> None:
     assert (near["reason"] == "leaves the range of the fit").all()
     far = posterior().guard(FITTED, 1e9).decide(make_configs(10).assign(context=2_000_000))
     assert (far["decision"] != "accept").all()
+
+
+def test_what_takes_no_time_keeps_any_budget() -> None:
+    """A request of no token, where the stages of each token are all that a posterior has."""
+    spec, frame = small_spec().only(["decode"]), make_frame()
+    found = Posterior(fit_posterior(spec, frame, engine="laplace"))
+    configs = make_configs(3).assign(output_tokens=[0, 1, 0])
+    points = found.predict(configs, FITTED).frame["total_point_ms"]
+    assert (points == 0).tolist() == [True, False, True]
+    decided = found.guard(FITTED, 1e-3).decide(configs)
+    assert decided["p_exceed"].tolist() == pytest.approx([0.0, 1.0, 0.0])
+    assert decided["decision"].iloc[1] == "reject"
+    with pytest.raises(InputError, match=r"time in 2 candidates .*first in row 1; leave"):
+        found.suggest(configs, FITTED, 1)
 
 
 def test_accepted_runs_keep_their_budget_as_often_as_they_say() -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from bayeslat.counted import counted
 from bayeslat.decisions.suggest.belief import prior_belief
 from bayeslat.decisions.suggest.check import check_request, stacks_named
 from bayeslat.decisions.suggest.options import FREE, LATENCY, SuggestOptions
@@ -84,6 +85,7 @@ def suggest(
     with threadpool_limits(1):  # the same numbers on every machine
         thin = thin_draws(data, DRAWS)
         posed = pose(thin, candidates, gpu, group[1], options.seed)
+        _check_takes_time(posed.log_total)
         cost_ms = _cost_ms(candidates, posed, options.cost)
         problem, evenly = _problem(data, candidates, posed, pool.eligible, cost_ms, options)
 
@@ -127,6 +129,16 @@ def _problem(
     density = density_at(options.budget_ms, posed.log_total, variance)
     points, weights = choose_points(density, POINTS, rng)
     return replace(problem, points=points, weights=weights), evenly
+
+
+def _check_takes_time(log_total: NDArray[np.float64]) -> None:
+    """Refuse candidates in which no stage runs: there is nothing to measure."""
+    idle = np.isneginf(log_total)
+    if idle.any():
+        raise InputError(
+            f"no stage takes any time in {counted(int(idle.sum()), 'candidate')} (`times` is 0), "
+            f"first in row {int(idle.argmax()) + 1}; leave these candidates out"
+        )
 
 
 def _group(

@@ -81,9 +81,9 @@ def pose(
             log_ms.append(mean + np.log(times * _chance(data, stage, candidates, gpu, view)))
         parts.append((data.stages[stage], departures, rows, made, _weights(data, stage, own)))
     log_total = np.logaddexp.reduce(log_ms, axis=0)
+    whole = np.where(np.isneginf(log_total), 0.0, log_total)  # of nothing, no stage has a share
     stages = [
-        _stage(*part, share=np.exp(each - log_total))
-        for part, each in zip(parts, log_ms, strict=True)
+        _stage(*part, share=np.exp(each - whole)) for part, each in zip(parts, log_ms, strict=True)
     ]
     correlation = data.noise_correlation
     if correlation is None:
