@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.atomic import atomic_path
@@ -116,7 +117,7 @@ def make_bundle(
     thin = thin_draws(data, DRAWS)
     graph = Graph(data.spec, gpu)
     parts = [make_part(thin, stage, gpu, stack, seed, graph) for stage in thin.stages]
-    configs = grid_of_tasks(thin)
+    configs = _that_run(thin, gpu)
     prediction = predict(thin, configs, gpu, stack=stack, seed=seed)
     each_stage = prediction.stages.values()
     order, reach = order_draws(
@@ -172,6 +173,16 @@ def make_bundle(
         if header["agreement"]["p_exceed"] <= _AGREES:
             break
     return Bundle(header, arrays)
+
+
+def _that_run(data: PosteriorData, gpu: Gpu) -> pd.DataFrame:
+    """Return the configurations of the fit in which any stage runs: the others take no time."""
+    spec, configs = data.spec, grid_of_tasks(data)
+    columns = {knob: configs[knob].to_numpy() for knob in spec.knobs}
+    times = np.zeros(len(configs))
+    for stage in spec.stages.values():
+        times += np.asarray(spec.evaluate(stage.times, columns, gpu.fields()), dtype=float)
+    return configs[times > 0].reset_index(drop=True)
 
 
 def write_bundle(

@@ -402,7 +402,8 @@ class _Model:
         variances = np.einsum("ij,ij->i", latent, latent).tolist()
         amounts, noise = [], []
         for stage, point, (mean, log_noise) in zip(self.stages, points, table[:, :2].tolist()):
-            amounts.append(point.times * math.exp(point.log_ms + mean))
+            # Where no stage runs, shares are of next to nothing, which keeps any budget.
+            amounts.append(max(point.times, _TINY) * math.exp(point.log_ms + mean))
             noise.append(math.exp(stage.log_noise + log_noise))
         quantiles = self.student.quantiles(max_risk)
         found = self.total.weigh(_NUMBERS, amounts, variances, noise, budget_ms, quantiles)
@@ -1065,7 +1066,7 @@ class _Bound:
         logs, variances, noise = [], [], []
         for at, stage, own in zip(self.places, self.stages, table):
             log_ms = points[at].log_ms + np.clip(own[0], -_MOST_LOG_MS, _MOST_LOG_MS)
-            times = np.log(points[at].times) if self.per_request else 0.0
+            times = np.log(np.maximum(points[at].times, _TINY)) if self.per_request else 0.0
             logs.append(np.asarray(log_ms + times - np.log(budget), dtype=_FLOAT))
             variances.append(np.einsum("ij,ij->j", own[2:], own[2:]))
             of_a_run = stage.log_noise + own[1]

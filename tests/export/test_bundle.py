@@ -384,6 +384,24 @@ def test_a_feature_that_is_no_number_is_refused_though_it_never_moved(tmp_path: 
             decide(knobs, 1e6)
 
 
+def test_requests_in_which_no_stage_runs_are_within_any_budget(tmp_path: Path) -> None:
+    """As under `--stages decode`, of no token: neither could be exported, nor decided about."""
+    configs = make_configs(40).assign(output_tokens=np.arange(40) // 4)
+    frame = simulate(small_spec(), configs, GPUS, seed=1)
+    data = fit_posterior(small_spec().only(["decode"]), frame, engine="laplace")
+    reader = read(bundle_of(FITTED, data), tmp_path)
+    budget = float(Posterior(data).predict(configs, FITTED).frame["total_q50_ms"].median())
+    expected = Posterior(data).guard(FITTED, budget).decide(configs)
+    decisions, p_exceed = reader.decide(columns(configs), budget)
+    assert np.abs(p_exceed - expected["p_exceed"]).max() < AGREES
+    assert (decisions == expected["decision"]).all()
+    assert set(decisions[:4]) == {"accept"}
+    knobs = {str(name): value for name, value in configs.iloc[0].items()}
+    decision, chance = reader.decide_one(knobs, budget)
+    assert decision == "accept"
+    assert chance == pytest.approx(0.0, abs=1e-6)
+
+
 def test_budgets_are_one_or_one_a_config(tmp_path: Path) -> None:
     knobs = {"batch_size": [4, 4, 4], "context": [10, 10, 10], "output_tokens": [1, 1, 1]}
     bundle = read(bundle_of(FITTED), tmp_path)
