@@ -18,6 +18,7 @@ from bayeslat.features.design import stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.thinning import evenly
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.settings import own_settings
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 
 __all__ = ["ErrorOutlook", "ExpectedError"]
@@ -65,7 +66,7 @@ class ErrorOutlook:
 
     @staticmethod
     def of(data: PosteriorData, gpu: Gpu, stack: str, *, seed: int) -> ErrorOutlook:
-        """Predict the knob grid.
+        """Predict the knob grid, with the GPU's own model and server.
 
         Parameters
         ----------
@@ -74,7 +75,8 @@ class ErrorOutlook:
         stack : str
         seed : int
         """
-        configs = data.reference.iloc[evenly(len(data.reference), _CONFIGS)]
+        grid = data.reference.iloc[evenly(len(data.reference), _CONFIGS)]
+        configs = grid.assign(**own_settings(data, (gpu.key, stack)))
         prediction = predict_group(thin_draws(data, DRAWS), configs, gpu, stack, "typical", seed)
         return ErrorOutlook(data, gpu, stack, configs, prediction)
 

@@ -26,10 +26,11 @@ from bayeslat.export.blis_files import (
     model_config,
     sidecar,
 )
-from bayeslat.export.blis_model import blis_model, constant_knobs, find_stack, model_knobs
+from bayeslat.export.blis_model import blis_model, find_stack, model_knobs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.thinning import evenly
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.settings import group_settings
 
 __all__ = ["make_blis", "write_blis"]
 
@@ -113,7 +114,7 @@ def make_blis(
         blis_version=blis_version,
         blackbox=fit_blackbox(batches, found.predicted_us) if old else None,
         draws=draws,
-        kv_blocks=_kv_blocks(constant_knobs(data, (gpu.key, stack)), tensor_parallel),
+        kv_blocks=_kv_blocks(group_settings(data, (gpu.key, stack)), tensor_parallel),
         whole_prompts=whole_prompts,
     )
 

@@ -8,8 +8,9 @@ from bayeslat.errors import HardwareError, InputError
 from bayeslat.export.blis_basis import BlisModel
 from bayeslat.features.gpu import Gpu
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.settings import group_settings
 
-__all__ = ["blis_model", "constant_knobs", "find_stack", "model_knobs", "peak_tflops"]
+__all__ = ["blis_model", "find_stack", "model_knobs", "peak_tflops"]
 
 _SIZES = ("layers", "hidden", "heads", "kv_heads", "intermediate", "dtype_bytes")
 _EXPERTS = ("experts", "experts_per_token", "moe_intermediate")
@@ -63,30 +64,13 @@ def model_knobs(data: PosteriorData, gpu: Gpu, stack: str) -> dict[str, float]:
     groups = dict.fromkeys(group for group in (*data.groups, *data.targets) if group[1] == stack)
     found: dict[str, float] = {}
     for group in sorted(groups, key=lambda group: group[0] != gpu.key):
-        found = {**constant_knobs(data, group), **found}
+        found = {**group_settings(data, group), **found}
     lacking = [name for name in _SIZES if name not in found]
     if lacking:
         raise InputError(
             f"the rows of {stack!r} do not say what the model's {', '.join(lacking)} are, once and "
             "for all: fit traces with these columns, of one model a stack"
         )
-    return found
-
-
-def constant_knobs(data: PosteriorData, group: tuple[str, str]) -> dict[str, float]:
-    """Return the knobs that are the same in all rows of a group; none of one without rows.
-
-    Parameters
-    ----------
-    data : PosteriorData
-    group : (gpu, stack)
-    """
-    constants = data.attrs.get("constants", [{}] * len(data.groups))
-    found = dict(dict(zip(data.groups, constants, strict=True)).get(group, {}))
-    if group in data.targets:
-        rows = data.targets[group].rows
-        same = [knob for knob in data.spec.knobs if rows[knob].nunique() == 1]
-        found |= {knob: float(rows[knob].iloc[0]) for knob in same}
     return found
 
 

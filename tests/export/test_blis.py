@@ -21,8 +21,9 @@ from bayeslat.export.blis import make_blis, write_blis
 from bayeslat.export.blis_basis import BASES, BlisModel, count_as_blis, step_bases_us
 from bayeslat.export.blis_export import BlisExport
 from bayeslat.export.blis_files import command_line, hardware_entry, model_config
-from bayeslat.export.blis_model import blis_model, constant_knobs, model_knobs
+from bayeslat.export.blis_model import blis_model, model_knobs
 from bayeslat.features.hardware import load_hardware
+from bayeslat.inference.settings import group_settings
 from bayeslat.posterior import Posterior
 from tests.servers import MODEL_KNOBS, fitted_server, make_batches
 
@@ -415,5 +416,5 @@ def test_what_a_gpus_own_rows_say_of_its_server_comes_first() -> None:
     assert model_knobs(changed, b200, stack)["kv_blocks"] == 7000
     varied = pd.concat([other, other.assign(kv_blocks=8000.0)])
     changed = replace(data, targets={("b200_sxm", stack): SimpleNamespace(rows=varied)})  # type: ignore[dict-item]
-    assert "kv_blocks" not in constant_knobs(changed, ("b200_sxm", stack))
-    assert constant_knobs(changed, ("l4", stack)) == {}
+    assert "kv_blocks" not in group_settings(changed, ("b200_sxm", stack))
+    assert group_settings(changed, ("l4", stack)) == {}
