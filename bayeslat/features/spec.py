@@ -92,6 +92,8 @@ class Spec(SpecFields):
     def only(self, stages: Iterable[str]) -> Spec:
         """Return the specification of some of its stages, in its order.
 
+        All knobs stay: they tell configurations apart.
+
         Parameters
         ----------
         stages : iterable of str
