@@ -802,17 +802,17 @@ class _Walk:
                 if side[0] == at:
                     inside = inside & (out[side] <= 0.0)
             unknown = unknown | ((departure > 0.0) & inside)
-        for (at, sign), far in zip(self.sides, self.far):
-            distance = out[at, sign]
-            left = ops.sqrt(ops.maximum(distance - far, 0.0))
-            grown[at] = ops.where(distance > 0.0, left, grown[at])
+        left = {side: ops.maximum(out[side] - far, 0.0) for side, far in zip(self.sides, self.far)}
         columns = []
         for at, sign, start, end in self.columns:
             column = out[at, sign]
             if end is not None:
                 gone = ops.minimum(ops.maximum(column - start, 0.0), end - start)
+                left[at, sign] = left[at, sign] + gone * (1.0 - gone / (end - start))
                 column = gone / math.sqrt(end - start)
             columns.append(column)
+        for at, sign in self.sides:
+            grown[at] = ops.where(out[at, sign] > 0.0, ops.sqrt(left[at, sign]), grown[at])
         known: Any = False
         for row in self.reached:
             within: Any = True

@@ -182,7 +182,10 @@ class Walk:
     def growth(
         self, places: NDArray[np.float64], excess: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """How far departures have grown that are not known: `walked`, where no row lies.
+        """How far departures have grown that are not known.
+
+        `walked`, where no row lies; between measured distances what the walk departs from the
+        straight line there, and beyond the farthest what it goes on by.
 
         Parameters
         ----------
@@ -194,11 +197,12 @@ class Walk:
         -------
         ndarray, shape (config, direction)
         """
-        growth = walked(excess)
-        distances = self.trail.distances(places)
-        for side, far, distance in zip(self.trail.sides, self.far, distances.T, strict=True):
-            at = self.trail.direction[side]
-            left = np.sqrt(np.maximum(distance - far, 0.0))
+        growth, trail = walked(excess), self.trail
+        distances, bridges = trail.distances(places), trail.bridges(places)
+        for side, far, distance in zip(trail.sides, self.far, distances.T, strict=True):
+            at, sign = trail.direction[side], trail.sign[side]
+            between = bridges[:, (trail.direction == at) & (trail.sign == sign)].sum(axis=1)
+            left = np.sqrt(np.maximum(distance - far, 0.0) + between)
             growth[:, at] = np.where(distance > 0, left, growth[:, at])
         return growth
 

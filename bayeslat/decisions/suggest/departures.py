@@ -77,9 +77,10 @@ class Departures:
         excess : ndarray, shape (config, direction)
             As in `ResidualBasis.excess`; empty corners are its last direction.
         """
-        corners = walked(excess[:, -1]) ** 2 * self.variance[-1]
-        bridges = self.trail.bridges(places) @ self.variance[self.trail.direction]
-        left: NDArray[np.float64] = bridges + corners
+        left: NDArray[np.float64] = walked(excess[:, -1]) ** 2 * self.variance[-1]
+        walk = self.view.walk
+        for trail in (self.trail,) if walk is None else (walk.trail, self.trail):
+            left = left + trail.bridges(places) @ self.variance[trail.direction]
         return left
 
 
