@@ -18,6 +18,7 @@ h3 { margin-bottom: .3rem; font-size: 1.05rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
+th { vertical-align: bottom; line-height: 1.25; }
 .numbers th:not(:first-child), .numbers td:not(:first-child) { text-align: right; }
 .numbers td { white-space: nowrap; }
 figure { margin: 1.5rem 0; } figure img { max-width: 100%; background: #fff; border-radius: 6px; }
