@@ -26,13 +26,7 @@ from bayeslat.cli_run import (
     print_result,
     writing,
 )
-from bayeslat.cli_values import (
-    check_share,
-    check_stack,
-    choose_jobs,
-    split_counts,
-    split_names,
-)
+from bayeslat.cli_values import check_share, check_stack, choose_jobs, split_counts, split_names
 
 __all__ = ["calibrate", "compare", "crossval"]
 

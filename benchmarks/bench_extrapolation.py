@@ -131,8 +131,9 @@ def score_cuts(
         posterior = bl.fit(spec, frame[~beyond], gpus=donors, engine=engine)
         for gpu in donors:
             test = frame[beyond & (frame["gpu"] == gpu).to_numpy()]
+            predicted = posterior.predict(test, gpu=gpu).frame
             for stage in spec.stages:
-                if found := score_stage(posterior, test, stage, gpu):
+                if found := score_stage(posterior, predicted, test, stage, gpu):
                     yield {"cut": cut, "gpu": gpu, "stage": stage, **found}
 
 
@@ -147,14 +148,14 @@ def score_steps(engine: Any) -> Iterator[dict[str, Any]]:
         for gpu, stack in posterior.data.groups:
             rows = steps[(steps["gpu"] == gpu) & (steps["stack"] == stack)]
             test = rows.sample(min(len(rows), MOST_STEPS), random_state=0)
-            yield {"cut": cut, "gpu": gpu, **score_stage(posterior, test, "step", gpu, stack)}
+            predicted = posterior.predict(test, gpu=gpu, stack=stack).frame
+            yield {"cut": cut, "gpu": gpu, **score_stage(posterior, predicted, test, "step", gpu)}
 
 
 def score_stage(
-    posterior: bl.Posterior, test: pd.DataFrame, stage: str, gpu: str, stack: str | None = None
+    posterior: bl.Posterior, predicted: pd.DataFrame, test: pd.DataFrame, stage: str, gpu: str
 ) -> dict[str, Any]:
     """Score a stage where it leaves its range; nothing if it does not."""
-    predicted = posterior.predict(test, gpu=gpu, stack=stack).frame
     out = predicted["extrapolates_in"].str.contains(f"{stage}:", regex=False).to_numpy()
     if not out.any():
         return {}

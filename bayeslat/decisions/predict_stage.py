@@ -15,7 +15,7 @@ from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.hurdle_prediction import HurdlePrediction
 from bayeslat.decisions.prediction import StagePrediction
 from bayeslat.decisions.unseen_task import is_unseen, task_effects
-from bayeslat.features.design import StageInputs, counting_knobs, stage_inputs
+from bayeslat.features.design import StageInputs, counting_knobs, stage_inputs, stage_times
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.hold_knobs import hold_knobs
 from bayeslat.features.hurdle_inputs import hurdle_inputs
@@ -98,8 +98,6 @@ def predict_stage(
         log_ms[unseen] += task_effects(part, names[unseen], stream)
     if out.any() or unseen.any():
         log_ms = np.clip(log_ms, -_MOST_LOG_MS, _MOST_LOG_MS)
-    columns = {name: configs[name].to_numpy() for name in data.spec.knobs}
-    times = data.spec.evaluate(data.spec.stages[stage].times, columns, gpu.fields())
     counting = counting_knobs(data.spec, stage)
     counts = beyond_counts(data, stage, configs, gpu.key)
     spread = part.noise_shape.spread(part.basis, inputs.raw)[:, None]
@@ -115,7 +113,7 @@ def predict_stage(
         typical_ms=typical_ms,
         log_noise=spread * noise,
         noise_sd=spread * view.noise_sd,
-        times=np.broadcast_to(times, len(configs)),
+        times=stage_times(data.spec, stage, configs, gpu),
         excess=np.column_stack([excess[:, :-1], together, unseen, beyond, counts]),
         coordinates=(*part.basis.directions[:-1], *pairs, "task", "hurdle", *counting),
         noise_dof=part.noise_dof,

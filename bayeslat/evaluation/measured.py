@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.decisions.prediction import TOTAL
+from bayeslat.features.design import stage_times
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
 
@@ -30,7 +31,6 @@ def measured_latencies(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> dict[str, N
         least once was not measured.
     """
     frame = spec.complete(frame)
-    columns = {name: frame[name].to_numpy() for name in spec.knobs}
     found: dict[str, NDArray[np.float64]] = {}
     total = np.zeros(len(frame))
     for name, stage in spec.stages.items():
@@ -40,7 +40,7 @@ def measured_latencies(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> dict[str, N
             if held
             else np.full(len(frame), np.nan)
         )
-        times = np.broadcast_to(spec.evaluate(stage.times, columns, gpu.fields()), len(frame))
+        times = stage_times(spec, name, frame, gpu)
         total = total + np.where(times == 0, 0.0, times * latency)
         found[name] = latency
     return {**found, TOTAL: total}

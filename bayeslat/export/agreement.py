@@ -71,12 +71,12 @@ def answer(
     for budget in np.quantile(typical, _BUDGETS).tolist():
         guard = Guard(data, gpu, (Budget(budget),), _MAX_RISK, stack, seed=seed)
         decisions[budget] = guard.judge(prediction).decide(_MAX_RISK)
-    near = []
-    for factor in _NEAR:
-        budgets = factor * typical
-        stages, correlation = list(prediction.stages.values()), prediction.noise_correlation
-        near.append((budgets, exceed_given(stages, budgets, correlation).mean(axis=1)))
-    return Answers(configs, decisions, tuple(near))
+    stages, correlation = list(prediction.stages.values()), prediction.noise_correlation
+    near = tuple(
+        (budgets, exceed_given(stages, budgets, correlation).mean(axis=1))
+        for budgets in (factor * typical for factor in _NEAR)
+    )
+    return Answers(configs, decisions, near)
 
 
 def check_agreement(

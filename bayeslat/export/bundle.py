@@ -27,6 +27,7 @@ from bayeslat.export.draw_order import order_draws
 from bayeslat.export.graph import Graph, Value
 from bayeslat.export.stage_part import StagePart, make_part
 from bayeslat.features.corners import CELLS
+from bayeslat.features.design import stage_times
 from bayeslat.features.hardware import Gpu, explain_missing, missing_fields
 from bayeslat.inference.new_tasks import grid_of_tasks
 from bayeslat.inference.posterior import PosteriorData
@@ -177,12 +178,11 @@ def make_bundle(
 
 def _that_run(data: PosteriorData, gpu: Gpu) -> pd.DataFrame:
     """Return the configurations of the fit in which any stage runs: the others take no time."""
-    spec, configs = data.spec, grid_of_tasks(data)
-    columns = {knob: configs[knob].to_numpy() for knob in spec.knobs}
-    times = np.zeros(len(configs))
-    for stage in spec.stages.values():
-        times += np.asarray(spec.evaluate(stage.times, columns, gpu.fields()), dtype=float)
-    return configs[times > 0].reset_index(drop=True)
+    configs = grid_of_tasks(data)
+    runs = np.any(
+        [stage_times(data.spec, stage, configs, gpu) > 0 for stage in data.stages], axis=0
+    )
+    return configs[runs].reset_index(drop=True)
 
 
 def write_bundle(

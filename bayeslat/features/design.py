@@ -24,6 +24,7 @@ __all__ = [
     "linearise",
     "physics_ms",
     "stage_inputs",
+    "stage_times",
 ]
 
 
@@ -81,6 +82,22 @@ def stage_inputs(spec: Spec, stage: str, configs: pd.DataFrame, gpu: Gpu) -> Sta
     _check(stage, coordinates(spec, stage), raw, gpu, positive=False)
     task = columns["task"].tolist() if "task" in columns else None
     return StageInputs(terms, raw, task)
+
+
+def stage_times(spec: Spec, stage: str, configs: pd.DataFrame, gpu: Gpu) -> NDArray[np.float64]:
+    """Evaluate how often a stage runs in one request. Shape (config,).
+
+    Parameters
+    ----------
+    spec : Spec
+    stage : str
+    configs : DataFrame, one row a config
+        Holds all knobs.
+    gpu : Gpu
+    """
+    columns = {name: configs[name].to_numpy() for name in spec.knobs}
+    times = spec.evaluate(spec.stages[stage].times, columns, gpu.fields())
+    return np.broadcast_to(np.asarray(times, dtype=float), len(configs))
 
 
 @lru_cache(maxsize=64)

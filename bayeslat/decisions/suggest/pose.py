@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from bayeslat.decisions.suggest.departures import Departures, departures_at
 from bayeslat.decisions.suggest.neighbours import Measurements
 from bayeslat.decisions.suggest.problem import StageDesign
 from bayeslat.decisions.unseen_task import is_unseen, task_sd
-from bayeslat.features.design import StageInputs, stage_inputs
+from bayeslat.features.design import StageInputs, stage_inputs, stage_times
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hurdle_inputs import hurdle_inputs
 from bayeslat.features.tasks import task_names
@@ -64,7 +64,6 @@ def pose(
     -------
     Posed
     """
-    columns = {name: candidates[name].to_numpy() for name in data.spec.knobs}
     known = None if stack is None else data.targets.get((gpu.key, stack))
     parts, log_ms = [], []
     for number, stage in enumerate(data.stages):
@@ -74,12 +73,13 @@ def pose(
         rows, made = (_Rows.of(data, stage, frame, gpu, view) for frame in (candidates, own))
         places = np.concatenate([rows.places, made.places])
         departures = departures_at(view, places, correction_size(data, stage, gpu, view))
-        times = data.spec.evaluate(data.spec.stages[stage].times, columns, gpu.fields())
-        times = np.broadcast_to(np.asarray(times, dtype=float), len(candidates))
-        mean = rows.centre + rows.design(departures) @ departures.mean
+        design = rows.design(departures)
+        runs = stage_times(data.spec, stage, candidates, gpu)
+        runs = runs * _chance(data, stage, candidates, gpu, view)
         with np.errstate(divide="ignore"):
-            log_ms.append(mean + np.log(times * _chance(data, stage, candidates, gpu, view)))
-        parts.append((data.stages[stage], departures, rows, made, _weights(data, stage, own)))
+            log_ms.append(rows.centre + design @ departures.mean + np.log(runs))
+        weights = _weights(data, stage, own)
+        parts.append((data.stages[stage], departures, rows, design, made, weights))
     log_total = np.logaddexp.reduce(log_ms, axis=0)
     whole = np.where(np.isneginf(log_total), 0.0, log_total)  # of nothing, no stage has a share
     stages = [
@@ -105,6 +105,8 @@ class _Rows:
     places : ndarray, shape (config, coordinate)
     excess : ndarray, shape (config, direction)
         As in `ResidualBasis.excess`.
+    scale : ndarray, shape (config,)
+        Of a run's noise: the root mean square of the draws'.
     """
 
     inputs: StageInputs
@@ -112,6 +114,7 @@ class _Rows:
     held: NDArray[np.float64]
     places: NDArray[np.float64]
     excess: NDArray[np.float64]
+    scale: NDArray[np.float64]
 
     @staticmethod
     def of(
@@ -121,7 +124,9 @@ class _Rows:
         inputs = stage_inputs(data.spec, stage, configs, gpu)
         centre, held = held_design(data, stage, configs, gpu, view, inputs)
         places, excess = view.basis.places(inputs.raw), view.basis.excess(inputs.raw)
-        return _Rows(inputs, centre, held, places, excess)
+        part, typical = data.stages[stage], np.sqrt(np.mean(view.noise_sd**2))
+        scale = typical * part.noise_shape.spread(part.basis, inputs.raw)
+        return _Rows(inputs, centre, held, places, excess, scale)
 
     def design(self, departures: Departures) -> NDArray[np.float64]:
         """Of all effects. Shape (config, feature)."""
@@ -155,46 +160,44 @@ def _stage(
     part: StagePosterior,
     departures: Departures,
     rows: _Rows,
+    design: NDArray[np.float64],
     made: _Rows,
     weights: NDArray[np.float64],
     *,
     share: NDArray[np.float64],
 ) -> StageDesign:
     """Return one stage, with what its measurements share."""
-    scale = _scale(part, departures.view, rows)
     left = _left_variance(part, departures, rows)
-    told = _measurements(part, departures, made)
+    told, made_left = made.design(departures), _left_variance(part, departures, made)
     return StageDesign(
-        candidates=_measurements(part, departures, rows),
-        made=replace(told, weights=weights),
+        candidates=_measurements(part, rows, design, left, np.ones(len(design))),
+        made=_measurements(part, made, told, made_left, weights),
         mean=departures.mean,
         covariance=departures.covariance,
         share=share,
-        run_sd=normal_sd(scale, part.noise_dof),
+        run_sd=normal_sd(rows.scale, part.noise_dof),
         beyond_sd=np.sqrt(left),
         terms=part.terms,
         noise_shared=part.noise_shared,
     )
 
 
-def _measurements(part: StagePosterior, departures: Departures, rows: _Rows) -> Measurements:
+def _measurements(
+    part: StagePosterior,
+    rows: _Rows,
+    design: NDArray[np.float64],
+    left: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> Measurements:
     """Return measurements with their blur.
 
     A row with Student-t noise of scale s tells as much of its location as one with normal noise of
     sd s root((dof + 3) / (dof + 1)) (its Fisher information; Lange, Little and Taylor 1989).
     """
     dof = min(part.noise_dof, 1e6)
-    noise_sd = _scale(part, departures.view, rows) * np.sqrt((dof + 3.0) / (dof + 1.0))
-    blur_sd = np.sqrt(noise_sd**2 + _left_variance(part, departures, rows))
+    noise_sd = rows.scale * np.sqrt((dof + 3.0) / (dof + 1.0))
     places = rows.places[:, : len(part.basis.features)]
-    return Measurements(rows.design(departures), blur_sd, noise_sd, places, np.ones(len(places)))
-
-
-def _scale(part: StagePosterior, view: GroupView, rows: _Rows) -> NDArray[np.float64]:
-    """Scale of a run's noise: the root mean square of the draws'. Shape (config,)."""
-    typical = np.sqrt(np.mean(view.noise_sd**2))
-    scale: NDArray[np.float64] = typical * part.noise_shape.spread(part.basis, rows.inputs.raw)
-    return scale
+    return Measurements(design, np.sqrt(noise_sd**2 + left), noise_sd, places, weights)
 
 
 def _left_variance(

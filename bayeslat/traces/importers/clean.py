@@ -64,10 +64,11 @@ class Cleaner:
         if unknown:
             raise ValueError(f"an importer filled columns that it does not declare: {unknown}")
         usable = np.array([reason is None for reason in batch.refused or [None] * batch.n_rows])
-        usable &= ~_starts_late(batch)
+        early = _comes_early(batch)
+        usable &= ~early
         cells = {column.name: self._cells(batch, column, usable) for column in self.columns}
         self._take_apart(batch, cells, usable)
-        cells[REFUSED] = self._refused(batch, cells)
+        cells[REFUSED] = self._refused(batch, cells, early)
         for name, times in ((START, batch.start_s), (END, batch.end_s)):
             cells[name] = pa.nulls(batch.n_rows, pa.float64()) if times is None else pa.array(times)
         return pa.table(cells)
@@ -124,7 +125,7 @@ class Cleaner:
         for name in ("t_ttft_ms", "t_tpot_ms"):
             cells[name] = pc.if_else(pa.array(at_once), pa.scalar(None, pa.float64()), cells[name])
 
-    def _refused(self, batch: Batch, cells: dict[str, pa.Array]) -> pa.Array:
+    def _refused(self, batch: Batch, cells: dict[str, pa.Array], early: BoolArray) -> pa.Array:
         """Return why rows cannot be used, null where they can."""
         given = batch.refused
         stated = (
@@ -135,7 +136,7 @@ class Cleaner:
             if column.is_latency:
                 bare &= cells[column.name].is_null().to_numpy(zero_copy_only=False)
         reason = pc.if_else(pa.array(bare), _NO_LATENCY, pa.scalar(None, pa.string()))
-        return pc.coalesce(stated, reason, _contradiction(batch, cells))
+        return pc.coalesce(stated, reason, _contradiction(cells, early))
 
     def _wrong_unit(self, file: object, column: Column) -> TraceError:
         low, high = column.usual or (0.0, np.inf)
@@ -148,18 +149,18 @@ class Cleaner:
         )
 
 
-def _contradiction(batch: Batch, cells: dict[str, pa.Array]) -> pa.Array:
+def _contradiction(cells: dict[str, pa.Array], early: BoolArray) -> pa.Array:
     """Return what is wrong with rows whose latencies contradict each other, null elsewhere."""
     first, end = cells.get("t_ttft_ms"), cells.get("t_e2e_ms")
     nothing = pa.scalar(None, pa.string())
     if first is None or end is None:
-        return pa.nulls(batch.n_rows, pa.string())
+        return pa.nulls(len(early), pa.string())
     late = pc.fill_null(pc.greater(first, pc.add(pc.multiply(end, _SLACK), _SLACK_MS)), False)
     after = pc.if_else(late, _AFTER_END, nothing)
-    return pc.if_else(pa.array(_starts_late(batch)), _BEFORE_START, after)
+    return pc.if_else(pa.array(early), _BEFORE_START, after)
 
 
-def _starts_late(batch: Batch) -> BoolArray:
+def _comes_early(batch: Batch) -> BoolArray:
     """Tell which rows have their first token before they were sent, shape (row,)."""
     first = batch.columns.get("t_ttft_ms")
     if first is None:
