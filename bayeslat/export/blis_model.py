@@ -111,6 +111,8 @@ def blis_model(knobs: Mapping[str, float], gpu: Gpu, tensor_parallel: int) -> Bl
 def peak_tflops(gpu: Gpu, weight_bytes: float) -> float:
     """Return the peak that BLIS takes for all types but those of one byte.
 
+    Of 16 bits it is fp16's on a chip without bf16.
+
     Parameters
     ----------
     gpu : Gpu
@@ -122,11 +124,11 @@ def peak_tflops(gpu: Gpu, weight_bytes: float) -> float:
     HardwareError
         If the data sheet does not have it.
     """
-    field = "fp32_tflops" if weight_bytes > 2 else "bf16_tflops"
-    peak: float | None = getattr(gpu, field)
-    if peak is None:
+    if weight_bytes <= 2:
+        return gpu.peak_tflops
+    if gpu.fp32_tflops is None:
         raise HardwareError(
-            f"{gpu.key} has no {field}, which BLIS needs: describe the GPU in a file and pass "
+            f"{gpu.key} has no fp32_tflops, which BLIS needs: describe the GPU in a file and pass "
             "--hardware FILE"
         )
-    return peak
+    return gpu.fp32_tflops

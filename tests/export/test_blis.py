@@ -21,7 +21,7 @@ from bayeslat.export.blis import make_blis, write_blis
 from bayeslat.export.blis_basis import BASES, BlisModel, count_as_blis, step_bases_us
 from bayeslat.export.blis_export import BlisExport
 from bayeslat.export.blis_files import command_line, hardware_entry, model_config
-from bayeslat.export.blis_model import blis_model, model_knobs
+from bayeslat.export.blis_model import blis_model, model_knobs, peak_tflops
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.settings import group_settings
 from bayeslat.posterior import Posterior
@@ -384,9 +384,15 @@ def test_what_blis_cannot_take_is_told(changes: dict[str, object], message: str)
 
 
 def test_a_gpu_without_the_peak_is_told() -> None:
-    bare = GPU.model_copy(update={"bf16_tflops": None})
-    with pytest.raises(HardwareError, match="bf16_tflops"):
-        make_blis(fitted_server().data, bare, MODEL)
+    bare = GPU.model_copy(update={"fp32_tflops": None})
+    with pytest.raises(HardwareError, match="fp32_tflops"):
+        peak_tflops(bare, weight_bytes=4)
+
+
+def test_a_gpu_without_bf16_computes_16_bits_in_fp16() -> None:
+    old = load_hardware().resolve("t4")
+    assert old.bf16_tflops is None
+    assert make_blis(fitted_server().data, old, MODEL).model.tflops == old.fp16_tflops == 65.0
 
 
 def test_a_spec_of_another_kind_is_told(tmp_path: Path) -> None:

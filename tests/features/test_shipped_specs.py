@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bayeslat.features.hardware import load_hardware, missing_fields
 from bayeslat.features.spec import load_spec
 from bayeslat.traces.model_parts import model_parts
 from bayeslat.traces.model_sizes import language_config, model_sizes
@@ -58,3 +59,15 @@ def test_links_may_be_as_fast_as_blis_has_them_or_as_nvlink_is(slowdown: float) 
     spec = load_spec(FOLDER / "vllm.toml")
     prior = spec.priors[spec.stages["step"].physics["tensor_parallel"].kind]
     assert abs(np.log(slowdown / prior.slowdown)) < 3.0 * prior.slowdown_log_sd
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_shipped_specs_ask_of_no_gpu_what_its_generation_lacks(path: Path) -> None:
+    """A T4 or V100 has no bf16."""
+    needed = load_spec(path).hardware_fields
+    lacking = {
+        gpu.key: fields
+        for gpu in load_hardware().gpus.values()
+        if (fields := missing_fields(gpu, needed))
+    }
+    assert not lacking
