@@ -19,11 +19,12 @@ from bayeslat import (
     cli_scale,
     cli_transfer,
 )
-from bayeslat.cli_input import choose_configs, hardware_with, read_parameters, read_rows
+from bayeslat.cli_input import choose_configs, hardware_with, read_parameters
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import scale as scale_opt
 from bayeslat.cli_options import simulate as simulate_opt
+from bayeslat.cli_rows import read_rows
 from bayeslat.cli_run import (
     BAD_INPUT,
     CHECK_FAILED,

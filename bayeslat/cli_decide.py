@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bayeslat.cli_input import hardware_with, note_unknown_gpus
+from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import decide as decide_opt
+from bayeslat.cli_rows import note_unknown_gpus
 from bayeslat.cli_run import ends_well, ensure_writable, note_unconverged, print_result, writing
 from bayeslat.cli_values import check_budget, check_stack, split_budgets
 from bayeslat.errors import InputError

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bayeslat.cli_input import hardware_with, read_rows
+from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import drift as drift_opt
 from bayeslat.cli_options import fit as fit_opt
+from bayeslat.cli_rows import read_rows
 from bayeslat.cli_run import (
     CHECK_FAILED,
     ends_well,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayeslat.cli_input import choose_spec, note_misnamed_stages, read_rows
+from bayeslat.cli_input import choose_spec
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
+from bayeslat.cli_rows import note_misnamed_stages, read_rows
 from bayeslat.cli_run import (
     CHECK_FAILED,
     command_line,

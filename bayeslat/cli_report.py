@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from bayeslat.cli_input import hardware_with, note_unknown_gpus, read_rows
+from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import decide as decide_opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import report as report_opt
 from bayeslat.cli_options import transfer as transfer_opt
+from bayeslat.cli_rows import note_unknown_gpus, read_rows
 from bayeslat.cli_run import (
     command_line,
     ends_well,

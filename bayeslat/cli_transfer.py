@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from bayeslat.cli_input import (
-    choose_spec,
-    draw_configs,
-    hardware_with,
-    measured_gpus,
+from bayeslat.cli_input import choose_spec, draw_configs, hardware_with, measured_gpus
+from bayeslat.cli_options import common as opt
+from bayeslat.cli_options import fit as fit_opt
+from bayeslat.cli_options import transfer as transfer_opt
+from bayeslat.cli_rows import (
     note_misnamed_stages,
     note_unknown_gpus,
     read_measurements,
     read_rows,
     read_valid,
 )
-from bayeslat.cli_options import common as opt
-from bayeslat.cli_options import fit as fit_opt
-from bayeslat.cli_options import transfer as transfer_opt
 from bayeslat.cli_run import (
     CHECK_FAILED,
     command_line,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,8 +23,9 @@ from bayeslat.decisions.run_noise import score_table
 from bayeslat.errors import HardwareError, InputError
 from bayeslat.export import guard_reader
 from bayeslat.export.agreement import answer, check_agreement
+from bayeslat.export.bundle_header import CountedKnobs, describe_parts
 from bayeslat.export.draw_order import order_draws
-from bayeslat.export.graph import Graph, Value
+from bayeslat.export.graph import Graph
 from bayeslat.export.stage_part import StagePart, make_part
 from bayeslat.features.corners import CELLS
 from bayeslat.features.design import stage_times
@@ -125,12 +126,7 @@ def make_bundle(
         np.stack([np.log(part.typical_ms) for part in each_stage]),
         np.stack([part.times for part in each_stage]),
     )
-    coordinates = list(dict.fromkeys(each for part in parts for each in _coordinates(part)))
-    values = [each for part in parts for each in (part.times, *part.parts)]
-    values += [each.value for each in coordinates]
-    steps, places = graph.used(values)
     evidence = find_evidence(data, gpu.key, stack)
-    with_corners = [part for part in parts if len(part.corners.pairs)]
     header = {
         "format": _FORMAT,
         "spec": {"name": data.spec.name, "hash": data.spec.hash},
@@ -158,13 +154,7 @@ def make_bundle(
         "names_task": data.spec.uses_task,
         "tasks": sorted({task for part in parts for task in part.basis.tasks}),
         "reach": reach,
-        "steps": steps,
-        "coordinates": [_coordinate(each, places) for each in coordinates],
-        "corners": [_corners(part, coordinates) for part in with_corners],
-        "stages": [
-            _stage(part, coordinates, with_corners, places, _counting(data, part.name, gpu))
-            for part in parts
-        ],
+        **describe_parts(parts, [_counting(data, part.name, gpu) for part in parts], graph),
     }
     arrays = _arrays(parts, order, data)
     answers = answer(thin, gpu, stack, configs, prediction, seed)
@@ -239,100 +229,11 @@ def _stack_names(stack: str | None, known: tuple[str, ...]) -> list[str]:
     return [] if meant is None else [meant]
 
 
-class _Coordinate(NamedTuple):
-    """A coordinate of a training range."""
-
-    value: Value
-    low: float
-    high: float
-    moved: bool
-    is_log: bool
-
-
-def _coordinates(part: StagePart) -> list[_Coordinate]:
-    basis = part.basis
-    names = (*basis.features, *basis.watched)
-    return [
-        _Coordinate(value, float(low), float(high), bool(moved), name.startswith("log("))
-        for name, value, low, high, moved in zip(
-            names, part.coordinates, basis.low, basis.high, basis.moved, strict=True
-        )
-    ]
-
-
-def _coordinate(each: _Coordinate, places: Mapping[int, int]) -> dict[str, Any]:
-    """What the header says of a coordinate."""
-    return {
-        "value": _place(each.value, places),
-        "low": each.low,
-        "high": each.high,
-        "moved": each.moved,
-        "log": each.is_log,
-    }
-
-
-def _positions(part: StagePart, coordinates: Sequence[_Coordinate]) -> list[int]:
-    """Where a stage's own coordinates are among those of all stages."""
-    return [coordinates.index(each) for each in _coordinates(part)]
-
-
-def _corners(part: StagePart, coordinates: Sequence[_Coordinate]) -> dict[str, Any]:
-    """What the header says of a stage's empty corners: their coordinates, and the array's name."""
-    own = _positions(part, coordinates)
-    pairs = [[own[one], own[two]] for one, two in part.corners.pairs.tolist()]
-    return {"pairs": pairs, "depth": f"{part.name} corners"}
-
-
-def _place(value: Value, places: Mapping[int, int]) -> list[float | int]:
-    """Offset, factor and position among the steps of the file."""
-    offset, factor, step = value.record
-    return [offset, factor, places[step]]
-
-
-def _stage(
-    part: StagePart,
-    coordinates: Sequence[_Coordinate],
-    with_corners: Sequence[StagePart],
-    places: Mapping[int, int],
-    counting: list[tuple[int, float, float]],
-) -> dict[str, Any]:
-    """What the header says of a stage; its empty corners are a coordinate behind all others."""
-    own = _positions(part, coordinates)
-    corners = [at for at, each in enumerate(with_corners, len(coordinates)) if each is part]
-    return {
-        "name": part.name,
-        "times": _place(part.times, places),
-        "parts": [_place(each, places) for each in part.parts],
-        "coordinates": own + corners,
-        "columns": [[before, own[feature]] for before, feature in part.columns],
-        "tasks": list(part.basis.tasks),
-        "counting": counting,
-        "walk": _walk(part, own),
-        "latent": part.latent,
-        **part.noise,
-    }
-
-
-def _counting(data: PosteriorData, stage: str, gpu: Gpu) -> list[tuple[int, float, float]]:
+def _counting(data: PosteriorData, stage: str, gpu: Gpu) -> CountedKnobs:
     """Knobs that only say how often a stage runs: their place, and range."""
     knobs = list(data.spec.knobs)
     ranges = counted_range(data, stage, gpu.key)
     return [(knobs.index(knob), low, high) for knob, (low, high) in ranges.items()]
-
-
-def _walk(part: StagePart, own: Sequence[int]) -> list[list[float | int | None]]:
-    """What the header says of the way beyond the range: coordinate, sign, and from where to where.
-
-    A line goes on for ever, which has no number in JSON.
-    """
-    if part.walk is None:
-        return []
-    trail = part.walk.trail
-    table = zip(trail.direction, trail.sign, trail.start, trail.end, strict=True)
-    return [
-        [own[at], float(sign), float(start), None if np.isinf(end) else float(end)]
-        for at, sign, start, end in table
-    ]
 
 
 def _arrays(

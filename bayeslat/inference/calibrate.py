@@ -16,7 +16,8 @@ from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable, explain_missing, missing_fields
 from bayeslat.features.tasks import task_names
 from bayeslat.inference.condition import condition
-from bayeslat.inference.hurdle import GroupHurdle, condition_hurdle, hurdle_rows
+from bayeslat.inference.hurdle import GroupHurdle, hurdle_rows
+from bayeslat.inference.hurdle_fit import condition_hurdle
 from bayeslat.inference.new_tasks import admit_tasks
 from bayeslat.inference.origin import origin_of
 from bayeslat.inference.population import Population, population_of

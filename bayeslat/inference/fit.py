@@ -16,7 +16,8 @@ from bayeslat.inference.draw_stages import OnProgress, draw_stages
 from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.engine import Engine, EngineOptions, library_versions
 from bayeslat.inference.gross_errors import donor_gross_errors
-from bayeslat.inference.hurdle import HurdlePosterior, fit_hurdle
+from bayeslat.inference.hurdle import HurdlePosterior
+from bayeslat.inference.hurdle_fit import fit_hurdle
 from bayeslat.inference.noise_correlation import GroupRows, correlate_noise, residuals
 from bayeslat.inference.plan import FitPlan, plan_fit
 from bayeslat.inference.posterior import PosteriorData, StagePosterior

@@ -14,14 +14,9 @@ from bayeslat.evaluation.uniformity import uniformity_p
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.fitting import fit
-from bayeslat.inference import hurdle as hurdle_module
-from bayeslat.inference.hurdle import (
-    HurdlePosterior,
-    HurdleRows,
-    condition_hurdle,
-    fit_hurdle,
-    hurdle_rows,
-)
+from bayeslat.inference import hurdle_fit as hurdle_module
+from bayeslat.inference.hurdle import HurdlePosterior, HurdleRows, hurdle_rows
+from bayeslat.inference.hurdle_fit import condition_hurdle, fit_hurdle
 from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.posterior_file import read_posterior, write_posterior
 from bayeslat.posterior import Posterior

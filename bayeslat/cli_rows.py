@@ -1,0 +1,169 @@
+"""Rows that commands read, and what they tell of those that they leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bayeslat.cli_run import note, writing
+from bayeslat.counted import counted
+from bayeslat.errors import TraceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayeslat.features.hardware import HardwareTable
+    from bayeslat.features.spec import Spec
+
+__all__ = [
+    "Dropped",
+    "note_misnamed_stages",
+    "note_unknown_gpus",
+    "read_measurements",
+    "read_rows",
+    "read_valid",
+]
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Rows that were set aside.
+
+    Attributes
+    ----------
+    rows : int
+    path : Path or None
+        The file that holds them; None where they are told and not kept.
+    """
+
+    rows: int
+    path: Path | None
+
+    def record(self) -> dict[str, Any]:
+        """Put it into numbers, for JSON."""
+        return {"rows": self.rows, "file": None if self.path is None else str(self.path)}
+
+
+def note_unknown_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> None:
+    """Tell which rows name a GPU that the hardware table lacks, where one GPU's rows are taken."""
+    if "gpu" not in frame:
+        return
+    for name, rows in frame["gpu"].dropna().astype(str).value_counts().items():
+        if hardware.find(str(name)) is None:
+            nearest = ", ".join(hardware.nearest(str(name)))
+            note(
+                f"left out: {rows:,} of {counted(len(frame), 'row')}: GPU {name!r} is not in the "
+                f"hardware table; nearest: {nearest}"
+            )
+
+
+def note_misnamed_stages(frame: pd.DataFrame, spec: Spec) -> None:
+    """Tell which latency columns are passed over, though the spec probably means them."""
+    from bayeslat.features.misnamed import misnamed_stages
+
+    for name, meant in misnamed_stages(frame, spec).items():
+        note(
+            f"left out: column {name!r}, which is no stage of spec {spec.name!r}; rename it to "
+            f"{meant!r}, if that is meant"
+        )
+
+
+def read_measurements(sources: Sequence[str]) -> pd.DataFrame:
+    """Read traces that may be left out; ones that are given have rows.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        None for no rows.
+
+    Returns
+    -------
+    DataFrame, one row a measurement
+        Its rows are not checked.
+
+    Raises
+    ------
+    TraceError
+        If a source is no table, or none has rows.
+    """
+    import pandas as pd
+
+    from bayeslat.traces import check_frame, read_traces, report
+
+    if not sources:
+        return pd.DataFrame()
+    frame = read_traces(*sources, check=False)
+    if frame.empty:
+        violations = check_frame(frame)
+        raise TraceError(report(violations), violations)
+    return frame
+
+
+def read_rows(
+    sources: Sequence[str],
+    spec: Spec,
+    hardware: HardwareTable,
+    output: Path | None,
+    *,
+    drop_invalid: bool,
+) -> tuple[pd.DataFrame, Dropped | None]:
+    """Read traces as they are, or without the rows that break a rule, as `read_valid` does.
+
+    Returns
+    -------
+    rows : DataFrame, one row a measurement
+        Not checked, if all are kept: who takes them tells all that is wrong at once.
+    dropped : Dropped or None
+    """
+    from bayeslat.traces import read_traces
+
+    if drop_invalid:
+        return read_valid(sources, spec, hardware, output)
+    return read_traces(*sources, check=False), None
+
+
+def read_valid(
+    sources: Sequence[str], spec: Spec, hardware: HardwareTable, output: Path | None
+) -> tuple[pd.DataFrame, Dropped | None]:
+    """Read traces, and set the rows aside that break a rule: in a file beside the output.
+
+    Parameters
+    ----------
+    sources : sequence of str
+    spec : Spec
+    hardware : HardwareTable
+    output : Path or None
+        None where nothing is written: the rows are told alone.
+
+    Returns
+    -------
+    kept : DataFrame, one row a measurement
+    dropped : Dropped or None
+        None if every row keeps every rule.
+
+    Raises
+    ------
+    TraceError
+        If a column breaks a rule, which dropping rows cannot cure, or no row is left.
+    """
+    from bayeslat.features.admit import find_violations
+    from bayeslat.traces import drop_invalid, read_traces, report, write_table
+
+    frame = read_traces(*sources, check=False)
+    violations = find_violations(frame, spec, hardware)
+    kept, broken = drop_invalid(frame, violations)
+    if not len(broken):
+        return kept, None
+    path = None if output is None else output.with_name(f"{output.stem}.dropped.parquet")
+    if path is not None:
+        # A column of several types, as broken rows may have, is text in a file.
+        mixed = [name for name in broken if broken[name].dtype == object]
+        with writing(path):
+            write_table(broken.astype(dict.fromkeys(mixed, str)), path)
+    rows = counted(len(frame), "row")
+    where = "" if path is None else f"; see {path}"
+    note(f"left out for breaking a rule: {len(broken):,} of {rows}{where}")
+    note(report(violations))
+    return kept, Dropped(len(broken), path)
