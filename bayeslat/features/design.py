@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.errors import SpecError
+from bayeslat.features.coverage import covered_knobs
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.spec import Spec
@@ -112,11 +113,12 @@ def coordinates(spec: Spec, stage: str) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        The residual features, then each knob that the physics uses and no residual feature does.
+        The residual features, then each knob that the physics uses and whose range no residual
+        feature tells.
     """
     part = spec.stages[stage]
     features = part.residual.features if part.residual else ()
-    covered, used = _covered(spec, stage), _used(spec, stage)
+    covered, used = covered_knobs(spec, stage), _used(spec, stage)
     watched = [knob for knob in spec.knobs if knob in used and knob not in covered]
     return tuple([feature.text for feature in features] + watched)
 
@@ -133,18 +135,11 @@ def counting_knobs(spec: Spec, stage: str) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Those of `times` that neither the physics nor a residual feature uses.
+        Those of `times` that the physics does not use, and whose range no residual feature tells.
     """
     counting = reachable(spec.stages[stage].times.names, spec.quantity_names)
-    others = _covered(spec, stage) | _used(spec, stage)
+    others = covered_knobs(spec, stage) | _used(spec, stage)
     return tuple(knob for knob in spec.knobs if knob in counting and knob not in others)
-
-
-def _covered(spec: Spec, stage: str) -> set[str]:
-    """Names that the residual features use."""
-    residual = spec.stages[stage].residual
-    features = residual.features if residual else ()
-    return set(reachable((name for each in features for name in each.names), spec.quantity_names))
 
 
 def _used(spec: Spec, stage: str) -> set[str]:

@@ -12,7 +12,7 @@ from bayeslat.inference.sealed_file import SealedKind
 __all__ = ["FORMAT_VERSION", "check_posterior_path", "read_posterior", "write_posterior"]
 
 FORMAT = "bayeslat posterior"
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 
 
 def write_posterior(data: PosteriorData, path: str | Path) -> None:

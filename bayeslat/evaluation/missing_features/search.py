@@ -1,4 +1,4 @@
-"""The search for missing residual features of a fitted spec, and for tiles in its physics."""
+"""The search for missing residual features of a fitted spec, overlaps, and tiles in its physics."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bayeslat.errors import ConvergenceError, InputError
 from bayeslat.evaluation.missing_features.candidates import list_candidates, stage_axes
 from bayeslat.evaluation.missing_features.gain import GroupRows, held_out_density
+from bayeslat.evaluation.missing_features.overlaps import list_overlaps
 from bayeslat.evaluation.missing_features.tiles import list_tiles
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.residual import DEGREE_SHRINKAGE
@@ -37,7 +38,7 @@ class MissingFeature:
     Attributes
     ----------
     stage : str
-    kind : {"knob", "power", "product", "tile"}
+    kind : {"knob", "power", "product", "overlap", "tile"}
     expression : str
         To be added to the stage's residual features; of a tile, to be written in place of `name`.
     gain : float
@@ -80,13 +81,13 @@ def find_missing_features(
     engine_address: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[MissingFeature, ...]:
-    """Rank powers, products, unused knobs and tiles by what they add to held-out configurations.
+    """Rank powers, products, unused knobs, overlaps and tiles by what held-out configurations gain.
 
     Each candidate joins the regression of its stage, with the prior that it would have in the spec;
-    a tile rounds a size in a term up. The scales are those of the posterior. Configurations are
-    held out by fifths, on all GPUs alike; the gain is the difference in expected log predictive
-    density (Vehtari, Gelman and Gabry 2017, section 2), with the standard error of its sum over
-    configurations.
+    an overlap is of arithmetic and memory traffic, a tile rounds a size in a term up. The scales
+    are those of the posterior. Configurations are held out by fifths, on all GPUs alike; the gain
+    is the difference in expected log predictive density (Vehtari, Gelman and Gabry 2017, section
+    2), with the standard error of its sum over configurations.
 
     Parameters
     ----------
@@ -175,19 +176,26 @@ def _try_candidates(
         se = np.sqrt(len(gains)) * gains.std(ddof=1)
         return _Judged(float(gains.sum()), float(se), _rms(error_before), _rms(error_after))
 
+    def judge_feature(values: Sequence[NDArray[np.float64]], shrink: float) -> _Judged:
+        """Try a further column of the residual, given at each group's rows."""
+        columns = _columns(prepared, part.terms, values)
+        tried = [group.with_column(column) for group, column in zip(groups, columns, strict=True)]
+        return judge(
+            *held_out_density(
+                tried,
+                np.append(shared, shrink * RESIDUAL_SHARED_SCALE),
+                np.append(offset, shrink * RESIDUAL_OFFSET_SCALE),
+                _FOLDS,
+            )
+        )
+
     residual = data.spec.stages[stage].residual
     for candidate in list_candidates(axes, residual.degree if residual else 0):
         shrink = DEGREE_SHRINKAGE if candidate.degree > 1 else 1.0
-        columns = _columns(prepared, part.terms, [candidate.column(each) for each in scaled])
-        tried = [group.with_column(column) for group, column in zip(groups, columns, strict=True)]
-        after, error_after = held_out_density(
-            tried,
-            np.append(shared, shrink * RESIDUAL_SHARED_SCALE),
-            np.append(offset, shrink * RESIDUAL_OFFSET_SCALE),
-            _FOLDS,
-        )
-        judged = judge(after, error_after)
+        judged = judge_feature([candidate.column(each) for each in scaled], shrink)
         yield MissingFeature(stage, candidate.kind, candidate.text(axes), *judged)
+    for overlap in list_overlaps(data.spec, stage, prepared.rows):
+        yield MissingFeature(stage, "overlap", overlap.text, *judge_feature(overlap.values, 1.0))
     for tile in list_tiles(plan, stage, np.concatenate([part.position for part in prepared.rows])):
         changed = replace(plan, spec=tile.applied(plan.spec, stage))
         try:
