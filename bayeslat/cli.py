@@ -115,7 +115,7 @@ def check(
     """Check convergence, and predictions against traces.
 
     A posterior that did not converge ends with exit status 3. --suggest-features ranks what the
-    residuals of the spec lack, by all traces of the fit: powers, products and unused knobs.
+    spec lacks, by all traces of the fit: powers, products, unused knobs, overlaps and tiles.
     """
     from bayeslat.evaluation.checks import check_posterior
     from bayeslat.evaluation.missing_features import find_missing_features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations
@@ -85,7 +86,7 @@ def _follows(values: object, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
     Where it is no number there, a configuration has none either.
     """
-    table = np.broadcast_to(np.asarray(values, dtype=float), np.prod(shape)).reshape(shape)
+    table = np.broadcast_to(np.asarray(values, dtype=float), math.prod(shape)).reshape(shape)
     first, second = np.abs(np.diff(table, axis=0))
     rounding = _ROUNDING * np.maximum(np.abs(table[1]), 1.0)
     goes_on = ~(second <= np.maximum(_STILL * first, rounding))
