@@ -33,8 +33,8 @@ def main() -> None:
     frame = pd.concat(
         [
             pd.DataFrame(dict(batch.columns))
-            for file in files
-            for batch in IMPORTER.read(file, tally)
+            for series in IMPORTER.series(files)
+            for batch in IMPORTER.batches(series, tally)
         ],
         ignore_index=True,
     )
@@ -43,7 +43,7 @@ def main() -> None:
     )
     frame.insert(0, "gpu", options.gpu)
     frame.insert(1, "model", options.model)
-    server = read_log(files[0], Tally()).server
+    server = read_log(files[:1], Tally()).server
     _write(frame, options.output, _provenance(server, tally))
     told = frame.filter(like="t_").notna().sum()
     print(f"{options.output}: {len(frame):,} rows, {options.output.stat().st_size:,} bytes")

@@ -44,6 +44,11 @@ class Assembly:
     filled: frozenset[str]
 
     @property
+    def told(self) -> frozenset[str]:
+        """Columns that a usable row fills, that are counted over rows, or that name their run."""
+        return self.filled | {"run", *self._load()}
+
+    @property
     def schema(self) -> pa.Schema:
         """The columns: those of the vocabulary in its order, then others of the format."""
         types = {

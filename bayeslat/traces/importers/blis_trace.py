@@ -7,7 +7,7 @@ conditional, so cells are found by the header row. Traces that BLIS simulated (m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
+from bayeslat.errors import TraceError
 from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.tables import numbers, read_table, texts
@@ -171,6 +172,18 @@ def _refusal(status: str | None) -> str | None:
     return None if status == "ok" else f"request ended as {status or 'nobody knows'}"
 
 
+def _each_pair_once(files: Sequence[Path]) -> list[tuple[Path, ...]]:
+    """Leave out the second of a header and its data, which are read together."""
+    kept: dict[tuple[Path, ...], Path] = {}
+    for file in files:
+        try:
+            pair = tuple(part.resolve() for part in _pair(file))
+        except TraceError:  # told when it is read
+            pair = (file.resolve(),)
+        kept.setdefault(pair, file)
+    return [(file,) for file in kept.values()]
+
+
 IMPORTER = Importer(
     name="blis_trace",
     title="BLIS TraceV2 of blis observe (name the YAML header or the CSV)",
@@ -194,4 +207,5 @@ IMPORTER = Importer(
         "t_e2e_ms": "client: from sending the request to its last chunk",
     },
     read=_read,
+    series=_each_pair_once,
 )

@@ -25,6 +25,7 @@ _NO_LATENCY = "no latency that is finite and above 0 ms"
 _AFTER_END = "its first token came after its end"
 _BEFORE_START = "its first token came before it was sent"
 _SLACK, _SLACK_MS = 1.001, 1.0  # clocks and rounding
+_OF_TOKENS = ("t_ttft_ms", "t_tpot_ms")
 _PIECE_MS = 0.05  # a token: of one request, no server makes 20 000 a second
 
 
@@ -66,8 +67,11 @@ class Cleaner:
         usable = np.array([reason is None for reason in batch.refused or [None] * batch.n_rows])
         early = _comes_early(batch)
         usable &= ~early
-        cells = {column.name: self._cells(batch, column, usable) for column in self.columns}
-        self._take_apart(batch, cells, usable)
+        at_once = _come_at_once(batch)
+        cells = {
+            column.name: self._cells(batch, column, usable, at_once) for column in self.columns
+        }
+        self._take_apart(cells, usable, at_once, batch)
         cells[REFUSED] = self._refused(batch, cells, early)
         for name, times in ((START, batch.start_s), (END, batch.end_s)):
             cells[name] = pa.nulls(batch.n_rows, pa.float64()) if times is None else pa.array(times)
@@ -86,7 +90,9 @@ class Cleaner:
             if 2 * odd > seen:
                 raise self._wrong_unit(file, column)
 
-    def _cells(self, batch: Batch, column: Column, usable: BoolArray) -> pa.Array:
+    def _cells(
+        self, batch: Batch, column: Column, usable: BoolArray, at_once: BoolArray
+    ) -> pa.Array:
         """Return a column of a batch in its type."""
         given = batch.columns.get(column.name)
         kind = arrow_type(column)
@@ -97,32 +103,35 @@ class Cleaner:
         if column.kind == "count":
             return _counts(given)
         cells = pa.array(given, kind, from_pandas=True)
-        return self._latencies(column, cells, usable) if column.is_latency else cells
+        return self._latencies(column, cells, usable, at_once) if column.is_latency else cells
 
-    def _latencies(self, column: Column, cells: pa.Array, usable: BoolArray) -> pa.Array:
+    def _latencies(
+        self, column: Column, cells: pa.Array, usable: BoolArray, at_once: BoolArray
+    ) -> pa.Array:
         """Leave cells empty that are no latency, and count those, and those of an odd size."""
         values = cells.to_numpy(zero_copy_only=False)
         stated = ~cells.is_null().to_numpy(zero_copy_only=False)
         good = np.isfinite(values) & (values > 0)
         self.emptied[column.name] += int(np.sum(stated & usable & ~good))
         low, high = column.usual or (0.0, np.inf)
-        odd = good & ((values < low) | (values > high))
-        self._seen[column.name] += int(good.sum())
+        told = good & ~at_once if column.name in _OF_TOKENS else good
+        odd = told & ((values < low) | (values > high))
+        self._seen[column.name] += int(told.sum())
         self._odd[column.name] += int(odd.sum())
         if odd.any():
             self._example.setdefault(column.name, float(values[odd][0]))
         return pa.array(values, mask=~good)
 
-    def _take_apart(self, batch: Batch, cells: dict[str, pa.Array], usable: BoolArray) -> None:
+    def _take_apart(
+        self, cells: dict[str, pa.Array], usable: BoolArray, at_once: BoolArray, batch: Batch
+    ) -> None:
         """Leave the times of single tokens empty where they came all at once, and count those."""
-        if not {"t_ttft_ms", "t_tpot_ms"} <= set(batch.columns):
+        if not at_once.any():
             return
-        # As told: where all came with the first one, there is no time between them.
-        told = np.asarray(batch.columns["t_tpot_ms"], dtype=np.float64)
-        at_once = (told >= 0) & (told < _PIECE_MS)
         self.pieces += int(np.sum(at_once & usable))
+        told = np.asarray(batch.columns["t_tpot_ms"], dtype=np.float64)
         self.emptied["t_tpot_ms"] -= int(np.sum((told == 0) & usable))  # counted as pieces
-        for name in ("t_ttft_ms", "t_tpot_ms"):
+        for name in _OF_TOKENS:
             cells[name] = pc.if_else(pa.array(at_once), pa.scalar(None, pa.float64()), cells[name])
 
     def _refused(self, batch: Batch, cells: dict[str, pa.Array], early: BoolArray) -> pa.Array:
@@ -153,11 +162,21 @@ def _contradiction(cells: dict[str, pa.Array], early: BoolArray) -> pa.Array:
     """Return what is wrong with rows whose latencies contradict each other, null elsewhere."""
     first, end = cells.get("t_ttft_ms"), cells.get("t_e2e_ms")
     nothing = pa.scalar(None, pa.string())
-    if first is None or end is None:
-        return pa.nulls(len(early), pa.string())
-    late = pc.fill_null(pc.greater(first, pc.add(pc.multiply(end, _SLACK), _SLACK_MS)), False)
-    after = pc.if_else(late, _AFTER_END, nothing)
+    after = pa.nulls(len(early), pa.string())
+    if first is not None and end is not None:
+        latest = pc.add(pc.multiply(end, _SLACK), _SLACK_MS)
+        after = pc.if_else(pc.fill_null(pc.greater(first, latest), False), _AFTER_END, nothing)
     return pc.if_else(pa.array(early), _BEFORE_START, after)
+
+
+def _come_at_once(batch: Batch) -> BoolArray:
+    """Tell of which answers all tokens came with the first one, as far as is told. Shape (row,)."""
+    if not set(_OF_TOKENS) <= set(batch.columns):
+        return np.zeros(batch.n_rows, dtype=bool)
+    told = np.broadcast_to(
+        np.asarray(batch.columns["t_tpot_ms"], dtype=np.float64), (batch.n_rows,)
+    )
+    return (told >= 0) & (told < _PIECE_MS)
 
 
 def _comes_early(batch: Batch) -> BoolArray:

@@ -23,7 +23,7 @@ from bayeslat.traces.importers.groups import settle_groups
 from bayeslat.traces.importers.importer import Importer, Tally
 from bayeslat.traces.importers.settings import Settings
 from bayeslat.traces.importers.staging import Stage
-from bayeslat.traces.importers.survey import GROUPS, Survey, survey_rows
+from bayeslat.traces.importers.survey import GROUPS, survey_rows
 from bayeslat.traces.names import is_stage_column
 from bayeslat.traces.provenance import Provenance
 from bayeslat.traces.violations import report
@@ -112,14 +112,19 @@ def import_traces(
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     tally, emptied, seen = Tally(given=settings.constants), Counter[str](), _Seen()
+    series = importer.series(files)
+    if left := len(files) - sum(map(len, series)):
+        tally.note(f"{counted(left, 'file')} left out: what they say, another beside them says too")
+    files = tuple(file for part in series for file in part)
+    firsts = [part[0] for part in series]
     with tempfile.TemporaryDirectory(prefix=f".{target.stem}.", dir=target.parent) as folder:
         stage = Stage(Path(folder) / "rows.arrow", importer.columns)
         with stage.writing() as write:
-            for table, file, section in _read_all(importer, files, tally, emptied):
+            for table, file, section in _read_all(importer, series, tally, emptied):
                 write(table, file, section)
                 if on_rows is not None:
                     on_rows(stage.n_rows)
-        assembly = _assemble(importer, stage, settings, tally, files)
+        assembly = _assemble(importer, stage, settings, tally, firsts)
         write_batches(
             assembly.schema,
             seen.watch(assembly.tables()),
@@ -140,17 +145,17 @@ def import_traces(
 
 
 def _read_all(
-    importer: Importer, files: Sequence[Path], tally: Tally, emptied: Counter[str]
+    importer: Importer, series: Sequence[Sequence[Path]], tally: Tally, emptied: Counter[str]
 ) -> Iterator[tuple[pa.Table, int, str]]:
-    """Give the rows of every file, with its number and section; then raise all that is wrong."""
+    """Give the rows of every series, with its number and section; then raise all that is wrong."""
     problems: list[TraceError] = []
     pieces = 0
-    for number, file in enumerate(files):
+    for number, files in enumerate(series):
         cleaner = Cleaner(importer.columns, emptied)
         try:
-            for batch in even_batches(importer.read(file, tally)):
+            for batch in even_batches(importer.batches(files, tally)):
                 yield cleaner.clean(batch), number, batch.section
-            cleaner.check_units(file)
+            cleaner.check_units(files[0])
         except TraceError as error:
             problems.append(error)
         pieces += cleaner.pieces
@@ -177,7 +182,6 @@ def _assemble(
             f"{named}: no row can be used ({reasons or 'there is none'}); name files with "
             f"measurements of {importer.title}"
         )
-    _check_constants(settings, survey, named)
     assembly = Assembly(
         stage=stage,
         groups=settle_groups(settings, survey.named, named),
@@ -186,13 +190,14 @@ def _assemble(
         runs=_run_names(stage, files),
         filled=survey.filled,
     )
+    _check_constants(settings, assembly, named)
     tally.refuse("of another model", assembly.other_models())
     return assembly
 
 
-def _check_constants(settings: Settings, survey: Survey, named: str) -> None:
+def _check_constants(settings: Settings, assembly: Assembly, named: str) -> None:
     """Refuse a constant that the files know better."""
-    known = sorted(set(settings.constants) & survey.filled)
+    known = sorted(set(settings.constants) & assembly.told)
     if known:
         raise InputError(f"{named}: the rows say {', '.join(known)} themselves; leave --set out")
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bayeslat.traces.importers.vocabulary import Column
 
-__all__ = ["Batch", "Importer", "Read", "Tally"]
+__all__ = ["Batch", "Importer", "Read", "ReadSeries", "Series", "Tally", "each_alone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,19 @@ unit.
 """
 
 
+type ReadSeries = Callable[[Sequence[Path], Tally], Iterator[Batch]]
+"""Reads several files that go on from one another, as `Read` does one."""
+
+type Series = Callable[[Sequence[Path]], list[tuple[Path, ...]]]
+"""Puts files in an order in which they go on from one another, without those that say again what
+others say."""
+
+
+def each_alone(files: Sequence[Path]) -> list[tuple[Path, ...]]:
+    """Return files of which each is of itself."""
+    return [(file,) for file in files]
+
+
 @dataclass(frozen=True, slots=True)
 class Importer:
     """A format that can be imported.
@@ -106,6 +119,10 @@ class Importer:
     read : Read
     names_gpu : bool
         Whether the files say which GPU they were measured on, in a column `gpu`.
+    series : Series
+        Which files are read together.
+    read_series : ReadSeries, optional
+        Where files go on from one another.
     """
 
     name: str
@@ -115,6 +132,8 @@ class Importer:
     definitions: Mapping[str, str]
     read: Read
     names_gpu: bool = False
+    series: Series = each_alone
+    read_series: ReadSeries | None = None
 
     def __post_init__(self) -> None:
         """Check that every latency has a definition."""
@@ -122,3 +141,17 @@ class Importer:
         if latencies != set(self.definitions):
             wrong = latencies ^ set(self.definitions)
             raise ValueError(f"importer {self.name}: define exactly its latencies, not {wrong}")
+
+    def batches(self, files: Sequence[Path], tally: Tally) -> Iterator[Batch]:
+        """Read the files of a series.
+
+        Parameters
+        ----------
+        files : sequence of Path
+            As `series` puts them together.
+        tally : Tally
+        """
+        if self.read_series is not None:
+            return self.read_series(files, tally)
+        (file,) = files
+        return self.read(file, tally)

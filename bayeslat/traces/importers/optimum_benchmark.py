@@ -166,6 +166,16 @@ def _batch(columns: Mapping[str, Numbers], constants: Mapping[str, str | float |
     )
 
 
+def _without_reports(files: Sequence[Path]) -> list[tuple[Path, ...]]:
+    """Leave a report out where the whole benchmark, which holds it, stands beside it."""
+    whole = {file.parent.resolve() for file in files if file.name == "benchmark.json"}
+    return [
+        (file,)
+        for file in files
+        if file.name != "benchmark_report.json" or file.parent.resolve() not in whole
+    ]
+
+
 IMPORTER = Importer(
     name="optimum_benchmark",
     title="optimum-benchmark, benchmark.json of the inference scenario",
@@ -193,4 +203,5 @@ IMPORTER = Importer(
     },
     read=_read,
     names_gpu=True,
+    series=_without_reports,
 )

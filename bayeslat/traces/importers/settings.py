@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from bayeslat.traces.names import is_stage_column
 
 __all__ = ["Settings", "parse_constants"]
 
+_MOST_WHOLE = 2**53  # up to here every whole number is one of a file
 _ELSEWHERE = {"gpu": "--gpu", "stack": "--stack", "model": "--served-model"}
 
 
@@ -57,22 +59,44 @@ def parse_constants(texts: Sequence[str]) -> dict[str, int | float | str]:
         elif name in found:
             problems.append(f"{name} is set twice")
         else:
-            found[name] = _typed(name, value)
+            try:
+                found[name] = _typed(name, value)
+            except ValueError as error:
+                problems.append(str(error))
     if problems:
         raise InputError(f"--set: {'; '.join(problems)}; write for example --set tensor_parallel=2")
     return found
 
 
 def _typed(name: str, text: str) -> int | float | str:
-    """Return a value in the type that its column has, or else its text looks like."""
+    """Return a value in the type that its column has, or else its text looks like.
+
+    Raises
+    ------
+    ValueError
+        If the text is none of its column, or no number that a file can hold.
+    """
     known = VOCABULARY.get(name)
     if known is not None and known.kind == "text":
         return text
+    value = _number(text)
+    if known is None:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name}={text}: must be finite")
+        return text if value is None else value
+    if value is None or not math.isfinite(value):
+        raise ValueError(f"{name}={text}: must be a number")
+    if known.kind == "count" and (value < 0 or value != int(value)):
+        raise ValueError(f"{name}={text}: must be a whole number from 0 on")
+    return int(value) if known.kind == "count" else value
+
+
+def _number(text: str) -> int | float | None:
+    """Return the number that a text is, whole if it looks so; None if it is none."""
     for kind in (int, float):
         try:
-            return kind(text)
+            number = kind(text)
         except ValueError:
             continue
-    if known is not None:
-        raise InputError(f"--set {name}={text}: must be a number; write for example {name}=2")
-    return text
+        return number if abs(number) < _MOST_WHOLE or isinstance(number, float) else float(number)
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,8 +95,8 @@ def _csv(path: Path, tally: Tally) -> Iterator[pa.Table]:
         tally.refuse("row with another number of cells than the header")
         return "skip"
 
-    finished = _check_text(path)
     names = _header(path)
+    is_cut = _check_text(path, len(names))
     reader = pa_csv.open_csv(
         path,
         read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
@@ -109,7 +110,7 @@ def _csv(path: Path, tally: Tally) -> Iterator[pa.Table]:
         if held is not None:
             yield held
         held = pa.Table.from_batches([batch])
-    if held is not None and not finished:
+    if held is not None and is_cut:
         # Its last number may lack digits, which nothing would tell.
         tally.refuse("last row without an end of line, which may be cut short")
         held = held.slice(0, held.num_rows - 1)
@@ -117,23 +118,27 @@ def _csv(path: Path, tally: Tally) -> Iterator[pa.Table]:
         yield held
 
 
-def _check_text(path: Path) -> bool:
-    """Refuse what is no text, and tell whether the last line ends."""
+def _check_text(path: Path, cells: int) -> bool:
+    """Refuse what is no text; tell whether the last row that can be read is a line without end.
+
+    One with fewer cells than the header is no row.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    quotes, last = 0, b"\n"
+    quotes, tail = 0, b""
     with path.open("rb") as file:
         try:
             while piece := file.read(_BLOCK_BYTES):
                 decoder.decode(piece)
                 quotes += piece.count(b'"')
-                last = piece[-1:]
+                tail = (tail + piece).rpartition(b"\n")[2]
             decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
             raise refuse(path, "is no text; name a CSV file in UTF-8") from error
     if quotes % 2:
         message = 'a quote is not closed, or the file is cut short; inside a cell write " as ""'
         raise refuse(path, message)
-    return last == b"\n"
+    found = next(csv.reader([tail.decode("utf-8")]), [])
+    return bool(tail.strip()) and (len(found) >= cells or tail.count(b'"') % 2 == 1)
 
 
 def _header(path: Path) -> list[str]:

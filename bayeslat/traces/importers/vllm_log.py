@@ -16,9 +16,10 @@ from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.importer import Tally
 from bayeslat.traces.importers.json_stream import decode
 
-__all__ = ["Log", "Rows", "read_log"]
+__all__ = ["Log", "Rows", "engine_series", "read_log"]
 
 _SCHEMA = 1
+_LONGEST_ROW = 1 << 24  # bytes of the row of a server
 _WHOLE = 2**53  # up to here float64 holds every whole number
 _BATCH = (
     *("iteration", "elapsed_ms", "prefill_requests", "prefill_tokens"),
@@ -67,7 +68,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A file of the logger.
+    """What the logger wrote of an engine.
 
     Attributes
     ----------
@@ -145,12 +146,13 @@ def _is_cell(name: str, cell: object) -> bool:
     return abs(cell) < _WHOLE and (cell >= 0 or name.endswith(("_ms", "_s")))
 
 
-def read_log(path: Path, tally: Tally) -> Log:
-    """Read a file of the vLLM logger.
+def read_log(files: Sequence[Path], tally: Tally) -> Log:
+    """Read the files of one engine of the vLLM logger.
 
     Parameters
     ----------
-    path : Path
+    files : sequence of Path
+        In the order in which they were written.
     tally : Tally
         Is told of lines that are no rows, rows that the logger lost, and steps without a time.
 
@@ -165,6 +167,12 @@ def read_log(path: Path, tally: Tally) -> Log:
         or of several servers.
     """
     steps, requests = _Growing(_STEP), _Growing(_REQUEST)
+    servers = [_read_file(path, steps, requests, tally) for path in files]
+    return Log(servers[0], _by_number(steps.finished()), requests.finished())
+
+
+def _read_file(path: Path, steps: _Growing, requests: _Growing, tally: Tally) -> Mapping[str, Any]:
+    """Add the rows of a file, and return its first, which says what the server is."""
     try:
         with path.open("rb") as file:
             server = _server(path, file.readline())
@@ -184,7 +192,39 @@ def read_log(path: Path, tally: Tally) -> Log:
                     tally.refuse("line is no row of the logger: cut short by a kill or a full disk")
     except OSError as error:
         raise refuse(path, f"cannot be opened ({error.strerror}); check it") from error
-    return Log(server, _by_number(steps.finished()), requests.finished())
+    return server
+
+
+def engine_series(files: Sequence[Path]) -> list[tuple[Path, ...]]:
+    """Put the files of each engine together: the logger begins a new one when one is full.
+
+    Parameters
+    ----------
+    files : sequence of Path
+
+    Returns
+    -------
+    list of tuple of Path
+        In the order in which they were written; a file that does not say of which engine it is, by
+        itself.
+    """
+    series: dict[object, list[tuple[float, Path]]] = {}
+    for path in files:
+        row = _first_row(path)
+        number = row.get("file", 0)
+        known = row.get("kind") == "server" and isinstance(number, int) and "run" in row
+        key = (str(row.get("run")), str(row.get("engine"))) if known else path
+        series.setdefault(key, []).append((number if known else 0, path))
+    return [tuple(path for _, path in sorted(part)) for part in series.values()]
+
+
+def _first_row(path: Path) -> Mapping[str, Any]:
+    """Return the first row of a file; nothing if there is none."""
+    try:
+        with path.open("rb") as file:
+            return _row(file.readline(_LONGEST_ROW))
+    except OSError:
+        return {}
 
 
 def _row(line: bytes) -> dict[str, Any]:

@@ -10,7 +10,7 @@ the running step, and the way through the server's front end, is `t_admission_ms
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from bayeslat.traces.importers.server_columns import (
     tell_of_model,
 )
 from bayeslat.traces.importers.step_times import step_times_ms, waits_for_its_steps
-from bayeslat.traces.importers.vllm_log import Log, Rows, read_log
+from bayeslat.traces.importers.vllm_log import Log, Rows, engine_series, read_log
 from bayeslat.traces.importers.vocabulary import Column, columns_named
 
 __all__ = ["IMPORTER"]
@@ -51,7 +51,12 @@ _BATCH_ROWS = 1 << 15
 
 def _read(path: Path, tally: Tally) -> Iterator[Batch]:
     """Read one file of the logger."""
-    log = read_log(path, tally)
+    return _read_series((path,), tally)
+
+
+def _read_series(files: Sequence[Path], tally: Tally) -> Iterator[Batch]:
+    """Read the files of an engine, which go on from one another."""
+    log = read_log(files, tally)
     times_ms, server = step_times_ms(log), server_columns(log)
     _tell(log, times_ms, tally)
     tell_of_model(log, server, tally)
@@ -124,7 +129,7 @@ def _finished_of(log: Log) -> Finished:
 def _step_columns(log: Log, times_ms: NDArray[np.float64]) -> dict[str, Any]:
     steps = log.steps
     columns: dict[str, Any] = {name: steps.counts(name) for name in _BATCH}
-    columns |= {name: _before(steps.numbers(name)) for name in _STATE}
+    columns |= {name: _before(log, name) for name in _STATE}
     return columns | {
         "step_id": steps.counts("iteration"),
         "observed_by": "engine",
@@ -133,9 +138,14 @@ def _step_columns(log: Log, times_ms: NDArray[np.float64]) -> dict[str, Any]:
     }
 
 
-def _before(left: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the state that each step met: what the one before it left; nothing at first."""
-    return np.concatenate([[0.0], left[:-1]]) if left.size else left
+def _before(log: Log, name: str) -> NDArray[np.float64]:
+    """Return the state that each step met: what the one before it left.
+
+    Nothing at first; not known where the file before is not at hand.
+    """
+    left = log.steps.numbers(name)
+    first = 0.0 if not log.server.get("file") else np.nan
+    return np.concatenate([[first], left[:-1]]) if left.size else left
 
 
 def _context_columns(log: Log, contexts: Contexts, server: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,9 +156,7 @@ def _context_columns(log: Log, contexts: Contexts, server: Mapping[str, Any]) ->
     """
     steps = log.steps
     block_tokens = server.get("kv_block_tokens", 0)
-    usage, running = (
-        np.nan_to_num(_before(steps.numbers(name))) for name in ("kv_usage", "running")
-    )
+    usage, running = (np.nan_to_num(_before(log, name)) for name in ("kv_usage", "running"))
     held = usage * server.get("kv_blocks", 0) * block_tokens - 0.5 * block_tokens * running
     decode, prefill = steps.counts("decode_requests"), steps.counts("prefill_tokens")
     estimate = np.where(decode > 0, np.maximum(np.round(held), decode), 0).astype(np.int64)
@@ -253,4 +261,6 @@ IMPORTER = Importer(
         "clock",
     },
     read=_read,
+    series=engine_series,
+    read_series=_read_series,
 )

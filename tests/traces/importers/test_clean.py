@@ -60,6 +60,22 @@ def test_an_answer_in_one_piece_does_not_tell_of_single_tokens() -> None:
     assert not +cleaner.emptied  # each is counted once
 
 
+@pytest.mark.parametrize("gap_ms", [0.0, 0.001, 0.01, 0.04])
+def test_answers_in_one_piece_do_not_tell_of_the_unit(gap_ms: float) -> None:
+    cleaner = Cleaner(columns_named("t_ttft_ms", "t_tpot_ms", "t_e2e_ms"))
+    cells = {"t_ttft_ms": [665.6] * 9, "t_tpot_ms": [gap_ms] * 9, "t_e2e_ms": [666.0] * 9}
+    cleaner.clean(Batch(9, cells))
+    cleaner.check_units("answers.json")
+    assert cleaner.pieces == 9
+
+
+def test_a_first_token_before_the_request_is_counted_where_no_end_is_told() -> None:
+    cleaner = Cleaner(columns_named("t_ttft_ms", "t_tpot_ms"))
+    cells = {"t_ttft_ms": [-3.0, 40.0], "t_tpot_ms": [20.0, 20.0]}
+    refused = cleaner.clean(Batch(2, cells)).to_pydict()[REFUSED]
+    assert refused == ["its first token came before it was sent", None]
+
+
 def test_a_latency_that_a_sample_does_not_have_is_no_answer_in_one_piece(tmp_path: Path) -> None:
     """llm-d writes 0 for it: the other one stands."""
     file, trace = tmp_path / "samples.jsonl", tmp_path / "trace.parquet"
