@@ -92,7 +92,7 @@ def hardware_with(data: PosteriorData, path: Path | None) -> HardwareTable:
 def draw_configs(
     frame: pd.DataFrame, spec: Spec, gpu: Gpu, hardware: HardwareTable, count: int, seed: int
 ) -> pd.DataFrame:
-    """Draw some of a GPU's configurations at random, with all of their repeats.
+    """Draw some of the configurations that a GPU measured, with all of their repeats.
 
     Parameters
     ----------
@@ -117,16 +117,18 @@ def draw_configs(
     """
     import numpy as np
 
+    from bayeslat.evaluation.measured import with_latency
     from bayeslat.features.admit import admit
     from bayeslat.inference.calibrate import rows_of
     from bayeslat.inference.repeats import number_configs
 
-    own = admit(rows_of(frame, gpu, hardware), spec, hardware)
+    own = with_latency(spec, admit(rows_of(frame, gpu, hardware), spec, hardware))
     label = number_configs(own[[name for name in (*spec.knobs, "task") if name in own]])
     held = np.unique(label)
     if count > len(held):
         raise InputError(
-            f"-n {count}: the traces hold {counted(len(held), 'configuration')} of {gpu.key}; "
+            f"-n {count}: the traces hold latencies of {counted(len(held), 'configuration')} of "
+            f"{gpu.key}; "
             "ask for at most as many"
         )
     chosen = np.random.default_rng(seed).choice(held, count, replace=False)

@@ -73,7 +73,7 @@ def predict_stage(
     rng = np.random.default_rng(stream)
     view = view_group(data, stage, gpu, stack, rng)
     inputs = stage_inputs(data.spec, stage, configs, gpu)
-    centre, design = held_design(data, stage, configs, gpu, view, inputs)
+    centre, design, held = held_design(data, stage, configs, gpu, view, inputs)
     log_ms = centre[:, None] + design @ view.effects.T
     # The widening comes last, and the noise is drawn whether or not it is used: a config's draws do
     # not depend on the other configs, nor on what is asked of it.
@@ -100,7 +100,7 @@ def predict_stage(
         log_ms = np.clip(log_ms, -_MOST_LOG_MS, _MOST_LOG_MS)
     counting = counting_knobs(data.spec, stage)
     counts = beyond_counts(data, stage, configs, gpu.key)
-    spread = part.noise_shape.spread(part.basis, inputs.raw)[:, None]
+    spread = part.noise_shape.spread(part.basis, held.raw)[:, None]
     if not part.noise_shape.slopes.any():
         spread = spread[:1]  # all configs share their noise
     typical_ms = np.exp(log_ms)
@@ -168,7 +168,7 @@ def held_design(
     gpu: Gpu,
     view: GroupView,
     inputs: StageInputs,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], StageInputs]:
     """Log latency as a linear function, with the correction held at the edge of the training range.
 
     Parameters
@@ -186,12 +186,14 @@ def held_design(
     centre : ndarray, shape (config,)
         Without any effects.
     design : ndarray, shape (config, feature)
+    held : StageInputs
+        With the knobs at the edge.
     """
     part = data.stages[stage]
     held = hold_knobs(configs, data.reference, data.spec.knobs)
     at = inputs if held is configs else stage_inputs(data.spec, stage, held, gpu)
     log_ms, design = view.point.design(inputs, part.basis, residual_at=at)
-    return log_ms - design[:, : part.terms] @ view.departure, design
+    return log_ms - design[:, : part.terms] @ view.departure, design, at
 
 
 def _departures(

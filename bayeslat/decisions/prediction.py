@@ -243,6 +243,9 @@ class Prediction:
         for stage in (*self.stages, TOTAL):
             summary = summarise_draws(self.draws(stage))
             epistemic, aleatoric = self.variance_ms2(stage)
+            if self._has_hurdle(stage):  # few draws are above it, which say little of their mean
+                summary["mean"] = self._mean_ms(stage)
+                summary["sd"] = np.sqrt(epistemic + aleatoric)
             summary["epistemic_sd"], summary["aleatoric_sd"] = (
                 np.sqrt(epistemic),
                 np.sqrt(aleatoric),
@@ -261,6 +264,19 @@ class Prediction:
                 self.zero_shot[rows],
                 noise_correlation=self.noise_correlation,
             )
+
+    def _has_hurdle(self, stage: str) -> bool:
+        """Tell whether a stage, or one of the total, may take no time."""
+        parts = self.stages.values() if stage == TOTAL else [self.stages[stage]]
+        return any(part.hurdle is not None for part in parts)
+
+    def _mean_ms(self, stage: str) -> NDArray[np.float64]:
+        """Mean of a run of a stage or the total. Shape (config,)."""
+        means = {name: part.moments_ms()[0] for name, part in self.stages.items()}
+        mean: NDArray[np.float64] = (self._total(means) if stage == TOTAL else means[stage]).mean(
+            axis=1
+        )
+        return mean
 
     def _total(self, latency: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         """Add the stages up, each as often as it runs."""

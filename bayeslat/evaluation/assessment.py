@@ -222,7 +222,8 @@ def _judge(
     data: PosteriorData, own: pd.DataFrame, gpu: Gpu, stack: str, options: AssessmentOptions
 ) -> Transfer:
     """Judge the calibrated GPU, with what the rows at hand say of passes."""
-    passes = compare_passes(data.spec, own, gpu, stack, seed=options.seed)
+    calibrated = data.targets[gpu.key, stack].rows
+    passes = compare_passes(data.spec, own, gpu, stack, calibrated=calibrated, seed=options.seed)
     return judge_transfer(data, gpu, stack, passes=passes, seed=options.seed)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bayeslat.counted import counted
 from bayeslat.errors import InputError
-from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.evaluation.measured import measured_latencies, with_latency
 from bayeslat.evaluation.row_kinds import row_kinds, take_turns
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.spec import Spec
@@ -69,7 +69,7 @@ def hold_out(
     ----------
     spec : Spec
     rows : DataFrame, one row a measurement
-        Of the target, checked.
+        Of the target, checked. Those without a latency, as of what ran out of memory, do not count.
     gpu : Gpu
     test_configs : int
         At most half of the configurations.
@@ -86,6 +86,7 @@ def hold_out(
     InputError
         If fewer than 20 configurations were measured.
     """
+    rows = with_latency(spec, rows)
     knobs = [name for name in (*spec.knobs, "task") if name in rows]
     label = number_configs(rows[knobs])
     count = int(label.max()) + 1 if len(label) else 0

@@ -11,7 +11,7 @@ from bayeslat.features.design import stage_times
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
 
-__all__ = ["measured_latencies"]
+__all__ = ["measured_latencies", "with_latency"]
 
 
 def measured_latencies(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> dict[str, NDArray[np.float64]]:
@@ -44,3 +44,15 @@ def measured_latencies(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> dict[str, N
         total = total + np.where(times == 0, 0.0, times * latency)
         found[name] = latency
     return {**found, TOTAL: total}
+
+
+def with_latency(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that hold the latency of a stage: one that ran out of memory holds none.
+
+    Parameters
+    ----------
+    spec : Spec
+    rows : DataFrame, one row a measurement
+    """
+    columns = [stage.column for stage in spec.stages.values() if stage.column in rows]
+    return rows.dropna(subset=columns, how="all") if columns else rows.head(0)

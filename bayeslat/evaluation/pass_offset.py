@@ -44,7 +44,8 @@ def pass_offset(
 ) -> PassOffset:
     """Draw how far a further pass is off.
 
-    With P passes of sd s, the variance is s^2 (1 + 1 / P): its own, and that of their mean. What is
+    With P passes of sd s that rows calibrated from, the variance is s^2 (1 + 1 / P): its own, and
+    that of their mean. Further passes at hand tell of s alone. What is
     left open of s counts, so nothing hangs on whether a test finds a difference. Before the GPU's
     own passes tell, s is that of a donor drawn at random, or of none of them (`VAGUE`): donors may
     be of other machines. A GPU whose rows do not tell counts as measured in one pass.
@@ -73,7 +74,7 @@ def pass_offset(
     weights, several = np.mean([VAGUE, *donors], axis=0), 1
     if own is not None:
         weights = weigh_pass_sds(own.found.effect, own.found.effect_sd, weights)
-        several = len(own.found.passes)
+        several = passes.calibrated_in if passes else 1
     sd = rng.choice(PASS_SDS, count, p=weights) * np.sqrt(1.0 + 1.0 / several)
     offset = sd * rng.standard_normal(count)
     return PassOffset(float(pass_sd_quantiles(weights, [0.5])[0]), offset)

@@ -100,12 +100,15 @@ class PassDifferences:
         As `label_passes` tells it.
     stages : tuple of StagePasses
         Those in which two passes share five configurations; with the total, if it was measured.
+    calibrated_in : int
+        Passes of the total that rows of the calibration are of; at least one.
     """
 
     gpu: str
     stack: str
     kind: Kind
     stages: tuple[StagePasses, ...]
+    calibrated_in: int = 1
 
     @property
     def differing(self) -> tuple[StagePasses, ...]:
@@ -156,7 +159,13 @@ class PassDifferences:
 
 
 def compare_passes(
-    spec: Spec, rows: pd.DataFrame, gpu: Gpu, stack: str, *, seed: int = 0
+    spec: Spec,
+    rows: pd.DataFrame,
+    gpu: Gpu,
+    stack: str,
+    *,
+    calibrated: pd.DataFrame | None = None,
+    seed: int = 0,
 ) -> PassDifferences | None:
     """Compare the passes that a GPU was measured in, by repeats of configurations.
 
@@ -168,6 +177,9 @@ def compare_passes(
     gpu : Gpu
     stack : str
         Rows that name none are of it.
+    calibrated : DataFrame, one row a measurement, optional
+        Those of the rows that the GPU was calibrated with, as a posterior holds them; all of them
+        by default.
     seed : int
 
     Returns
@@ -190,6 +202,10 @@ def compare_passes(
     if not found:
         return None
     adjusted = holm(np.array([each.p_value for each in found.values()]))
+    known = np.ones(len(rows), dtype=bool)
+    if calibrated is not None:
+        known = _are_among(spec, rows, calibrated)
+    of_total = set(found[TOTAL].passes) if TOTAL in found else set()
     return PassDifferences(
         gpu.key,
         stack,
@@ -198,6 +214,7 @@ def compare_passes(
             StagePasses(stage, each, tuple(passes.names[at] for at in each.passes), float(p))
             for (stage, each), p in zip(found.items(), adjusted, strict=True)
         ),
+        calibrated_in=max(1, len(of_total.intersection(passes.label[known].tolist()))),
     )
 
 
@@ -223,6 +240,20 @@ def total_effects(spec: Spec, rows: pd.DataFrame, gpu: Gpu, stack: str) -> PassE
     if total is None:
         return None
     return estimate_passes(_logs(total, above=0.0), configs, passes.label, tested=False)
+
+
+def _are_among(spec: Spec, rows: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell which rows have the configuration and the latencies of another. Shape (row,)."""
+    latencies = [stage.column for stage in spec.stages.values()]
+    columns = [name for name in (*spec.knobs, TASK, *latencies) if name in rows and name in others]
+    some, known = (
+        pd.util.hash_pandas_object(
+            table[columns].astype({name: float for name in columns if name != TASK}), index=False
+        )
+        for table in (spec.complete(rows), others)
+    )
+    among: NDArray[np.bool_] = some.isin(known).to_numpy()
+    return among
 
 
 def _number(spec: Spec, rows: pd.DataFrame) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,11 @@ from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.finite import is_count, tell
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.model.groups import label_group
 from bayeslat.model.simulate import draw_parameters, simulate
 from bayeslat.model.simulation_parameters import SimulationParameters
 from bayeslat.parallel import check_workers, run
+from bayeslat.traces.names import TASK
 
 if TYPE_CHECKING:
     from bayeslat.inference.fit import Engine
@@ -144,7 +146,8 @@ def simulation_based_calibration(
     table = hardware or load_hardware()
     setting = _Setting(
         spec,
-        configs.reset_index(drop=True),
+        # Of a trace: a stack of its rows is none of the simulated ones.
+        configs[[name for name in (*spec.knobs, TASK) if name in configs]].reset_index(drop=True),
         tuple(gpus),
         tuple(stacks),
         repeats,
@@ -214,7 +217,10 @@ def _rank(setting: _Setting, number: int) -> NDArray[np.int64]:
         setting.spec, trace, hardware=setting.hardware, engine=setting.engine, seed=seed
     )
     config = setting.configs.sample(1, random_state=seed)
-    drawn = np.concatenate([_drawn_stage(data, stage, config) for stage in truth.stages], axis=1)
+    drawn = np.concatenate(
+        [_drawn_stage(data, part.offset, stage, config) for stage, part in truth.stages.items()],
+        axis=1,
+    )
     true = np.concatenate([_true_stage(setting, truth, stage, config) for stage in truth.stages])
     return rank_among(true, drawn[np.arange(KEPT) * (len(drawn) // KEPT)])
 
@@ -254,12 +260,16 @@ def _true_stage(
     return np.array(found)
 
 
-def _drawn_stage(data: PosteriorData, stage: str, config: pd.DataFrame) -> NDArray[np.float64]:
-    """Draws of the same. Shape (draw, parameter)."""
+def _drawn_stage(
+    data: PosteriorData, labels: Iterable[str], stage: str, config: pd.DataFrame
+) -> NDArray[np.float64]:
+    """Draws of the same, in the order of the groups' labels. Shape (draw, parameter)."""
+    place = {label_group(*group): number for number, group in enumerate(data.groups)}
     part = data.stages[stage]
     node_of = {int(group): node for node, group in enumerate(part.problem.tree.leaf)}
     found = []
-    for group, (gpu, stack) in enumerate(data.groups):
+    for group in map(place.__getitem__, labels):
+        gpu, stack = data.groups[group]
         effects = part.effects[:, node_of[group], : part.terms]
         prediction = predict(data, config, data.hardware[gpu], stack=stack or None, of="typical")
         latency = prediction.typical(stage).reshape(len(effects), 1)

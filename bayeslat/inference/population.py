@@ -20,6 +20,7 @@ __all__ = ["OFFSET_DOF", "Population", "population_of"]
 OFFSET_DOF = 4.0
 """Degrees of freedom of a new GPU's offsets, in units of the donors' spread: heavy tails."""
 _NEW_NOISE_SD = 0.5  # of a new group's log noise round the stage's: more than between donors
+_PRIOR_GROUPS = 4.0  # donors that this counts for, where they differ by more
 # exp of a Student-t has no mean. A GPU whose efficiency departs by more than four times what donors
 # typically do is not of their population, and a prediction from them is not meant for it.
 _MOST_DEPARTURE = 4.0
@@ -129,7 +130,9 @@ class Population:
             departures = _heavy_tailed(len(self.centre), self.factors, rng)
         else:
             departures = stratified_normal(shape, rng)
-        noise_sd = self.log_noise_sd if heavy else min(self.log_noise_sd, NOISE_RATIO.sd)
+        noise_sd = self.log_noise_sd
+        if not heavy and noise_sd <= _NEW_NOISE_SD:
+            noise_sd = min(noise_sd, NOISE_RATIO.sd)
         shift = noise_sd * stratified_normal(self.log_noise.shape, rng)
         return self.centre + self.spread * departures, np.exp(self.log_noise + shift)
 
@@ -171,7 +174,20 @@ def population_of(
             return _of_stacks(part, known.effects, known.departure, rng)
     centre, spread = _of_kin(data, part, gpu.family, rng)
     departure = centre[:, : part.terms].mean(axis=0)
-    return Population(centre, spread, departure, np.log(part.noise_sd()), _NEW_NOISE_SD)
+    log_noise_sd = _new_noise_sd(part, len(data.groups))
+    return Population(centre, spread, departure, np.log(part.noise_sd()), log_noise_sd)
+
+
+def _new_noise_sd(part: StagePosterior, groups: int) -> float:
+    """Sd of a new GPU's log noise round the stage's: what donors differ by, where it is more.
+
+    The mean of an inverse gamma's kind: of a prior that counts for four groups and of the donors'
+    own departures (Gelman et al., Bayesian Data Analysis, section 2.6).
+    """
+    middle = float(np.log(part.noise_sd()).mean())
+    apart = [float(np.log(part.noise_sd(group)).mean()) - middle for group in range(groups)]
+    told = _PRIOR_GROUPS * _NEW_NOISE_SD**2 + float(np.sum(np.square(apart)))
+    return max(_NEW_NOISE_SD, float(np.sqrt(told / (_PRIOR_GROUPS + groups))))
 
 
 def _fitted(data: PosteriorData, part: StagePosterior, gpu: str, group: int) -> Population:

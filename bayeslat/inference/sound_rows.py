@@ -15,6 +15,8 @@ __all__ = ["IMPOSSIBLE", "LEAST_LEFT", "MOST_IMPOSSIBLE", "sound_rows", "spare_u
 IMPOSSIBLE = 15.0  # noise sds (a target's: of the donors), from what the other rows say
 MOST_IMPOSSIBLE = 0.25  # part of the rows
 _GROSS = 8.0  # times as far off as the other rows
+_LEAST_RATIO = 2.0  # from what the other rows say: less is a slow run, as others may be
+_SHORT = 0.99  # of being impossible
 LEAST_LEFT = 1e-9  # of a row's own error, where the fit follows it
 
 
@@ -55,8 +57,10 @@ def sound_rows(
         unsure = np.sum(design @ covariance * design, axis=1) / sd**2
         unsure[sound] *= -rows.weights
         own = np.sqrt(np.maximum(1.0 + unsure, LEAST_LEFT))
-        error: NDArray[np.float64] = np.abs(response - design @ effects) / (sd * own)
-        return error
+        left = np.abs(response - design @ effects)
+        usual = left / np.minimum(own**2, 1.0) < np.log(_LEAST_RATIO)  # from a fit without it
+        error: NDArray[np.float64] = left / (sd * own)
+        return np.where(usual, np.minimum(error, _SHORT * IMPOSSIBLE), error)
 
     sound = np.ones(len(response), dtype=bool)
     error = deletion_error(sound)

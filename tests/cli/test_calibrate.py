@@ -51,6 +51,21 @@ def test_rows_of_an_unknown_gpu_are_told(workshop: Workshop, run: Callable[..., 
     assert told in done.stderr
 
 
+def test_n_counts_configurations_that_were_measured(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    """Not those that ran out of memory."""
+    frame = make_frame(0, (TARGET,), rows=12)
+    frame.loc[frame.index % 2 == 0, ["t_prefill_ms", "t_decode_ms"]] = np.nan
+    frame["outcome"] = np.where(frame.index % 2 == 0, "out of memory", "measured")
+    trace, out = workshop.trace(frame), workshop.folder / "calibrated.nc"
+    done = run("calibrate", workshop.posterior, trace, "--gpu", TARGET, "-n", 5, "-o", out)
+    assert "calibrated with 5 rows" in done.stdout
+    assert load_posterior(out).data.targets[TARGET, ""].stages["prefill"].measured == 5
+    more = run("calibrate", workshop.posterior, trace, "--gpu", TARGET, "-n", 7, "-o", out)
+    assert "the traces hold latencies of 6 configurations of l40s" in " ".join(more.stderr.split())
+
+
 def test_a_stage_without_rows_is_told(workshop: Workshop, run: Callable[..., Result]) -> None:
     trace = workshop.trace(make_frame(0, (TARGET,), rows=10).assign(t_decode_ms=None))
     out = workshop.folder / "calibrated.nc"

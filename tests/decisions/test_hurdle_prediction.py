@@ -191,3 +191,24 @@ def test_where_nobody_waits_the_range_of_those_who_wait_does_not_matter() -> Non
     assert leaves[0] == set()
     assert leaves[1] == {"hurdle"}
     assert leaves[2] >= {"hurdle", "waiting"}
+
+
+def test_mean_and_sd_do_not_hang_on_the_few_draws_that_take_time() -> None:
+    """In a table they are the closed ones, which the parts of the sd add up to."""
+    part = stage(0.004, draws=400)
+    predicted = Prediction(CONFIGS.head(1), {"queueing": part}, np.zeros(1, dtype=bool))
+    row = predicted.frame.iloc[0]
+    mean = 0.004 * 10.0 * np.exp(0.1**2 / 2) + 0.996 * BELOW.mean()
+    for name in ("queueing", "total"):
+        assert row[f"{name}_mean_ms"] == pytest.approx(mean, rel=0.01)
+        parts = np.hypot(row[f"{name}_epistemic_sd_ms"], row[f"{name}_aleatoric_sd_ms"])
+        assert row[f"{name}_sd_ms"] == pytest.approx(parts)
+    draws = predicted.draws("queueing")  # two of 400
+    assert abs(draws.mean() / mean - 1) > 0.05
+
+
+def test_the_mean_of_typical_runs_is_that_of_their_draws() -> None:
+    predicted = prediction("typical")
+    np.testing.assert_allclose(
+        predicted.frame["queueing_mean_ms"], predicted.draws("queueing").mean(axis=1)
+    )

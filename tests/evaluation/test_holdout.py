@@ -98,3 +98,16 @@ def test_another_task_is_another_configuration() -> None:
     left = without_configs(both, configs)
     assert len(left) == len(both) - 1
     assert keys(configs) <= keys(left)
+
+
+def test_configurations_without_a_latency_are_on_neither_side() -> None:
+    """They ran out of memory."""
+    rows = make_rows()
+    lost = rows["context"] > rows["context"].quantile(0.9)
+    rows.loc[lost, ["t_prefill_ms", "t_decode_ms"]] = np.nan
+    held = hold_out(small_spec(), rows, GPU, 10, 0)
+    assert keys(held.pool) | keys(held.test) == keys(rows[~lost])
+    assert not (keys(held.pool) | keys(held.test)) & keys(rows[lost])
+    rows[["t_prefill_ms", "t_decode_ms"]] = np.nan
+    with pytest.raises(InputError, match="0 configurations"):
+        hold_out(small_spec(), rows, GPU, 10, 0)

@@ -244,3 +244,24 @@ def test_differences_of_stages_without_a_total_are_said_to_be_left_out() -> None
     found = judge_transfer(calibrated, GPU, "", passes=compare(apart))
     assert found.pass_sd == 0.0
     assert "; passes differ, which is not in the error" in str(found)
+
+
+def test_passes_that_calibrated_nothing_tell_of_their_spread_alone() -> None:
+    frame = in_passes(SLOWER)
+    one = frame[frame["repeat"] == 2]
+    found = compare_passes(small_spec(), frame, GPU, "", calibrated=one)
+    every = compare(frame)
+    assert found is not None
+    assert (found.calibrated_in, every.calibrated_in) == (1, 3)
+    assert [each.names for each in found.stages] == [each.names for each in every.stages]
+    two = compare_passes(small_spec(), frame, GPU, "", calibrated=frame[frame["repeat"] != 2])
+    none = compare_passes(small_spec(), frame, GPU, "", calibrated=one.assign(t_decode_ms=1.0))
+    assert two is not None
+    assert none is not None
+    assert (two.calibrated_in, none.calibrated_in) == (2, 1)
+    data = make_data()
+    narrow, wide = (
+        pass_offset(data, each, 20_000, np.random.default_rng(0)) for each in (every, found)
+    )
+    assert narrow.sd == wide.sd
+    assert wide.offset.std() / narrow.offset.std() == pytest.approx(np.sqrt(2 / (4 / 3)))

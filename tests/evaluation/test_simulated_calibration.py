@@ -73,6 +73,31 @@ def test_every_stage_and_group_is_ranked_and_a_seed_gives_the_same() -> None:
     assert p == pytest.approx(first.frame["p_adjusted"].min())
 
 
+def test_the_order_of_gpus_and_stacks_changes_names_alone() -> None:
+    """Groups of a fit are sorted: each truth is ranked among the draws of its own group."""
+    orders = [(("a100_sxm", "l40s"), ("v1", "v2")), (("l40s", "a100_sxm"), ("v2", "v1"))]
+    tables = [
+        bl.simulation_based_calibration(
+            small_spec(), make_configs(20), gpus, stacks=stacks, simulations=20, seed=1
+        ).frame
+        for gpus, stacks in orders
+    ]
+    for table in tables:
+        latency = table[table["term"] == "latency"]
+        assert latency["coverage_90"].min() > 0.90 - 4 * 0.067  # 20 simulations
+        assert latency["p"].min() > 1e-4
+
+
+def test_other_columns_of_a_trace_change_nothing() -> None:
+    configs = make_configs(20)
+    trace = configs.assign(gpu="h100_sxm", stack="v9", t_prefill_ms=1.0)
+    plain, with_columns = (
+        bl.simulation_based_calibration(small_spec(), each, ["h100_sxm"], simulations=20)
+        for each in (configs, trace)
+    )
+    np.testing.assert_array_equal(plain.ranks.ranks, with_columns.ranks.ranks)
+
+
 def test_too_few_simulations_are_refused() -> None:
     with pytest.raises(InputError, match="simulations is 5"):
         bl.simulation_based_calibration(small_spec(), make_configs(20), GPUS, simulations=5)

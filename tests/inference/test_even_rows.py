@@ -31,7 +31,7 @@ def test_rows_have_the_design_of_their_prediction(context: float) -> None:
     data, gpu, rows = make_data(), load_hardware().resolve(GPU), frame(context)
     part, view = data.stages["prefill"], view_group(data, "prefill", gpu, None, rng())
     inputs = stage_inputs(data.spec, "prefill", rows, gpu)
-    centre, expected = held_design(data, "prefill", rows, gpu, view, inputs)
+    centre, expected, _ = held_design(data, "prefill", rows, gpu, view, inputs)
     labels = number_configs(rows[list(data.reference)])
 
     def regression(reference: pd.DataFrame | None) -> tuple[np.ndarray, np.ndarray]:

@@ -122,10 +122,10 @@ class _Rows:
     ) -> _Rows:
         """Evaluate configurations."""
         inputs = stage_inputs(data.spec, stage, configs, gpu)
-        centre, held = held_design(data, stage, configs, gpu, view, inputs)
+        centre, held, edge = held_design(data, stage, configs, gpu, view, inputs)
         places, excess = view.basis.places(inputs.raw), view.basis.excess(inputs.raw)
         part, typical = data.stages[stage], np.sqrt(np.mean(view.noise_sd**2))
-        scale = typical * part.noise_shape.spread(part.basis, inputs.raw)
+        scale = typical * part.noise_shape.spread(part.basis, edge.raw)
         return _Rows(inputs, centre, held, places, excess, scale)
 
     def design(self, departures: Departures) -> NDArray[np.float64]:

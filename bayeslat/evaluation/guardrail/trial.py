@@ -25,12 +25,11 @@ from bayeslat.evaluation.guardrail.affine_rival import (
 )
 from bayeslat.evaluation.guardrail.fractions import decide_fractions
 from bayeslat.evaluation.holdout import Holdout, hold_out
-from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.evaluation.measured import measured_latencies, with_latency
 from bayeslat.evaluation.repeatability import run_to_run_error
 from bayeslat.evaluation.stacks import rows_of_stack
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import Gpu, HardwareTable
-from bayeslat.features.spec import Spec
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
@@ -150,7 +149,7 @@ def run_trials(
     if gpu.key in data.gpus:
         raise InputError(f"{gpu.key} was fitted as a donor; trials need a GPU that was not")
     frame = admit(traces, data.spec, hardware)
-    own = _measured_rows(data.spec, frame[frame["gpu"] == gpu.key], stack)
+    own = with_latency(data.spec, rows_of_stack(frame[frame["gpu"] == gpu.key], stack))
     targets = {group: each for group, each in data.targets.items() if group[0] != gpu.key}
     donors = replace(data, targets=targets)
     rivals = frame[frame["gpu"].isin(data.gpus)]
@@ -274,12 +273,6 @@ def _decide(
     decided = decide_fractions(guard, prediction, measured[TOTAL], points_ms)
     knobs = held.test.iloc[decided["config"]].reset_index(drop=True)
     return pd.concat([decided.drop(columns="config"), knobs], axis=1)
-
-
-def _measured_rows(spec: Spec, rows: pd.DataFrame, stack: str) -> pd.DataFrame:
-    """Take the rows of a stack that hold a latency: one that ran out of memory holds none."""
-    columns = [stage.column for stage in spec.stages.values() if stage.column in rows]
-    return rows_of_stack(rows, stack).dropna(subset=columns, how="all")
 
 
 def _number_configs(tables: Sequence[pd.DataFrame], knobs: Sequence[str]) -> pd.DataFrame:
