@@ -27,6 +27,8 @@ class Exceedance:
     zero_shot : ndarray of bool, shape (config,)
     gap : str
         What was not measured where `zero_shot`.
+    doubted : ndarray of bool, shape (config,), optional
+        Whether its own measurement was set aside.
     """
 
     p_exceed: NDArray[np.float64]
@@ -35,12 +37,13 @@ class Exceedance:
     extrapolates: NDArray[np.bool_]
     zero_shot: NDArray[np.bool_]
     gap: str = "the GPU was not measured"
+    doubted: NDArray[np.bool_] | None = None
 
     @property
     def least_max_risk(self) -> NDArray[np.float64]:
         """The least `max_risk` that accepts each config; 1 where none does. Shape (config,)."""
         needed = np.max(np.maximum(self.p_exceed, self.high), axis=0)
-        return np.where(self.extrapolates | self.zero_shot, 1.0, needed)
+        return np.where(self.extrapolates | self.zero_shot | self._doubted, 1.0, needed)
 
     def decide(self, max_risk: float) -> pd.DataFrame:
         """Decide by the largest p_exceed that is accepted.
@@ -67,6 +70,7 @@ class Exceedance:
         reason = np.full(len(decision), "", dtype=object)
         for where, told in (
             (unsure, "measuring could turn the answer"),
+            (accepted & self._doubted, "its own measurement was set aside"),
             (accepted & self.extrapolates, "leaves the range of the fit"),
             (accepted & self.zero_shot, self.gap),
         ):
@@ -80,3 +84,7 @@ class Exceedance:
                 "reason": reason,
             }
         )
+
+    @property
+    def _doubted(self) -> NDArray[np.bool_]:
+        return np.zeros(self.zero_shot.shape, bool) if self.doubted is None else self.doubted

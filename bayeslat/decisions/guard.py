@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.decisions.doubted import is_doubted
 from bayeslat.decisions.exceedance import Exceedance
 from bayeslat.decisions.predict import Of, predict
 from bayeslat.decisions.prediction import TOTAL, Prediction
@@ -86,8 +87,8 @@ class Guard:
         `accept` if P(latency > budget) is at most `max_risk`, else `reject`. `measure` where the
         posterior does not know: p_exceed given the GPU lies on both sides of `max_risk` over the
         central 90 % of the posterior, so that measuring could turn the answer; or it would be
-        accepted, but the configuration leaves the range of the fit, or the GPU was not
-        measured in all stages.
+        accepted, but the configuration leaves the range of the fit, its own measurement was set
+        aside as a gross error, or the GPU was not measured in all stages.
 
         Parameters
         ----------
@@ -123,7 +124,10 @@ class Guard:
         bounds = [self._bound(prediction, budget) for budget in self.budgets]
         p_exceed, low, high = (np.stack(each) for each in zip(*bounds, strict=True))
         gap = "; ".join(sorted({each.gap for each in prediction.evidence if each.zero_shot}))
-        return Exceedance(p_exceed, low, high, prediction.extrapolates, prediction.zero_shot, gap)
+        doubted = is_doubted(self.data, self.gpu.key, self.stack, prediction.configs)
+        return Exceedance(
+            *(p_exceed, low, high, prediction.extrapolates, prediction.zero_shot, gap, doubted)
+        )
 
     def _bound(
         self, prediction: Prediction, budget: Budget

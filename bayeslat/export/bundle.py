@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bayeslat.atomic import atomic_path
 from bayeslat.decisions.counted_range import counted_range
+from bayeslat.decisions.doubted import doubted_configs
 from bayeslat.decisions.evidence import find_evidence
 from bayeslat.decisions.predict import predict
 from bayeslat.decisions.run_noise import score_table
@@ -30,9 +31,11 @@ from bayeslat.export.stage_part import StagePart, make_part
 from bayeslat.features.corners import CELLS
 from bayeslat.features.design import stage_times
 from bayeslat.features.hardware import Gpu, explain_missing, missing_fields
+from bayeslat.features.tasks import task_names
 from bayeslat.inference.new_tasks import grid_of_tasks
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
+from bayeslat.traces.names import TASK
 
 __all__ = ["READER_NAME", "Bundle", "make_bundle", "write_bundle"]
 
@@ -153,6 +156,7 @@ def make_bundle(
         ],
         "names_task": data.spec.uses_task,
         "tasks": sorted({task for part in parts for task in part.basis.tasks}),
+        "doubted": _doubted(data, gpu, stack),
         "reach": reach,
         **describe_parts(parts, [_counting(data, part.name, gpu) for part in parts], graph),
     }
@@ -227,6 +231,17 @@ def _stack_names(stack: str | None, known: tuple[str, ...]) -> list[str]:
     """Names of the stack that a configuration may give."""
     meant = stack if stack is not None else _only(known)
     return [] if meant is None else [meant]
+
+
+def _doubted(data: PosteriorData, gpu: Gpu, stack: str | None) -> list[list[float | str]]:
+    """Configurations that are not accepted since their own measurement was set aside.
+
+    The knobs of each, then its task.
+    """
+    rows = doubted_configs(data, gpu.key, stack)
+    tasks = task_names(rows[TASK].tolist() if TASK in rows else None, len(rows))
+    knobs = rows[list(data.spec.knobs)].to_numpy(dtype=float).tolist()
+    return [[*values, str(task)] for values, task in zip(knobs, tasks, strict=True)]
 
 
 def _counting(data: PosteriorData, stage: str, gpu: Gpu) -> CountedKnobs:

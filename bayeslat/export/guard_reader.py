@@ -35,7 +35,7 @@ import numpy as np
 __all__ = ["ACCEPT", "FORMAT_VERSION", "MEASURE", "REJECT", "BundleError", "GuardBundle", "load"]
 
 MAGIC = b"bayeslat guard bundle\n"
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 SEAL = b"sha256:"
 ACCEPT, REJECT, MEASURE = "accept", "reject", "measure"
 
@@ -300,6 +300,8 @@ class _Model:
         self.lows = [float(each["low"]) for each in knobs]
         self.highs = [float(each["high"]) for each in knobs]
         self.names_task, self.zero_shot = bool(header["names_task"]), bool(header["zero_shot"])
+        # Configurations whose own measurement was set aside: knobs, then the task.
+        self.doubted = [tuple(each) for each in header["doubted"]]
         self.own = {"gpu": header["gpu_names"], "stack": header["stack_names"]}
         self.number_steps = [_make_step(step, _NUMBERS, len(knobs)) for step in header["steps"]]
         self.array_steps = [_make_step(step, _ARRAYS, len(knobs)) for step in header["steps"]]
@@ -373,6 +375,18 @@ class _Model:
             inside = inside & ops.is_in(place.task, stage.tasks)
         return inside
 
+    def is_doubted(self, ops: _Ops, place: _Place) -> Any:
+        """Whether the configuration's own measurement was set aside."""
+        found: Any = False
+        for *knobs, task in self.doubted:
+            same: Any = True
+            for value, own in zip(place.values, knobs):
+                same = same & (value == own)
+            if self.with_tasks:
+                same = same & ops.is_in(place.task, [task])
+            found = found | same
+        return found
+
     def edge(self, ops: _Ops, steps: Sequence[_Function], place: _Place) -> _Place:
         """Return the nearest place with every knob inside its range."""
         held = [
@@ -420,6 +434,7 @@ class _Model:
             over, unsure = self.total.central(count.item())
             p_exceed = chance.item()
         unknown = self.zero_shot or any(point.is_beyond for point in points)
+        unknown = unknown or (bool(self.doubted) and bool(self.is_doubted(_NUMBERS, here)))
         answer = _answer(_NUMBERS, (p_exceed, over, unsure), max_risk, unknown)
         return (ACCEPT, REJECT, MEASURE)[answer], p_exceed
 
@@ -435,7 +450,7 @@ class _Model:
             if not -math.inf < value < math.inf or value < 0 <= low:
                 return None
             given.append(value)
-        task = knobs.get("task")
+        task = knobs.get("task", None if self.names_task else "")
         if "gpu" in knobs or "stack" in knobs or (self.names_task and not isinstance(task, str)):
             return None
         return [*given, task]
@@ -563,6 +578,8 @@ class _Model:
         unknown = np.zeros(count, dtype=bool) | self.zero_shot
         for point in points:
             unknown |= point.is_beyond
+        if self.doubted:
+            unknown |= self.is_doubted(_ARRAYS, here)
         answers = _answer(_ARRAYS, (p_exceed, over, unsure), asked.max_risk, unknown)
         return p_exceed, answers
 

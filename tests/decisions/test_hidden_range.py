@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -52,3 +53,23 @@ def test_a_broken_twin_without_the_watch_accepts(monkeypatch: pytest.MonkeyPatch
         design.coordinates.cache_clear()
         fitted.cache_clear()
     assert decided["decision"].tolist() == ["accept", "accept"]
+
+
+def test_the_noise_beyond_a_knobs_range_is_that_of_the_range_in_bundles_too() -> None:
+    """A product of knobs may be within its range where one of them is not."""
+    joint = SPEC_TEXT.replace('["log(context)"]', '["log(batch_size * context)"]', 1)
+    spec, configs = Spec.from_text(joint).only(["prefill"]), make_configs(60)
+    truth = draw_parameters(spec, GPUS, configs=configs, seed=0)
+    frame = simulate(spec, configs, GPUS, parameters=truth, seed=0)
+    size = np.log(frame["batch_size"] * frame["context"])
+    scatter = 0.02 * (size - size.min()) * np.random.default_rng(0).standard_normal(len(frame))
+    frame["t_prefill_ms"] *= np.exp(scatter)  # larger ones scatter more
+    posterior = fit(spec, frame, engine="laplace")
+    far = pd.DataFrame({"batch_size": [64, 256], "context": 128, "output_tokens": 50})
+    bundle = make_bundle(posterior.data, load_hardware().resolve(GPUS[0]))
+    reader = guard_reader.GuardBundle(bundle.header, bundle.arrays)
+    middle = posterior.predict(far, GPUS[0]).frame["total_q50_ms"]
+    for budget in np.concatenate([1.05 * middle, 1.1 * middle]):
+        expected = posterior.guard(GPUS[0], budget).decide(far)["p_exceed"]
+        found = reader.decide({name: far[name].to_numpy() for name in far}, budget)[1]
+        np.testing.assert_allclose(found, expected, atol=0.005)

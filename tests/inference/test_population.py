@@ -9,9 +9,10 @@ import pytest
 
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.calibrate import calibrate_group
+from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
-from tests.posteriors import make_configs, make_data
+from tests.posteriors import GPUS, make_configs, make_data, make_frame, small_spec
 from tests.targets import draw_targets
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -171,3 +172,26 @@ def test_draws_without_heavy_tails_differ_as_the_donors_do() -> None:
     departed = np.abs((heavy - many.centre) / many.spread)
     assert np.mean(departed > 2.5) > 4 * np.mean(np.abs(standard) > 2.5)
     assert (np.log(wide) - many.log_noise).std() == pytest.approx(0.5, rel=0.05)
+
+
+def test_the_noise_of_a_new_gpu_is_as_open_as_donors_differ() -> None:
+    spec = small_spec()
+    frame = make_frame(0, GPUS, rows=60)
+    alike = fit_posterior(spec, frame, engine="laplace")
+    factor = np.exp(0.3 * np.random.default_rng(0).standard_normal(len(frame)))
+    noisy = frame["gpu"] == GPUS[0]
+    frame["t_prefill_ms"] *= np.where(noisy, factor, 1.0)
+    apart = fit_posterior(spec, frame, engine="laplace")
+    entry = load_hardware().resolve("l40s")
+    narrow, wide = (
+        population_of(data, STAGE, entry, "", np.random.default_rng(0)) for data in (alike, apart)
+    )
+    part = apart.stages[STAGE]
+    middle = np.log(part.noise_sd()).mean()
+    told = [np.log(part.noise_sd(group)).mean() - middle for group in range(3)]
+    assert narrow.log_noise_sd == 0.5
+    expected = np.sqrt((4 * 0.25 + np.sum(np.square(told))) / 7)
+    assert wide.log_noise_sd == pytest.approx(expected)
+    assert wide.log_noise_sd > 0.6
+    noise = wide.draw(np.random.default_rng(0), heavy=False)[1]
+    assert np.log(noise).std() > 0.6  # so are those that tests of membership compare with

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.counted import counted
-from bayeslat.features.tasks import task_names
+from bayeslat.decisions.config_keys import config_keys
 from bayeslat.inference.gross_errors import is_unsettled
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
@@ -99,11 +99,11 @@ def make_pool(
     -------
     Pool
     """
-    tables = [_keys(data, candidates)]
+    tables = [config_keys(data, candidates)]
     known = None if group[1] is None else data.targets.get((group[0], group[1]))
     made = candidates.head(0) if known is None else known.rows[~is_unsettled(data, known)]
-    tables.append(_keys(data, made))
-    tables.append(_keys(data, candidates.head(0) if exclude is None else exclude))
+    tables.append(config_keys(data, made))
+    tables.append(config_keys(data, candidates.head(0) if exclude is None else exclude))
     labels = number_configs(pd.concat(tables, ignore_index=True))
     ends = np.cumsum([len(table) for table in tables])
     own, measured, excluded = np.split(labels, ends[:-1])
@@ -113,14 +113,3 @@ def make_pool(
     once = np.unique(measured, return_index=True)[1]
     elsewhere = tables[1].iloc[once[~np.isin(measured[once], own)]]
     return Pool(first, seen, first & ~seen & np.isin(own, excluded), elsewhere)
-
-
-def _keys(data: PosteriorData, configs: pd.DataFrame) -> pd.DataFrame:
-    """Return what tells configurations apart, in the types of a calibration's rows."""
-    held = {
-        name: task_names(configs[name].tolist() if name in configs else None, len(configs))
-        if name == "task"
-        else configs[name].to_numpy(dtype=float)
-        for name in data.reference.columns
-    }
-    return pd.DataFrame(held)
