@@ -67,14 +67,15 @@ def test_no_max_risk_accepts_it() -> None:
 
 
 def test_slow_runs_are_no_gross_errors() -> None:
-    """Beside donors that are steady to a few percent, twice is far, and what runs may do."""
-    rows = make_frame(3, (TARGET,), rows=30)
+    """Beside donors that are steady to 1 %, half as much again is far, and what runs may do."""
+    data, rows = make_data(seed=3), make_frame(3, (TARGET,), rows=30)
     found = {}
-    for times in (1.0, 1.95, 4.0):
+    for times in (1.0, 1.5, 4.0):
         slow = rows.copy()
         slow.loc[[3, 17], "t_prefill_ms"] *= times
-        target = Posterior(make_data()).calibrate(slow, gpu=TARGET).data.targets[TARGET, ""]
-        part = target.stages["prefill"]
+        part = (
+            Posterior(data).calibrate(slow, gpu=TARGET).data.targets[TARGET, ""].stages["prefill"]
+        )
         found[times] = part.set_aside.tolist(), float(part.noise_sd.mean())
     assert [found[times][0] for times in found] == [[], [], [3, 17]]
-    assert found[1.95][1] > 1.3 * found[1.0][1]
+    assert found[1.5][1] > 1.3 * found[1.0][1]
