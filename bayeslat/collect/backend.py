@@ -45,5 +45,5 @@ def _explained(library: str, error: ModuleNotFoundError) -> Exception:
         return error
     return InputError(
         f"{library} is not installed, and measuring a model needs it: "
-        "install the extra with `pip install 'bayeslat[collect]'`"
+        "install the extra with `pip install '.[collect]'`"
     )

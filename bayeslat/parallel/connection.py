@@ -63,7 +63,7 @@ def _open(address: str) -> Any:
     except ImportError as error:
         raise InputError(
             f"the engine address {address} needs Dask, which is not installed: "
-            "pip install 'bayeslat[scale]', or leave the address out"
+            "pip install '.[scale]', or leave the address out"
         ) from error
     opened: list[Any] = []
 

@@ -12,6 +12,8 @@ from bayeslat.report.tables import make_table, open_console, print_line, print_t
 
 __all__ = ["bundle_record", "show_bundle"]
 
+_CLOSE = 0.005  # in p_exceed: how near to the posterior a bundle is meant to be
+
 
 def bundle_record(bundle: Bundle, path: Path, reader: bool) -> dict[str, Any]:
     """What was written.
@@ -69,6 +71,12 @@ def show_bundle(record: Mapping[str, Any]) -> None:
         f"the decisions, over {counted(found['configs'], 'config')} of the fit and "
         f"{counted(found['budgets'], 'budget')}",
     )
+    if found["p_exceed"] > _CLOSE:
+        print_line(
+            console,
+            f"Note: that is more than {_CLOSE}: where a decision hangs on it, `bayeslat guard` has "
+            "the posterior's",
+        )
     if record["evidence"]:
         print_line(console, f"Note: {record['evidence']}; nothing is accepted")
     if record["reader"]:

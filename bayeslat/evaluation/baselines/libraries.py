@@ -33,5 +33,5 @@ def require(module: str) -> ModuleType:
             raise
     raise InputError(
         f"{_DISTRIBUTIONS.get(library, library)} is not installed, and this method needs it; "
-        "install it with: pip install 'bayeslat[baselines]'"
+        "install it with: pip install '.[baselines]'"
     )
