@@ -53,7 +53,10 @@ def test_it_is_measured_unless_another_run_is_sound(
     reader = guard_reader.GuardBundle(bundle.header, bundle.arrays)
     columns = {name: configs[name].to_numpy() for name in KNOBS}
     assert reader.decide(columns, budget)[0].tolist() == expected
-    ones = [reader.decide_one(row, budget)[0] for row in configs.to_dict("records")]
+    ones = [
+        reader.decide_one(dict(zip(KNOBS, row, strict=True)), budget)[0]
+        for row in configs.itertuples(index=False)
+    ]
     assert ones == expected
 
 

@@ -71,5 +71,5 @@ def test_the_noise_beyond_a_knobs_range_is_that_of_the_range_in_bundles_too() ->
     middle = posterior.predict(far, GPUS[0]).frame["total_q50_ms"]
     for budget in np.concatenate([1.05 * middle, 1.1 * middle]):
         expected = posterior.guard(GPUS[0], budget).decide(far)["p_exceed"]
-        found = reader.decide({name: far[name].to_numpy() for name in far}, budget)[1]
+        found = reader.decide({str(name): far[name].to_numpy() for name in far}, budget)[1]
         np.testing.assert_allclose(found, expected, atol=0.005)
