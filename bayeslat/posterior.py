@@ -169,7 +169,8 @@ class Posterior:
             for a column that is neither a knob nor the task, candidates alone, since a posterior
             keeps no more. Where there are more strata than `n`, the method chooses which get one.
         stack : str, optional
-            The one that the candidates name, or the GPU's only one, by default.
+            The one that the candidates name, or else that of the GPU's rows that name none, or its
+            only one, by default.
         seed : int
         hardware : HardwareTable, optional
             For GPUs that the shipped table lacks.
@@ -186,7 +187,8 @@ class Posterior:
         TraceError
             With every candidate that the spec cannot take.
         InputError
-            With every argument that has an impossible value; or if there are fewer candidates.
+            With every argument that has an impossible value; if there are fewer candidates; or if
+            the GPU was measured with several stacks and none is named.
         """
         check_tables(hardware, seed, candidates=candidates)
         return suggest(
@@ -267,7 +269,8 @@ class Posterior:
         gpu : str
             Key or alias.
         stack : str, optional
-            Serving software of rows that name none; the GPU's only one by default.
+            Serving software of rows that name none; by default, that of the GPU's other such rows,
+            or its only one.
         hardware : HardwareTable, optional
             For GPUs that the shipped table lacks.
         seed : int

@@ -39,8 +39,12 @@ class Evidence:
     @property
     def gap(self) -> str:
         """Say in short what has no row; of use where `zero_shot`."""
-        if self.stack is None or self.stack not in self.known_stacks:
+        if not self.known_stacks:
             return "the GPU was not measured"
+        if self.stack not in self.known_stacks:
+            if not self.stack:
+                return f"no stack is named (measured with {', '.join(self.known_stacks)})"
+            return f"stack {self.stack!r} was not measured"
         return f"nothing was measured of {', '.join(self.unmeasured)}"
 
     def __str__(self) -> str:
@@ -77,14 +81,14 @@ def find_evidence(data: PosteriorData, gpu: str, stack: str | None) -> Evidence:
     gpu : str
         Key.
     stack : str or None
-        None: the stack that the GPU was measured with, if there is one only.
+        None: the one of the GPU's rows that name none.
 
     Returns
     -------
     Evidence
     """
     known = data.known_stacks(gpu)
-    meant = known[0] if stack is None and len(known) == 1 else stack
+    meant = data.unnamed_stack(gpu) if stack is None else stack
     unmeasured = tuple(data.stages)
     if meant is not None and meant in known:
         rows = _measured(data, gpu, meant)

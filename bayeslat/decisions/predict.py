@@ -42,7 +42,7 @@ def predict(
     gpu : Gpu
         Fitted, or known by its data sheet alone.
     stack : str, optional
-        The GPU's only one by default.
+        That of the GPU's rows that name none, or its only one, by default.
     of : {"run", "typical"}
         One further measured run, with its noise, or the run-to-run median.
     seed : int

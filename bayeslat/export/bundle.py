@@ -91,7 +91,7 @@ def make_bundle(
     gpu : Gpu
         Fitted, calibrated, or known by its data sheet alone.
     stack : str, optional
-        The GPU's only one by default.
+        That of the GPU's rows that name none, or its only one, by default.
     seed : int
         As a prediction takes it: the same draws stand behind both.
 
@@ -127,13 +127,14 @@ def make_bundle(
         np.stack([part.times for part in each_stage]),
     )
     evidence = find_evidence(data, gpu.key, stack)
+    meant = evidence.stack
     header = {
         "format": _FORMAT,
         "spec": {"name": data.spec.name, "hash": data.spec.hash},
         "gpu": gpu.key,
-        "stack": stack if stack is not None else _only(evidence.known_stacks),
+        "stack": meant,
         "gpu_names": [gpu.key, gpu.name, *gpu.aliases],
-        "stack_names": _stack_names(stack, evidence.known_stacks),
+        "stack_names": [] if meant is None else [meant],
         "seed": seed,
         "draws": parts[0].draws.shape[1],
         "zero_shot": evidence.zero_shot,
@@ -217,16 +218,6 @@ def write_bundle(
         with atomic_path(target.with_name(READER_NAME)) as temporary:
             shutil.copyfile(guard_reader.__file__, temporary)
     return bundle
-
-
-def _only(stacks: tuple[str, ...]) -> str | None:
-    return stacks[0] if len(stacks) == 1 else None
-
-
-def _stack_names(stack: str | None, known: tuple[str, ...]) -> list[str]:
-    """Names of the stack that a configuration may give."""
-    meant = stack if stack is not None else _only(known)
-    return [] if meant is None else [meant]
 
 
 def _counting(data: PosteriorData, stage: str, gpu: Gpu) -> CountedKnobs:

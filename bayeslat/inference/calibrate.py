@@ -60,9 +60,8 @@ def calibrate(
         rows = admit(rows, data.spec, hardware, stack)
     elif missing := missing_fields(gpu, data.spec.hardware_fields):
         raise HardwareError(explain_missing(gpu, missing))
-    known = data.known_stacks(gpu.key)
-    unnamed = stack if stack is not None else known[0] if len(known) == 1 else ""
-    return calibrate_stacks(data, rows, gpu, unnamed, seed=seed)
+    unnamed = stack if stack is not None else data.unnamed_stack(gpu.key)
+    return calibrate_stacks(data, rows, gpu, unnamed or "", seed=seed)
 
 
 def calibrate_stacks(
