@@ -222,7 +222,8 @@ def test_rows_that_calibrated_without_a_stack_stay_within_reach() -> None:
     assert [each.stack for each in found.evidence] == [""]
     assert not found.zero_shot.any()
     np.testing.assert_array_equal(found.draws(), first.predict(configs, "l40s").draws())
-    holes = both.predict(configs.assign(stack=["v2", None, "v2", None, None, "v2"]), "l40s")
+    some = pd.Series(["v2", None, "v2", None, None, "v2"], dtype=object)
+    holes = both.predict(configs.assign(stack=some), "l40s")
     np.testing.assert_array_equal(holes.draws()[[1, 3, 4]], found.draws()[[1, 3, 4]])
     assert not holes.zero_shot.any()
     assert (both.guard("l40s", 1e9).decide(configs)["decision"] == "accept").any()
