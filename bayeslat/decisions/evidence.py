@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bayeslat.inference.posterior import PosteriorData
 
-__all__ = ["Evidence", "find_evidence"]
+__all__ = ["Evidence", "find_evidence", "stack_used"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,26 @@ def find_evidence(data: PosteriorData, gpu: str, stack: str | None) -> Evidence:
         rows = _measured(data, gpu, meant)
         unmeasured = tuple(stage for stage in data.stages if not rows[stage])
     return Evidence(gpu, meant, known, unmeasured)
+
+
+def stack_used(evidence: Sequence[Evidence], stack: str | None) -> str | None:
+    """Return the stack that a prediction is for.
+
+    Parameters
+    ----------
+    evidence : sequence of Evidence
+        Of the prediction: one for each stack that its configs name.
+    stack : str or None
+        The one that was asked for.
+
+    Returns
+    -------
+    str or None
+        The only one; of several, each of which its rows name, the one that was asked for. Empty for
+        that of rows that name none; None for a new one.
+    """
+    used = {each.stack for each in evidence}
+    return used.pop() if len(used) == 1 else stack
 
 
 def _measured(data: PosteriorData, gpu: str, stack: str) -> dict[str, int]:

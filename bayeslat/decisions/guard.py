@@ -80,7 +80,25 @@ class Guard:
     of: Of = "run"
     seed: int = 0
 
-    def decide(self, configs: pd.DataFrame) -> pd.DataFrame:
+    def predict(self, configs: pd.DataFrame) -> Prediction:
+        """Predict what the budgets are for.
+
+        Parameters
+        ----------
+        configs : DataFrame, one row a config
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        TraceError
+            With every config that the spec cannot take, by file and row.
+        """
+        return predict(self.data, configs, self.gpu, stack=self.stack, of=self.of, seed=self.seed)
+
+    def decide(self, configs: pd.DataFrame, prediction: Prediction | None = None) -> pd.DataFrame:
         """Decide about configurations.
 
         `accept` if P(latency > budget) is at most `max_risk`, else `reject`. `measure` where the
@@ -92,6 +110,8 @@ class Guard:
         Parameters
         ----------
         configs : DataFrame, one row a config
+        prediction : Prediction, optional
+            Of these by `predict`, if it is at hand.
 
         Returns
         -------
@@ -105,9 +125,8 @@ class Guard:
         TraceError
             With every config that the spec cannot take, by file and row.
         """
-        prediction = predict(
-            self.data, configs, self.gpu, stack=self.stack, of=self.of, seed=self.seed
-        )
+        if prediction is None:
+            prediction = self.predict(configs)
         decided = self.judge(prediction).decide(self.max_risk)
         kept = configs.drop(columns=[name for name in decided if name in configs])
         return pd.concat([kept, decided.set_index(configs.index)], axis=1)
