@@ -33,6 +33,7 @@ from bayeslat.features.hardware import Gpu, explain_missing, missing_fields
 from bayeslat.inference.new_tasks import grid_of_tasks
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
+from bayeslat.traces.names import wrong_stack
 
 __all__ = ["READER_NAME", "Bundle", "make_bundle", "write_bundle"]
 
@@ -108,8 +109,8 @@ def make_bundle(
     InputError
         If the name of the stack is empty, or a stage has a hurdle.
     """
-    if stack is not None and not stack.strip():
-        raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
+    if problem := wrong_stack(stack):
+        raise InputError(problem)
     if hurdles := [stage for stage, part in data.stages.items() if part.hurdle is not None]:
         raise InputError(
             f"stage {hurdles[0]!r} has a hurdle, which a bundle cannot hold; use `bayeslat guard`"

@@ -29,6 +29,7 @@ from bayeslat.inference.target_regression import TargetRegression
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.inference.walk import Walk, farthest, find_trail
 from bayeslat.inference.widening import with_trail
+from bayeslat.traces.names import wrong_stack
 
 __all__ = ["calibrate", "calibrate_group", "calibrate_stacks", "rows_of"]
 
@@ -53,8 +54,8 @@ def calibrate(
     -------
     PosteriorData
     """
-    if stack is not None and not stack.strip():
-        raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
+    if problem := wrong_stack(stack):
+        raise InputError(problem)
     rows = rows_of(traces, gpu, hardware)
     if len(rows):
         rows = admit(rows, data.spec, hardware, stack)

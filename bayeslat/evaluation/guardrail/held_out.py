@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.arguments import check_tables
 from bayeslat.counted import counted
 from bayeslat.decisions.guard import Guard
 from bayeslat.decisions.predict import predict
@@ -203,9 +204,10 @@ def control_guard(
     TraceError
         With every row of the GPU that breaks a rule.
     InputError
-        If nothing is held out, with every argument that has an impossible value, or if there are
-        several stacks and the guard names none.
+        If nothing is held out, the traces are no table, with every argument that has an impossible
+        value, or if there are several stacks and the guard names none.
     """
+    check_tables(hardware, traces=traces)
     if problems := limit_problems(false_accepts, confidence):
         raise InputError("; ".join(problems))
     table = (hardware or load_hardware()).extended(guard.data.hardware)
