@@ -210,6 +210,7 @@ def predict(
     A GPU that was not fitted is predicted from its data sheet. Parquet says in its metadata, under
     bayeslat_result, which GPU, stack, --of and budget the predictions are for.
     """
+    from bayeslat.decisions.evidence import stack_used
     from bayeslat.posterior import load_posterior
     from bayeslat.report.prediction_tables import prediction_record, show_prediction
     from bayeslat.traces import read_configs, write_table
@@ -226,7 +227,8 @@ def predict(
     frame = prediction.frame
     if budget_ms is not None:
         frame = frame.assign(p_exceed=prediction.p_exceed(budget_ms))
-    about = {"gpu": key, "stack": stack, "of": of, "budget_ms": budget_ms, "seed": seed}
+    used = stack_used(prediction.evidence, stack)
+    about = {"gpu": key, "stack": used, "of": of, "budget_ms": budget_ms, "seed": seed}
     with writing(output):
         write_table(frame, output, about)
     record = prediction_record(fitted.data, frame, about, prediction.evidence, output)

@@ -103,6 +103,7 @@ def guard(
     Adds p_exceed, its range over the posterior (p_exceed_low, p_exceed_high), decision and reason.
     Measurements that calibrated nothing (--held-out) bound the false accepts, whatever the model.
     """
+    from bayeslat.decisions.evidence import stack_used
     from bayeslat.evaluation.guardrail.held_out import control_guard
     from bayeslat.evaluation.guardrail.risk_control import limit_problems
     from bayeslat.posterior import load_posterior
@@ -129,7 +130,9 @@ def guard(
         seed=seed,
         hardware=table,
     )
-    frame = rule.decide(read_configs(*configs, check=False))  # tells all that is wrong at once
+    given = read_configs(*configs, check=False)  # predicting tells all that is wrong at once
+    prediction = rule.predict(given)
+    frame = rule.decide(given, prediction)
     control = None
     if held_out:
         measured = read_traces(*held_out, check=False)
@@ -139,7 +142,7 @@ def guard(
         )
     about: dict[str, Any] = {
         "gpu": key,
-        "stack": stack,
+        "stack": stack_used(prediction.evidence, stack),
         "of": of,
         "budgets_ms": {str(budget): budget.ms for budget in rule.budgets},
         "max_risk": max_risk,

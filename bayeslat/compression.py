@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
-from bayeslat.finite import is_count, tell
+from bayeslat.finite import is_count, tell_count
 from bayeslat.inference.compress import compress_files
 from bayeslat.inference.compressed import Compressed
 from bayeslat.inference.compressed_file import read_compressed, write_compressed
@@ -94,7 +94,7 @@ def compress(
         )
     if not is_count(sample_rows, 1):
         raise InputError(
-            f"sample_rows is {tell(sample_rows)}; it must be a whole number of at least 1"
+            f"sample_rows is {tell_count(sample_rows)}; it must be a whole number of at least 1"
         )
     check_workers(jobs, engine_address)
     return compress_files(

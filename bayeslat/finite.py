@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from numbers import Integral, Real
 
-__all__ = ["finite_number", "is_between", "is_count", "tell", "wrong_seed"]
+__all__ = ["finite_number", "is_between", "is_count", "tell", "tell_count", "wrong_seed"]
 
 
 def finite_number(value: object) -> float | None:
@@ -71,8 +71,21 @@ def tell(value: object) -> str:
     return repr(value)
 
 
+def tell_count(value: object) -> str:
+    """Write a value that is no such whole number: a float that looks like one with its point.
+
+    Examples
+    --------
+    >>> tell_count(3.0), tell_count(-1), tell_count("1")
+    ('3.0', '-1', "'1'")
+    """
+    if isinstance(value, bool) or finite_number(value) is None:
+        return tell(value)
+    return str(value)
+
+
 def wrong_seed(seed: object) -> str:
     """Say that a seed is none; nothing if it is one."""
     if is_count(seed, 0):
         return ""
-    return f"seed is {tell(seed)}; it must be a whole number from 0 on"
+    return f"seed is {tell_count(seed)}; it must be a whole number from 0 on"

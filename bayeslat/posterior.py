@@ -18,11 +18,13 @@ from bayeslat.decisions.suggest.choose import suggest
 from bayeslat.decisions.suggest.options import Objective, SuggestOptions
 from bayeslat.decisions.suggest.registry import DEFAULT_METHOD
 from bayeslat.decisions.suggest.suggestion import Suggestion
+from bayeslat.errors import InputError
 from bayeslat.evaluation.drift import ALLOWANCE, Drift, find_drift
 from bayeslat.evaluation.passes import passes_of
 from bayeslat.evaluation.transfer import Transfer, choose_target, judge_transfer
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
+from bayeslat.finite import is_between, tell
 from bayeslat.inference.calibrate import calibrate
 from bayeslat.inference.diagnostics import Diagnostics
 from bayeslat.inference.gross_errors import GrossError, find_gross_errors
@@ -169,7 +171,8 @@ class Posterior:
             for a column that is neither a knob nor the task, candidates alone, since a posterior
             keeps no more. Where there are more strata than `n`, the method chooses which get one.
         stack : str, optional
-            The one that the candidates name, or the GPU's only one, by default.
+            The one that the candidates name, or else that of the GPU's rows that name none, or its
+            only one, by default.
         seed : int
         hardware : HardwareTable, optional
             For GPUs that the shipped table lacks.
@@ -186,9 +189,11 @@ class Posterior:
         TraceError
             With every candidate that the spec cannot take.
         InputError
-            With every argument that has an impossible value; or if there are fewer candidates.
+            With every argument that has an impossible value; if there are fewer candidates; or if
+            the GPU was measured with several stacks and none is named.
         """
-        check_tables(hardware, seed, candidates=candidates)
+        excluded = {} if exclude is None else {"exclude": exclude}
+        check_tables(hardware, seed, candidates=candidates, **excluded)
         return suggest(
             self.data,
             candidates,
@@ -245,7 +250,14 @@ class Posterior:
             With every setting that breaks a rule.
         """
         check_tables(hardware, seed)
-        budgets = check_guard(list(self.data.stages), budget_ms, stage_budgets_ms or {}, max_risk)
+        budgets = check_guard(
+            list(self.data.stages),
+            budget_ms,
+            stage_budgets_ms or {},
+            max_risk,
+            stack=stack,
+            of=of,
+        )
         return Guard(self.data, self._gpu(gpu, hardware), budgets, max_risk, stack, of, seed)
 
     def calibrate(
@@ -267,7 +279,8 @@ class Posterior:
         gpu : str
             Key or alias.
         stack : str, optional
-            Serving software of rows that name none; the GPU's only one by default.
+            Serving software of rows that name none; by default, that of the GPU's other such rows,
+            or its only one.
         hardware : HardwareTable, optional
             For GPUs that the shipped table lacks.
         seed : int
@@ -308,7 +321,7 @@ class Posterior:
         stack : str, optional
             The one that it was calibrated with by default.
         threshold : float
-            Of the MAPE of the total: 0.10 is 10 %.
+            Of the MAPE of the total, between 0 and 1: 0.10 is 10 %.
         traces : DataFrame, one row a measurement, optional
             What it was calibrated with: how its passes over the configurations differ. Without, or
             where they do not tell, it counts as measured in one pass, like those of the donors.
@@ -323,11 +336,15 @@ class Posterior:
         ------
         InputError
             If the GPU was not calibrated, or with several stacks of which none is named; if the
-            traces have rows, but none of it, or are no table.
+            traces have rows, but none of it, or are no table; if the threshold is impossible.
         TraceError
             With every row that breaks a rule.
         """
         check_tables(seed=seed)
+        if not is_between(threshold, 0, 1):
+            raise InputError(
+                f"threshold is {tell(threshold)}; it must be between 0 and 1, as 0.10 for 10 %"
+            )
         entry = self._gpu(gpu, None)
         chosen = choose_target(self.data, entry.key, stack)
         passes = None

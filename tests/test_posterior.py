@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 import bayeslat as bl
+from bayeslat.errors import InputError
 from bayeslat.posterior import Posterior, load_posterior
 from tests.posteriors import make_configs, make_data, make_frame, small_spec
 
@@ -79,6 +80,56 @@ def test_what_is_no_number_is_told(
     told = str(caught.value)
     shown = f"{wrong:g}" if type(wrong) in (int, float) else repr(wrong)
     assert told.count(f" is {shown}; it must be ") == len(names)
+
+
+@pytest.mark.xdist_group("small posterior")
+@pytest.mark.parametrize(
+    ("method", "given", "told"),
+    [
+        ("guard", {"budget_ms": 1.0, "of": "x"}, "of is 'x'; it must be run or typical"),
+        ("guard", {"budget_ms": 1.0, "stack": 3}, "stack is 3; name one of the traces"),
+        ("guard", {"budget_ms": 1.0, "stack": " ", "max_risk": 2}, "max_risk is 2; .*stack is ' '"),
+        (
+            "guard",
+            {"stage_budgets_ms": {1: 5.0}},
+            "^stage_budgets_ms names 1; name a stage: prefill, decode$",
+        ),
+        ("predict", {"configs": make_configs(2), "stack": 3, "of": "x"}, "of is 'x'; .*stack is 3"),
+        ("suggest", {"n": 1, "stack": 3}, "stack is 3; name one of the traces, or leave it out"),
+        ("suggest", {"n": 1, "method": 3}, "method is 3; it must be one of share_weighted, "),
+        ("suggest", {"n": 3.0}, "n is 3.0; it must be a whole number from 1 on"),
+        ("suggest", {"n": 1, "exclude": [1]}, "exclude is a list; read a table with read_configs"),
+        ("suggest", {"n": 1, "seed": 3.0}, "seed is 3.0; it must be a whole number from 0 on"),
+        ("calibrate", {"traces": make_frame(5, ("l40s",), rows=3), "stack": 3}, "stack is 3; name"),
+    ],
+)
+def test_arguments_of_a_posterior_of_another_kind_are_told(
+    method: str, given: dict[str, Any], told: str
+) -> None:
+    if method == "suggest":
+        given = {"candidates": make_configs(3), **given}
+    with pytest.raises(InputError, match=told):
+        getattr(Posterior(make_data()), method)(**given, gpu="l40s")
+
+
+@pytest.mark.xdist_group("small posterior")
+@pytest.mark.parametrize("threshold", [1.0, 1.5, 0.0])
+def test_a_threshold_is_refused_as_the_command_line_does(threshold: float) -> None:
+    posterior = Posterior(make_data()).calibrate(make_frame(5, ("l40s",), rows=3), "l40s")
+    told = f"threshold is {threshold:g}; it must be between 0 and 1, as 0.10 for 10 %"
+    with pytest.raises(InputError, match=told):
+        posterior.judge_transfer("l40s", threshold=threshold)
+
+
+@pytest.mark.xdist_group("small posterior")
+def test_a_guard_is_shown_in_a_line() -> None:
+    posterior = Posterior(make_data())
+    guard = posterior.guard("l40s", 300.0, stage_budgets_ms={"prefill": 20.5}, stack="v1")
+    assert repr(guard) == (
+        "<Guard of l40s with v1: total 300 ms, prefill 20.5 ms; max_risk 0.05, of run>"
+    )
+    with pytest.raises(InputError, match="traces is a list; read a table with read_traces"):
+        bl.control_guard(guard, [1])  # type: ignore[arg-type]
 
 
 @pytest.mark.xdist_group("small posterior")

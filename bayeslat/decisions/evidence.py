@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bayeslat.inference.posterior import PosteriorData
 
-__all__ = ["Evidence", "find_evidence"]
+__all__ = ["Evidence", "find_evidence", "stack_used"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,12 @@ class Evidence:
     @property
     def gap(self) -> str:
         """Say in short what has no row; of use where `zero_shot`."""
-        if self.stack is None or self.stack not in self.known_stacks:
+        if not self.known_stacks:
             return "the GPU was not measured"
+        if self.stack not in self.known_stacks:
+            if not self.stack:
+                return f"no stack is named (measured with {', '.join(self.known_stacks)})"
+            return f"stack {self.stack!r} was not measured"
         return f"nothing was measured of {', '.join(self.unmeasured)}"
 
     def __str__(self) -> str:
@@ -77,19 +82,39 @@ def find_evidence(data: PosteriorData, gpu: str, stack: str | None) -> Evidence:
     gpu : str
         Key.
     stack : str or None
-        None: the stack that the GPU was measured with, if there is one only.
+        None: the one of the GPU's rows that name none.
 
     Returns
     -------
     Evidence
     """
     known = data.known_stacks(gpu)
-    meant = known[0] if stack is None and len(known) == 1 else stack
+    meant = data.unnamed_stack(gpu) if stack is None else stack
     unmeasured = tuple(data.stages)
     if meant is not None and meant in known:
         rows = _measured(data, gpu, meant)
         unmeasured = tuple(stage for stage in data.stages if not rows[stage])
     return Evidence(gpu, meant, known, unmeasured)
+
+
+def stack_used(evidence: Sequence[Evidence], stack: str | None) -> str | None:
+    """Return the stack that a prediction is for.
+
+    Parameters
+    ----------
+    evidence : sequence of Evidence
+        Of the prediction: one for each stack that its configs name.
+    stack : str or None
+        The one that was asked for.
+
+    Returns
+    -------
+    str or None
+        The only one; of several, each of which its rows name, the one that was asked for. Empty for
+        that of rows that name none; None for a new one.
+    """
+    used = {each.stack for each in evidence}
+    return used.pop() if len(used) == 1 else stack
 
 
 def _measured(data: PosteriorData, gpu: str, stack: str) -> dict[str, int]:

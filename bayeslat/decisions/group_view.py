@@ -74,7 +74,7 @@ def view_group(
     stage : str
     gpu : Gpu
     stack : str or None
-        None: the stack that the GPU was measured with, if there is one only.
+        None: the one of the GPU's rows that name none.
     rng : Generator
         For GPUs and stacks without rows.
 
@@ -82,9 +82,9 @@ def view_group(
     -------
     GroupView
     """
-    part, known = data.stages[stage], data.known_stacks(gpu.key)
-    if stack is None and len(known) == 1:
-        stack = known[0]
+    part = data.stages[stage]
+    if stack is None:
+        stack = data.unnamed_stack(gpu.key)
     if stack is not None and (target := data.targets.get((gpu.key, stack))):
         return _calibrated(data, stage, gpu, target)
     if (gpu.key, stack) in data.groups:

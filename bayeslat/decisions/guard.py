@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from bayeslat.decisions.doubted import is_doubted
 from bayeslat.decisions.exceedance import Exceedance
-from bayeslat.decisions.predict import Of, predict
+from bayeslat.decisions.predict import Of, predict, wrong_of
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import Gpu
 from bayeslat.finite import is_between, tell
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.traces.names import wrong_stack
 
 __all__ = ["Budget", "Guard", "check_guard"]
 
@@ -54,7 +55,7 @@ class Budget:
         return replace(prediction, stages=held), TOTAL
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Guard:
     """Decides which configurations a GPU may be given.
 
@@ -81,7 +82,33 @@ class Guard:
     of: Of = "run"
     seed: int = 0
 
-    def decide(self, configs: pd.DataFrame) -> pd.DataFrame:
+    def __repr__(self) -> str:
+        stack = f" with {self.stack}" if self.stack else ""
+        budgets = ", ".join(f"{budget} {tell(budget.ms)} ms" for budget in self.budgets)
+        return (
+            f"<Guard of {self.gpu.key}{stack}: {budgets}; max_risk {tell(self.max_risk)}, "
+            f"of {self.of}>"
+        )
+
+    def predict(self, configs: pd.DataFrame) -> Prediction:
+        """Predict what the budgets are for.
+
+        Parameters
+        ----------
+        configs : DataFrame, one row a config
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        TraceError
+            With every config that the spec cannot take, by file and row.
+        """
+        return predict(self.data, configs, self.gpu, stack=self.stack, of=self.of, seed=self.seed)
+
+    def decide(self, configs: pd.DataFrame, prediction: Prediction | None = None) -> pd.DataFrame:
         """Decide about configurations.
 
         `accept` if P(latency > budget) is at most `max_risk`, else `reject`. `measure` where the
@@ -93,6 +120,8 @@ class Guard:
         Parameters
         ----------
         configs : DataFrame, one row a config
+        prediction : Prediction, optional
+            Of these by `predict`, if it is at hand.
 
         Returns
         -------
@@ -106,9 +135,8 @@ class Guard:
         TraceError
             With every config that the spec cannot take, by file and row.
         """
-        prediction = predict(
-            self.data, configs, self.gpu, stack=self.stack, of=self.of, seed=self.seed
-        )
+        if prediction is None:
+            prediction = self.predict(configs)
         decided = self.judge(prediction).decide(self.max_risk)
         kept = configs.drop(columns=[name for name in decided if name in configs])
         return pd.concat([kept, decided.set_index(configs.index)], axis=1)
@@ -144,6 +172,9 @@ def check_guard(
     budget_ms: float | None,
     stage_budgets_ms: Mapping[str, float] = MappingProxyType({}),
     max_risk: float = 0.05,
+    *,
+    stack: str | None = None,
+    of: Of = "run",
 ) -> tuple[Budget, ...]:
     """Check the settings of a guard, and return its budgets.
 
@@ -155,6 +186,8 @@ def check_guard(
         Of the total.
     stage_budgets_ms : mapping of stage names, joined by +, to float
     max_risk : float
+    stack : str or None
+    of : {"run", "typical"}
 
     Returns
     -------
@@ -173,6 +206,9 @@ def check_guard(
     budgets = [] if budget_ms is None else [Budget(budget_ms)]
     problems = []
     for text, limit in stage_budgets_ms.items():
+        if not isinstance(text, str):
+            problems.append(f"stage_budgets_ms names {text!r}; name a stage: {', '.join(stages)}")
+            continue
         names = tuple(name.strip() for name in text.split("+"))
         if unknown := [name for name in names if name not in stages]:
             problems.append(
@@ -181,7 +217,7 @@ def check_guard(
         if len(set(names)) < len(names):
             problems.append(f"budget of {text!r}: a stage stands there twice; name each once")
         budgets.append(Budget(limit, names))
-    if not budgets:
+    if not budgets and not stage_budgets_ms:
         problems.append("no budget is given; give budget_ms of the total, or of stages")
     problems += [
         f"the budget of {budget} is {tell(budget.ms)}; it must be a positive number of ms"
@@ -192,6 +228,7 @@ def check_guard(
         problems.append(
             f"max_risk is {tell(max_risk)}; it must be between 0 and 1, as 0.05 for 5 %"
         )
+    problems += [problem for problem in (wrong_stack(stack), wrong_of(of)) if problem]
     if problems:
         raise InputError("; ".join(problems))
     return tuple(budgets)

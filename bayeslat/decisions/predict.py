@@ -15,8 +15,9 @@ from bayeslat.features.admit import admit_configs
 from bayeslat.features.hardware import Gpu
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
+from bayeslat.traces.names import wrong_stack
 
-__all__ = ["Of", "predict", "predict_group"]
+__all__ = ["Of", "predict", "predict_group", "wrong_of"]
 
 
 def predict(
@@ -42,7 +43,7 @@ def predict(
     gpu : Gpu
         Fitted, or known by its data sheet alone.
     stack : str, optional
-        The GPU's only one by default.
+        That of the GPU's rows that name none, or its only one, by default.
     of : {"run", "typical"}
         One further measured run, with its noise, or the run-to-run median.
     seed : int
@@ -56,14 +57,12 @@ def predict(
     TraceError
         With every config that the spec cannot take, by file and row.
     InputError
-        If `of` is neither value, or the name of the stack is empty.
+        If `of` is neither value, or the stack is no name.
     HardwareError
         If the GPU has no value of a hardware field that the spec needs.
     """
-    if of not in ("run", "typical"):
-        raise InputError(f"of is {of!r}; it must be run or typical")
-    if stack is not None and not stack.strip():
-        raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
+    if problems := [problem for problem in (wrong_of(of), wrong_stack(stack)) if problem]:
+        raise InputError("; ".join(problems))
     configs = admit_configs(configs, data.spec, [gpu], stack)
     data = thin_draws(data, DRAWS)
     blocks = _by_stack(configs, stack)
@@ -71,6 +70,11 @@ def predict(
     if len(parts) == 1:
         return parts[0]
     return Prediction.interleave(configs, [rows for rows, _ in blocks], parts)
+
+
+def wrong_of(of: object) -> str:
+    """Say that `of` is neither value; nothing if it is one."""
+    return "" if of in ("run", "typical") else f"of is {of!r}; it must be run or typical"
 
 
 def predict_group(

@@ -24,6 +24,7 @@ from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.inference.gross_errors import find_gross_errors, remembered_ratios
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.repeats import count_configs
 from bayeslat.inference.stage_rows import latency_of
 
 __all__ = ["PosteriorCheck", "check_posterior"]
@@ -186,11 +187,10 @@ def _score(
     judged_draws, told = judged(data.spec, prediction, stage, latency)
     summary = summarise_draws(judged_draws)
     held = ~np.isnan(latency)
-    config = frame.groupby(list(data.spec.knobs), sort=False).ngroup().to_numpy()
     part = prediction.stages.get(stage)
     return {
         "rows": int(held.sum()),
-        "configs": len(np.unique(config[held])),
+        "configs": count_configs(frame[held], data.spec),
         "mape": mape(summary["point"], told),
         "bias": bias(summary["q50"], told),  # the point lies below, the more so the wider it is
         **{

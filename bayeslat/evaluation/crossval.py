@@ -14,7 +14,7 @@ from bayeslat.errors import InputError
 from bayeslat.evaluation.comparison.hierarchical import as_estimate
 from bayeslat.evaluation.comparison.scoring import score_estimate
 from bayeslat.evaluation.crossval_scores import ALL, CrossValidation
-from bayeslat.evaluation.holdout import above_hurdles, hold_out
+from bayeslat.evaluation.holdout import Holdout, above_hurdles, hold_out
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
@@ -99,7 +99,8 @@ def cross_validate(
     TraceError
         With every row that breaks a rule.
     InputError
-        If there are fewer than three donors, or too few configurations of one.
+        If there are fewer than three donors, too few configurations of one, or more calibration
+        rows are asked for than one has configurations to calibrate with.
     WorkerError
         As for `bayeslat.parallel.run`.
     """
@@ -112,6 +113,7 @@ def cross_validate(
     others = [gpu for gpu in measured if gpu not in chosen]
     plan = list(_plan(chosen, others))
     setting = _Setting(spec, frame, table, tuple(counts), splits, test_configs, engine, seed)
+    _check_pools(setting, chosen)
     found = run(
         _score_target,
         plan,
@@ -145,6 +147,27 @@ def _check(
         raise InputError("; ".join(problems))
 
 
+def _check_pools(setting: _Setting, donors: Sequence[str]) -> None:
+    """Refuse counts that a donor has too few configurations for, before anything is fitted."""
+    problems = []
+    for gpu in donors:
+        left = len(_hold_out(setting, gpu, 0).pool)
+        if many := [count for count in setting.counts if count > left]:
+            problems.append(
+                f"counts are {', '.join(map(str, many))}, but {gpu} has "
+                f"{counted(left, 'configuration')} left to calibrate with"
+            )
+    if problems:
+        raise InputError(f"{'; '.join(problems)}. Ask for fewer, or add traces")
+
+
+def _hold_out(setting: _Setting, target: str, split: int) -> Holdout:
+    """Split a target's rows."""
+    own, seed = setting.frame[setting.frame["gpu"] == target], [setting.seed, split]
+    gpu = setting.table.resolve(target)
+    return hold_out(setting.spec, own, gpu, setting.test_configs, seed, keep=[_STACK])
+
+
 def _plan(donors: Sequence[str], candidates: Sequence[str]) -> Iterator[_Job]:
     """Each donor as the target: from all others, without one of them, with one candidate more."""
     for target in donors:
@@ -166,15 +189,11 @@ def _score_target(setting: _Setting, job: _Job) -> list[dict[str, Any]]:
     data = fit_posterior(
         spec, frame, gpus=job.donors, hardware=table, engine=setting.engine, seed=seed
     )
-    gpu, own = table.resolve(job.target), frame[frame["gpu"] == job.target]
+    gpu = table.resolve(job.target)
     rows = []
     for split in range(setting.splits):
-        held = above_hurdles(
-            spec, hold_out(spec, own, gpu, setting.test_configs, [seed, split], keep=[_STACK])
-        )
+        held = above_hurdles(spec, _hold_out(setting, job.target, split))
         for count in setting.counts:
-            if count > len(held.pool):
-                continue
             pool = held.pool[:count]
             calibrated = calibrate_stacks(data, pool, gpu, seed=seed) if count else data
             prediction = predict(calibrated, held.test, gpu, seed=seed)

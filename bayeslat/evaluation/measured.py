@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -14,7 +16,9 @@ from bayeslat.features.spec import Spec
 __all__ = ["measured_latencies", "with_latency"]
 
 
-def measured_latencies(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> dict[str, NDArray[np.float64]]:
+def measured_latencies(
+    spec: Spec, frame: pd.DataFrame, gpu: Gpu, joined: Sequence[Sequence[str]] = ()
+) -> dict[str, NDArray[np.float64]]:
     """Return the latencies of each stage, and their sum.
 
     Parameters
@@ -23,16 +27,18 @@ def measured_latencies(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> dict[str, N
     frame : DataFrame, one row a measurement
         Of one GPU.
     gpu : Gpu
+    joined : sequence of sequence of str
+        Stages whose sums are wanted too.
 
     Returns
     -------
     dict of str to ndarray, shape (config,)
         In ms. `total` is the sum over stages of `times` x latency; NaN where a stage that runs at
-        least once was not measured.
+        least once was not measured. Likewise `a+b` for stages that are joined.
     """
     frame = spec.complete(frame)
     found: dict[str, NDArray[np.float64]] = {}
-    total = np.zeros(len(frame))
+    taken: dict[str, NDArray[np.float64]] = {}
     for name, stage in spec.stages.items():
         held = stage.column in frame
         latency = (
@@ -41,9 +47,12 @@ def measured_latencies(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> dict[str, N
             else np.full(len(frame), np.nan)
         )
         times = stage_times(spec, name, frame, gpu)
-        total = total + np.where(times == 0, 0.0, times * latency)
+        taken[name] = np.where(times == 0, 0.0, times * latency)
         found[name] = latency
-    return {**found, TOTAL: total}
+    sums = {TOTAL: tuple(spec.stages), **{"+".join(names): names for names in joined}}
+    return found | {
+        name: np.sum([taken[stage] for stage in stages], axis=0) for name, stages in sums.items()
+    }
 
 
 def with_latency(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from bayeslat.errors import InputError
 from bayeslat.evaluation.uniformity import KEPT, Ranks, holm, rank_among, uniformity_p
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
-from bayeslat.finite import is_count, tell
+from bayeslat.finite import is_count, tell_count
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.model.groups import label_group
 from bayeslat.model.simulate import draw_parameters, simulate
@@ -140,7 +140,7 @@ def simulation_based_calibration(
     check_workers(jobs, engine_address)
     if not is_count(simulations, _LEAST_SIMULATIONS):
         raise InputError(
-            f"simulations is {tell(simulations)}; it must be a whole number of at least "
+            f"simulations is {tell_count(simulations)}; it must be a whole number of at least "
             f"{_LEAST_SIMULATIONS}: fewer ranks show nothing"
         )
     table = hardware or load_hardware()

@@ -19,7 +19,8 @@ def choose_stack(data: PosteriorData, gpu: str, stack: str | None, rows: pd.Data
     gpu : str
         Key.
     stack : str or None
-        None: the only one that the GPU was measured with, or else the only one of the rows.
+        None: the one of the GPU's rows that name none, or else, of a GPU that was not measured,
+        the only one of the rows.
     rows : DataFrame, one row a measurement
         Of the GPU.
 
@@ -35,6 +36,9 @@ def choose_stack(data: PosteriorData, gpu: str, stack: str | None, rows: pd.Data
     """
     if stack is not None:
         return stack
+    unnamed = data.unnamed_stack(gpu)
+    if unnamed is not None:
+        return unnamed
     known = data.known_stacks(gpu)
     if not known and "stack" in rows:
         known = tuple(dict.fromkeys(map(str, rows["stack"].dropna())))

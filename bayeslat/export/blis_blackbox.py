@@ -7,7 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-__all__ = ["blackbox_columns", "fit_blackbox"]
+__all__ = ["BLACKBOX_BASES", "blackbox_columns", "fit_blackbox"]
+
+BLACKBOX_BASES = ("per_step", "per_prefill_token", "per_decode_token")
+"""In the order of BLIS's list."""
 
 
 def fit_blackbox(batches: pd.DataFrame, step_us: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -32,7 +35,7 @@ def fit_blackbox(batches: pd.DataFrame, step_us: NDArray[np.float64]) -> NDArray
 
 
 def blackbox_columns(batches: pd.DataFrame) -> NDArray[np.float64]:
-    """Return what the coefficients multiply. Shape (batch, 3).
+    """Return what the coefficients multiply, in the order of `BLACKBOX_BASES`. Shape (batch, 3).
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ import yaml
 from numpy.typing import NDArray
 
 from bayeslat.export.blis_basis import BASES, BATCH, step_bases_us
+from bayeslat.export.blis_blackbox import BLACKBOX_BASES
 from bayeslat.export.blis_coefficients import summarise
 from bayeslat.export.blis_export import BlisExport
 from bayeslat.export.blis_model import peak_tflops
@@ -137,17 +138,21 @@ def command_line(export: BlisExport) -> str:
 
 
 def sidecar(export: BlisExport) -> dict[str, Any]:
-    """Return what BLIS does not read: spread of the coefficients, and what they miss."""
+    """Return what BLIS does not read: spread of the coefficients, and what they miss.
+
+    Of `blackbox` the mean alone is known: its spread is empty.
+    """
+    blackbox = export.blackbox is not None
     return {
         "gpu": export.gpu.key,
         "model": export.model_name,
         "stack": export.stack,
         "tensor_parallel": export.model.tensor_parallel,
-        "backend": "blackbox" if export.blackbox is not None else "trained-physics",
-        "bases": list(BASES),
+        "backend": "blackbox" if blackbox else "trained-physics",
+        "bases": list(BLACKBOX_BASES if blackbox else BASES),
         "alpha_us": list(export.alpha_us),
         "beta": [float(each) for each in export.beta],
-        "beta_posterior": summarise(export.coefficients.draws),
+        "beta_posterior": {} if blackbox else summarise(export.coefficients.draws),
         "departure_from_posterior_mean": {
             "batches": len(export.departure),
             **_sizes(export.departure),

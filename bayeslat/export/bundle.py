@@ -35,7 +35,7 @@ from bayeslat.features.tasks import task_names
 from bayeslat.inference.new_tasks import grid_of_tasks
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
-from bayeslat.traces.names import TASK
+from bayeslat.traces.names import TASK, wrong_stack
 
 __all__ = ["READER_NAME", "Bundle", "make_bundle", "write_bundle"]
 
@@ -94,7 +94,7 @@ def make_bundle(
     gpu : Gpu
         Fitted, calibrated, or known by its data sheet alone.
     stack : str, optional
-        The GPU's only one by default.
+        That of the GPU's rows that name none, or its only one, by default.
     seed : int
         As a prediction takes it: the same draws stand behind both.
 
@@ -111,8 +111,8 @@ def make_bundle(
     InputError
         If the name of the stack is empty, or a stage has a hurdle.
     """
-    if stack is not None and not stack.strip():
-        raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
+    if problem := wrong_stack(stack):
+        raise InputError(problem)
     if hurdles := [stage for stage, part in data.stages.items() if part.hurdle is not None]:
         raise InputError(
             f"stage {hurdles[0]!r} has a hurdle, which a bundle cannot hold; use `bayeslat guard`"
@@ -130,13 +130,14 @@ def make_bundle(
         np.stack([part.times for part in each_stage]),
     )
     evidence = find_evidence(data, gpu.key, stack)
+    meant = evidence.stack
     header = {
         "format": _FORMAT,
         "spec": {"name": data.spec.name, "hash": data.spec.hash},
         "gpu": gpu.key,
-        "stack": stack if stack is not None else _only(evidence.known_stacks),
+        "stack": meant,
         "gpu_names": [gpu.key, gpu.name, *gpu.aliases],
-        "stack_names": _stack_names(stack, evidence.known_stacks),
+        "stack_names": [] if meant is None else [meant],
         "seed": seed,
         "draws": parts[0].draws.shape[1],
         "zero_shot": evidence.zero_shot,
@@ -221,16 +222,6 @@ def write_bundle(
         with atomic_path(target.with_name(READER_NAME)) as temporary:
             shutil.copyfile(guard_reader.__file__, temporary)
     return bundle
-
-
-def _only(stacks: tuple[str, ...]) -> str | None:
-    return stacks[0] if len(stacks) == 1 else None
-
-
-def _stack_names(stack: str | None, known: tuple[str, ...]) -> list[str]:
-    """Names of the stack that a configuration may give."""
-    meant = stack if stack is not None else _only(known)
-    return [] if meant is None else [meant]
 
 
 def _doubted(data: PosteriorData, gpu: Gpu, stack: str | None) -> list[list[float | str]]:

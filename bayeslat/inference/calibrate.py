@@ -29,6 +29,7 @@ from bayeslat.inference.target_regression import TargetRegression
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.inference.walk import Walk, farthest, find_trail
 from bayeslat.inference.widening import with_trail
+from bayeslat.traces.names import wrong_stack
 
 __all__ = ["calibrate", "calibrate_group", "calibrate_stacks", "rows_of"]
 
@@ -53,16 +54,15 @@ def calibrate(
     -------
     PosteriorData
     """
-    if stack is not None and not stack.strip():
-        raise InputError(f"stack is {stack!r}; name one of the traces, or leave it out")
+    if problem := wrong_stack(stack):
+        raise InputError(problem)
     rows = rows_of(traces, gpu, hardware)
     if len(rows):
         rows = admit(rows, data.spec, hardware, stack)
     elif missing := missing_fields(gpu, data.spec.hardware_fields):
         raise HardwareError(explain_missing(gpu, missing))
-    known = data.known_stacks(gpu.key)
-    unnamed = stack if stack is not None else known[0] if len(known) == 1 else ""
-    return calibrate_stacks(data, rows, gpu, unnamed, seed=seed)
+    unnamed = stack if stack is not None else data.unnamed_stack(gpu.key)
+    return calibrate_stacks(data, rows, gpu, unnamed or "", seed=seed)
 
 
 def calibrate_stacks(

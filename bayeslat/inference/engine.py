@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Literal
 
 from bayeslat.errors import InputError
-from bayeslat.finite import is_count, tell, wrong_seed
+from bayeslat.finite import is_count, tell_count, wrong_seed
 from bayeslat.inference.draw_stage import NutsOptions
 
 __all__ = ["Engine", "EngineOptions", "library_versions"]
@@ -48,7 +48,7 @@ class EngineOptions:
         for name, value, least in counts:
             if not is_count(value, least):
                 problems.append(
-                    f"{name} is {tell(value)}; it must be a whole number of at least {least}"
+                    f"{name} is {tell_count(value)}; it must be a whole number of at least {least}"
                 )
         if seed := wrong_seed(self.seed):
             problems.append(seed)

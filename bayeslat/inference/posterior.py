@@ -138,6 +138,16 @@ class PosteriorData:
             dict.fromkeys(stack for name, stack in (*self.groups, *calibrated) if name == gpu)
         )
 
+    def unnamed_stack(self, gpu: str) -> str | None:
+        """Stack of a GPU's rows that name none: one without a name, or else its only one.
+
+        None where it was not measured, or only with several that have names.
+        """
+        known = self.known_stacks(gpu)
+        if "" in known:
+            return ""
+        return known[0] if len(known) == 1 else None
+
     @property
     def sources(self) -> tuple[str, ...]:
         """What kinds of traces were fitted: measured, composed, simulated, unknown."""

@@ -14,7 +14,7 @@ from bayeslat.errors import InputError
 from bayeslat.features.design import linearise, stage_inputs
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
-from bayeslat.finite import is_count, tell, wrong_seed
+from bayeslat.finite import is_count, tell_count, wrong_seed
 from bayeslat.model.simulation_parameters import (
     SimulationParameters,
     StageParameters,
@@ -84,7 +84,9 @@ def simulate(
         With every config that the spec cannot take, by file and row.
     """
     if not is_count(repeats, 1):
-        raise InputError(f"repeats is {tell(repeats)}; it must be a whole number of at least 1")
+        raise InputError(
+            f"repeats is {tell_count(repeats)}; it must be a whole number of at least 1"
+        )
     if problem := wrong_seed(seed):
         raise InputError(problem)
     plan = plan_simulation(spec, configs, gpus, stacks, seed, hardware)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 
 from bayeslat.errors import InputError
-from bayeslat.finite import is_count, tell
+from bayeslat.finite import is_count, tell_count
 from bayeslat.parallel.here import run_here
 
 __all__ = ["check_workers", "run"]
@@ -92,7 +92,9 @@ def check_workers(jobs: int, engine_address: str | None) -> None:
     """
     problems = []
     if jobs == 0 or not is_count(jobs, -inf):
-        problems.append(f"jobs is {tell(jobs)}; give a number of processes, or -1 for one a core")
+        problems.append(
+            f"jobs is {tell_count(jobs)}; give a number of processes, or -1 for one a core"
+        )
     if engine_address is not None:
         found = _ADDRESS.fullmatch(engine_address)
         if found is None or not 0 < int(found[3]) <= _LAST_PORT:

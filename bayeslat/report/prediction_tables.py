@@ -43,7 +43,7 @@ def prediction_record(
     frame : DataFrame, one row a config
         Of the prediction, with `p_exceed` if there is a budget.
     about : mapping
-        What it is for: `gpu` (key), `stack`, `of`, `budget_ms`, `seed`.
+        What it is for: `gpu` (key), `stack` (of all rows, if of one), `of`, `budget_ms`, `seed`.
     evidence : sequence of Evidence
         What was measured of the GPU, with each stack.
     path : Path

@@ -19,6 +19,7 @@ __all__ = [
     "is_stage_column",
     "latency_columns",
     "stage_columns",
+    "wrong_stack",
 ]
 
 GPU = "gpu"
@@ -53,3 +54,16 @@ def latency_columns(frame: pd.DataFrame, named: Sequence[str] = ()) -> tuple[str
         Columns that a spec names, which may be called anything.
     """
     return tuple(name for name in frame.columns if is_stage_column(name) or name in named)
+
+
+def wrong_stack(stack: object) -> str:
+    """Say that what is given for a stack is no name; nothing if it is one, or None.
+
+    Examples
+    --------
+    >>> wrong_stack("v1"), wrong_stack(None), wrong_stack(3)
+    ('', '', 'stack is 3; name one of the traces, or leave it out')
+    """
+    if stack is None or (isinstance(stack, str) and stack.strip()):
+        return ""
+    return f"stack is {stack!r}; name one of the traces, or leave it out"

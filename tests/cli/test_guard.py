@@ -6,14 +6,16 @@ import json
 from collections.abc import Callable
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import Result
 
 from bayeslat.evaluation.guardrail.held_out import control_guard
+from bayeslat.inference.posterior_file import write_posterior
 from bayeslat.posterior import load_posterior
 from bayeslat.traces import read_traces
 from tests.cli.conftest import Workshop
-from tests.posteriors import make_configs, make_frame
+from tests.posteriors import make_configs, make_data, make_frame
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -43,6 +45,20 @@ def test_it_writes_what_python_decides(workshop: Workshop, run: Callable[..., Re
         name: int((expected["decision"] == name).sum()) for name in ("accept", "reject", "measure")
     }
     assert record["budgets_ms"] == {"total": 300.0, "decode": 20.0}
+
+
+def test_the_stack_that_was_used_is_named(workshop: Workshop, run: Callable[..., Result]) -> None:
+    data = make_data(gpus=("a100_sxm", "h100_sxm"), stacks=("v1",))
+    write_posterior(data, workshop.folder / "stack.nc")
+    given = (workshop.folder / "stack.nc", workshop.configs(make_configs(4)), "--budget-ms", "300")
+    for gpu, words, stack in (
+        ("h100_sxm", (), "v1"),
+        ("h100_sxm", ("--stack", "v2"), "v2"),
+        ("l40s", (), None),
+    ):
+        done = run("guard", *given, "--gpu", gpu, *words, "-o", workshop.out, "--json")
+        about = json.loads(pq.read_schema(workshop.out).metadata[b"bayeslat_result"])
+        assert about["stack"] == json.loads(done.stdout)["stack"] == stack
 
 
 def test_the_table_tells_why_to_measure(workshop: Workshop, run: Callable[..., Result]) -> None:

@@ -193,6 +193,21 @@ def test_a_posterior_that_did_not_converge_is_told(
     assert f"`bayeslat check {poor_posterior}` says where" in result.stderr
 
 
+def test_the_only_stack_of_the_gpu_is_named(workshop: Workshop, run: Run) -> None:
+    data = make_data(gpus=("a100_sxm", "h100_sxm"), stacks=("v1",))
+    write_posterior(data, workshop.folder / "stack.nc")
+    out, configs = workshop.folder / "out.parquet", make_configs(4)
+    given = (workshop.folder / "stack.nc", workshop.configs(configs), "-o", out, "--gpu")
+    for gpu, stack in (("h100_sxm", "v1"), ("l40s", None)):
+        result = run("predict", *given, gpu, "--json")
+        about = json.loads(pq.read_schema(out).metadata[b"bayeslat_result"])
+        assert about["stack"] == json.loads(result.stdout)["stack"] == stack
+    # A column that names several stacks says it row by row.
+    several = workshop.configs(configs.assign(stack=["v1", "v2", "v1", "v1"]))
+    run("predict", given[0], several, *given[2:], "h100_sxm")
+    assert json.loads(pq.read_schema(out).metadata[b"bayeslat_result"])["stack"] is None
+
+
 def test_stacks_of_the_rows(workshop: Workshop, run: Run) -> None:
     data = make_data(gpus=("a100_sxm", "h100_sxm"), stacks=("v1", "v2"))
     write_posterior(data, workshop.folder / "stacks.nc")

@@ -48,6 +48,20 @@ def test_what_was_measured(
     assert bool(str(found)) == found.zero_shot
 
 
+@pytest.mark.parametrize(
+    ("stacks", "gpu", "stack", "gap"),
+    [
+        ((), "l40s", None, "the GPU was not measured"),
+        ((), "l40s", "v1", "the GPU was not measured"),
+        (("v1", "v2"), "h100_sxm", None, "no stack is named (measured with v1, v2)"),
+        (("v1", "v2"), "h100_sxm", "v3", "stack 'v3' was not measured"),
+        ((), "h100_sxm", "v3", "stack 'v3' was not measured"),
+    ],
+)
+def test_the_gap_is_told(stacks: tuple[str, ...], gpu: str, stack: str | None, gap: str) -> None:
+    assert find_evidence(make_data(stacks=stacks), gpu, stack).gap == gap
+
+
 def test_a_stage_without_rows_makes_a_prediction_zero_shot() -> None:
     data = partly_measured()
     found = find_evidence(data, "a100_sxm", None)

@@ -81,6 +81,17 @@ def test_a_gpu_without_measurements_is_never_accepted() -> None:
     ).all()
 
 
+def test_of_a_measured_gpu_the_stack_is_told_to_lack_measurements() -> None:
+    stacked = Posterior(make_data(stacks=("v1", "v2")))
+    for stack, reason in (
+        (None, "no stack is named (measured with v1, v2)"),
+        ("v3", "stack 'v3' was not measured"),
+    ):
+        found = stacked.guard(FITTED, 1e9, stack=stack).decide(make_configs(5))
+        assert (found["decision"] == "measure").all()
+        assert (found["reason"] == reason).all()
+
+
 def test_a_stage_without_measurements_is_named() -> None:
     rows = make_frame(3, (STRANGER,), rows=20).assign(t_decode_ms=np.nan)
     found = posterior().calibrate(rows, STRANGER).guard(STRANGER, 1e9).decide(make_configs(20))

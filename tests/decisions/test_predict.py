@@ -8,6 +8,7 @@ from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import Prediction
 from bayeslat.errors import HardwareError, InputError, TraceError
 from bayeslat.features.hardware import load_hardware
+from bayeslat.posterior import Posterior
 from tests.posteriors import make_configs, make_data, make_frame, with_noise_shared
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -210,6 +211,28 @@ def test_a_gpu_that_lacks_a_peak_is_told_with_the_lines_to_add() -> None:
 def test_no_config_is_an_error() -> None:
     with pytest.raises(InputError, match="the table has no rows"):
         ask(make_configs(4).head(0))
+
+
+def test_rows_that_calibrated_without_a_stack_stay_within_reach() -> None:
+    """A named stack that is added later does not hide them."""
+    rows, configs = make_frame(5, ("l40s",), rows=12), make_configs(6)
+    first = Posterior(make_data()).calibrate(rows.head(6), "l40s")
+    both = first.calibrate(rows.tail(6).assign(stack="v2"), "l40s")
+    found = both.predict(configs, "l40s")
+    assert [each.stack for each in found.evidence] == [""]
+    assert not found.zero_shot.any()
+    np.testing.assert_array_equal(found.draws(), first.predict(configs, "l40s").draws())
+    some = pd.Series(["v2", None, "v2", None, None, "v2"], dtype=object)
+    holes = both.predict(configs.assign(stack=some), "l40s")
+    np.testing.assert_array_equal(holes.draws()[[1, 3, 4]], found.draws()[[1, 3, 4]])
+    assert not holes.zero_shot.any()
+    assert (both.guard("l40s", 1e9).decide(configs)["decision"] == "accept").any()
+    assert both.suggest(rows, "l40s", 3).pool.measured == 6
+    more = both.calibrate(make_frame(6, ("l40s",), rows=2), "l40s")
+    assert {stack: len(each.rows) for (_, stack), each in more.data.targets.items()} == {
+        "": 8,
+        "v2": 6,
+    }
 
 
 def test_a_stack_has_a_name() -> None:

@@ -188,6 +188,14 @@ def test_repeats_of_a_config_are_one_config() -> None:
     assert set(found["configs"]) == {40}
 
 
+def test_tasks_tell_configs_apart() -> None:
+    frame = make_frame(tasks=("qa", "captioning")).query("gpu == 'a100_sxm'")
+    both = pd.concat([frame.assign(task=task) for task in ("qa", "captioning")])
+    found = check_posterior(make_data(tasks=("qa", "captioning")), both).frame
+    assert found is not None
+    assert set(found["rows"]) == set(found["configs"]) == {80}
+
+
 def test_a_gpu_of_the_posterior_need_not_be_in_the_table() -> None:
     data, mine = make_data(), load_hardware().resolve("h200_sxm")
     entry = mine.model_copy(update={"key": "mine", "name": "Mine", "aliases": ()})

@@ -43,6 +43,13 @@ def test_what_calibrated_the_gpu_comes_before_the_rows() -> None:
     assert choose_stack(unnamed.data, GPU, None, rows_with("v1")) == ""
 
 
+def test_rows_that_calibrated_without_a_stack_are_meant_where_none_is_named() -> None:
+    frame = make_frame(3, (GPU,), rows=3)
+    known = Posterior(make_data()).calibrate(frame, GPU).calibrate(frame.assign(stack="v2"), GPU)
+    assert known.data.known_stacks(GPU) == ("", "v2")
+    assert choose_stack(known.data, GPU, None, rows_with("v2")) == ""
+
+
 def test_rows_that_name_no_stack_are_of_any() -> None:
     rows = rows_with("v1", None, "v2")
     assert rows_of_stack(rows, "v1").index.tolist() == [0, 1]

@@ -126,6 +126,7 @@ def test_each_draw_has_a_file_that_blis_reads_like_the_mean(folder: Path) -> Non
 
 def test_the_draws_scatter_as_the_sidecar_says(folder: Path) -> None:
     told = json.loads((folder / "posterior.json").read_text())
+    assert told["bases"] == list(told["beta_posterior"]) == list(BASES)
     spread = told["beta_posterior"]["weights"]
     draws = exported().coefficients.draws[:, BASES.index("weights")]
     assert spread["sd"] == pytest.approx(draws.std(ddof=1))
@@ -335,6 +336,10 @@ def test_old_versions_get_the_blackbox_model(tmp_path: Path) -> None:
         *("alpha_coeffs", "beta_coeffs", "best_loss"),
     }
     assert len(model["beta_coeffs"]) == 3
+    told = json.loads((tmp_path / "old" / "posterior.json").read_text())
+    assert told["bases"] == ["per_step", "per_prefill_token", "per_decode_token"]
+    assert told["beta"] == model["beta_coeffs"]
+    assert told["beta_posterior"] == {}  # of the coefficients of another backend
     assert "blackbox" in (tmp_path / "old" / "command.txt").read_text()
     assert not (tmp_path / "old" / "draws").exists()
 

@@ -409,3 +409,12 @@ def test_budgets_are_one_or_one_a_config(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=told):
         bundle.decide(knobs, [100.0, 200.0])
     assert len(bundle.decide(knobs, [100.0, 200.0, 300.0])[0]) == 3
+
+
+def test_a_bundle_is_of_the_rows_that_name_no_stack() -> None:
+    """Of those that calibrated without one, whatever named stack came after."""
+    rows = make_frame(6, (CALIBRATED,), rows=6).assign(stack="v2")
+    found = bundle_of(CALIBRATED, posterior().calibrate(rows, CALIBRATED).data).header
+    assert (found["stack"], found["stack_names"], found["zero_shot"]) == ("", [""], False)
+    named = bundle_of(FITTED, make_data(stacks=("v1", "v2"))).header
+    assert (named["stack"], named["stack_names"], named["zero_shot"]) == (None, [], True)

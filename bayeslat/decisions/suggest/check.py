@@ -12,7 +12,8 @@ from bayeslat.counted import counted
 from bayeslat.decisions.suggest.options import FREE, LATENCY, SuggestOptions
 from bayeslat.decisions.suggest.registry import METHODS
 from bayeslat.errors import InputError
-from bayeslat.finite import is_between, is_count, tell
+from bayeslat.finite import is_between, is_count, tell, tell_count
+from bayeslat.traces.names import wrong_stack
 
 __all__ = ["check_request", "stacks_named"]
 
@@ -43,7 +44,7 @@ def check_request(
 def _problems(candidates: object, count: int, options: SuggestOptions) -> Iterator[str]:
     """Say what is wrong with the arguments."""
     if not is_count(count, 1):
-        yield f"n is {tell(count)}; it must be a whole number from 1 on"
+        yield f"n is {tell_count(count)}; it must be a whole number from 1 on"
     if options.objective not in ("total", "guardrail"):
         yield f"objective is {options.objective!r}; it must be total or guardrail"
     budget = options.budget_ms
@@ -53,15 +54,22 @@ def _problems(candidates: object, count: int, options: SuggestOptions) -> Iterat
         yield "objective is guardrail, without a budget; give budget_ms"
     if options.objective == "total" and budget is not None:
         yield f"budget_ms is {tell(budget)}, which objective total does not use; choose guardrail"
-    if options.method not in METHODS:
-        near = difflib.get_close_matches(options.method, METHODS, n=1, cutoff=0.0)[0]
-        yield f"no method {options.method!r}; nearest: {near}. All: {', '.join(METHODS)}"
+    yield from _method_problems(options.method)
     if not isinstance(candidates, pd.DataFrame):
         yield f"candidates is a {type(candidates).__name__}; read a table with read_configs(path)"
     elif options.cost not in (FREE, LATENCY):
         yield from _cost_problems(candidates, options.cost)
     if isinstance(candidates, pd.DataFrame) and options.strata not in (None, LATENCY):
         yield from _strata_problems(candidates, str(options.strata))
+
+
+def _method_problems(method: object) -> Iterator[str]:
+    """Say that a method is none."""
+    if not isinstance(method, str):
+        yield f"method is {method!r}; it must be one of {', '.join(METHODS)}"
+    elif method not in METHODS:
+        near = difflib.get_close_matches(method, METHODS, n=1, cutoff=0.0)[0]
+        yield f"no method {method!r}; nearest: {near}. All: {', '.join(METHODS)}"
 
 
 def _cost_problems(candidates: pd.DataFrame, name: str) -> Iterator[str]:
@@ -95,8 +103,8 @@ def _strata_problems(candidates: pd.DataFrame, name: str) -> Iterator[str]:
 
 def _stack_problems(candidates: object, stack: str | None) -> Iterator[str]:
     """Say what is wrong with the stacks that are named."""
-    if stack is not None and not stack.strip():
-        yield f"stack is {stack!r}; name one of the traces, or leave it out"
+    if problem := wrong_stack(stack):
+        yield problem
     elif isinstance(candidates, pd.DataFrame) and len(named := stacks_named(candidates, stack)) > 1:
         yield (
             f"candidates are of the stacks {', '.join(map(str, named))}; choose for one at a time: "

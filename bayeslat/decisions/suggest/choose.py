@@ -52,7 +52,8 @@ def suggest(
         Fitted, calibrated, or known by its data sheet alone.
     count : int
     stack : str, optional
-        The one that the candidates name, or the GPU's only one, by default.
+        The one that the candidates name, or else that of the GPU's rows that name none, or its
+        only one, by default.
     exclude : DataFrame, one row a config, optional
         Configurations not to choose.
     options : SuggestOptions, optional
@@ -64,7 +65,8 @@ def suggest(
     Raises
     ------
     InputError
-        With every argument that has an impossible value; or if there are fewer candidates.
+        With every argument that has an impossible value; if there are fewer candidates; or if the
+        GPU was measured with several stacks and none is named.
     TraceError
         With every candidate that the spec cannot take.
     HardwareError
@@ -144,11 +146,16 @@ def _check_takes_time(log_total: NDArray[np.float64]) -> None:
 def _group(
     data: PosteriorData, candidates: pd.DataFrame, gpu: Gpu, stack: str | None
 ) -> tuple[str, str | None]:
-    """Return the GPU and stack to choose for; None for a stack without rows."""
-    named, known = stacks_named(candidates, stack), data.known_stacks(gpu.key)
-    if named:
+    """Return the GPU and stack to choose for; None for a GPU without rows."""
+    if named := stacks_named(candidates, stack):
         return gpu.key, str(named[0])
-    return gpu.key, known[0] if len(known) == 1 else None
+    unnamed, known = data.unnamed_stack(gpu.key), data.known_stacks(gpu.key)
+    if unnamed is None and known:
+        raise InputError(
+            f"{gpu.key} was measured with the stacks {', '.join(map(repr, known))}, and none is "
+            "named; name one of them, or a new one: --stack NAME, or stack=NAME"
+        )
+    return gpu.key, unnamed
 
 
 def _strata(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayeslat.counted import counted
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError
 from bayeslat.evaluation.baselines import Donors
@@ -77,7 +78,8 @@ class Comparison:
         Of the hierarchical model in the first repetition, with the number of rows nearest to 25:
         `stage`, `rows`, `point_ms`, `q05_ms`, `q95_ms` and `measured_ms`.
     skipped : tuple of str
-        What could not be run, in some repetition at least, and why.
+        What could not be run, in some repetition at least, and why: numbers of rows that the target
+        has too few configurations for, and what methods refused.
     """
 
     options: CompareOptions
@@ -131,7 +133,8 @@ def compare(
     TraceError
         With every row that breaks a rule.
     InputError
-        With every option that does not fit the traces.
+        With every option that does not fit the traces; or if each number of rows is more than the
+        target has configurations to calibrate with.
     WorkerError
         As for `bayeslat.parallel.run`.
     """
@@ -140,6 +143,7 @@ def compare(
     frame = admit(traces, spec, table)
     _check(options, frame)
     check_methods(options.methods, spec)
+    beyond = _tell_beyond(spec, frame, table, options)
     parts = Parts(folder / _fingerprint(spec, frame, options) if folder else None)
     tasks = [(each, parts.missing(options.methods, each)) for each in range(options.repetitions)]
     here = engine_address is None
@@ -164,7 +168,24 @@ def compare(
     scores, scatter, skipped = (
         [row for part in found for row in part[name]] for name in ("scores", "scatter", "skipped")
     )
-    return Comparison(options, pd.DataFrame(scores), pd.DataFrame(scatter), _tell_skipped(skipped))
+    told = (*beyond, *_tell_skipped(skipped))
+    return Comparison(options, pd.DataFrame(scores), pd.DataFrame(scatter), told)
+
+
+def _tell_beyond(
+    spec: Spec, frame: pd.DataFrame, table: HardwareTable, options: CompareOptions
+) -> tuple[str, ...]:
+    """Tell which numbers of rows the target has too few configurations for; refuse if all are."""
+    gpu, own = table.resolve(options.target), frame[frame["gpu"] == options.target]
+    left = len(hold_out(spec, own, gpu, options.test_configs, options.seed).pool)
+    beyond = [count for count in options.counts if count > left]
+    if not beyond:
+        return ()
+    named = ", ".join(map(str, beyond))
+    has = f"{gpu.key} has {counted(left, 'configuration')} left to calibrate with"
+    if len(beyond) == len(options.counts):
+        raise InputError(f"counts are {named}, but {has}; ask for fewer, or add traces")
+    return (f"every method with {named} rows: {has}",)
 
 
 def _tell_skipped(skipped: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -265,9 +286,10 @@ def _run(
     except InputError as error:
         part["skipped"].append({"method": method, "rows": None, "why": str(error)})
         return part
-    shown = min(options.counts, key=lambda count: abs(count - 25))
-    for count in options.counts:
-        if count < chosen.least_rows or count > len(held.pool):
+    counts = [count for count in options.counts if count <= len(held.pool)]
+    shown = min(counts, key=lambda count: abs(count - 25))
+    for count in counts:
+        if count < chosen.least_rows:
             continue
         try:
             estimate = trained.calibrate(held.pool[:count], held.gpu).predict(held.test)

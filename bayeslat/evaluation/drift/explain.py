@@ -25,6 +25,7 @@ _POWER = 0.9
 _CONFUSED = 0.1  # probability of the one without the other, and of the other without the one
 _EVEN = 0.5
 _INTERVAL = (0.05, 0.5, 0.95)
+_MOST_FOUND = 1000.0  # no coefficient grows as much: who would find no less, can tell nothing of it
 
 
 def detectable_changes(scores: Scores, test: DriftTest) -> dict[str, float]:
@@ -41,7 +42,8 @@ def detectable_changes(scores: Scores, test: DriftTest) -> dict[str, float]:
     Returns
     -------
     mapping of feature to float
-        0.05 is 5 %; NaN where the window says nothing of the feature.
+        0.05 is 5 %; NaN where the window says nothing of the feature, or so little that its
+        coefficient would have to grow a thousandfold.
     """
     window = scores.window
     directions = {name: k for k, name in enumerate(window.terms)}
@@ -50,12 +52,12 @@ def detectable_changes(scores: Scores, test: DriftTest) -> dict[str, float]:
     scatter = np.diagonal(scores.scatter[0])
     size = np.diagonal(scores.information[0]) ** 2 / np.where(scores.told[0], scatter, np.inf)
     reach = np.sqrt(test.critical) + ndtri(_POWER)
-    return {
-        name: float(np.expm1(reach / np.sqrt(size[k]) * window.noise_sd))
-        if scores.told[0, k]
-        else float("nan")
-        for name, k in directions.items()
-    }
+    found = {}
+    for name, k in directions.items():
+        log_change = reach / np.sqrt(size[k]) * window.noise_sd if scores.told[0, k] else np.inf
+        tells = log_change < np.log1p(_MOST_FOUND)
+        found[name] = float(np.expm1(log_change)) if tells else float("nan")
+    return found
 
 
 def feature_changes(

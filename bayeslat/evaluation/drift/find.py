@@ -199,12 +199,9 @@ def _in_order(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
 
 
 def _stacks(data: PosteriorData, frame: pd.DataFrame) -> pd.Series:
-    """Name the stack of each row; rows that name none are of the GPU's only one."""
-    only = {}
-    for key in frame["gpu"].unique():
-        known = data.known_stacks(key)
-        only[key] = known[0] if len(known) == 1 else ""
-    unnamed = frame["gpu"].map(only).astype(object)
+    """Name the stack of each row; rows that name none are of the GPU's own like them."""
+    own = {key: data.unnamed_stack(key) or "" for key in frame["gpu"].unique()}
+    unnamed = frame["gpu"].map(own).astype(object)
     if "stack" not in frame:
         return unnamed
     return frame["stack"].astype(object).where(frame["stack"].notna(), unnamed).astype(str)

@@ -35,7 +35,7 @@ class FeatureChange:
         slower. Of the correction: of the root mean square of its change of latency.
     detectable : float
         Change that is found with 90 % probability, alone and over the whole window; NaN where the
-        window says nothing of it.
+        window says nothing of it, or next to nothing.
     confused_with : tuple of str
         Features that may have moved in its stead: the window does not tell which.
     """

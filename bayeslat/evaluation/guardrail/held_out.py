@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.arguments import check_tables
 from bayeslat.counted import counted
 from bayeslat.decisions.guard import Guard
 from bayeslat.decisions.predict import predict
-from bayeslat.decisions.prediction import TOTAL, Prediction
+from bayeslat.decisions.prediction import Prediction
 from bayeslat.decisions.suggest.pool import make_pool
 from bayeslat.errors import InputError
 from bayeslat.evaluation.guardrail.risk_control import (
@@ -38,8 +39,9 @@ class HeldOut:
     ----------
     prediction : Prediction
         One row a configuration.
-    measured_ms : mapping of stage (and `total`) to ndarray, shape (config,)
-        What the guard's budget is for: a run of each, or the median of its runs; NaN where a stage
+    measured_ms : mapping of str to ndarray, shape (config,)
+        Of each stage, of the `total` and of the stages that a budget of the guard joins, by its
+        name. What the budget is for: a run of each, or the median of its runs; NaN where a stage
         was not measured.
     calibrated : int
         Configurations of the trace that were left out: the GPU was calibrated with them.
@@ -54,20 +56,13 @@ class HeldOut:
 
     def exceeded(self, guard: Guard) -> NDArray[np.bool_]:
         """Tell which configs exceeded any budget of a guard. Shape (config,)."""
-        over = [self._ms(budget.stages) > budget.ms for budget in guard.budgets]
+        over = [self.measured_ms[str(budget)] > budget.ms for budget in guard.budgets]
         return np.any(over, axis=0)
 
     def measured(self, guard: Guard) -> NDArray[np.bool_]:
         """Tell which configs hold what the budgets are of. Shape (config,)."""
-        return ~np.any([np.isnan(self._ms(budget.stages)) for budget in guard.budgets], axis=0)
-
-    def _ms(self, stages: tuple[str, ...]) -> NDArray[np.float64]:
-        """Add up what a budget bounds. Shape (config,)."""
-        if len(stages) < 2:
-            return self.measured_ms[stages[0] if stages else TOTAL]
-        parts = [self.prediction.stages[name].times * self.measured_ms[name] for name in stages]
-        total: NDArray[np.float64] = np.sum(parts, axis=0)
-        return total
+        missing = [np.isnan(self.measured_ms[str(budget)]) for budget in guard.budgets]
+        return ~np.any(missing, axis=0)
 
 
 def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable) -> HeldOut:
@@ -112,7 +107,8 @@ def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable
     held = rows.iloc[chosen].reset_index(drop=True)
     if held.empty:
         raise InputError(f"{gpu.key} was calibrated with every config of the trace; add others")
-    measured = measured_latencies(data.spec, rows, gpu)
+    joined = [budget.stages for budget in guard.budgets if len(budget.stages) > 1]
+    measured = measured_latencies(data.spec, rows, gpu, joined)
     if guard.of == "typical":
         measured = {name: _medians(ms, label) for name, ms in measured.items()}
     found = HeldOut(
@@ -208,9 +204,10 @@ def control_guard(
     TraceError
         With every row of the GPU that breaks a rule.
     InputError
-        If nothing is held out, with every argument that has an impossible value, or if there are
-        several stacks and the guard names none.
+        If nothing is held out, the traces are no table, with every argument that has an impossible
+        value, or if there are several stacks and the guard names none.
     """
+    check_tables(hardware, traces=traces)
     if problems := limit_problems(false_accepts, confidence):
         raise InputError("; ".join(problems))
     table = (hardware or load_hardware()).extended(guard.data.hardware)

@@ -303,6 +303,14 @@ def test_a_stack_is_taken_from_the_candidates() -> None:
     assert other.outlook.mape[0] > 2 * same.outlook.mape[0]
 
 
+def test_of_several_stacks_one_has_to_be_named() -> None:
+    data = make_data(stacks=("v1", "v2"))
+    told = "a100_sxm was measured with the stacks 'v1', 'v2', and none is named; name one of them"
+    with pytest.raises(InputError, match=told):
+        ask(make_configs(30), data=data, gpu="a100_sxm")
+    assert ask(make_configs(30), data=data, gpu=GPU).stack is None  # a GPU without rows has none
+
+
 def test_an_unseen_task_tells_little() -> None:
     data = make_data(tasks=("qa", "captioning"))
     known = make_configs(40, tasks=("qa", "captioning"))

@@ -66,6 +66,20 @@ def test_another_batch_mix_is_no_drift() -> None:
         assert not find_drift(scene.data, rows).drifted, mix
 
 
+def test_of_repeats_of_one_configuration_no_impossible_change_is_told() -> None:
+    scene = make_scene()
+    one = pd.concat([scene.window(1).head(1)] * 27, ignore_index=True).assign(repeat=range(27))
+    noise = np.exp(NOISE * np.random.default_rng(0).standard_normal((2, 27)))
+    for stage, factor in zip(("prefill", "decode"), noise, strict=True):
+        one[f"t_{stage}_ms"] *= factor
+    found = find_drift(scene.data, one)
+    least = np.array([each.detectable for part in found.stages for each in part.changes])
+    assert len(least) == 7
+    assert np.isnan(least).all()  # it took 1e44 and more
+    many = find_drift(scene.data, scene.window(1))  # of many, each is told
+    assert max(each.detectable for part in many.stages for each in part.changes) < 1.0
+
+
 def test_rows_beyond_the_training_range_are_counted_and_not_judged() -> None:
     scene = make_scene()
     window = scene.window(3)

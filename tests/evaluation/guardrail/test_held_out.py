@@ -118,6 +118,34 @@ def test_budgets_of_stages_are_of_what_they_bound() -> None:
     np.testing.assert_array_equal(held_out(own_rows(), both).exceeded(both), expected)
 
 
+def test_a_typical_sum_of_stages_is_the_median_over_runs_of_the_sum() -> None:
+    """Where one stage is slow in a run, the other is fast: medians of each tell too little."""
+    runs = [
+        own_rows().assign(
+            t_prefill_ms=slow * own_rows()["t_prefill_ms"],
+            t_decode_ms=fast * own_rows()["t_decode_ms"],
+            repeat=number,
+        )
+        for number, (slow, fast) in enumerate([(1.0, 9.0), (5.0, 1.0), (9.0, 5.0)])
+    ]
+    names, limit = "prefill+decode", 1000.0
+    guard = calibrated().guard(GPU, stage_budgets_ms={names: limit}, of="typical")
+    found = held_out(pd.concat(runs, ignore_index=True), guard)
+    expected = np.median([total_ms(run.iloc[10:]) for run in runs], axis=0)
+    np.testing.assert_allclose(found.measured_ms[names], expected)
+    np.testing.assert_allclose(found.measured_ms[names], found.measured_ms[TOTAL])
+    np.testing.assert_array_equal(found.exceeded(guard), expected > limit)
+    of_medians = 5.0 * total_ms(own_rows().iloc[10:])  # the broken twin
+    assert ((of_medians > limit) != (expected > limit)).any()
+
+
+def test_a_stage_that_does_not_run_need_not_be_measured() -> None:
+    rows = own_rows().copy()
+    rows.loc[20:29, ["output_tokens", "t_decode_ms"]] = [0, np.nan]
+    guard = calibrated().guard(GPU, stage_budgets_ms={"prefill+decode": 300.0})
+    assert held_out(rows, guard).measured(guard).all()
+
+
 def test_what_was_not_measured_does_not_count() -> None:
     partial = own_rows().copy()
     partial.loc[20:29, "t_decode_ms"] = np.nan
