@@ -181,8 +181,8 @@ def population_of(
 def _new_noise_sd(part: StagePosterior, groups: int) -> float:
     """Sd of a new GPU's log noise round the stage's: what donors differ by, where it is more.
 
-    The mean of an inverse gamma's kind: of a prior that counts for four groups and of the donors'
-    own departures (Gelman et al., Bayesian Data Analysis, section 2.6).
+    Its square is the scale of a scaled inverse chi-square: a prior that counts for four groups,
+    and the squares by which the donors depart (Gelman et al., Bayesian Data Analysis, section 2.6).
     """
     middle = float(np.log(part.noise_sd()).mean())
     apart = [float(np.log(part.noise_sd(group)).mean()) - middle for group in range(groups)]
