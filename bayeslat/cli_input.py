@@ -117,10 +117,10 @@ def draw_configs(
     """
     import numpy as np
 
-    from bayeslat.evaluation.measured import with_latency
     from bayeslat.features.admit import admit
     from bayeslat.inference.calibrate import rows_of
     from bayeslat.inference.repeats import number_configs
+    from bayeslat.inference.stage_rows import with_latency
 
     own = with_latency(spec, admit(rows_of(frame, gpu, hardware), spec, hardware))
     label = number_configs(own[[name for name in (*spec.knobs, "task") if name in own]])

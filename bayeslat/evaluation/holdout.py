@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from bayeslat.counted import counted
 from bayeslat.errors import InputError
-from bayeslat.evaluation.measured import measured_latencies, with_latency
+from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.row_kinds import row_kinds, take_turns
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.spec import Spec
 from bayeslat.inference.repeats import number_configs
-from bayeslat.inference.stage_rows import least_ms
+from bayeslat.inference.stage_rows import least_ms, with_latency
 
 __all__ = ["Holdout", "above_hurdles", "hold_out", "without_configs"]
 

@@ -13,7 +13,7 @@ from bayeslat.features.design import stage_times
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
 
-__all__ = ["measured_latencies", "with_latency"]
+__all__ = ["measured_latencies"]
 
 
 def measured_latencies(
@@ -53,15 +53,3 @@ def measured_latencies(
     return found | {
         name: np.sum([taken[stage] for stage in stages], axis=0) for name, stages in sums.items()
     }
-
-
-def with_latency(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that hold the latency of a stage: one that ran out of memory holds none.
-
-    Parameters
-    ----------
-    spec : Spec
-    rows : DataFrame, one row a measurement
-    """
-    columns = [stage.column for stage in spec.stages.values() if stage.column in rows]
-    return rows.dropna(subset=columns, how="all") if columns else rows.head(0)

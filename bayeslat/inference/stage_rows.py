@@ -17,7 +17,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.repeats import number_configs
 
-__all__ = ["StageRows", "held_rows", "latency_of", "least_ms", "stage_rows"]
+__all__ = ["StageRows", "held_rows", "latency_of", "least_ms", "stage_rows", "with_latency"]
 
 _OUT = "leave it out (`--stages` of the commands, `only` of a spec)."
 
@@ -162,3 +162,15 @@ def held_rows(
         edge = None if inside is kept else stage_inputs(spec, stage, inside, gpu)
     config = np.unique(labels[held], return_inverse=True)[1]
     return StageRows(gpu.key, inputs, latency[held], config, np.flatnonzero(held), edge)
+
+
+def with_latency(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that hold the latency of a stage: one that ran out of memory holds none.
+
+    Parameters
+    ----------
+    spec : Spec
+    rows : DataFrame, one row a measurement
+    """
+    columns = [stage.column for stage in spec.stages.values() if stage.column in rows]
+    return rows.dropna(subset=columns, how="all") if columns else rows.head(0)

@@ -191,5 +191,5 @@ def test_a_missing_library_is_named_with_its_cure(
     from bayeslat.collect import backend
 
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(InputError, match=rf"{library} is not installed.*bayeslat\[collect\]"):
+    with pytest.raises(InputError, match=rf"{library} is not installed.*\.\[collect\]"):
         getattr(backend, f"load_{library}")()

@@ -88,7 +88,7 @@ def test_no_jobs_at_all_are_refused() -> None:
 
 def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r"bayeslat\[scale\]"):
+    with pytest.raises(InputError, match=r".\[scale\]"):
         list(run(work.add, [1], 1, engine_address="tcp://127.0.0.1:8786"))
 
 

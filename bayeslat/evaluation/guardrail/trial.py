@@ -25,7 +25,7 @@ from bayeslat.evaluation.guardrail.affine_rival import (
 )
 from bayeslat.evaluation.guardrail.fractions import decide_fractions
 from bayeslat.evaluation.holdout import Holdout, hold_out
-from bayeslat.evaluation.measured import measured_latencies, with_latency
+from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.repeatability import run_to_run_error
 from bayeslat.evaluation.stacks import rows_of_stack
 from bayeslat.features.admit import admit
@@ -33,6 +33,7 @@ from bayeslat.features.hardware import Gpu, HardwareTable
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.stage_rows import with_latency
 from bayeslat.parallel import check_workers, run
 
 __all__ = ["TrialOptions", "Trials", "run_trials"]
