@@ -34,7 +34,7 @@ def sharp_plan(gpus: int, rows: int, seed: int) -> FitPlan:
     """GPUs whose launches take some thousandth of their prefill."""
     spec = load_spec("models/vlm.toml")
     table = load_hardware().gpus
-    full = [k for k, g in table.items() if all(g.fields().get(f) for f in spec.hardware_fields)]
+    full = [key for key, gpu in table.items() if gpu.bf16_tflops]
     configs = sample_configs(parse_knobs(KNOBS), rows, seed)
     truth = draw_parameters(spec, full[:gpus], configs=configs, seed=seed)
     return plan_fit(spec, simulate(spec, configs, full[:gpus], parameters=truth, seed=seed))
