@@ -7,10 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.decisions.config_keys import config_keys
-from bayeslat.inference.gross_errors import repeats_of
+from bayeslat.inference.gross_errors import stands_alone
 from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.repeats import number_configs
-from bayeslat.inference.target import Target
+from bayeslat.inference.repeats import are_among
 
 __all__ = ["doubted_configs", "is_doubted"]
 
@@ -35,7 +34,7 @@ def doubted_configs(data: PosteriorData, gpu: str, stack: str | None) -> pd.Data
         Knobs and task, each once.
     """
     found = [
-        target.rows[_stands_alone(data, target)]
+        target.rows[stands_alone(data, target)]
         for (key, name), target in data.targets.items()
         if key == gpu and stack in (None, name)
     ]
@@ -58,14 +57,4 @@ def is_doubted(
     if doubted.empty:
         return np.zeros(len(configs), dtype=bool)
     keys = config_keys(data, data.spec.complete(configs))
-    labels = number_configs(pd.concat([keys, doubted], ignore_index=True))
-    return np.isin(labels[: len(keys)], labels[len(keys) :])
-
-
-def _stands_alone(data: PosteriorData, target: Target) -> NDArray[np.bool_]:
-    """Whether a row was set aside, and every other run of its configuration. Shape (row,)."""
-    alone = np.zeros(len(target.rows), dtype=bool)
-    for stage in target.stages:
-        for row, said in repeats_of(data, target, stage).items():
-            alone[row] |= said != "sound"
-    return alone
+    return are_among(keys, doubted)

@@ -30,7 +30,7 @@ from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.repeats import are_among
 from bayeslat.parallel import check_workers
 
 __all__ = ["Assessment", "assess"]
@@ -256,5 +256,4 @@ def _at_hand(suggestion: Suggestion | None, own: pd.DataFrame) -> NDArray[np.boo
     if suggestion is None:
         return np.zeros(0, dtype=bool)
     chosen = suggestion.candidates.iloc[suggestion.chosen]
-    label = number_configs(pd.concat([chosen, own[list(chosen)]]))
-    return np.isin(label[: len(chosen)], label[len(chosen) :])
+    return are_among(chosen, own[list(chosen)])

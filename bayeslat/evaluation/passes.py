@@ -23,7 +23,7 @@ from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
 from bayeslat.inference.calibrate import rows_of
 from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.repeats import are_among, number_configs
 from bayeslat.inference.stage_rows import least_ms
 from bayeslat.traces.names import TASK
 from bayeslat.traces.passes import Kind, label_passes
@@ -246,14 +246,8 @@ def _are_among(spec: Spec, rows: pd.DataFrame, others: pd.DataFrame) -> NDArray[
     """Tell which rows have the configuration and the latencies of another. Shape (row,)."""
     latencies = [stage.column for stage in spec.stages.values()]
     columns = [name for name in (*spec.knobs, TASK, *latencies) if name in rows and name in others]
-    some, known = (
-        pd.util.hash_pandas_object(
-            table[columns].astype({name: float for name in columns if name != TASK}), index=False
-        )
-        for table in (spec.complete(rows), others)
-    )
-    among: NDArray[np.bool_] = some.isin(known).to_numpy()
-    return among
+    kinds = {name: float for name in columns if name != TASK}
+    return are_among(spec.complete(rows)[columns].astype(kinds), others[columns].astype(kinds))
 
 
 def _number(spec: Spec, rows: pd.DataFrame) -> NDArray[np.int64]:

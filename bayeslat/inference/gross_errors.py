@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ __all__ = [
     "remembered_ratios",
     "repeats_of",
     "sound_rows_of",
+    "stands_alone",
     "without_gross_errors",
 ]
 
@@ -218,11 +219,31 @@ def is_unsettled(data: PosteriorData, target: Target) -> NDArray[np.bool_]:
     -------
     ndarray of bool, shape (row,)
     """
-    unsettled = np.zeros(len(target.rows), dtype=bool)
+    return _which(data, target, {"none"})
+
+
+def stands_alone(data: PosteriorData, target: Target) -> NDArray[np.bool_]:
+    """Whether a row was set aside, and every other run of its configuration.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    target : Target
+
+    Returns
+    -------
+    ndarray of bool, shape (row,)
+    """
+    return _which(data, target, {"none", "alike"})
+
+
+def _which(data: PosteriorData, target: Target, told: Set[Repeats]) -> NDArray[np.bool_]:
+    """Tell of which rows that were set aside, in any stage, other runs say such a thing."""
+    found = np.zeros(len(target.rows), dtype=bool)
     for stage in target.stages:
         for row, said in repeats_of(data, target, stage).items():
-            unsettled[row] |= said == "none"
-    return unsettled
+            found[row] |= said in told
+    return found
 
 
 def _of_target(data: PosteriorData, group: tuple[str, str], target: Target) -> list[GrossError]:

@@ -21,6 +21,7 @@ from bayeslat.inference.pilot import Pilot
 
 __all__ = [
     "UNTOLD_SHARED",
+    "are_among",
     "count_configs",
     "number_configs",
     "pooled_shared_variance",
@@ -41,6 +42,23 @@ def number_configs(configs: pd.DataFrame) -> NDArray[np.int64]:
     """Number the rows by their configuration: repeats have equal numbers. Shape (row,)."""
     hashed = pd.util.hash_pandas_object(configs, index=False).to_numpy()
     return np.unique(hashed, return_inverse=True)[1]
+
+
+def are_among(some: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell which rows are like one of the others.
+
+    Parameters
+    ----------
+    some, others : DataFrame, one row a config
+        With equal columns.
+
+    Returns
+    -------
+    ndarray of bool, shape (row,)
+        Of `some`.
+    """
+    labels = number_configs(pd.concat([some, others], ignore_index=True))
+    return np.isin(labels[: len(some)], labels[len(some) :])
 
 
 def count_configs(frame: pd.DataFrame, spec: Spec) -> int:
