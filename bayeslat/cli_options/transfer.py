@@ -17,6 +17,7 @@ __all__ = [
     "Target",
     "TestConfigs",
     "Threshold",
+    "UsualCounts",
 ]
 
 CalibrationTraces = Annotated[
@@ -56,6 +57,14 @@ Methods = Annotated[
     typer.Option(help="Methods to run; all that suit the spec by default.", metavar="A,B,..."),
 ]
 Counts = Annotated[str, typer.Option(help="Numbers of calibration rows.", metavar="N,N,...")]
+UsualCounts = Annotated[
+    str | None,
+    typer.Option(
+        help="Numbers of calibration rows.  [default: those of 0,5,10,25 that all donors have "
+        "configurations for]",
+        metavar="N,N,...",
+    ),
+]
 Repetitions = Annotated[
     int,
     typer.Option(help="Random choices of calibration and test configurations.", min=1, metavar="N"),

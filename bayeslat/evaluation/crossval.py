@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -24,6 +24,7 @@ from bayeslat.parallel import check_workers, run
 __all__ = ["cross_validate"]
 
 _LEAST_DONORS = 2
+_USUAL_COUNTS = (0, 5, 10, 25)
 _STACK = "stack"
 _SCORES = ("stage", "mape", "coverage_90", "width_90")
 
@@ -35,11 +36,11 @@ class _Setting:
     spec: Spec
     frame: pd.DataFrame
     table: HardwareTable
-    counts: tuple[int, ...]
     splits: int
     test_configs: int
     engine: Any
     seed: int
+    counts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def cross_validate(
     traces: pd.DataFrame,
     *,
     donors: Sequence[str] | None = None,
-    counts: Sequence[int] = (0, 5, 10, 25),
+    counts: Sequence[int] | None = None,
     splits: int = 3,
     test_configs: int = 100,
     hardware: HardwareTable | None = None,
@@ -77,8 +78,9 @@ def cross_validate(
     traces : DataFrame, one row a measurement
     donors : sequence of str, optional
         Keys or aliases; all GPUs of the trace by default. The others are candidates.
-    counts : sequence of int
-        Calibration rows.
+    counts : sequence of int, optional
+        Calibration rows; by default those of 0, 5, 10 and 25 that every donor has configurations
+        for.
     splits : int
         Random choices of calibration and test configurations.
     test_configs : int
@@ -112,8 +114,8 @@ def cross_validate(
     _check(chosen, measured, counts, splits)
     others = [gpu for gpu in measured if gpu not in chosen]
     plan = list(_plan(chosen, others))
-    setting = _Setting(spec, frame, table, tuple(counts), splits, test_configs, engine, seed)
-    _check_pools(setting, chosen)
+    setting = _Setting(spec, frame, table, splits, test_configs, engine, seed)
+    setting = replace(setting, counts=_choose_counts(setting, chosen, counts))
     found = run(
         _score_target,
         plan,
@@ -127,7 +129,7 @@ def cross_validate(
 
 
 def _check(
-    donors: Sequence[str], measured: Sequence[str], counts: Sequence[int], splits: int
+    donors: Sequence[str], measured: Sequence[str], counts: Sequence[int] | None, splits: int
 ) -> None:
     problems = []
     if missing := [gpu for gpu in donors if gpu not in measured]:
@@ -139,7 +141,7 @@ def _check(
             f"{counted(len(donors), 'donor')} ({', '.join(donors)}); to hold one out and fit "
             f"two, at least {_LEAST_DONORS + 1} are needed: add traces"
         )
-    if not counts or min(counts) < 0:
+    if counts is not None and (not counts or min(counts) < 0):
         problems.append(f"counts are {list(counts)}; give numbers of rows, 0 or more")
     if splits < 1:
         problems.append(f"splits is {splits}; it must be at least 1")
@@ -147,18 +149,23 @@ def _check(
         raise InputError("; ".join(problems))
 
 
-def _check_pools(setting: _Setting, donors: Sequence[str]) -> None:
+def _choose_counts(
+    setting: _Setting, donors: Sequence[str], counts: Sequence[int] | None
+) -> tuple[int, ...]:
     """Refuse counts that a donor has too few configurations for, before anything is fitted."""
+    left = {gpu: len(_hold_out(setting, gpu, 0).pool) for gpu in donors}
+    if counts is None:
+        return tuple(count for count in _USUAL_COUNTS if count <= min(left.values()))
     problems = []
-    for gpu in donors:
-        left = len(_hold_out(setting, gpu, 0).pool)
-        if many := [count for count in setting.counts if count > left]:
+    for gpu, pool in left.items():
+        if many := [count for count in counts if count > pool]:
             problems.append(
                 f"counts are {', '.join(map(str, many))}, but {gpu} has "
-                f"{counted(left, 'configuration')} left to calibrate with"
+                f"{counted(pool, 'configuration')} left to calibrate with"
             )
     if problems:
         raise InputError(f"{'; '.join(problems)}. Ask for fewer, or add traces")
+    return tuple(counts)
 
 
 def _hold_out(setting: _Setting, target: str, split: int) -> Holdout:

@@ -135,7 +135,7 @@ def choose_target(data: PosteriorData, gpu: str, stack: str | None) -> str:
     gpu : str
         Key.
     stack : str or None
-        None: the only one.
+        None: the one that configs without a stack are taken for.
 
     Raises
     ------
@@ -145,8 +145,8 @@ def choose_target(data: PosteriorData, gpu: str, stack: str | None) -> str:
     stacks = [name for key, name in data.targets if key == gpu]
     if not stacks:
         raise InputError(f"{gpu} was not calibrated; calibrate it first")
-    if stack is None and len(stacks) == 1:
-        return stacks[0]
+    if stack is None:
+        stack = stacks[0] if len(stacks) == 1 else data.unnamed_stack(gpu)
     if stack not in stacks:
         named = ", ".join(map(repr, stacks))
         raise InputError(f"{gpu} was calibrated with the stacks {named}; name one of them")

@@ -29,3 +29,9 @@ def test_counts_beyond_what_is_left_are_refused_before_any_fit(
     )
     with pytest.raises(AssertionError, match="was fitted"):
         cross_validate(small_spec(), traces, counts=(0, 25), test_configs=15)
+
+
+def test_without_counts_those_that_every_donor_has_configurations_for_are_scored() -> None:
+    traces = make_frame(0, rows=24)
+    found = cross_validate(small_spec(), traces, splits=1, test_configs=12)
+    assert set(found.scores["rows"]) == {0, 5, 10}

@@ -107,6 +107,8 @@ def test_which_stack_is_meant() -> None:
     two = calibrate_group(one, target().frame[:3], GPU, "v2")
     assert choose_target(one, GPU.key, None) == "v1"
     assert choose_target(two, GPU.key, "v2") == "v2"
+    beside = calibrate_group(two, target().frame[:3], GPU, "")
+    assert choose_target(beside, GPU.key, None) == ""  # as rows and configs without a stack are
     with pytest.raises(InputError, match="calibrated with the stacks 'v1', 'v2'; name one"):
         choose_target(two, GPU.key, None)
     with pytest.raises(InputError, match="l40s was not calibrated"):
