@@ -26,7 +26,7 @@ from bayeslat.inference.target import Target, TargetStage
 from bayeslat.inference.walk import Trail, Walk
 from bayeslat.model.groups import GroupTree, grow_tree
 from bayeslat.model.priors import stage_features, stage_scales
-from bayeslat.model.problem import MOST_COUNTED, StageProblem
+from bayeslat.model.problem import MOST_COUNTED, ROUNDING, StageProblem
 from bayeslat.model.statistics import Statistics
 from tests.posteriors import SPEC_TEXT, make_configs
 
@@ -207,6 +207,7 @@ def _stage(
             tree=tree,
             features=features,
             layout=layout,
+            rounding=ROUNDING,
         ),
         basis=basis,
         pilots=_pilots(rng, len(groups), size),

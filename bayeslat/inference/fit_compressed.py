@@ -25,7 +25,7 @@ from bayeslat.inference.settled import SettledPoint
 from bayeslat.inference.settled_rows import Regression, settled_rows
 from bayeslat.inference.windows import StageSums, Window, total_sums
 from bayeslat.model.priors import stage_features, stage_scales
-from bayeslat.model.problem import StageProblem
+from bayeslat.model.problem import ROUNDING, StageProblem
 
 __all__ = ["fit_compressed", "join_stages", "rows_fingerprint", "stage_problems"]
 
@@ -127,6 +127,7 @@ def stage_problems(point: SettledPoint, sums: Mapping[str, StageSums]) -> dict[s
                 point.spec, stage, part.basis, point.groups, point.tree, part.untold
             ),
             most_counted=part.most_counted,
+            rounding=ROUNDING,
         )
         for stage, part in point.stages.items()
     }

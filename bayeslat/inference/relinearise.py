@@ -18,7 +18,7 @@ from bayeslat.inference.sound_donor_rows import SoundStage
 from bayeslat.inference.stage_table import StageTable
 from bayeslat.model.collapsed_data import CollapsedData, collapse
 from bayeslat.model.priors import stage_scales
-from bayeslat.model.problem import MOST_COUNTED, StageProblem
+from bayeslat.model.problem import MOST_COUNTED, ROUNDING, StageProblem
 from bayeslat.model.scores import FARTHEST
 from bayeslat.model.statistics import stack_statistics, summarise
 
@@ -114,7 +114,7 @@ class _Steps:
         )
         parts = zip(regression.designs, regression.responses, regression.noise.weights, strict=True)
         sums = stack_statistics([summarise(*part) for part in parts])
-        return StageProblem(sums, plan.tree, table.features, layout)
+        return StageProblem(sums, plan.tree, table.features, layout, rounding=ROUNDING)
 
     def moves(
         self, regression: StageRegression, problem: StageProblem, scores: NDArray[np.float64]

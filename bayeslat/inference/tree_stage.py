@@ -14,7 +14,7 @@ from bayeslat.inference.tree_settled import read_settled, settled_group
 from bayeslat.inference.tree_sums import read_sums, sums_group
 from bayeslat.model.groups import GroupTree
 from bayeslat.model.priors import stage_features, stage_scales
-from bayeslat.model.problem import StageProblem
+from bayeslat.model.problem import ROUNDING, StageProblem
 
 __all__ = ["read_stage", "stage_group"]
 
@@ -76,6 +76,7 @@ def read_stage(
         features=stage_features(spec, stage, settled.basis),
         layout=stage_scales(spec, stage, settled.basis, groups, tree, settled.untold),
         most_counted=settled.most_counted,
+        rounding=ROUNDING,
     )
     return StagePosterior(
         **vars(settled),

@@ -12,10 +12,12 @@ from bayeslat.model.groups import GroupTree
 from bayeslat.model.scales import ScaleLayout
 from bayeslat.model.statistics import Statistics
 
-__all__ = ["MOST_COUNTED", "FeaturePriors", "StageProblem"]
+__all__ = ["MOST_COUNTED", "ROUNDING", "FeaturePriors", "StageProblem"]
 
 MOST_COUNTED = 2000.0
 """Rows that all those of a group count for: more say no more of physics and smooth corrections."""
+ROUNDING = 1e-4
+"""Log latency that a row is off by at least: tables of computed latencies have no noise at all."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class StageProblem:
     layout : ScaleLayout
     most_counted : float
         Rows that those of a group count for together at most.
+    rounding : float
+        Sd of what a row is off by at least, in log latency.
     """
 
     statistics: Statistics
@@ -70,11 +74,12 @@ class StageProblem:
     features: FeaturePriors
     layout: ScaleLayout
     most_counted: float = MOST_COUNTED
+    rounding: float = 0.0
 
     @cached_property
     def counted(self) -> Statistics:
-        """What the engines fit: the statistics, where no group counts for more than it may."""
-        return self.statistics.counted(self.most_counted)
+        """What the engines fit: no group counts for more than it may, no row is exact."""
+        return self.statistics.counted(self.most_counted).rounded(self.rounding)
 
     @cached_property
     def offset_index(self) -> NDArray[np.int64]:

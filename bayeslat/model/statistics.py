@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,23 @@ class Statistics:
             self.square * share,
             self.rows * share,
         )
+
+    def rounded(self, error: float) -> Statistics:
+        """Let each row be off by a rounding error, in the direction that no effect explains.
+
+        The likelihood of rows without any noise has no bound as the noise goes to zero; with this
+        it has one (Sheppard's correction: of each square, the variance of the rounding).
+
+        Parameters
+        ----------
+        error : float
+            Its sd, in log latency.
+
+        Returns
+        -------
+        Statistics
+        """
+        return replace(self, square=self.square + self.rows * error**2)
 
 
 def summarise(

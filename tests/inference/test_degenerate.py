@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from bayeslat.decisions.predict import predict
+from bayeslat.features.hardware import load_hardware
+from bayeslat.inference.calibrate import calibrate_stacks
 from bayeslat.inference.diagnose import diagnose
+from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.mode import find_mode
 from bayeslat.inference.noise import fit_noise_shape
 from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.prepare import prepare_stage
 from bayeslat.model.collapsed_data import collapse
-from tests.posteriors import make_frame, small_spec
+from bayeslat.model.problem import ROUNDING
+from bayeslat.model.simulate import draw_parameters, simulate
+from bayeslat.model.simulation_parameters import SimulationParameters
+from tests.posteriors import GPUS, make_configs, make_frame, small_spec
 
 
 def test_rows_that_are_all_alike_count_as_one() -> None:
@@ -21,6 +29,33 @@ def test_rows_that_are_all_alike_count_as_one() -> None:
     problem = prepare_stage(plan_fit(small_spec(), frame), "decode").problem
     np.testing.assert_allclose(problem.statistics.rows, [1.0])
     assert np.abs(find_mode(collapse(problem)).centre).max() < 2.0  # the prior speaks
+
+
+def exact_frame() -> pd.DataFrame:
+    """Simulate a trace without noise."""
+    spec, configs = small_spec(), make_configs(40)
+    drawn = draw_parameters(spec, GPUS, configs=configs)
+    stages = {
+        name: part.model_copy(update={"noise": dict.fromkeys(part.noise, 1e-12)})
+        for name, part in drawn.stages.items()
+    }
+    return simulate(spec, configs, GPUS, parameters=SimulationParameters(stages=stages))
+
+
+def test_a_table_of_computed_latencies_is_fitted_to_within_its_rounding() -> None:
+    """Its likelihood would grow without end as the noise goes to zero."""
+    frame = exact_frame()
+    own = frame["gpu"] == "h200_sxm"
+    data = fit_posterior(small_spec(), frame[~own], engine="laplace")
+    assert data.diagnostics.converged
+    target = load_hardware().resolve("h200_sxm")
+    known = calibrate_stacks(data, frame[own][:10], target)
+    found = predict(known, frame[own][10:], target).frame
+    for stage in ("prefill", "decode"):
+        latency = frame[own][10:][f"t_{stage}_ms"].to_numpy()
+        np.testing.assert_allclose(found[f"{stage}_q50_ms"], latency, rtol=20 * ROUNDING)
+        inside = (found[f"{stage}_q05_ms"] <= latency) & (latency <= found[f"{stage}_q95_ms"])
+        assert inside.mean() > 0.9
 
 
 @pytest.mark.parametrize("factor", [0.3, 20.0, 30.0])

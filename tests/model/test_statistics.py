@@ -57,3 +57,11 @@ def test_rows_of_a_group_count_for_at_most_so_many(rows) -> None:  # type: ignor
     light = summarise(design[:40], response[:40], np.full(40, 0.5))
     same(both.counted(20.0), stack_statistics([light, summarise(design[40:], response[40:])]))
     assert both.counted(40.0) is both
+
+
+def test_rounding_adds_its_variance_to_the_square_of_each_row(rows) -> None:  # type: ignore[no-untyped-def]
+    """Of an error at right angles to the design, of that length."""
+    design, response = rows
+    error = np.linalg.qr(np.column_stack([design, response, np.ones(50)]))[0][:, -1]
+    off = summarise(design, response + np.sqrt(50) * 0.1 * error)
+    same(summarise(design, response).rounded(0.1), off)
