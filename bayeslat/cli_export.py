@@ -63,6 +63,7 @@ def blis(
     blis_version: export_opt.BlisVersion = "",
     alpha: export_opt.BlisAlpha = None,
     whole_prompts: export_opt.WholePrompts = False,
+    between_steps: export_opt.BetweenSteps = None,
     hardware: opt.Hardware = None,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
@@ -73,13 +74,21 @@ def blis(
     run it, a file of coefficients a draw, the posterior's spread, and the same dot product in Go.
     """
     from bayeslat.export.blis import make_blis, write_blis
+    from bayeslat.export.blis_between import time_between_us
+    from bayeslat.export.blis_model import find_stack
+    from bayeslat.features.admit import admit
     from bayeslat.posterior import load_posterior
     from bayeslat.report.blis_tables import blis_record, show_blis
+    from bayeslat.traces import read_traces
 
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)
     entry = fitted.data.hardware.get(entry.key, entry)
+    between_us = 0.0
+    if between_steps is not None:
+        traces = admit(read_traces(between_steps, check=False), fitted.spec, table)
+        between_us = time_between_us(traces, entry.key, find_stack(fitted.data, entry, model))
     made = make_blis(
         fitted.data,
         entry,
@@ -89,6 +98,7 @@ def blis(
         blis_version=blis_version,
         alpha_us=read_alpha(alpha),
         whole_prompts=whole_prompts,
+        between_us=between_us,
         seed=seed,
     )
     with writing(output):

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "BetweenSteps",
     "BlisAlpha",
     "BlisDraws",
     "BlisModel",
@@ -45,6 +46,14 @@ BlisAlpha = Annotated[
         "of a token. By default the time through an empty queue, 0, 0. The second is that of a "
         "prompt token up to v0.7.10.",
         metavar="A0,A1,A2",
+    ),
+]
+BetweenSteps = Annotated[
+    str | None,
+    typer.Option(
+        help="Traces of the server (a file, a folder or a glob), of the vLLM logger: add the time "
+        "between its steps to each, as BLIS has none.",
+        metavar="TRACES",
     ),
 ]
 WholePrompts = Annotated[

@@ -48,6 +48,7 @@ def make_blis(
     blis_version: str = "",
     alpha_us: tuple[float, float, float] | None = None,
     whole_prompts: bool = False,
+    between_us: float = 0.0,
     seed: int = 0,
 ) -> BlisExport:
     """Compute what BLIS needs to simulate a model on a GPU.
@@ -71,6 +72,9 @@ def make_blis(
         BLIS lets each chunk of a prompt attend to the whole prompt (`count_as_blis`). Fit the
         coefficients to that, as well as they can; by default they are those of the posterior's own
         count, and simulated prefills of long prompts take longer than its mean.
+    between_us : float
+        Time from the end of a step to the start of the next (`time_between_us`), which is added to
+        each step: BLIS starts the next at once.
     seed : int
 
     Returns
@@ -88,6 +92,8 @@ def make_blis(
     knobs = {**model_knobs(data, gpu, stack), "tensor_parallel": float(tensor_parallel)}
     old = bool(blis_version) and _version(blis_version) <= _LAST_BLACKBOX
     problems = _problems(knobs, tensor_parallel, draws, alpha_us)
+    if not (np.isfinite(between_us) and between_us >= 0):
+        problems.append(f"between_us is {between_us}; it must be a finite number of us, 0 or more")
     if old and whole_prompts:
         problems.append(
             f"whole prompts: BLIS {blis_version} counts no attention of prompts; leave it out"
@@ -99,7 +105,14 @@ def make_blis(
     shape = blis_model(knobs, gpu, tensor_parallel)
     batches = _batches(data, knobs)
     found = fit_coefficients(
-        data, gpu, stack, shape, batches, whole_prompts=whole_prompts, seed=seed
+        data,
+        gpu,
+        stack,
+        shape,
+        batches,
+        whole_prompts=whole_prompts,
+        between_us=between_us,
+        seed=seed,
     )
     if draws > len(found.draws):
         raise InputError(f"draws is {draws}; the posterior has {len(found.draws)}: ask for fewer")
@@ -116,6 +129,7 @@ def make_blis(
         draws=draws,
         kv_blocks=_kv_blocks(group_settings(data, (gpu.key, stack)), tensor_parallel),
         whole_prompts=whole_prompts,
+        between_us=between_us,
     )
 
 

@@ -53,8 +53,8 @@ class BlisCoefficients:
     batches : DataFrame, one row a batch
         Where they were fitted.
     predicted_us, dot_us, counted_us : ndarray, shape (batch,)
-        Step time of the posterior mean, of the coefficients, and of the coefficients where prompts
-        attend to what BLIS counts.
+        Step time of the posterior mean with the time between steps, of the coefficients, and of
+        the coefficients where prompts attend to what BLIS counts.
     """
 
     mean: NDArray[np.float64]
@@ -79,6 +79,7 @@ def fit_coefficients(
     batches: pd.DataFrame,
     *,
     whole_prompts: bool = False,
+    between_us: float = 0.0,
     seed: int = 0,
 ) -> BlisCoefficients:
     """Project the step time of the posterior onto BLIS's bases.
@@ -99,6 +100,8 @@ def fit_coefficients(
         With all knobs of the spec.
     whole_prompts : bool
         Fit to the attention of prompts as BLIS counts it (`count_as_blis`), and not as it is.
+    between_us : float
+        Time between steps, which is added to each.
     seed : int
 
     Returns
@@ -118,7 +121,8 @@ def fit_coefficients(
     counted = count_as_blis(batches)
     bases = step_bases_us(model, counted if whole_prompts else batches)
     guesses = _guesses_us(thin, gpu, stack, model, seed)
-    step_us = 1000.0 * predicted
+    guesses[:, BASES.index("per_step")] += between_us
+    step_us = 1000.0 * predicted + between_us
     mean_us = step_us.mean(axis=1)
     mean = _project(bases, mean_us, guesses.mean(axis=0))
     draws = np.stack(

@@ -41,6 +41,8 @@ class BlisExport:
         than theirs in proportion, which is no more than what fits.
     whole_prompts : bool
         Whether the coefficients are for the attention of prompts as BLIS counts it.
+    between_us : float
+        Time between steps, which each step time holds.
     """
 
     model_name: str
@@ -55,6 +57,7 @@ class BlisExport:
     draws: int
     kv_blocks: int = 0
     whole_prompts: bool = False
+    between_us: float = 0.0
 
     @property
     def beta(self) -> NDArray[np.float64]:

@@ -158,6 +158,7 @@ def sidecar(export: BlisExport) -> dict[str, Any]:
             **_sizes(export.departure),
         },
         "whole_prompts": export.whole_prompts,
+        "between_steps_us": export.between_us,
         "departure_by_the_count_of_blis": _sizes(export.counted_departure),
         "made_with": {"bayeslat": version("bayeslat")},
     }

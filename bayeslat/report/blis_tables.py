@@ -63,6 +63,7 @@ def blis_record(export: BlisExport, folder: Path) -> dict[str, Any]:
         "departure_largest": float(departure.max()),
         "batches": len(departure),
         "whole_prompts": export.whole_prompts,
+        "between_steps_us": export.between_us,
         "counted_mean": float(by_blis.mean()),
         "counted_largest": float(by_blis.max()),
         "kv_blocks": export.kv_blocks or None,
@@ -94,6 +95,14 @@ def show_blis(record: Mapping[str, Any]) -> None:
             f"differ by {record['counted_mean']:.1%}, {record['counted_largest']:.1%} at most; "
             "--whole-prompts fits to that",
         )
+    if record["between_steps_us"]:
+        between = f"Each step holds the {record['between_steps_us']:,.0f} us before the next"
+    else:
+        between = (
+            "BLIS starts a step when the last one ends; --between-steps adds the time between, "
+            "from traces of the server"
+        )
+    print_line(console, between)
     if record["kv_blocks"] is None:
         print_line(
             console,

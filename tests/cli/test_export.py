@@ -11,7 +11,7 @@ from typer.testing import Result
 
 from bayeslat.export import guard_reader
 from tests.cli.conftest import Workshop
-from tests.servers import fitted_server
+from tests.servers import fitted_server, make_trace
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -76,6 +76,23 @@ def test_blis_gets_coefficients_for_its_own_count_of_prompts(
     record = json.loads(run(*words, "--whole-prompts", "-o", tmp_path / "b", "--json").stdout)
     assert record["whole_prompts"] is True
     assert record["counted_largest"] == record["departure_largest"]
+
+
+def test_blis_gets_the_time_between_the_steps_of_a_trace(
+    server_file: Path, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    words = ("export", "blis", server_file, "--gpu", "h100_sxm", "--model", "qwen3")
+    out = ("-o", tmp_path / "b")
+    assert "--between-steps adds the time between" in run(*words, *out).stdout
+    trace = make_trace(20)
+    trace.assign(step_interval_ms=trace["t_step_ms"] + 1.5).to_parquet(tmp_path / "t.parquet")
+    shown = run(*words, "--between-steps", tmp_path / "t.parquet", *out)
+    assert shown.exit_code == 0, shown.output
+    assert "Each step holds the 1,500 us before the next" in shown.stdout
+    trace.to_parquet(tmp_path / "t.parquet")
+    refused = run(*words, "--between-steps", tmp_path / "t.parquet", *out)
+    assert refused.exit_code == 1
+    assert "step_interval_ms" in refused.stderr
 
 
 @pytest.mark.parametrize(

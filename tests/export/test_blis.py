@@ -19,6 +19,7 @@ import yaml
 from bayeslat.errors import HardwareError, InputError
 from bayeslat.export.blis import make_blis, write_blis
 from bayeslat.export.blis_basis import BASES, BlisModel, count_as_blis, step_bases_us
+from bayeslat.export.blis_between import time_between_us
 from bayeslat.export.blis_export import BlisExport
 from bayeslat.export.blis_files import command_line, hardware_entry, model_config
 from bayeslat.export.blis_model import blis_model, model_knobs, peak_tflops
@@ -295,6 +296,33 @@ def test_what_blis_counts_beyond_the_posterior_is_told_and_can_be_fitted(tmp_pat
     }
 
 
+def test_the_time_between_steps_is_added_to_each(tmp_path: Path) -> None:
+    asked = make_blis(fitted_server().data, GPU, MODEL, draws=1, between_us=1500.0)
+    usual = exported().coefficients
+    np.testing.assert_allclose(asked.coefficients.predicted_us, usual.predicted_us + 1500.0)
+    np.testing.assert_allclose(asked.coefficients.dot_us, usual.dot_us + 1500.0, rtol=0.01)
+    write_blis(asked, tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "posterior.json").read_text())
+    assert told["between_steps_us"] == 1500.0
+
+
+def test_the_time_between_steps_is_the_median_over_those_of_a_busy_server() -> None:
+    between = np.array([1.0, 2.0, 9.0, np.nan, 5.0, -4.0])
+    traces = pd.DataFrame(
+        {
+            "gpu": [GPU.key] * 4 + ["a30", GPU.key],
+            "stack": ["v/m"] * 5 + ["v/other"],
+            "t_step_ms": 20.0,
+            "step_interval_ms": 20.0 + between,
+        }
+    )
+    assert time_between_us(traces, GPU.key, "v/m") == pytest.approx(2000.0)
+    assert time_between_us(traces, GPU.key, "v/other") == 0.0  # steps that overlap
+    for lacking in (traces.drop(columns="step_interval_ms"), traces.drop(columns="stack")):
+        with pytest.raises(InputError, match=r"no row of h100_sxm with stack 'v/m' has both"):
+            time_between_us(lacking, GPU.key, "v/m")
+
+
 def test_the_model_is_written_as_hugging_face_does(folder: Path) -> None:
     config = json.loads((folder / "model" / "config.json").read_text())
     assert config["hidden_size"] == MODEL_KNOBS["hidden"]
@@ -376,6 +404,8 @@ def test_tensor_parallelism_divides_the_work() -> None:
         ({"draws": -1}, "draws is -1"),
         ({"draws": 10**9}, "ask for fewer"),
         ({"alpha_us": (1.0, -2.0, 0.0)}, "alpha is"),
+        ({"between_us": -1.0}, "between_us is -1"),
+        ({"between_us": float("nan"), "draws": -1}, "draws is -1.*between_us is nan"),
         ({"blis_version": "seven"}, "blis version is 'seven'"),
         ({"blis_version": "v0.7.10", "whole_prompts": True}, "counts no attention of prompts"),
         ({"blis_version": "v0.7.10", "draws": 3, "tensor_parallel": 3}, "heads.*draws is 3"),
