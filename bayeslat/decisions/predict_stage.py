@@ -206,10 +206,10 @@ def _departures(
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Departures from the held correction beyond the training range. Shape (config, draw)."""
-    spans, size = data.stages[stage].basis.spans, correction_size(data, stage, gpu, view)
+    basis, size = data.stages[stage].basis, correction_size(data, stage, gpu, view)
     if view.walk is None:
-        return widening(walked(excess), spans, size, rng)
-    unknown = widening(view.walk.growth(places, excess), spans, size, rng)
+        return widening(walked(excess), basis, size, rng)
+    unknown = widening(view.walk.growth(places, excess), basis, size, rng)
     return view.walk.departures(places) + unknown
 
 

@@ -111,7 +111,7 @@ def make_part(
     # In the order in which `predict_stage` asks for random numbers.
     view = view_group(data, stage, gpu, stack, rng)
     stratified_noise(len(view.noise_sd), part.noise_dof, rng)
-    walk = walk_steps(part.basis.spans, correction_size(data, stage, gpu, view), rng)
+    walk = walk_steps(part.basis, correction_size(data, stage, gpu, view), rng)
     corners = view.basis.corners
     if not len(corners.pairs):
         walk = walk[:, :-1]

@@ -195,6 +195,13 @@ class ResidualBasis:
         """Whether each direction has a training range. Shape (direction,)."""
         return np.append(self.moved, True)
 
+    @property
+    def tells(self) -> NDArray[np.bool_]:
+        """Whether the features tell of each direction, which is not watched. Shape (direction,)."""
+        known = np.ones(len(self.directions), dtype=bool)
+        known[len(self.features) : -1] = False
+        return known
+
     @cached_property
     def moved(self) -> NDArray[np.bool_]:
         """Whether each coordinate has a training range, not a single value. Shape (coordinate,)."""

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.features.design import Linearisation, StageInputs
+from bayeslat.features.residual import ResidualBasis
 from bayeslat.inference.population import Population
 from bayeslat.inference.posterior import StagePosterior
 from bayeslat.inference.strata import stratified_normal
@@ -17,8 +18,9 @@ __all__ = ["correction_rms", "step_variance", "walk_steps", "widening", "with_tr
 # part of each knob's range (benchmarks/bench_extrapolation).
 _GROWTH = 2.0
 _LEAST_SD = 0.05
+_MOST_SD = 1.0  # a correction that large is not doubled
 _NO_RESIDUAL_SD = 0.1  # where no correction was fitted, so that its size is not known
-_STILL_SD = 0.2  # per power of e: a correction says nothing about a knob that it never saw move
+_BLIND_SD = 0.2  # a correction says nothing about a knob that it never saw move, or has not
 
 
 def correction_rms(
@@ -46,7 +48,7 @@ def correction_rms(
 
 def widening(
     growth: NDArray[np.float64],
-    spans: NDArray[np.bool_],
+    basis: ResidualBasis,
     rms: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
@@ -58,8 +60,8 @@ def widening(
     ----------
     growth : ndarray, shape (config, direction)
         How far departures have grown beyond the range: `walked`.
-    spans : ndarray of bool, shape (direction,)
-        Whether the direction has a training range; the others have an sd of their own.
+    basis : ResidualBasis
+        Directions that its features do not tell of have an sd of their own.
     rms : ndarray, shape (draw,)
         Size of the correction within the range, in log latency.
     rng : Generator
@@ -68,38 +70,38 @@ def widening(
     -------
     ndarray, shape (config, draw)
     """
-    departure: NDArray[np.float64] = growth @ walk_steps(spans, rms, rng).T
+    departure: NDArray[np.float64] = growth @ walk_steps(basis, rms, rng).T
     return departure
 
 
 def walk_steps(
-    spans: NDArray[np.bool_], rms: NDArray[np.float64], rng: np.random.Generator
+    basis: ResidualBasis, rms: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Draw the departures of `widening` at distance 0.62 in each direction, where d + d^2 is 1.
 
     Parameters
     ----------
-    spans, rms, rng
+    basis, rms, rng
         As `widening` takes them.
 
     Returns
     -------
     ndarray, shape (draw, direction)
     """
-    sd = _step_sd(spans, rms)
+    sd = _step_sd(basis, rms)
     steps: NDArray[np.float64] = sd * stratified_normal(sd.shape, rng)
     return steps
 
 
-def step_variance(spans: NDArray[np.bool_], rms: NDArray[np.float64]) -> NDArray[np.float64]:
+def step_variance(basis: ResidualBasis, rms: NDArray[np.float64]) -> NDArray[np.float64]:
     """Variance of what `walk_steps` draws. Shape (direction,).
 
     Parameters
     ----------
-    spans, rms
+    basis, rms
         As `widening` takes them.
     """
-    variance: NDArray[np.float64] = np.mean(_step_sd(spans, rms) ** 2, axis=0)
+    variance: NDArray[np.float64] = np.mean(_step_sd(basis, rms) ** 2, axis=0)
     return variance
 
 
@@ -129,20 +131,22 @@ def with_trail(
     """
     columns = point.design(reference, part.basis)[1][:, part.terms :]
     rms = correction_rms(part, columns, population.draw(rng)[0])
-    sd = _step_sd(part.basis.spans, rms)[:, trail.direction]
+    sd = _step_sd(part.basis, rms)[:, trail.direction]
     return population.with_beyond(sd * stratified_normal(sd.shape, rng))
 
 
-def _step_sd(spans: NDArray[np.bool_], rms: NDArray[np.float64]) -> NDArray[np.float64]:
+def _step_sd(basis: ResidualBasis, rms: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sd of the departure at distance 0.62, where d + d^2 is 1.
 
     Parameters
     ----------
-    spans, rms
+    basis, rms
         As `widening` takes them.
 
     Returns
     -------
     ndarray, shape (draw, direction)
     """
-    return np.where(spans, np.hypot(_GROWTH * rms, _LEAST_SD)[:, None], _STILL_SD)
+    usual = np.minimum(np.hypot(_GROWTH * rms, _LEAST_SD), _MOST_SD)[:, None]
+    sd = np.where(basis.spans, usual, _BLIND_SD)
+    return np.where(basis.tells, sd, np.minimum(sd, _BLIND_SD))

@@ -12,6 +12,7 @@ from bayeslat.decisions.predict import predict
 from bayeslat.features.design import physics_ms, stage_inputs
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.hold_knobs import hold_knobs
+from bayeslat.features.residual import span_basis
 from bayeslat.features.spec import Spec
 from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.walk import walked
@@ -41,9 +42,8 @@ def test_configs_inside_are_returned_as_they_are() -> None:
 def test_departures_have_the_stated_sd_and_are_shared_by_configs() -> None:
     draws = 20_000
     excess = np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 0.0], [1.0, 3.0]])
-    drawn = widening(
-        walked(excess), np.ones(2, bool), np.full(draws, 0.04), np.random.default_rng(0)
-    )
+    basis = span_basis(["x"], 1, np.array([[0.0], [1.0]]))  # and features together
+    drawn = widening(walked(excess), basis, np.full(draws, 0.04), np.random.default_rng(0))
     one = np.hypot(0.08, 0.05)
     expected = one * np.sqrt([2.0, 12.0, 0.0, 14.0])
     error = expected / np.sqrt(2 * draws)  # Monte Carlo error of an sd
@@ -51,13 +51,24 @@ def test_departures_have_the_stated_sd_and_are_shared_by_configs() -> None:
     np.testing.assert_allclose(drawn[1], np.sqrt(6.0) * drawn[0], rtol=1e-12)
 
 
-def test_the_size_of_the_correction_says_nothing_about_a_knob_that_never_moved() -> None:
-    excess, moved = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([True, False])
-    draws = 1000
-    for rms in (0.01, 1.0):
-        drawn = widening(walked(excess), moved, np.full(draws, rms), np.random.default_rng(0))
-        expected = np.sqrt(2.0) * np.array([np.hypot(2 * rms, 0.05), 0.2])
-        np.testing.assert_allclose(drawn.std(axis=1), expected, rtol=1 / np.sqrt(2 * draws))
+@pytest.mark.parametrize(
+    ("rms", "expected"),
+    [
+        (0.01, [np.hypot(0.02, 0.05), 0.2, np.hypot(0.02, 0.05)]),
+        (0.3, [np.hypot(0.6, 0.05), 0.2, 0.2]),
+        (5.0, [1.0, 0.2, 0.2]),  # so large a correction is not doubled
+    ],
+)
+def test_the_size_of_the_correction_tells_only_of_knobs_that_it_saw_move(
+    rms: float, expected: list[float]
+) -> None:
+    """In order: a feature, one that never moved, and a knob that no feature has."""
+    raw = np.array([[0.0, 3.0, 1.0], [1.0, 3.0, 2.0]])
+    basis = span_basis(["x", "still"], 1, raw, watched=["z"])
+    excess, draws = np.eye(3, 4), 1000
+    drawn = widening(walked(excess), basis, np.full(draws, rms), np.random.default_rng(0))
+    sds = drawn.std(axis=1) / np.sqrt(2.0)
+    np.testing.assert_allclose(sds, expected, rtol=1 / np.sqrt(2 * draws))
 
 
 def test_a_knob_that_never_moved_is_not_beyond_all_bounds() -> None:

@@ -151,6 +151,7 @@ def test_beyond_the_range_columns_stay_at_the_edge_and_the_excess_says_how_far()
     np.testing.assert_allclose(basis.excess(far), expected)
     assert basis.directions == ("x", "z", "features together")
     assert basis.spans.tolist() == [True, True, True]
+    assert basis.tells.tolist() == [True, False, True]
     np.testing.assert_array_equal(basis.excess(RAW), 0.0)
 
 

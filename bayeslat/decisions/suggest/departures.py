@@ -106,4 +106,4 @@ def departures_at(
     trail = replace(trail, start=np.maximum(trail.start, far))
     is_line = np.isinf(trail.end)
     unknown = np.where(is_line, far == 0, trail.end > trail.start)
-    return Departures(view, trail.take(unknown), step_variance(view.basis.spans, size))
+    return Departures(view, trail.take(unknown), step_variance(view.basis, size))

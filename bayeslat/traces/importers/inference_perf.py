@@ -4,8 +4,10 @@ Read in inference-perf 0.7 (`reportgen/base.py`, `apis/base.py`); before, the nu
 their times stood in `info` itself. Times are monotonic seconds of the client.
 
 Versions that counted each chunk's beginning-of-sequence token list about twice as many token times
-as there are tokens; the first and the last time and the number of tokens are right all the same,
-and nothing else is used. A server's own count of tokens is preferred to the tokenizer's.
+as there are tokens; the first and the last time are right all the same. A server's own count of
+tokens is preferred to the tokenizer's, which counts those of the text that came: tokens that leave
+no text are not among them. Where even two times a token are fewer than there are, the count is
+wrong.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from bayeslat.traces.importers.vocabulary import columns_named
 __all__ = ["IMPORTER"]
 
 _MODEL = re.compile(r'"model"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_TOO_FEW = "fewer tokens than came, counted in the text without the server's usage"
+_SPARE = 2.0  # tokens: of the end, which some count
 _AGAIN = "run inference-perf again with report.request_lifecycle.per_request: true"
 
 
@@ -108,17 +112,30 @@ def _batch(rows: list[_Request], first: int) -> Batch:
         },
         start_s=start,
         end_s=end,
-        refused=["request failed" if row.error is not None else None for row in rows],
+        refused=list(map(_refused, rows, output)),
     )
+
+
+def _refused(row: _Request, output: float) -> str | None:
+    """Say why a request is left out."""
+    if row.error is not None:
+        return "request failed"
+    times = _times(row)
+    return _TOO_FEW if times and times.count(b",") + 1 > 2 * (output + _SPARE) else None
 
 
 def _token_times(row: _Request) -> tuple[float, float]:
     """Return when the first and the last token came, s; NaN if the response was not streamed."""
-    if row.info is None:
-        return math.nan, math.nan
-    found = row.info.response_metrics or row.info
-    times = bytes(found.output_token_times).strip(b"[] \t\r\n")
+    times = _times(row)
     return _number(times.partition(b",")[0]), _number(times.rpartition(b",")[2])
+
+
+def _times(row: _Request) -> bytes:
+    """Return the times of the tokens as text, without brackets."""
+    if row.info is None:
+        return b""
+    found = row.info.response_metrics or row.info
+    return bytes(found.output_token_times).strip(b"[] \t\r\n")
 
 
 def _number(text: bytes) -> float:

@@ -46,7 +46,7 @@ def predicted_variance(
 ) -> NDArray[np.float64]:
     """Of what a prediction draws beyond the range."""
     size = correction_size(data, "prefill", load_hardware().resolve(TARGET), view)
-    steps, growth = step_variance(view.basis.spans, size), walked(excess)
+    steps, growth = step_variance(view.basis, size), walked(excess)
     if view.walk is None:
         return growth**2 @ steps
     told = view.walk.departures(places).var(axis=1, ddof=1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from bayeslat.traces.importers.convert import Settings, import_traces
@@ -24,3 +26,27 @@ def test_the_model_of_a_request_is_read_as_json(plain: bool, tmp_path: Path) -> 
     importer = find_importer("inference_perf")
     found = import_traces(importer, [path], tmp_path / "o.parquet", Settings(gpu="l40s"))
     assert found.groups["model"] == ('größe/"7B"',)
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_count_of_tokens_that_their_times_belie_refuses_the_request(
+    new: bool, tmp_path: Path
+) -> None:
+    """Runs of 247 tokens whose text has 3 to 149: at 7 ms a token they took 897 to 12."""
+    times = [0.02 + 0.00363 * at for at in range(495)]  # two a token, and the end
+    rows = []
+    for tokens in (3, 149, 246, 247):
+        response = {"output_tokens": tokens, "output_token_times": times}
+        info = {"response_metrics": response} if new else {"input_tokens": 591, **response}
+        rows.append({"start_time": 0.0, "end_time": times[-1], "info": info})
+    told = {"server_usage": {"prompt_tokens": 591, "completion_tokens": 247}}
+    usage = {"response_metrics": {"output_tokens": 3, "output_token_times": times, **told}}
+    rows.append({"start_time": 0.0, "end_time": times[-1], "info": usage})
+    path = tmp_path / "per_request_lifecycle_metrics.json"
+    path.write_text(json.dumps(rows))
+    importer = find_importer("inference_perf")
+    found = import_traces(importer, [path], tmp_path / "o.parquet", Settings(gpu="l40s"))
+    assert sum(found.refused.values()) == 2
+    assert all("fewer tokens than came" in why for why in found.refused)
+    kept = pd.read_parquet(tmp_path / "o.parquet")
+    np.testing.assert_allclose(kept["t_tpot_ms"], 2 * 3.63, rtol=0.01)
