@@ -57,11 +57,13 @@ def prepare(raw: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         task=rows["model_family"].str.split("/").str[-1] + " " + rows["backend"],
     )
     spec = bl.load_spec(root("models/serving.toml"))
-    kept = ["gpu", "task", *spec.knobs]
+    kept = ["gpu", "task", *(knob for knob in spec.knobs if knob not in spec.defaults)]
     trace = trace[[*kept, "t_ttft_ms", "t_tpot_ms"]]
     # Rows that the spec cannot tell apart (versions, experts shared otherwise) count as repeats.
     repeat = trace.groupby(kept, dropna=False).cumcount()
-    return trace.assign(repeat=repeat), {why: int(bad.sum()) for why, bad in left_out.items()}
+    return spec.complete(trace.assign(repeat=repeat)), {
+        why: int(bad.sum()) for why, bad in left_out.items()
+    }
 
 
 def _weight_bytes(rows: pd.DataFrame) -> pd.Series:
