@@ -35,7 +35,8 @@ class ExpectedError:
     Attributes
     ----------
     mean, low, high : float
-        Mean, and 5 % and 95 % quantile: 0.03 is 3 %.
+        Mean, and 5 % and 95 % quantile: 0.03 is 3 %. The mean is Winsor's, which takes what lies
+        beyond the quantiles for as large as these: it would else be that of the improbable.
     """
 
     mean: float
@@ -99,7 +100,8 @@ class ErrorOutlook:
             By how much the runs to come are slower all together, in log latency.
         """
         errors = self._errors(self.draws, offset)
-        return ExpectedError(float(errors.mean()), *map(float, np.quantile(errors, [0.05, _BOUND])))
+        low, high = map(float, np.quantile(errors, [0.05, _BOUND]))
+        return ExpectedError(float(np.clip(errors, low, high).mean()), low, high)
 
     def more_rows(self, offset: NDArray[np.float64], threshold: float) -> int | None:
         """Find how many further rows of the knob grid bring the error within the threshold.

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from bayeslat.evaluation.pass_spread import (
     PASS_SDS,
     VAGUE,
-    pass_sd_quantiles,
     weigh_pass_sds,
 )
 from bayeslat.evaluation.passes import PassDifferences, total_effects
@@ -23,6 +22,8 @@ from bayeslat.traces.names import COLLECTED_AT, REPEAT
 
 __all__ = ["PassOffset", "donor_passes", "pass_offset"]
 
+_OTHER_MACHINE = 0.5  # donors that passes of a machine unlike theirs count for
+
 
 @dataclass(frozen=True)
 class PassOffset:
@@ -31,7 +32,7 @@ class PassOffset:
     Attributes
     ----------
     sd : float
-        Of passes: the median of what is known of it.
+        Of passes: the mean of what is known of it.
     offset : ndarray, shape (draw,)
     """
 
@@ -48,7 +49,9 @@ def pass_offset(
     that of their mean. Further passes at hand tell of s alone. What is
     left open of s counts, so nothing hangs on whether a test finds a difference. Before the GPU's
     own passes tell, s is that of a donor drawn at random, or of none of them (`VAGUE`): donors may
-    be of other machines. A GPU whose rows do not tell counts as measured in one pass.
+    be of other machines. That counts for half a donor, as a Dirichlet process does whose draws were
+    alike (Blackwell and MacQueen 1973, Annals of Statistics 1, p. 353). A GPU whose rows do not
+    tell counts as measured in one pass.
 
     Parameters
     ----------
@@ -71,13 +74,14 @@ def pass_offset(
     ]
     if own is None and not donors:
         return PassOffset(0.0, np.zeros(count))
-    weights, several = np.mean([VAGUE, *donors], axis=0), 1
+    counts = [_OTHER_MACHINE, *np.ones(len(donors))]
+    weights, several = np.average([VAGUE, *donors], axis=0, weights=counts), 1
     if own is not None:
         weights = weigh_pass_sds(own.found.effect, own.found.effect_sd, weights)
         several = passes.calibrated_in if passes else 1
     sd = rng.choice(PASS_SDS, count, p=weights) * np.sqrt(1.0 + 1.0 / several)
     offset = sd * rng.standard_normal(count)
-    return PassOffset(float(pass_sd_quantiles(weights, [0.5])[0]), offset)
+    return PassOffset(float(weights @ PASS_SDS), offset)
 
 
 def donor_passes(

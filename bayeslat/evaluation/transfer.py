@@ -61,7 +61,8 @@ class Transfer:
     passes : PassDifferences or None
         Those that the rows were measured in; None where they were not given, or nothing tells.
     pass_sd : float
-        Of passes over the configurations, in log total, by its own and the donors': the median.
+        Of passes over the configurations, in log total, by its own and the donors': the mean of
+        what is known of it.
     verdict : {"trust", "more data", "refit as donor"}
     """
 
@@ -100,8 +101,8 @@ class Transfer:
         error = (
             f"expected MAPE {self.error.mean:.1%} ({self.error.low:.1%} to {self.error.high:.1%})"
         )
+        unmeasured = f"nothing was measured of {', '.join(self.unmeasured)}" * bool(self.unmeasured)
         lacks = self._passes_told
-        lacks += f"; nothing was measured of {', '.join(self.unmeasured)}" * bool(self.unmeasured)
         if again := sum(each.unsettled for each in self.gross):
             lacks += f"; {counted(again, 'gross error')} set aside, to be measured again"
         if self.verdict == "refit as donor":
@@ -112,12 +113,14 @@ class Transfer:
             )
         limit = f"{100 * self.threshold:g}%"
         if self.more_passes:
+            why = f"{unmeasured} and " * bool(unmeasured)
             rows = f"about {self.more_rows} more rows" if self.more_rows else "measure"
             return (
-                f"more data: {error}, not surely within {limit}, since passes over the "
+                f"more data: {error}, not surely within {limit}, since {why}passes over the "
                 f"configurations differ by {np.expm1(self.pass_sd):.1%} (sd): {rows} in further "
                 f"passes, or on a quieter machine{lacks}"
             )
+        lacks += f"; {unmeasured}" * bool(unmeasured)
         if self.verdict == "trust":
             return f"trust: {error}, within {limit}{lacks}"
         if self.more_rows == 0:
