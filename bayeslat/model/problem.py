@@ -16,7 +16,7 @@ __all__ = ["MOST_COUNTED", "ROUNDING", "FeaturePriors", "StageProblem"]
 
 MOST_COUNTED = 2000.0
 """Rows that all those of a group count for: more say no more of physics and smooth corrections."""
-ROUNDING = 1e-4
+ROUNDING = 5e-4
 """Log latency that a row is off by at least: tables of computed latencies have no noise at all."""
 
 
