@@ -83,6 +83,8 @@ def test_a_stage_without_rows_asks_for_more_data() -> None:
     found = judge(target().frame.drop(columns="t_decode_ms"))
     assert found.rows == {"prefill": ENOUGH, "decode": 0}
     assert found.verdict == "more data"
+    assert found.unmeasured == ("decode",)
+    assert str(found).endswith("; nothing was measured of decode")
 
 
 @pytest.mark.parametrize("stack", ["", "v1"])

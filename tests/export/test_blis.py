@@ -20,11 +20,13 @@ from bayeslat.errors import HardwareError, InputError
 from bayeslat.export.blis import make_blis, write_blis
 from bayeslat.export.blis_basis import BASES, BlisModel, count_as_blis, step_bases_us
 from bayeslat.export.blis_between import time_between_us
+from bayeslat.export.blis_blackbox import blackbox_columns, fit_blackbox
 from bayeslat.export.blis_export import BlisExport
 from bayeslat.export.blis_files import command_line, hardware_entry, model_config
 from bayeslat.export.blis_model import blis_model, model_knobs, peak_tflops
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.settings import group_settings
+from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.posterior import Posterior
 from tests.servers import MODEL_KNOBS, fitted_server, make_batches
 
@@ -107,6 +109,19 @@ def test_the_bases_are_those_of_the_notes() -> None:
     np.testing.assert_allclose(bases.sum(axis=1), ones, rtol=1e-12)
 
 
+def test_what_no_batch_tells_is_as_the_posterior_has_it() -> None:
+    """On one GPU nothing is sent to others."""
+    data = thin_draws(fitted_server().data, DRAWS)
+    part, name = data.stages["step"], "tensor_parallel"
+    term = list(data.spec.stages["step"].physics).index(name)
+    group = [gpu for gpu, _ in data.groups].index(GPU.key)
+    effects = part.effects[:, part.problem.tree.node_of(group)]
+    slowdown = np.exp(part.shared_efficiency[term] + effects[:, term])
+    found = exported().coefficients
+    np.testing.assert_allclose(found.draws[:, BASES.index(name)], slowdown)
+    assert found.mean[BASES.index(name)] == pytest.approx(slowdown.mean())
+
+
 def test_each_draw_has_a_file_that_blis_reads_like_the_mean(folder: Path) -> None:
     files = sorted((folder / "draws").glob("*.yaml"))
     assert len(files) == 3
@@ -132,6 +147,15 @@ def test_the_draws_scatter_as_the_sidecar_says(folder: Path) -> None:
     draws = exported().coefficients.draws[:, BASES.index("weights")]
     assert spread["sd"] == pytest.approx(draws.std(ddof=1))
     assert spread["q05"] < spread["q50"] < spread["q95"]
+
+
+def test_the_sidecar_says_how_far_the_step_times_are_off(folder: Path) -> None:
+    told = json.loads((folder / "posterior.json").read_text())["departure_from_posterior_mean"]
+    size = np.abs(exported().departure)
+    assert told["batches"] == len(size)
+    assert told["mean"] == pytest.approx(size.mean())
+    assert told["largest"] == pytest.approx(exported().largest_departure)
+    assert np.mean(size <= told["q95"]) == pytest.approx(0.95, abs=1.5 / len(size))
 
 
 def test_the_hardware_is_the_data_sheet_in_units_of_blis(folder: Path) -> None:
@@ -370,6 +394,14 @@ def test_old_versions_get_the_blackbox_model(tmp_path: Path) -> None:
     assert told["beta_posterior"] == {}  # of the coefficients of another backend
     assert "blackbox" in (tmp_path / "old" / "command.txt").read_text()
     assert not (tmp_path / "old" / "draws").exists()
+
+
+def test_the_blackbox_model_finds_the_times_that_steps_are_made_of() -> None:
+    batches = make_batches(40, seed=6)
+    step_us = 500.0 + 3.0 * batches["prefill_tokens"] + 20.0 * batches["decode_requests"]
+    found = fit_blackbox(batches, step_us.to_numpy())
+    np.testing.assert_allclose(found, [500.0, 3.0, 20.0])
+    np.testing.assert_allclose(blackbox_columns(batches) @ found, step_us)
 
 
 def test_an_earlier_export_is_replaced_and_other_folders_are_not(tmp_path: Path) -> None:

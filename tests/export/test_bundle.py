@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import stdtr
 
 from bayeslat.errors import InputError
 from bayeslat.export import READER_NAME, Bundle, guard_reader, make_bundle, write_bundle
 from bayeslat.export import bundle as bundle_module
 from bayeslat.export.agreement import answer, check_agreement
+from bayeslat.export.graph import Graph
+from bayeslat.features.expressions import Expression
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.residual import span_basis
 from bayeslat.features.spec import Spec
@@ -112,6 +115,58 @@ def test_sizes_are_rounded_up_as_the_spec_rounds_them(tmp_path: Path) -> None:
     assert differences(read(smooth, tmp_path), data, FITTED, configs).max() > AGREES
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"output_tokens {sign} batch_size" for sign in ("<", "<=", ">", ">=", "==", "!=")),
+        *(f"{call}(output_tokens - 2, batch_size)" for call in ("minimum", "maximum")),
+        *(f"{call}(1.5 * batch_size / 7)" for call in ("ceil", "floor", "sqrt", "exp", "log")),
+        *("output_tokens // batch_size", "output_tokens % batch_size", "output_tokens ** 0.5"),
+        *("3 * output_tokens - 2 * batch_size + 5", "abs(batch_size - output_tokens)"),
+        *("2 * output_tokens * (3 + batch_size)", "7 / batch_size", "output_tokens / batch_size"),
+        *("not output_tokens < 3", "not (batch_size - 2)", "batch_size > 1 and output_tokens > 2"),
+        *("batch_size > 2 or output_tokens > 6", "where(batch_size >= 2, output_tokens, -1)"),
+    ],
+)
+def test_the_reader_computes_what_the_expressions_of_a_spec_say(text: str) -> None:
+    knobs = {
+        "batch_size": np.array([1.0, 2.0, 3.0, 2.0, 8.0]),
+        "context": np.full(5, 100.0),
+        "output_tokens": np.array([1.0, 2.0, 2.0, 7.0, 3.0]),
+    }
+    expected = Expression(text).evaluate(knobs)
+    assert len(np.unique(expected)) > 1
+    graph = Graph(small_spec(), load_hardware().resolve(FITTED))
+    value = graph.value(Expression(text))
+    assert value.step is not None
+
+    def compute(ops: guard_reader._Ops, *given: Any) -> Any:
+        values = [*given, ""]  # the task comes after the knobs
+        for step in graph.steps:
+            values.append(guard_reader._make_step(step, ops, len(knobs))(values))
+        return value.offset + value.factor * values[value.step or 0]
+
+    arrays = compute(guard_reader._ARRAYS, *knobs.values())
+    rows = np.stack(list(knobs.values()), axis=1).tolist()
+    np.testing.assert_allclose(arrays, expected, rtol=1e-12)
+    numbers = [compute(guard_reader._NUMBERS, *row) for row in rows]
+    np.testing.assert_allclose(numbers, expected, rtol=1e-12)
+
+
+def test_the_tails_of_noise_are_those_of_the_posterior(tmp_path: Path) -> None:
+    data, configs = make_data(), make_configs(100, 9)
+    heavy, normal = (
+        replace(
+            data, stages={name: replace(part, noise_dof=dof) for name, part in data.stages.items()}
+        )
+        for dof in (4.0, np.inf)
+    )
+    reader = read(bundle_of(FITTED, heavy), tmp_path)
+    assert differences(reader, heavy, FITTED, configs).max() < AGREES
+    twin = read(bundle_of(FITTED, normal), tmp_path)
+    assert differences(twin, heavy, FITTED, configs).max() > 2 * AGREES
+
+
 def test_the_outermost_draws_of_an_unmeasured_gpu_count(tmp_path: Path) -> None:
     bundle, configs = bundle_of("a40"), make_configs(300, 8)
     assert differences(read(bundle, tmp_path), posterior().data, "a40", configs).max() < AGREES
@@ -179,6 +234,29 @@ def test_one_configuration_is_decided_as_among_many(tmp_path: Path) -> None:
         one, risk = reader.decide_one(knobs, budget)
         assert one == decision
         assert abs(risk - chance) < AGREES
+
+
+@pytest.mark.parametrize("dof", [2.1, 3.0, 10.0, 1e6])
+def test_student_t_is_within_what_the_reader_says(dof: float) -> None:
+    values = np.concatenate([-np.geomspace(1e4, 1e-3, 500), np.geomspace(1e-3, 1e4, 500)])
+    arrays = guard_reader._p_above(guard_reader._ARRAYS, values, np.float64(dof))
+    numbers = [guard_reader._p_above(guard_reader._NUMBERS, each, dof) for each in values.tolist()]
+    np.testing.assert_allclose(arrays, stdtr(dof, -values), atol=3e-4, rtol=0.0)
+    np.testing.assert_allclose(numbers, arrays, atol=1e-12)
+
+
+def test_plain_numbers_are_decided_without_a_table(tmp_path: Path) -> None:
+    """What goes wrong on the short way is done anew on the long one: right, and slow."""
+    configs, reader = make_configs(40, 5), read(bundle_of("a40"), tmp_path)
+    budget = float(posterior().predict(configs, "a40").frame["total_q50_ms"].median())
+    decisions, p_exceed = reader.decide(columns(configs), budget)
+    for row, knobs in enumerate(configs.to_dict("records")):
+        found = reader._model.decide_one(
+            {str(name): each for name, each in knobs.items()}, budget, 0.05
+        )
+        assert found is not None
+        assert found[0] == decisions[row]
+        assert found[1] == pytest.approx(p_exceed[row], abs=1e-5)
 
 
 def test_beyond_the_range_it_is_as_unsure_as_the_posterior(tmp_path: Path) -> None:

@@ -15,13 +15,15 @@ from bayeslat.decisions.suggest.options import SuggestOptions
 from bayeslat.decisions.suggest.pose import pose
 from bayeslat.decisions.suggest.registry import METHODS
 from bayeslat.decisions.suggest.suggestion import Suggestion
+from bayeslat.decisions.unseen_task import task_sd
 from bayeslat.errors import InputError, TraceError
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.calibrate import calibrate_group
+from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.posterior import Posterior
-from tests.posteriors import make_configs, make_data, make_frame
+from tests.posteriors import make_configs, make_data, make_frame, small_spec
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -293,6 +295,17 @@ def test_broken_candidates_are_told_by_row() -> None:
         Posterior(make_data()).suggest(["a.csv"], GPU, 3)  # type: ignore[arg-type]
 
 
+def test_candidates_in_which_no_stage_runs_are_told_by_row() -> None:
+    """As under `--stages decode`, of no token."""
+    data = fit_posterior(small_spec().only(["decode"]), make_frame(), engine="laplace")
+    candidates = make_configs(5).assign(output_tokens=[7, 0, 5, 0, 3])
+    told = r"no stage takes any time in 2 candidates \(`times` is 0\), first in row 2; leave these"
+    with pytest.raises(InputError, match=told):
+        ask(candidates, 2, data)
+    kept = candidates[candidates["output_tokens"] > 0]
+    assert np.isfinite(ask(kept, 2, data).frame[["gain", "cost_ms"]].to_numpy()).all()
+
+
 def test_a_stack_is_taken_from_the_candidates() -> None:
     data = make_data(stacks=("v1", "v2"))
     candidates = make_configs(30)
@@ -317,6 +330,18 @@ def test_an_unseen_task_tells_little() -> None:
     new = make_configs(10, seed=3).assign(task="robotics")
     posed = ask(pd.concat([known, new], ignore_index=True), 5, data, gpu="a100_sxm")
     assert np.isfinite(posed.outlook.mape).all()
+
+
+def test_measurements_of_an_unseen_task_are_blurred_by_how_tasks_differ() -> None:
+    data = thin_draws(make_data(tasks=("qa", "captioning")), DRAWS)
+    configs = make_configs(6)
+    both = pd.concat([configs.assign(task="qa"), configs.assign(task="robotics")])
+    posed = pose(data, both.reset_index(drop=True), data.hardware["a100_sxm"], "", 0)
+    for part, stage in zip(data.stages.values(), posed.stages, strict=True):
+        differ = np.mean(task_sd(part) ** 2)
+        blur, beyond = stage.candidates.blur_sd**2, stage.beyond_sd**2
+        np.testing.assert_allclose(blur[6:] - blur[:6], differ)
+        np.testing.assert_allclose(beyond, np.repeat([0.0, differ], 6))
 
 
 def test_twenty_five_of_ten_thousand_take_a_second() -> None:
