@@ -231,6 +231,13 @@ def test_the_mean_of_a_total_is_the_sum_of_its_stages() -> None:
     np.testing.assert_allclose(frame["total_sd_ms"] ** 2, sum(parts))
 
 
+def test_the_variance_of_a_total_counts_how_often_a_stage_runs() -> None:
+    thrice = stage(0.3, times=np.array([3.0]), typical_ms=np.linspace(8.0, 12.0, 2000)[None])
+    found = Prediction(CONFIGS.head(1), {"queueing": thrice}, np.zeros(1, dtype=bool))
+    for total, one in zip(found.variance_ms2(), found.variance_ms2("queueing"), strict=True):
+        np.testing.assert_allclose(total, 9.0 * one)
+
+
 def test_the_mean_of_typical_runs_is_that_of_their_draws() -> None:
     predicted = prediction("typical")
     np.testing.assert_allclose(

@@ -163,8 +163,10 @@ def test_the_hardware_is_the_data_sheet_in_units_of_blis(folder: Path) -> None:
     assert told["TFlopsPeak"] == GPU.bf16_tflops
     assert told["BwPeakTBs"] == pytest.approx(GPU.mem_bw_GBps / 1000)
     assert told["TFlopsFP8"] == GPU.fp8_tflops
-    assert 0 < told["mfuPrefill"] <= 1
-    assert 0 < told["mfuDecode"] <= 1
+    for name, basis in (("mfuPrefill", "prefill_compute"), ("mfuDecode", "weights")):
+        slowdown = exported().coefficients.mean[BASES.index(basis)]
+        assert slowdown > 1
+        assert told[name] == pytest.approx(1 / slowdown)
 
 
 def test_the_command_names_the_files(folder: Path) -> None:

@@ -236,6 +236,19 @@ def test_one_configuration_is_decided_as_among_many(tmp_path: Path) -> None:
         assert abs(risk - chance) < AGREES
 
 
+def test_stages_of_unlike_noise_bend_the_log_of_their_sum(tmp_path: Path) -> None:
+    """Prefill scatters by 6 %, decode by 60 %: the log of their sum is far from straight."""
+    data = make_data()
+    part = data.stages["decode"]
+    scales = part.scales.copy()
+    scales[:, part.problem.layout.names.index("noise")] += np.log(8.0)
+    data = replace(data, stages={**data.stages, "decode": replace(part, scales=scales)})
+    reader, configs = read(bundle_of(FITTED, data), tmp_path), make_configs(100, 9)
+    found = differences(reader, data, FITTED, configs)
+    assert np.quantile(found, 0.99) < AGREES
+    assert found.max() < 2 * AGREES
+
+
 @pytest.mark.parametrize("dof", [2.1, 3.0, 10.0, 1e6])
 def test_student_t_is_within_what_the_reader_says(dof: float) -> None:
     values = np.concatenate([-np.geomspace(1e4, 1e-3, 500), np.geomspace(1e-3, 1e4, 500)])
@@ -397,14 +410,23 @@ def test_a_file_that_is_not_whole_is_refused(change: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("knobs", "told"),
     [
-        ({"batch_size": 4, "context": 10}, "output_tokens"),
-        ({"batch_size": 4, "context": float("nan"), "output_tokens": 1}, "context"),
-        ({"batch_size": "many", "context": 10, "output_tokens": 1}, "batch_size"),
+        (
+            {"context": float("nan")},
+            "knob 'context' is nan in config 0; it must be a finite number",
+        ),
+        ({"context": -5}, "knob 'context' is -5 in config 0; it is never negative"),
+        ({"batch_size": "many"}, "knob 'batch_size' holds <U4; give one number a config"),
     ],
 )
 def test_bad_knobs_are_named(knobs: Mapping[str, Any], told: str, tmp_path: Path) -> None:
+    usual = {"batch_size": 4, "context": 10, "output_tokens": 1}
     with pytest.raises(ValueError, match=told):
-        read(bundle_of(FITTED), tmp_path).decide_one(knobs, 100.0)
+        read(bundle_of(FITTED), tmp_path).decide_one({**usual, **knobs}, 100.0)
+
+
+def test_all_knobs_that_are_missing_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"'batch_size' is missing; .*'output_tokens' is missing"):
+        read(bundle_of(FITTED), tmp_path).decide_one({"context": 10}, 100.0)
 
 
 @pytest.mark.parametrize(
@@ -487,6 +509,9 @@ def test_budgets_are_one_or_one_a_config(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=told):
         bundle.decide(knobs, [100.0, 200.0])
     assert len(bundle.decide(knobs, [100.0, 200.0, 300.0])[0]) == 3
+    for bad in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="the budget of total must be a positive number of ms"):
+            bundle.decide(knobs, [100.0, bad, 300.0])
 
 
 def test_a_bundle_is_of_the_rows_that_name_no_stack() -> None:
