@@ -310,6 +310,9 @@ def test_what_blis_counts_beyond_the_posterior_is_told_and_can_be_fitted(tmp_pat
     assert usual.largest_departure < 0.01
     assert np.abs(usual.counted_departure).max() > 0.02
     np.testing.assert_allclose(asked.counted_departure, asked.departure)
+    for found in (usual.coefficients, asked.coefficients):
+        bases = step_bases_us(usual.model, found.batches)
+        np.testing.assert_allclose(bases @ found.mean, found.dot_us)
     squares = [float((each.counted_departure**2).sum()) for each in (usual, asked)]
     assert squares[1] < 0.7 * squares[0]
     write_blis(asked, tmp_path / "out")

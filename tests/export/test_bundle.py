@@ -437,6 +437,8 @@ def test_all_knobs_that_are_missing_are_named(tmp_path: Path) -> None:
         ({"max_risk": [0.1, 0.2]}, "max_risk is [0.1, 0.2]; it must be between 0 and 1"),
         ({"max_risk": np.array([0.1, 0.2])}, "max_risk is [0.1 0.2]; it must be between 0 and 1"),
         ({"max_risk": 5}, "max_risk is 5; it must be between 0 and 1"),
+        ({"max_risk": 0.0}, "max_risk is 0.0; it must be between 0 and 1"),
+        ({"max_risk": 1.0}, "max_risk is 1.0; it must be between 0 and 1"),
         ({"budget_ms": "a"}, "budget of total: could not convert string to float: 'a'"),
         ({"stage_budgets_ms": 5.0}, "stage_budgets_ms is a float; give a budget for each stage"),
         ({"stage_budgets_ms": "decode"}, "stage_budgets_ms is a str; give a budget for each stage"),
@@ -482,6 +484,20 @@ def test_a_feature_that_is_no_number_is_refused_though_it_never_moved(tmp_path: 
     for decide in (reader.decide_one, reader.decide):
         with pytest.raises(ValueError, match="impossible value of physics, times or a feature"):
             decide(knobs, 1e6)
+
+
+def test_a_stage_that_would_run_less_than_never_is_refused(tmp_path: Path) -> None:
+    spec = Spec.from_text(
+        SPEC_TEXT.replace('times = "output_tokens"', 'times = "output_tokens - 5"')
+    )
+    configs = make_configs(40).assign(output_tokens=np.arange(6, 46))
+    data = fit_posterior(spec, simulate(spec, configs, GPUS, seed=1), engine="laplace")
+    reader = read(bundle_of(FITTED, data), tmp_path)
+    knobs = {"batch_size": 2, "context": 256, "output_tokens": 10}
+    assert reader.decide_one(knobs, 1e6)[0] == "accept"
+    for decide in (reader.decide_one, reader.decide):
+        with pytest.raises(ValueError, match="decode has an impossible value of physics, times"):
+            decide({**knobs, "output_tokens": 2}, 1e6)
 
 
 def test_requests_in_which_no_stage_runs_are_within_any_budget(tmp_path: Path) -> None:

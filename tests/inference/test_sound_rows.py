@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayeslat.inference.sound_rows import spare_usual
+from bayeslat.inference.population import Population
+from bayeslat.inference.sound_rows import sound_rows, spare_usual
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,26 @@ def test_rows_that_are_as_usual_as_the_others_are_taken_back(
     sound = np.array([True] * len(others) + [False] * len(errors))
     found = spare_usual(sound, np.array([*others, *errors]))
     assert found.tolist() == [True] * len(others) + spared
+
+
+def line_with_an_error(gross: float) -> tuple[Population, np.ndarray, np.ndarray]:
+    """Rows of a line with noise of 3 %; the last, far out, leads the line: it alone is off."""
+    rng = np.random.default_rng(1)
+    population = Population(
+        centre=rng.standard_normal((400, 2)),
+        spread=np.zeros((400, 2)),
+        departure=np.zeros(1),
+        log_noise=np.full(400, np.log(0.03)),
+        log_noise_sd=0.1,
+    )
+    place = np.append(np.linspace(0.0, 1.0, 12), 3.0)
+    response = 0.5 + 0.2 * place + 0.03 * rng.standard_normal(13)
+    response[-1] += gross
+    return population, np.column_stack([np.ones(13), place]), response
+
+
+@pytest.mark.parametrize(("factor", "sound"), [(10.0, False), (1.05, True)])
+def test_a_row_that_leads_the_fit_is_judged_by_the_others(factor: float, sound: bool) -> None:
+    population, design, response = line_with_an_error(np.log(factor))
+    found = sound_rows(population, 1.0, design, response, np.arange(13))
+    assert found.tolist() == [True] * 12 + [sound]

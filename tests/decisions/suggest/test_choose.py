@@ -344,6 +344,18 @@ def test_measurements_of_an_unseen_task_are_blurred_by_how_tasks_differ() -> Non
         np.testing.assert_allclose(beyond, np.repeat([0.0, differ], 6))
 
 
+def test_an_unseen_task_may_lie_on_either_side_of_the_budget() -> None:
+    data = make_data(tasks=("qa", "captioning"))
+    candidates = make_configs(40).assign(task=["qa", "robotics"] * 20)
+    frame = predict(data, candidates, load_hardware().resolve("a100_sxm")).frame
+    budget = 1.5 * float(frame["total_q50_ms"].max())
+    found = ask(candidates, 4, data, "a100_sxm", objective="guardrail", budget_ms=budget)
+    assert np.isfinite(found.outlook.sd).all()
+    # What is unsure there is mostly how tasks differ, which no other task tells.
+    plain = ask(candidates, 4, data, "a100_sxm")
+    assert found.outlook.sd[0] > 1.5 * plain.outlook.sd[0]
+
+
 def test_twenty_five_of_ten_thousand_take_a_second() -> None:
     candidates = make_configs(10_000)
     ask(candidates.head(100))
