@@ -113,6 +113,12 @@ def test_p_exceed_of_a_sum_is_over_both_ways_of_each_hurdle(budget_ms: float) ->
     assert found == pytest.approx((runs > budget_ms).mean(), abs=0.004 + 4 * np.sqrt(0.25 / draws))
 
 
+def test_a_stage_that_does_not_run_keeps_any_budget() -> None:
+    never = stage(0.3, times=np.zeros(1))
+    assert (exceed_given([never], 1e-6) == 0.0).all()
+    assert (exceed_given([never, stage(0.3)], 1e-6) == exceed_given([stage(0.3)], 1e-6)).all()
+
+
 def test_the_moments_are_those_of_the_runs() -> None:
     part = stage(0.3, draws=40_000)
     mean, variance = part.moments_ms()

@@ -80,6 +80,14 @@ def test_p_values_are_uniform_in_the_family(rows: int) -> None:
     assert rate_interval(alarms(found))[0] <= FALSE_ALARMS
 
 
+def test_rows_with_heavy_tails_are_of_the_family_if_the_donors_have_them() -> None:
+    """Wild runs are no misfit; to donors whose noise is normal they would be."""
+    data = make_data()
+    stages = {name: replace(part, noise_dof=2.5) for name, part in data.stages.items()}
+    found = p_values(replace(data, stages=stages), make_configs(25, seed=5), 25, seed=9)
+    assert uniform(found[..., 1:]) > 0.01
+
+
 def test_a_gpu_far_from_the_donors_is_told_by_its_offsets() -> None:
     found = p_values(make_data(), make_configs(25, seed=5), 20, seed=9, stretch=8.0)
     assert uniform(found[..., 0]) < 1e-6

@@ -23,7 +23,7 @@ from bayeslat.export.blis_between import time_between_us
 from bayeslat.export.blis_blackbox import blackbox_columns, fit_blackbox
 from bayeslat.export.blis_export import BlisExport
 from bayeslat.export.blis_files import command_line, hardware_entry, model_config
-from bayeslat.export.blis_model import blis_model, model_knobs, peak_tflops
+from bayeslat.export.blis_model import blis_model, find_stack, model_knobs, peak_tflops
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.settings import group_settings
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
@@ -394,6 +394,8 @@ def test_old_versions_get_the_blackbox_model(tmp_path: Path) -> None:
     }
     assert len(model["beta_coeffs"]) == 3
     told = json.loads((tmp_path / "old" / "posterior.json").read_text())
+    assert model["best_loss"] == pytest.approx(told["departure_from_posterior_mean"]["mean"])
+    assert model["best_loss"] > 0
     assert told["bases"] == ["per_step", "per_prefill_token", "per_decode_token"]
     assert told["beta"] == model["beta_coeffs"]
     assert told["beta_posterior"] == {}  # of the coefficients of another backend
@@ -481,6 +483,20 @@ def test_a_gpu_that_ran_another_model_only_is_exported_from_its_data_sheet() -> 
     assert found.model.tflops == other.bf16_tflops
     assert found.largest_departure < 0.03
     assert found.kv_blocks == 0  # another GPU's cache is none of its own
+
+
+def test_the_stack_of_a_model_is_that_of_the_gpu_if_it_has_one() -> None:
+    groups = [("l4", "vllm_1/qwen3"), ("h100_sxm", "vllm_2/qwen3"), ("h100_sxm", "vllm_2/llama")]
+    data = SimpleNamespace(groups=groups, targets={("l4", "vllm_3/llama"): None})
+    for gpu, model, stack in (
+        ("h100_sxm", "qwen3", "vllm_2/qwen3"),
+        ("l4", "qwen3", "vllm_1/qwen3"),
+        ("l4", "llama", "vllm_3/llama"),
+        ("h100_sxm", "vllm_1/qwen3", "vllm_1/qwen3"),
+    ):
+        assert find_stack(data, load_hardware().resolve(gpu), model) == stack  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"under several stacks \(vllm_1/qwen3, vllm_2/qwen3\)"):
+        find_stack(data, load_hardware().resolve("a40"), "qwen3")  # type: ignore[arg-type]
 
 
 def test_what_a_gpus_own_rows_say_of_its_server_comes_first() -> None:
