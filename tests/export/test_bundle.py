@@ -549,6 +549,15 @@ def test_budgets_are_one_or_one_a_config(tmp_path: Path) -> None:
             bundle.decide(knobs, [100.0, bad, 300.0])
 
 
+def test_columns_of_several_lengths_are_refused(tmp_path: Path) -> None:
+    knobs = {"batch_size": [4, 4, 4], "context": [10, 20], "output_tokens": 1}
+    bundle = read(bundle_of(FITTED), tmp_path)
+    with pytest.raises(ValueError, match="columns differ in length: 2, 3"):
+        bundle.decide(knobs, 100.0)
+    same = bundle.decide({**knobs, "context": [10, 10, 10]}, 100.0)[1]  # one value counts for all
+    np.testing.assert_allclose(same, same[0], atol=1e-9)
+
+
 def test_a_bundle_is_of_the_rows_that_name_no_stack() -> None:
     """Of those that calibrated without one, whatever named stack came after."""
     rows = make_frame(6, (CALIBRATED,), rows=6).assign(stack="v2")
