@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtri, stdtrit
 
 from bayeslat.decisions.predict import predict
 from bayeslat.decisions.suggest.belief import prior_belief
@@ -330,6 +332,20 @@ def test_an_unseen_task_tells_little() -> None:
     new = make_configs(10, seed=3).assign(task="robotics")
     posed = ask(pd.concat([known, new], ignore_index=True), 5, data, gpu="a100_sxm")
     assert np.isfinite(posed.outlook.mape).all()
+
+
+def test_a_row_with_heavy_tails_tells_as_much_as_its_information() -> None:
+    """As one with normal noise of sd s root((dof + 3) / (dof + 1)) (Lange and others 1989)."""
+    data, configs = thin_draws(make_data(), DRAWS), make_configs(5)
+    stages = {name: replace(part, noise_dof=3.0) for name, part in data.stages.items()}
+    data, gpu = replace(data, stages=stages), data.hardware["a100_sxm"]
+    prediction = predict(data, configs, gpu)
+    for name, stage in zip(stages, pose(data, configs, gpu, "", 0).stages, strict=True):
+        squares = np.mean(prediction.stages[name].noise_sd ** 2, axis=1)
+        scale = np.broadcast_to(np.sqrt(squares), 5)
+        np.testing.assert_allclose(stage.candidates.noise_sd, scale * np.sqrt(6.0 / 4.0))
+        np.testing.assert_allclose(stage.candidates.blur_sd, stage.candidates.noise_sd)
+        np.testing.assert_allclose(stage.run_sd, scale * stdtrit(3.0, 0.95) / ndtri(0.95))
 
 
 def test_measurements_of_an_unseen_task_are_blurred_by_how_tasks_differ() -> None:
