@@ -334,10 +334,17 @@ def test_an_unseen_task_tells_little() -> None:
     assert np.isfinite(posed.outlook.mape).all()
 
 
-def test_a_row_with_heavy_tails_tells_as_much_as_its_information() -> None:
-    """As one with normal noise of sd s root((dof + 3) / (dof + 1)) (Lange and others 1989)."""
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+def test_a_row_with_heavy_tails_tells_as_much_as_its_information(slope: float) -> None:
+    """As one with normal noise of sd s root((dof + 3) / (dof + 1)) (Lange and others 1989).
+
+    With a slope, noise depends on the configuration.
+    """
     data, configs = thin_draws(make_data(), DRAWS), make_configs(5)
-    stages = {name: replace(part, noise_dof=3.0) for name, part in data.stages.items()}
+    stages = {}
+    for name, part in data.stages.items():
+        shape = replace(part.noise_shape, slopes=np.full_like(part.noise_shape.slopes, slope))
+        stages[name] = replace(part, noise_dof=3.0, noise_shape=shape)
     data, gpu = replace(data, stages=stages), data.hardware["a100_sxm"]
     prediction = predict(data, configs, gpu)
     for name, stage in zip(stages, pose(data, configs, gpu, "", 0).stages, strict=True):
@@ -346,6 +353,17 @@ def test_a_row_with_heavy_tails_tells_as_much_as_its_information() -> None:
         np.testing.assert_allclose(stage.candidates.noise_sd, scale * np.sqrt(6.0 / 4.0))
         np.testing.assert_allclose(stage.candidates.blur_sd, stage.candidates.noise_sd)
         np.testing.assert_allclose(stage.run_sd, scale * stdtrit(3.0, 0.95) / ndtri(0.95))
+
+
+def test_noise_that_strikes_stages_together_makes_a_run_less_sure() -> None:
+    data, configs = thin_draws(make_data(), DRAWS), make_configs(5)
+    together = np.array([[1.0, 0.8], [0.8, 1.0]])
+    apart, joined = (
+        pose(replace(data, noise_correlation=each), configs, data.hardware["a100_sxm"], "", 0)
+        for each in (None, together)
+    )
+    np.testing.assert_array_equal(apart.noise_correlation, np.eye(2))
+    np.testing.assert_array_equal(joined.noise_correlation, together)
 
 
 def test_measurements_of_an_unseen_task_are_blurred_by_how_tasks_differ() -> None:
