@@ -60,6 +60,18 @@ def test_it_is_measured_unless_another_run_is_sound(
     assert ones == expected
 
 
+def test_it_is_doubted_of_its_own_gpu_and_stack_alone() -> None:
+    posterior, rows = calibrated((20.0,))
+    beside = posterior.calibrate(rows.iloc[1:].assign(stack="v2"), TARGET)
+    data = beside.calibrate(rows.iloc[1:].assign(gpu="a40"), "a40").data
+    counts = {
+        (gpu, stack): len(doubted_configs(data, gpu, stack))
+        for gpu, stack in ((TARGET, ""), (TARGET, None), (TARGET, "v2"), ("a40", ""), ("a40", None))
+    }
+    assert counts.pop((TARGET, "")) == counts.pop((TARGET, None)) == 1
+    assert set(counts.values()) == {0}
+
+
 def test_no_max_risk_accepts_it() -> None:
     posterior, rows = calibrated((20.0,))
     guard = posterior.guard(TARGET, 1e9)

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from bayeslat.decisions.evidence import find_evidence
+from bayeslat.decisions.evidence import Evidence, find_evidence, stack_used
 from bayeslat.decisions.predict import predict
 from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.posterior import PosteriorData
@@ -73,6 +73,15 @@ def test_a_stage_without_rows_makes_a_prediction_zero_shot() -> None:
         prediction = predict(data, configs, data.hardware[gpu])
         assert prediction.frame["zero_shot"].tolist() == [zero_shot] * 3
         assert prediction.evidence == (find_evidence(data, gpu, None),)
+
+
+def test_the_stack_that_a_prediction_is_for_is_the_only_one_or_the_one_that_was_asked_for() -> None:
+    one, other, none = (Evidence("h100_sxm", stack, (), ()) for stack in ("v1", "v2", ""))
+    assert stack_used([one], None) == "v1"
+    assert stack_used([one, replace(one, unmeasured=STAGES)], "v2") == "v1"
+    assert stack_used([none], None) == ""
+    assert stack_used([one, other], None) is None
+    assert stack_used([one, other, none], "v2") == "v2"
 
 
 def test_each_stack_of_the_configs_is_told() -> None:

@@ -187,6 +187,10 @@ def test_stages_joined_count_as_often_as_they_run() -> None:
         ({"budget_ms": -1.0, "max_risk": 5.0}, ["the budget of total is -1", "max_risk is 5"]),
         ({"budget_ms": float("nan")}, ["the budget of total is nan"]),
         (
+            {"budget_ms": 1.0, "stack": " ", "of": "mean"},
+            ["stack is ' '; name one", "of is 'mean'; it must be run or typical"],
+        ),
+        (
             {"stage_budgets_ms": {"prefil": 1.0, "decode+decode": 1.0}},
             ["no stage 'prefil'; the posterior has prefill, decode", "stands there twice"],
         ),

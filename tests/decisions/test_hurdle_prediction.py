@@ -16,8 +16,10 @@ from bayeslat.decisions.hurdle_prediction import HurdlePrediction
 from bayeslat.decisions.prediction import Prediction
 from bayeslat.decisions.run_exceeds import exceed_given
 from bayeslat.decisions.stage_prediction import StagePrediction
+from bayeslat.decisions.suggest.pose import pose
 from bayeslat.evaluation.metrics import pit
 from bayeslat.fitting import fit
+from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.posterior import Posterior
 from tests.hurdles import BELOW_MS, SPEC, effects_of, make_trace
 
@@ -62,8 +64,21 @@ def test_as_many_draws_take_time_as_the_chance_says() -> None:
 
 def test_the_median_run_takes_time_if_most_do() -> None:
     np.testing.assert_allclose(stage(0.4).median_ms, 0.03, rtol=1e-4)
-    # Of runs of which 80 % take time, the median is their 37.5 % quantile.
+    # Of runs of which 80 % take time, the median is their 37.5 % quantile; of 55 %, their 9.1 %.
     np.testing.assert_allclose(stage(0.8).median_ms, 10.0 * np.exp(0.1 * -0.3186), rtol=1e-3)
+    np.testing.assert_allclose(stage(0.55).median_ms, 10.0 * np.exp(0.1 * -1.3352), rtol=1e-3)
+
+
+def test_mean_and_variance_are_those_of_the_mixture_of_both_kinds_of_runs() -> None:
+    below = HurdlePrediction(
+        np.array([[0.0, 0.3, 1.0]]), np.full(3, 0.5), np.array([[1.0, 3.0]]), FIRST, ROWS
+    )
+    noise = np.log([[0.5, 1.0, 1.5]])  # of mean 1 and mean square 7/6
+    part = stage(0.3, draws=3, log_noise=noise, noise_sd=np.full((1, 3), 0.1), hurdle=below)
+    mean, variance = part.moments_ms()
+    np.testing.assert_allclose(mean, [[2.0, 0.3 * 10.0 + 0.7 * 2.0, 10.0]])
+    mixed = 0.3 * 700.0 / 6.0 + 0.7 * 5.0 - 4.4**2
+    np.testing.assert_allclose(variance, [[1.0, mixed, 100.0 / 6.0]])
 
 
 def test_a_typical_run_is_the_median_one_with_what_is_the_configurations_own() -> None:
@@ -97,6 +112,12 @@ def test_p_exceed_of_a_sum_is_over_both_ways_of_each_hurdle(budget_ms: float) ->
     runs = np.sum([part.run_ms for part in parts], axis=0)
     found = exceed_given(parts, budget_ms).mean()
     assert found == pytest.approx((runs > budget_ms).mean(), abs=0.004 + 4 * np.sqrt(0.25 / draws))
+
+
+def test_a_stage_that_does_not_run_keeps_any_budget() -> None:
+    never = stage(0.3, times=np.zeros(1))
+    assert (exceed_given([never], 1e-6) == 0.0).all()
+    assert (exceed_given([never, stage(0.3)], 1e-6) == exceed_given([stage(0.3)], 1e-6)).all()
 
 
 def test_the_moments_are_those_of_the_runs() -> None:
@@ -207,8 +228,40 @@ def test_mean_and_sd_do_not_hang_on_the_few_draws_that_take_time() -> None:
     assert abs(draws.mean() / mean - 1) > 0.05
 
 
+def test_the_mean_of_a_total_is_the_sum_of_its_stages() -> None:
+    """Though one alone may take no time; of the draws' own, it is off by 2 %."""
+    frame, draws = prediction().frame, prediction().draws().mean(axis=1)
+    expected = frame["queueing_mean_ms"] + frame["step_mean_ms"]
+    np.testing.assert_allclose(frame["total_mean_ms"], expected, rtol=1e-4)
+    assert np.abs(draws / expected - 1.0).max() > 0.01
+    parts = [frame[f"total_{name}_sd_ms"] ** 2 for name in ("epistemic", "aleatoric")]
+    np.testing.assert_allclose(frame["total_sd_ms"] ** 2, sum(parts))
+
+
+def test_the_variance_of_a_total_counts_how_often_a_stage_runs() -> None:
+    thrice = stage(0.3, times=np.array([3.0]), typical_ms=np.linspace(8.0, 12.0, 2000)[None])
+    found = Prediction(CONFIGS.head(1), {"queueing": thrice}, np.zeros(1, dtype=bool))
+    mean, variance = thrice.moments_ms()
+    of_one = mean.var(axis=1), variance.mean(axis=1)
+    np.testing.assert_allclose(found.variance_ms2("queueing"), of_one)
+    np.testing.assert_allclose(found.variance_ms2(), 9.0 * np.array(of_one))
+
+
 def test_the_mean_of_typical_runs_is_that_of_their_draws() -> None:
     predicted = prediction("typical")
     np.testing.assert_allclose(
         predicted.frame["queueing_mean_ms"], predicted.draws("queueing").mean(axis=1)
     )
+
+
+def test_what_is_to_be_measured_next_is_weighed_by_how_often_a_stage_takes_time() -> None:
+    data = thin_draws(posterior().data, DRAWS)
+    posed = pose(data, CONFIGS, data.hardware[GPU], "", 0)
+    queueing, step = (prediction().stages[name] for name in ("queueing", "step"))
+    assert queueing.hurdle is not None
+    chance = queueing.hurdle.chance.mean(axis=1)
+    assert chance.min() < 0.2 < 0.8 < chance.max()
+    logs = [np.log(part.typical_ms).mean(axis=1) for part in (queueing, step)]
+    expected_ms = chance * np.exp(logs[0]) + np.exp(logs[1])
+    np.testing.assert_allclose(np.exp(posed.log_total), expected_ms, rtol=1e-6)
+    np.testing.assert_allclose(posed.stages[1].share, np.exp(logs[1]) / expected_ms, rtol=1e-6)

@@ -166,6 +166,26 @@ def test_bundle_and_file_know_it_too(tmp_path: Path) -> None:
     assert (blind.decide(columns, budget)[0] != decisions).any()
 
 
+def test_a_bundle_knows_a_gpu_that_was_measured_beyond_both_ends() -> None:
+    trace = make_trace()
+    kept = trace["gpu"].isin(GPUS) & trace["context"].between(250, MOST)
+    narrow = Posterior(fit_posterior(small_spec(), trace[kept], engine="laplace"))
+    rows = [own(0, 250).head(8), own(250, MOST).head(8), own(MOST, 4096).head(8)]
+    posterior = narrow.calibrate(pd.concat(rows), TARGET)
+    bundle = make_bundle(posterior.data, load_hardware().resolve(TARGET))
+    reader = guard_reader.GuardBundle(bundle.header, bundle.arrays)
+    configs = own(0, 4096)[KNOBS].reset_index(drop=True)
+    columns = {name: configs[name].to_numpy() for name in KNOBS}
+    prediction = posterior.predict(configs, TARGET)
+    out = configs["context"].lt(250) | configs["context"].gt(MOST)
+    assert 0.1 < prediction.extrapolates[out].mean() < 0.9
+    budget = float(np.median(prediction.frame["total_q50_ms"]))
+    expected = posterior.guard(TARGET, budget).decide(configs)
+    decisions, p_exceed = reader.decide(columns, budget)
+    assert np.abs(p_exceed - expected["p_exceed"]).max() < 0.005
+    assert (decisions == expected["decision"]).mean() > 0.99
+
+
 def _without_walk(bundle: Bundle) -> dict[str, NDArray[np.float64]]:
     """Arrays of a bundle, whose loads have no columns of a walk."""
     arrays = dict(bundle.arrays)

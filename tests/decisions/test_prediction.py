@@ -145,6 +145,20 @@ def test_variances_of_independent_stages_add_up(prediction: Prediction) -> None:
     np.testing.assert_allclose(total[0], prefill[0] + 50**2 * decode[0], rtol=0.1)
 
 
+def test_of_stages_whose_noise_is_one_the_sds_add_up(prediction: Prediction) -> None:
+    one, other = (
+        replace(part, typical_ms=np.full((2, DRAWS), 3.0)) for part in prediction.stages.values()
+    )
+    stages = {"prefill": one, "decode": replace(other, log_noise=one.log_noise)}
+    correlation = pd.DataFrame(1.0, list(stages), list(stages))
+    apart = replace(prediction, stages=stages)
+    together = replace(apart, noise_correlation=correlation)
+    sd = np.sqrt(apart.variance_ms2("prefill")[1])
+    np.testing.assert_allclose(together.variance_ms2()[1], (sd + 50 * sd) ** 2)
+    np.testing.assert_allclose(together.variance_ms2()[1], together.draws().var(axis=1))
+    np.testing.assert_allclose(apart.variance_ms2()[1], sd**2 + (50 * sd) ** 2)
+
+
 def test_the_total_counts_each_stage_as_often_as_it_runs(prediction: Prediction) -> None:
     expected = prediction.draws("prefill") + 50 * prediction.draws("decode")
     np.testing.assert_allclose(prediction.draws(), expected)

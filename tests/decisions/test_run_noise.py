@@ -111,6 +111,17 @@ def test_a_single_stage_keeps_its_student_t(dof: float) -> None:
     assert abs(noise.shift[0]) + abs(noise.bend[0]) < 1e-12
 
 
+@pytest.mark.parametrize(
+    ("dof", "within"), [(2.1, 2e-4), (3.0, 1.1e-5), (5.0, 1e-6), (30.0, 1e-9), (1e6, 1e-9)]
+)
+def test_student_t_is_as_near_as_its_expansion_says(dof: float, within: float) -> None:
+    """Far into the tails, too, of which there is much with few degrees of freedom."""
+    one, zero = np.ones(1), np.zeros(1)
+    values = np.concatenate([-np.geomspace(1e4, 1e-3, 500), np.geomspace(1e-3, 1e4, 500)])
+    found = RunNoise(zero, one, np.full(1, dof), zero).p_above(values[None])[0]
+    np.testing.assert_allclose(found, stdtr(dof, -values), atol=within, rtol=0.0)
+
+
 def test_two_stages_that_move_as_one_are_one() -> None:
     shares, both = np.array([[0.3], [0.7]]), np.full((2, 1), 0.1)
     dof = np.array([4.0, 4.0])

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, kstest
 
 from bayeslat.decisions.predict import predict
-from bayeslat.evaluation.membership import check_membership
+from bayeslat.evaluation.membership import _Split, check_membership
 from bayeslat.evaluation.transfer import FALSE_ALARMS
 from bayeslat.features.design import StageInputs
 from bayeslat.inference.calibrate import calibrate_group
+from bayeslat.inference.population import Population
 from bayeslat.inference.posterior import PosteriorData
 from tests.posteriors import make_configs, make_data
 from tests.servers import fitted_server, make_trace
@@ -79,6 +80,14 @@ def test_p_values_are_uniform_in_the_family(rows: int) -> None:
     assert rate_interval(alarms(found))[0] <= FALSE_ALARMS
 
 
+def test_rows_with_heavy_tails_are_of_the_family_if_the_donors_have_them() -> None:
+    """Wild runs are no misfit; to donors whose noise is normal they would be."""
+    data = make_data()
+    stages = {name: replace(part, noise_dof=2.5) for name, part in data.stages.items()}
+    found = p_values(replace(data, stages=stages), make_configs(25, seed=5), 25, seed=9)
+    assert uniform(found[..., 1:]) > 0.01
+
+
 def test_a_gpu_far_from_the_donors_is_told_by_its_offsets() -> None:
     found = p_values(make_data(), make_configs(25, seed=5), 20, seed=9, stretch=8.0)
     assert uniform(found[..., 0]) < 1e-6
@@ -91,6 +100,45 @@ def test_another_scaling_law_is_told_by_the_misfit() -> None:
     found = p_values(make_data(seed=QUIET), make_configs(25, seed=5), 20, seed=9, bends=bends)
     assert alarms(found).mean() >= 0.9
     assert uniform(found[:, 0]) > 1e-3  # the other stage is as it was
+
+
+def split_of() -> tuple[_Split, Population, NDArray[np.float64], NDArray[np.float64]]:
+    """A small problem: the split, the population and the directions of changes."""
+    rng = np.random.default_rng(4)
+    population = Population(
+        centre=rng.normal(size=(200, 3)) @ rng.normal(size=(3, 3)),
+        spread=np.full((200, 3), 0.7),
+        departure=np.zeros(2),
+        log_noise=np.full(200, np.log(0.4)),
+        log_noise_sd=0.0,
+    )
+    design, changes = rng.normal(size=(9, 3)), rng.normal(size=(9, 4))
+    return _Split(population, design, changes), population, design, changes
+
+
+def test_offsets_and_misfit_add_up_to_the_distance_from_what_was_expected() -> None:
+    """Box (1980): (y - Zm)' (Z M Z' + s^2)^-1 (y - Zm), of which ridge regression fits a part."""
+    split, population, design, _ = split_of()
+    prior = np.cov(population.centre.T) + 0.7**2 * np.eye(3)
+    left = np.random.default_rng(5).normal(size=(9, 6))
+    found = split.distances(left + (design @ population.centre.mean(axis=0))[:, None])
+    whole = np.linalg.solve(design @ prior @ design.T + 0.4**2 * np.eye(9), left)
+    np.testing.assert_allclose(found[0] + found[1], np.sum(left * whole, axis=0))
+    pull = np.linalg.inv(design.T @ design / 0.4**2 + np.linalg.inv(prior)) @ design.T / 0.4**2
+    misfit = left - design @ pull @ left
+    np.testing.assert_allclose(found[1], np.sum(misfit**2, axis=0) / 0.4**2)
+
+
+def test_the_part_of_one_direction_is_free_of_size() -> None:
+    split, population, design, changes = split_of()
+    expected = (design @ population.centre.mean(axis=0))[:, None]
+    left = np.random.default_rng(5).normal(size=(9, 6))
+    near, far = split.distances(expected + left), split.distances(expected + 3.0 * left)
+    np.testing.assert_allclose(far[:2], 9.0 * near[:2])
+    np.testing.assert_allclose(far[2], near[2])
+    assert np.all((near[2] > 0) & (near[2] < 1))
+    # Of what is a change alone, its direction takes up all.
+    np.testing.assert_allclose(split.distances(expected - 0.2 * changes)[2], 1.0)
 
 
 def test_repeats_are_no_further_evidence() -> None:

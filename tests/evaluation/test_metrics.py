@@ -67,12 +67,13 @@ def test_pit_is_uniform_when_predictions_are_right_and_only_then() -> None:
     assert np.isnan(metrics.pit(draws[:1], np.array([np.nan]))).all()
 
 
-def test_pit_of_rounded_measurements_is_uniform_once_the_rounding_is_told() -> None:
+@pytest.mark.parametrize("unit", [1.0, 0.25])
+def test_pit_of_rounded_measurements_is_uniform_once_the_rounding_is_told(unit: float) -> None:
     rng = np.random.default_rng(3)
-    draws = rng.normal(10.0, 1.0, (3000, 199))
-    measured = np.round(rng.normal(10.0, 1.0, 3000))
+    draws = unit * rng.normal(10.0, 1.0, (3000, 199))
+    measured = unit * np.round(rng.normal(10.0, 1.0, 3000))
     assert kstest(metrics.pit(draws, measured), "uniform").pvalue < 1e-6
-    told = metrics.pit(draws, measured, resolution_ms=1.0)
+    told = metrics.pit(draws, measured, resolution_ms=unit)
     assert kstest(told, "uniform").pvalue > 0.01
-    wrong = metrics.pit(draws + 0.2, measured, resolution_ms=1.0)
+    wrong = metrics.pit(draws + 0.2 * unit, measured, resolution_ms=unit)
     assert kstest(wrong, "uniform").pvalue < 1e-6

@@ -33,6 +33,14 @@ def test_true_sds_are_where_the_probabilities_say() -> None:
     assert uniformity_p(ranks(stated=0.5), KEPT) < 1e-4
 
 
+@pytest.mark.parametrize("most", [0.003, 0.03, 0.3])
+def test_before_any_was_measured_passes_are_alike_or_half_cauchy(most: float) -> None:
+    """With a scale of 3 %, up to 50 %; 800 steps of 1 % each stand for it."""
+    expected = 0.5 + 0.5 * np.arctan(most / 0.03) / np.arctan(0.5 / 0.03)
+    assert VAGUE[PASS_SDS == 0.0].sum() == pytest.approx(0.5)
+    assert VAGUE[most >= PASS_SDS].sum() == pytest.approx(expected, abs=0.005)
+
+
 def test_many_passes_tell_it() -> None:
     effect = 0.08 * np.random.default_rng(0).standard_normal(300)
     low, middle, high = pass_sd_quantiles(

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtri
 
 from bayeslat.errors import InputError, TraceError
 from bayeslat.evaluation.checks import check_posterior
@@ -175,6 +176,17 @@ def test_donors_tell_of_a_gpu_that_was_measured_in_one_pass() -> None:
     assert quiet.offset.std() < few.offset.std() < one.offset.std()
     assert quiet.sd < 0.01
     assert offset(with_donors(ALIKE), None).sd < 0.01
+
+
+def test_a_gpu_whose_rows_tell_of_no_passes_counts_as_measured_in_one() -> None:
+    """Of 99 donors with many passes of 5 %: its pass and the one measured are each off by that."""
+    known = {"effect": [0.05, -0.05] * 200, "effect_sd": [0.001] * 400}
+    data = replace(make_data(), attrs={**make_data().attrs, "passes": [known] * 99})
+    found = offset(data, None)
+    assert found.sd == pytest.approx(0.05, rel=0.02)
+    # 1 % of the draws are of the prior; the median of 20,000 has an error of 0.8 %.
+    expected = ndtri(0.75) * np.sqrt(2.0) * 0.05
+    assert np.median(np.abs(found.offset)) == pytest.approx(expected, rel=0.04)
 
 
 def test_a_fit_keeps_what_its_donors_say_and_the_file_holds_it(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -83,6 +83,8 @@ def test_a_stage_without_rows_asks_for_more_data() -> None:
     found = judge(target().frame.drop(columns="t_decode_ms"))
     assert found.rows == {"prefill": ENOUGH, "decode": 0}
     assert found.verdict == "more data"
+    assert found.unmeasured == ("decode",)
+    assert str(found).endswith("; nothing was measured of decode")
 
 
 @pytest.mark.parametrize("stack", ["", "v1"])
@@ -109,6 +111,9 @@ def test_which_stack_is_meant() -> None:
     assert choose_target(two, GPU.key, "v2") == "v2"
     beside = calibrate_group(two, target().frame[:3], GPU, "")
     assert choose_target(beside, GPU.key, None) == ""  # as rows and configs without a stack are
+    # A donor's rows name no stack; it was calibrated with another.
+    donor = calibrate_group(data(), target().frame[:3], data().hardware["h100_sxm"], "v1")
+    assert choose_target(donor, "h100_sxm", None) == "v1"
     with pytest.raises(InputError, match="calibrated with the stacks 'v1', 'v2'; name one"):
         choose_target(two, GPU.key, None)
     with pytest.raises(InputError, match="l40s was not calibrated"):

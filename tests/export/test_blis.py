@@ -20,11 +20,13 @@ from bayeslat.errors import HardwareError, InputError
 from bayeslat.export.blis import make_blis, write_blis
 from bayeslat.export.blis_basis import BASES, BlisModel, count_as_blis, step_bases_us
 from bayeslat.export.blis_between import time_between_us
+from bayeslat.export.blis_blackbox import blackbox_columns, fit_blackbox
 from bayeslat.export.blis_export import BlisExport
 from bayeslat.export.blis_files import command_line, hardware_entry, model_config
-from bayeslat.export.blis_model import blis_model, model_knobs, peak_tflops
+from bayeslat.export.blis_model import blis_model, find_stack, model_knobs, peak_tflops
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.settings import group_settings
+from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.posterior import Posterior
 from tests.servers import MODEL_KNOBS, fitted_server, make_batches
 
@@ -107,6 +109,19 @@ def test_the_bases_are_those_of_the_notes() -> None:
     np.testing.assert_allclose(bases.sum(axis=1), ones, rtol=1e-12)
 
 
+def test_what_no_batch_tells_is_as_the_posterior_has_it() -> None:
+    """On one GPU nothing is sent to others."""
+    data = thin_draws(fitted_server().data, DRAWS)
+    part, name = data.stages["step"], "tensor_parallel"
+    term = list(data.spec.stages["step"].physics).index(name)
+    group = [gpu for gpu, _ in data.groups].index(GPU.key)
+    effects = part.effects[:, part.problem.tree.node_of(group)]
+    slowdown = np.exp(part.shared_efficiency[term] + effects[:, term])
+    found = exported().coefficients
+    np.testing.assert_allclose(found.draws[:, BASES.index(name)], slowdown)
+    assert found.mean[BASES.index(name)] == pytest.approx(slowdown.mean())
+
+
 def test_each_draw_has_a_file_that_blis_reads_like_the_mean(folder: Path) -> None:
     files = sorted((folder / "draws").glob("*.yaml"))
     assert len(files) == 3
@@ -134,13 +149,24 @@ def test_the_draws_scatter_as_the_sidecar_says(folder: Path) -> None:
     assert spread["q05"] < spread["q50"] < spread["q95"]
 
 
+def test_the_sidecar_says_how_far_the_step_times_are_off(folder: Path) -> None:
+    told = json.loads((folder / "posterior.json").read_text())["departure_from_posterior_mean"]
+    size = np.abs(exported().departure)
+    assert told["batches"] == len(size)
+    assert told["mean"] == pytest.approx(size.mean())
+    assert told["largest"] == pytest.approx(exported().largest_departure)
+    assert np.mean(size <= told["q95"]) == pytest.approx(0.95, abs=1.5 / len(size))
+
+
 def test_the_hardware_is_the_data_sheet_in_units_of_blis(folder: Path) -> None:
     told = json.loads((folder / "hardware.json").read_text())["h100_sxm"]
     assert told["TFlopsPeak"] == GPU.bf16_tflops
     assert told["BwPeakTBs"] == pytest.approx(GPU.mem_bw_GBps / 1000)
     assert told["TFlopsFP8"] == GPU.fp8_tflops
-    assert 0 < told["mfuPrefill"] <= 1
-    assert 0 < told["mfuDecode"] <= 1
+    for name, basis in (("mfuPrefill", "prefill_compute"), ("mfuDecode", "weights")):
+        slowdown = exported().coefficients.mean[BASES.index(basis)]
+        assert slowdown > 1
+        assert told[name] == pytest.approx(1 / slowdown)
 
 
 def test_the_command_names_the_files(folder: Path) -> None:
@@ -284,6 +310,9 @@ def test_what_blis_counts_beyond_the_posterior_is_told_and_can_be_fitted(tmp_pat
     assert usual.largest_departure < 0.01
     assert np.abs(usual.counted_departure).max() > 0.02
     np.testing.assert_allclose(asked.counted_departure, asked.departure)
+    for found in (usual.coefficients, asked.coefficients):
+        bases = step_bases_us(usual.model, found.batches)
+        np.testing.assert_allclose(bases @ found.mean, found.dot_us)
     squares = [float((each.counted_departure**2).sum()) for each in (usual, asked)]
     assert squares[1] < 0.7 * squares[0]
     write_blis(asked, tmp_path / "out")
@@ -365,11 +394,21 @@ def test_old_versions_get_the_blackbox_model(tmp_path: Path) -> None:
     }
     assert len(model["beta_coeffs"]) == 3
     told = json.loads((tmp_path / "old" / "posterior.json").read_text())
+    assert model["best_loss"] == pytest.approx(told["departure_from_posterior_mean"]["mean"])
+    assert model["best_loss"] > 0
     assert told["bases"] == ["per_step", "per_prefill_token", "per_decode_token"]
     assert told["beta"] == model["beta_coeffs"]
     assert told["beta_posterior"] == {}  # of the coefficients of another backend
     assert "blackbox" in (tmp_path / "old" / "command.txt").read_text()
     assert not (tmp_path / "old" / "draws").exists()
+
+
+def test_the_blackbox_model_finds_the_times_that_steps_are_made_of() -> None:
+    batches = make_batches(40, seed=6)
+    step_us = 500.0 + 3.0 * batches["prefill_tokens"] + 20.0 * batches["decode_requests"]
+    found = fit_blackbox(batches, step_us.to_numpy())
+    np.testing.assert_allclose(found, [500.0, 3.0, 20.0])
+    np.testing.assert_allclose(blackbox_columns(batches) @ found, step_us)
 
 
 def test_an_earlier_export_is_replaced_and_other_folders_are_not(tmp_path: Path) -> None:
@@ -444,6 +483,20 @@ def test_a_gpu_that_ran_another_model_only_is_exported_from_its_data_sheet() -> 
     assert found.model.tflops == other.bf16_tflops
     assert found.largest_departure < 0.03
     assert found.kv_blocks == 0  # another GPU's cache is none of its own
+
+
+def test_the_stack_of_a_model_is_that_of_the_gpu_if_it_has_one() -> None:
+    groups = [("l4", "vllm_1/qwen3"), ("h100_sxm", "vllm_2/qwen3"), ("h100_sxm", "vllm_2/llama")]
+    data = SimpleNamespace(groups=groups, targets={("l4", "vllm_3/llama"): None})
+    for gpu, model, stack in (
+        ("h100_sxm", "qwen3", "vllm_2/qwen3"),
+        ("l4", "qwen3", "vllm_1/qwen3"),
+        ("l4", "llama", "vllm_3/llama"),
+        ("h100_sxm", "vllm_1/qwen3", "vllm_1/qwen3"),
+    ):
+        assert find_stack(data, load_hardware().resolve(gpu), model) == stack  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"under several stacks \(vllm_1/qwen3, vllm_2/qwen3\)"):
+        find_stack(data, load_hardware().resolve("a40"), "qwen3")  # type: ignore[arg-type]
 
 
 def test_what_a_gpus_own_rows_say_of_its_server_comes_first() -> None:

@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import stdtr
 
 from bayeslat.errors import InputError
 from bayeslat.export import READER_NAME, Bundle, guard_reader, make_bundle, write_bundle
 from bayeslat.export import bundle as bundle_module
 from bayeslat.export.agreement import answer, check_agreement
+from bayeslat.export.graph import Graph
+from bayeslat.features.expressions import Expression
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.residual import span_basis
 from bayeslat.features.spec import Spec
@@ -89,6 +92,25 @@ def test_it_decides_as_the_posterior_does(gpu: str, tmp_path: Path) -> None:
         assert (decisions == expected["decision"]).mean() > 0.98
 
 
+@pytest.mark.parametrize("gpu", [FITTED, CALIBRATED])
+def test_what_measuring_could_turn_is_told_as_the_posterior_tells_it(
+    gpu: str, tmp_path: Path
+) -> None:
+    """Where 5 % or 95 % of the draws are over, the closed form would err in 3 % or 5 % of them."""
+    configs, reader = make_configs(300, 3), read(bundle_of(gpu), tmp_path)
+    near, wrong = 0, 0
+    totals = posterior().predict(configs, gpu).typical()
+    for budget in np.quantile(totals, np.linspace(0.05, 0.95, 10)).tolist():
+        expected = posterior().guard(gpu, budget).decide(configs)
+        bounds = expected[["p_exceed_low", "p_exceed_high"]].to_numpy()
+        unclear = (np.abs(bounds - 0.05) < 0.03).any(axis=1)
+        decisions = reader.decide(columns(configs), budget)[0]
+        near += int(unclear.sum())
+        wrong += int((decisions != expected["decision"])[unclear].sum())
+    assert near > 50
+    assert wrong < 0.02 * near
+
+
 def test_sizes_are_rounded_up_as_the_spec_rounds_them(tmp_path: Path) -> None:
     """At whole tiles too, where the last bit of a quotient decides."""
     text = SPEC_TEXT.replace("* context * weights", "* ceil(context * 0.1 / 6.4) * 64 * weights")
@@ -110,6 +132,58 @@ def test_sizes_are_rounded_up_as_the_spec_rounds_them(tmp_path: Path) -> None:
     # The broken twin does not round.
     smooth = bundle_of(FITTED, replace(data, spec=small_spec()))
     assert differences(read(smooth, tmp_path), data, FITTED, configs).max() > AGREES
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"output_tokens {sign} batch_size" for sign in ("<", "<=", ">", ">=", "==", "!=")),
+        *(f"{call}(output_tokens - 2, batch_size)" for call in ("minimum", "maximum")),
+        *(f"{call}(1.5 * batch_size / 7)" for call in ("ceil", "floor", "sqrt", "exp", "log")),
+        *("output_tokens // batch_size", "output_tokens % batch_size", "output_tokens ** 0.5"),
+        *("3 * output_tokens - 2 * batch_size + 5", "abs(batch_size - output_tokens)"),
+        *("2 * output_tokens * (3 + batch_size)", "7 / batch_size", "output_tokens / batch_size"),
+        *("not output_tokens < 3", "not (batch_size - 2)", "batch_size > 1 and output_tokens > 2"),
+        *("batch_size > 2 or output_tokens > 6", "where(batch_size >= 2, output_tokens, -1)"),
+    ],
+)
+def test_the_reader_computes_what_the_expressions_of_a_spec_say(text: str) -> None:
+    knobs = {
+        "batch_size": np.array([1.0, 2.0, 3.0, 2.0, 8.0]),
+        "context": np.full(5, 100.0),
+        "output_tokens": np.array([1.0, 2.0, 2.0, 7.0, 3.0]),
+    }
+    expected = Expression(text).evaluate(knobs)
+    assert len(np.unique(expected)) > 1
+    graph = Graph(small_spec(), load_hardware().resolve(FITTED))
+    value = graph.value(Expression(text))
+    assert value.step is not None
+
+    def compute(ops: guard_reader._Ops, *given: Any) -> Any:
+        values = [*given, ""]  # the task comes after the knobs
+        for step in graph.steps:
+            values.append(guard_reader._make_step(step, ops, len(knobs))(values))
+        return value.offset + value.factor * values[value.step or 0]
+
+    arrays = compute(guard_reader._ARRAYS, *knobs.values())
+    rows = np.stack(list(knobs.values()), axis=1).tolist()
+    np.testing.assert_allclose(arrays, expected, rtol=1e-12)
+    numbers = [compute(guard_reader._NUMBERS, *row) for row in rows]
+    np.testing.assert_allclose(numbers, expected, rtol=1e-12)
+
+
+def test_the_tails_of_noise_are_those_of_the_posterior(tmp_path: Path) -> None:
+    data, configs = make_data(), make_configs(100, 9)
+    heavy, normal = (
+        replace(
+            data, stages={name: replace(part, noise_dof=dof) for name, part in data.stages.items()}
+        )
+        for dof in (4.0, np.inf)
+    )
+    reader = read(bundle_of(FITTED, heavy), tmp_path)
+    assert differences(reader, heavy, FITTED, configs).max() < AGREES
+    twin = read(bundle_of(FITTED, normal), tmp_path)
+    assert differences(twin, heavy, FITTED, configs).max() > 2 * AGREES
 
 
 def test_the_outermost_draws_of_an_unmeasured_gpu_count(tmp_path: Path) -> None:
@@ -179,6 +253,42 @@ def test_one_configuration_is_decided_as_among_many(tmp_path: Path) -> None:
         one, risk = reader.decide_one(knobs, budget)
         assert one == decision
         assert abs(risk - chance) < AGREES
+
+
+def test_stages_of_unlike_noise_bend_the_log_of_their_sum(tmp_path: Path) -> None:
+    """Prefill scatters by 6 %, decode by 60 %: the log of their sum is far from straight."""
+    data = make_data()
+    part = data.stages["decode"]
+    scales = part.scales.copy()
+    scales[:, part.problem.layout.names.index("noise")] += np.log(8.0)
+    data = replace(data, stages={**data.stages, "decode": replace(part, scales=scales)})
+    reader, configs = read(bundle_of(FITTED, data), tmp_path), make_configs(100, 9)
+    found = differences(reader, data, FITTED, configs)
+    assert np.quantile(found, 0.99) < AGREES
+    assert found.max() < 2 * AGREES
+
+
+@pytest.mark.parametrize("dof", [2.1, 3.0, 10.0, 1e6])
+def test_student_t_is_within_what_the_reader_says(dof: float) -> None:
+    values = np.concatenate([-np.geomspace(1e4, 1e-3, 500), np.geomspace(1e-3, 1e4, 500)])
+    arrays = guard_reader._p_above(guard_reader._ARRAYS, values, np.float64(dof))
+    numbers = [guard_reader._p_above(guard_reader._NUMBERS, each, dof) for each in values.tolist()]
+    np.testing.assert_allclose(arrays, stdtr(dof, -values), atol=3e-4, rtol=0.0)
+    np.testing.assert_allclose(numbers, arrays, atol=1e-12)
+
+
+def test_plain_numbers_are_decided_without_a_table(tmp_path: Path) -> None:
+    """What goes wrong on the short way is done anew on the long one: right, and slow."""
+    configs, reader = make_configs(40, 5), read(bundle_of("a40"), tmp_path)
+    budget = float(posterior().predict(configs, "a40").frame["total_q50_ms"].median())
+    decisions, p_exceed = reader.decide(columns(configs), budget)
+    for row, knobs in enumerate(configs.to_dict("records")):
+        found = reader._model.decide_one(
+            {str(name): each for name, each in knobs.items()}, budget, 0.05
+        )
+        assert found is not None
+        assert found[0] == decisions[row]
+        assert found[1] == pytest.approx(p_exceed[row], abs=1e-5)
 
 
 def test_beyond_the_range_it_is_as_unsure_as_the_posterior(tmp_path: Path) -> None:
@@ -319,14 +429,23 @@ def test_a_file_that_is_not_whole_is_refused(change: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("knobs", "told"),
     [
-        ({"batch_size": 4, "context": 10}, "output_tokens"),
-        ({"batch_size": 4, "context": float("nan"), "output_tokens": 1}, "context"),
-        ({"batch_size": "many", "context": 10, "output_tokens": 1}, "batch_size"),
+        (
+            {"context": float("nan")},
+            "knob 'context' is nan in config 0; it must be a finite number",
+        ),
+        ({"context": -5}, "knob 'context' is -5 in config 0; it is never negative"),
+        ({"batch_size": "many"}, "knob 'batch_size' holds <U4; give one number a config"),
     ],
 )
 def test_bad_knobs_are_named(knobs: Mapping[str, Any], told: str, tmp_path: Path) -> None:
+    usual = {"batch_size": 4, "context": 10, "output_tokens": 1}
     with pytest.raises(ValueError, match=told):
-        read(bundle_of(FITTED), tmp_path).decide_one(knobs, 100.0)
+        read(bundle_of(FITTED), tmp_path).decide_one({**usual, **knobs}, 100.0)
+
+
+def test_all_knobs_that_are_missing_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"'batch_size' is missing; .*'output_tokens' is missing"):
+        read(bundle_of(FITTED), tmp_path).decide_one({"context": 10}, 100.0)
 
 
 @pytest.mark.parametrize(
@@ -337,6 +456,8 @@ def test_bad_knobs_are_named(knobs: Mapping[str, Any], told: str, tmp_path: Path
         ({"max_risk": [0.1, 0.2]}, "max_risk is [0.1, 0.2]; it must be between 0 and 1"),
         ({"max_risk": np.array([0.1, 0.2])}, "max_risk is [0.1 0.2]; it must be between 0 and 1"),
         ({"max_risk": 5}, "max_risk is 5; it must be between 0 and 1"),
+        ({"max_risk": 0.0}, "max_risk is 0.0; it must be between 0 and 1"),
+        ({"max_risk": 1.0}, "max_risk is 1.0; it must be between 0 and 1"),
         ({"budget_ms": "a"}, "budget of total: could not convert string to float: 'a'"),
         ({"stage_budgets_ms": 5.0}, "stage_budgets_ms is a float; give a budget for each stage"),
         ({"stage_budgets_ms": "decode"}, "stage_budgets_ms is a str; give a budget for each stage"),
@@ -384,6 +505,20 @@ def test_a_feature_that_is_no_number_is_refused_though_it_never_moved(tmp_path: 
             decide(knobs, 1e6)
 
 
+def test_a_stage_that_would_run_less_than_never_is_refused(tmp_path: Path) -> None:
+    spec = Spec.from_text(
+        SPEC_TEXT.replace('times = "output_tokens"', 'times = "output_tokens - 5"')
+    )
+    configs = make_configs(40).assign(output_tokens=np.arange(6, 46))
+    data = fit_posterior(spec, simulate(spec, configs, GPUS, seed=1), engine="laplace")
+    reader = read(bundle_of(FITTED, data), tmp_path)
+    knobs = {"batch_size": 2, "context": 256, "output_tokens": 10}
+    assert reader.decide_one(knobs, 1e6)[0] == "accept"
+    for decide in (reader.decide_one, reader.decide):
+        with pytest.raises(ValueError, match="decode has an impossible value of physics, times"):
+            decide({**knobs, "output_tokens": 2}, 1e6)
+
+
 def test_requests_in_which_no_stage_runs_are_within_any_budget(tmp_path: Path) -> None:
     """As under `--stages decode`, of no token: neither could be exported, nor decided about."""
     configs = make_configs(40).assign(output_tokens=np.arange(40) // 4)
@@ -409,6 +544,18 @@ def test_budgets_are_one_or_one_a_config(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=told):
         bundle.decide(knobs, [100.0, 200.0])
     assert len(bundle.decide(knobs, [100.0, 200.0, 300.0])[0]) == 3
+    for bad in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="the budget of total must be a positive number of ms"):
+            bundle.decide(knobs, [100.0, bad, 300.0])
+
+
+def test_columns_of_several_lengths_are_refused(tmp_path: Path) -> None:
+    knobs = {"batch_size": [4, 4, 4], "context": [10, 20], "output_tokens": 1}
+    bundle = read(bundle_of(FITTED), tmp_path)
+    with pytest.raises(ValueError, match="columns differ in length: 2, 3"):
+        bundle.decide(knobs, 100.0)
+    same = bundle.decide({**knobs, "context": [10, 10, 10]}, 100.0)[1]  # one value counts for all
+    np.testing.assert_allclose(same, same[0], atol=1e-9)
 
 
 def test_a_bundle_is_of_the_rows_that_name_no_stack() -> None:

@@ -100,6 +100,19 @@ def test_two_sides_are_covered_together_only_by_a_row_on_both() -> None:
             assert known.covers(places, excess).tolist() == [covered]
 
 
+def test_how_far_out_any_row_lies_is_told_side_by_side() -> None:
+    measured = np.array([[1.5, -4.0], [1.25, 0.0], [0.0, -2.0]])
+    trail = find_trail(measured)
+    known = Walk(trail, np.zeros((1, len(trail))), farthest(trail.distances(measured)))
+    asked = find_trail(np.array([[9.0, -9.0], [-9.0, 9.0]]))
+    far = {(0, 1.0): 0.5, (0, -1.0): 0.0, (1, 1.0): 0.0, (1, -1.0): 3.0}
+    expected = [
+        far[side] for side in zip(asked.direction.tolist(), asked.sign.tolist(), strict=True)
+    ]
+    assert set(expected) == {0.0, 0.5, 3.0}
+    np.testing.assert_allclose(known.far_on(asked), expected)
+
+
 def test_rows_that_lie_no_farther_out_than_another_say_nothing_more() -> None:
     rows = np.array([[0.5, 0.0], [0.4, 0.0], [0.0, 0.3], [0.2, 0.3], [0.5, 0.0]])
     np.testing.assert_allclose(farthest(rows), [[0.2, 0.3], [0.5, 0.0]])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtri, stdtrit
 
 from bayeslat.decisions.predict import predict
 from bayeslat.decisions.suggest.belief import prior_belief
@@ -15,13 +17,15 @@ from bayeslat.decisions.suggest.options import SuggestOptions
 from bayeslat.decisions.suggest.pose import pose
 from bayeslat.decisions.suggest.registry import METHODS
 from bayeslat.decisions.suggest.suggestion import Suggestion
+from bayeslat.decisions.unseen_task import task_sd
 from bayeslat.errors import InputError, TraceError
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.calibrate import calibrate_group
+from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.posterior import Posterior
-from tests.posteriors import make_configs, make_data, make_frame
+from tests.posteriors import make_configs, make_data, make_frame, small_spec
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -293,6 +297,17 @@ def test_broken_candidates_are_told_by_row() -> None:
         Posterior(make_data()).suggest(["a.csv"], GPU, 3)  # type: ignore[arg-type]
 
 
+def test_candidates_in_which_no_stage_runs_are_told_by_row() -> None:
+    """As under `--stages decode`, of no token."""
+    data = fit_posterior(small_spec().only(["decode"]), make_frame(), engine="laplace")
+    candidates = make_configs(5).assign(output_tokens=[7, 0, 5, 0, 3])
+    told = r"no stage takes any time in 2 candidates \(`times` is 0\), first in row 2; leave these"
+    with pytest.raises(InputError, match=told):
+        ask(candidates, 2, data)
+    kept = candidates[candidates["output_tokens"] > 0]
+    assert np.isfinite(ask(kept, 2, data).frame[["gain", "cost_ms"]].to_numpy()).all()
+
+
 def test_a_stack_is_taken_from_the_candidates() -> None:
     data = make_data(stacks=("v1", "v2"))
     candidates = make_configs(30)
@@ -317,6 +332,62 @@ def test_an_unseen_task_tells_little() -> None:
     new = make_configs(10, seed=3).assign(task="robotics")
     posed = ask(pd.concat([known, new], ignore_index=True), 5, data, gpu="a100_sxm")
     assert np.isfinite(posed.outlook.mape).all()
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+def test_a_row_with_heavy_tails_tells_as_much_as_its_information(slope: float) -> None:
+    """As one with normal noise of sd s root((dof + 3) / (dof + 1)) (Lange and others 1989).
+
+    With a slope, noise depends on the configuration.
+    """
+    data, configs = thin_draws(make_data(), DRAWS), make_configs(5)
+    stages = {}
+    for name, part in data.stages.items():
+        shape = replace(part.noise_shape, slopes=np.full_like(part.noise_shape.slopes, slope))
+        stages[name] = replace(part, noise_dof=3.0, noise_shape=shape)
+    data, gpu = replace(data, stages=stages), data.hardware["a100_sxm"]
+    prediction = predict(data, configs, gpu)
+    for name, stage in zip(stages, pose(data, configs, gpu, "", 0).stages, strict=True):
+        squares = np.mean(prediction.stages[name].noise_sd ** 2, axis=1)
+        scale = np.broadcast_to(np.sqrt(squares), 5)
+        np.testing.assert_allclose(stage.candidates.noise_sd, scale * np.sqrt(6.0 / 4.0))
+        np.testing.assert_allclose(stage.candidates.blur_sd, stage.candidates.noise_sd)
+        np.testing.assert_allclose(stage.run_sd, scale * stdtrit(3.0, 0.95) / ndtri(0.95))
+
+
+def test_noise_that_strikes_stages_together_makes_a_run_less_sure() -> None:
+    data, configs = thin_draws(make_data(), DRAWS), make_configs(5)
+    together = np.array([[1.0, 0.8], [0.8, 1.0]])
+    apart, joined = (
+        pose(replace(data, noise_correlation=each), configs, data.hardware["a100_sxm"], "", 0)
+        for each in (None, together)
+    )
+    np.testing.assert_array_equal(apart.noise_correlation, np.eye(2))
+    np.testing.assert_array_equal(joined.noise_correlation, together)
+
+
+def test_measurements_of_an_unseen_task_are_blurred_by_how_tasks_differ() -> None:
+    data = thin_draws(make_data(tasks=("qa", "captioning")), DRAWS)
+    configs = make_configs(6)
+    both = pd.concat([configs.assign(task="qa"), configs.assign(task="robotics")])
+    posed = pose(data, both.reset_index(drop=True), data.hardware["a100_sxm"], "", 0)
+    for part, stage in zip(data.stages.values(), posed.stages, strict=True):
+        differ = np.mean(task_sd(part) ** 2)
+        blur, beyond = stage.candidates.blur_sd**2, stage.beyond_sd**2
+        np.testing.assert_allclose(blur[6:] - blur[:6], differ)
+        np.testing.assert_allclose(beyond, np.repeat([0.0, differ], 6))
+
+
+def test_an_unseen_task_may_lie_on_either_side_of_the_budget() -> None:
+    data = make_data(tasks=("qa", "captioning"))
+    candidates = make_configs(40).assign(task=["qa", "robotics"] * 20)
+    frame = predict(data, candidates, load_hardware().resolve("a100_sxm")).frame
+    budget = 1.5 * float(frame["total_q50_ms"].max())
+    found = ask(candidates, 4, data, "a100_sxm", objective="guardrail", budget_ms=budget)
+    assert np.isfinite(found.outlook.sd).all()
+    # What is unsure there is mostly how tasks differ, which no other task tells.
+    plain = ask(candidates, 4, data, "a100_sxm")
+    assert found.outlook.sd[0] > 1.5 * plain.outlook.sd[0]
 
 
 def test_twenty_five_of_ten_thousand_take_a_second() -> None:

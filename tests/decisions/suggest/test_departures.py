@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,6 +94,16 @@ def test_within_the_range_there_is_nothing_to_learn() -> None:
     departures, places, excess = pose_departures(donors(), own(0, MOST)[KNOBS])
     assert departures.columns(places).shape == (len(places), 0)
     assert not departures.left(places, excess).any()
+
+
+def test_no_effect_explains_how_deep_an_empty_corner_is() -> None:
+    """A line and a walk, as beyond an end of the range: sd^2 (d^2 + d), of the last direction."""
+    departures, places, excess = pose_departures(donors(), own(0, MOST)[KNOBS].head(4))
+    variance = np.full(departures.variance.shape, 7.0)
+    variance[-1] = 0.5
+    excess[:, -1] = [0.0, 0.25, 1.0, 3.0]
+    left = replace(departures, variance=variance).left(places, excess)
+    np.testing.assert_allclose(left, [0.0, 0.15625, 1.0, 6.0])
 
 
 def test_rows_beyond_the_range_are_expected_to_tell_the_way() -> None:

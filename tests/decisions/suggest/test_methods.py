@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import pearsonr
 
 from bayeslat.decisions.suggest import (
     d_optimal,
@@ -69,6 +70,16 @@ def test_uniform_takes_each_candidate_as_often() -> None:
     assert np.all(np.abs(np.delete(counts, 2) - 4000 * share) < 4 * error)
 
 
+@pytest.mark.parametrize("method", [uniform.choose, latin_hypercube.choose])
+def test_designs_by_chance_do_not_look_at_costs(method: Method) -> None:
+    """Else they would leave out whatever is slow."""
+    problem = make_problem(size=40)
+    dear = replace(problem, cost_ms=np.geomspace(1.0, 1e9, 40))
+    for seed in range(3):
+        free, paid = (method(each, 8, np.random.default_rng(seed)) for each in (problem, dear))
+        np.testing.assert_array_equal(free, paid)
+
+
 @pytest.mark.parametrize("scale", [1.0, 1e6])
 def test_latin_hypercube_spreads_over_every_knob_whatever_its_unit(scale: float) -> None:
     problem = make_problem(size=400)
@@ -86,3 +97,14 @@ def test_latin_hypercube_spreads_over_every_knob_whatever_its_unit(scale: float)
         return float(np.mean(squares))
 
     assert unevenness(latin_hypercube.choose) < 0.6 * unevenness(uniform.choose)
+
+
+def test_latin_hypercube_cuts_each_knob_by_itself() -> None:
+    """Points in line would spread over every knob, too, and tell nothing of both together."""
+    problem = make_problem(size=400)
+    found = []
+    for seed in range(20):
+        chosen = latin_hypercube.choose(problem, 10, np.random.default_rng(seed))
+        found.append(pearsonr(*problem.knobs[chosen].T).statistic)
+    # Each has an sd of 1/3 about 0; points in line would have 0.9.
+    assert abs(np.mean(found)) < 4 / 3 / np.sqrt(20)

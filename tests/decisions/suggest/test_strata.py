@@ -40,6 +40,14 @@ def test_what_was_measured_elsewhere_counts_for_its_value() -> None:
     assert found.taken.tolist() == [0, 2]
 
 
+def test_beyond_a_largest_number_that_many_have_it_is_the_last_band() -> None:
+    values = pd.Series([*np.arange(14.0), *[14.0] * 6])
+    found = strata_of(values, np.ones(20, bool), np.zeros(20, bool), pd.Series([14.0, 1e9]))
+    assert found.sizes.sum() == 20
+    assert len(found.names) == len(found.sizes) == len(found.taken)
+    assert found.taken.tolist() == [0] * (len(found.names) - 1) + [2]
+
+
 def test_of_a_column_that_nobody_kept_measurements_are_in_no_stratum() -> None:
     found = strata_of(pd.Series(["a", "b"]), YES[:2], NO[:2], 3)
     assert (found.taken.tolist(), found.unplaced) == ([0, 0], 3)

@@ -158,6 +158,17 @@ def test_what_was_not_measured_does_not_count() -> None:
     assert control_guard(prefill, partial).configs == ROWS - 10
 
 
+def test_of_several_budgets_all_have_to_be_measured() -> None:
+    """What lacks one of them cannot be said to have kept it."""
+    partial = own_rows().copy()
+    partial.loc[20:29, "t_decode_ms"] = np.nan
+    guard = calibrated().guard(GPU, stage_budgets_ms={"prefill": 10.0, "decode": 1e-3})
+    measured = held_out(partial, guard).measured(guard)
+    np.testing.assert_array_equal(measured, partial["t_decode_ms"].iloc[10:].notna())
+    control = control_guard(guard, partial)
+    assert (control.configs, control.unmeasured) == (ROWS - 20, 10)
+
+
 def test_rows_without_what_the_budget_is_of_are_no_held_out_rows() -> None:
     nothing = own_rows().assign(t_decode_ms=np.nan)
     with pytest.raises(InputError, match=r"none of 30 held-out configs.*\(total\)"):
@@ -187,6 +198,13 @@ def test_a_donors_rows_may_have_been_fitted() -> None:
     assert control.fitted
     assert "if the fit did not see them" in str(control)
     assert not control_guard(calibrated().guard(GPU, 300.0), own_rows()).fitted
+
+
+def test_rows_that_name_no_task_are_held_out_by_their_knobs() -> None:
+    known = Posterior(make_data(tasks=("chat", "code"))).calibrate(own_rows().head(10), GPU)
+    found = held_out(repeated((1.0, 2.0)), known.guard(GPU, 300.0))
+    assert found.calibrated == 10
+    assert _keys(found.prediction.configs) == _keys(own_rows().iloc[10:])
 
 
 def test_rows_of_other_stacks_are_passed_over() -> None:

@@ -132,6 +132,16 @@ def test_the_affine_estimator_needs_rows_of_a_donor_and_two_of_the_gpu() -> None
     pd.testing.assert_series_equal(alone.decisions["p_exceed"], found().decisions["p_exceed"])
 
 
+def test_the_source_is_the_first_donor_that_was_measured_enough() -> None:
+    """Twelve rows would do for a line, but not once test configurations are left out."""
+    few, enough = make_frame(5, ("a100_sxm",), rows=12), make_frame(5, ("h200_sxm",), rows=30)
+    assert choose_source(make_data(), pd.concat([few, enough])) == "h200_sxm"
+    assert choose_source(make_data(), few) is None
+    assert choose_source(make_data(), enough.drop(columns="t_decode_ms")) is None
+    enough.loc[enough.index[12:], "t_decode_ms"] = np.nan
+    assert choose_source(make_data(), enough) is None
+
+
 def test_a_donor_that_measured_little_but_the_test_configs_is_no_rival() -> None:
     # Three configurations, seven times each: with two of them held out, too few rows are left.
     few = make_frame(5, ("a100_sxm",), rows=50).head(3)
