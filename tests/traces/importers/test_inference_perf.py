@@ -36,8 +36,8 @@ def test_a_count_of_tokens_that_their_times_belie_refuses_the_request(
     times = [0.02 + 0.00363 * at for at in range(495)]  # two a token, and the end
     rows: list[dict[str, object]] = []
     for tokens in (3, 149, 246, 247):
-        response = {"output_tokens": tokens, "output_token_times": times}
-        info = {"response_metrics": response} if new else {"input_tokens": 591} | response
+        response: dict[str, object] = {"output_tokens": tokens, "output_token_times": times}
+        info = {"response_metrics": response} if new else {"input_tokens": 591, **response}
         rows.append({"start_time": 0.0, "end_time": times[-1], "info": info})
     told = {"server_usage": {"prompt_tokens": 591, "completion_tokens": 247}}
     usage = {"response_metrics": {"output_tokens": 3, "output_token_times": times, **told}}
