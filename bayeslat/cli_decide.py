@@ -7,8 +7,9 @@ from typing import Any
 from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import decide as decide_opt
+from bayeslat.cli_output import ensure_writable
 from bayeslat.cli_rows import note_unknown_gpus
-from bayeslat.cli_run import ends_well, ensure_writable, note_unconverged, print_result, writing
+from bayeslat.cli_run import ends_well, note_unconverged, print_result, writing
 from bayeslat.cli_values import check_budget, check_stack, split_budgets
 from bayeslat.errors import InputError
 
@@ -43,7 +44,7 @@ def suggest(
     from bayeslat.traces import read_configs, write_table
     from bayeslat.traces.write import check_table_path
 
-    ensure_writable(check_table_path(output))
+    ensure_writable(check_table_path(output), posterior, *candidates, exclude, hardware)
     check_budget(budget_ms)
     check_stack(stack)
     fitted = load_posterior(posterior)
@@ -111,7 +112,8 @@ def guard(
     from bayeslat.traces import read_configs, read_traces, write_table
     from bayeslat.traces.write import check_table_path
 
-    ensure_writable(check_table_path(output))
+    read = (posterior, *configs, *(held_out or []), hardware)
+    ensure_writable(check_table_path(output), *read)
     check_budget(budget_ms)
     check_stack(stack)
     stage_budgets = split_budgets(stage_budget or [])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayeslat.cli_output import ensure_no_input
 from bayeslat.cli_run import note, writing
 from bayeslat.counted import counted
 from bayeslat.errors import TraceError
@@ -158,6 +159,7 @@ def read_valid(
         return kept, None
     path = None if output is None else output.with_name(f"{output.stem}.dropped.parquet")
     if path is not None:
+        ensure_no_input(path, *sources)
         # A column of several types, as broken rows may have, is text in a file.
         mixed = [name for name in broken if broken[name].dtype == object]
         with writing(path):

@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +23,6 @@ __all__ = [
     "command_line",
     "discard_output",
     "ends_well",
-    "ensure_writable",
     "fail",
     "note",
     "note_unconverged",
@@ -110,34 +108,6 @@ def discard_output() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
-
-
-def ensure_writable(path: Path) -> None:
-    """Refuse an output that could not be written, before long work starts.
-
-    Parameters
-    ----------
-    path : Path
-        The file; its folder need not exist.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be made, or no file of this name can be written in it.
-    """
-    folder = path.parent
-    while not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir():
-        raise InputError(f"{path}: {folder} is a file, not a folder; name another output")
-    try:
-        # Named as the temporary file that will stand for the output: it may be too long for one.
-        with tempfile.NamedTemporaryFile(prefix=f".{path.stem}.", suffix=path.suffix, dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"{path}: nothing can be written in {folder} ({error.strerror}); name another output"
-        ) from error
 
 
 @contextmanager
