@@ -8,7 +8,7 @@ from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import decide as decide_opt
 from bayeslat.cli_output import ensure_writable
-from bayeslat.cli_rows import note_unknown_gpus
+from bayeslat.cli_rows import note_misnamed_stages, note_unknown_gpus
 from bayeslat.cli_run import ends_well, note_unconverged, print_result, writing
 from bayeslat.cli_values import check_budget, check_stack, split_budgets
 from bayeslat.errors import InputError
@@ -139,6 +139,7 @@ def guard(
     if held_out:
         measured = read_traces(*held_out, check=False)
         note_unknown_gpus(measured, table)
+        note_misnamed_stages(measured, fitted.spec)
         control = control_guard(
             rule, measured, false_accepts=false_accepts, confidence=confidence, hardware=table
         )

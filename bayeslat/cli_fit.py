@@ -9,7 +9,7 @@ from bayeslat.cli_input import choose_spec
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_output import ensure_writable
-from bayeslat.cli_rows import note_misnamed_stages, read_rows
+from bayeslat.cli_rows import read_rows
 from bayeslat.cli_run import (
     CHECK_FAILED,
     command_line,
@@ -85,7 +85,6 @@ def fit(
         if spec is None:
             raise InputError("give the specification: --model SPEC.toml")
         frame, dropped = read_rows(traces, spec, table, output, drop_invalid=drop_invalid)
-        note_misnamed_stages(frame, spec)
         with stage_bars(tuple(spec.stages)) as on_progress:
             posterior = fit_traces(
                 spec, frame, gpus=chosen, hardware=table, **options, on_progress=on_progress

@@ -65,9 +65,10 @@ def note_misnamed_stages(frame: pd.DataFrame, spec: Spec) -> None:
     from bayeslat.features.misnamed import misnamed_stages
 
     for name, meant in misnamed_stages(frame, spec).items():
+        unit = "" if name.endswith("_ms") else ", in ms"
         note(
             f"left out: column {name!r}, which is no stage of spec {spec.name!r}; rename it to "
-            f"{meant!r}, if that is meant"
+            f"{meant!r}{unit}, if that is meant"
         )
 
 
@@ -112,6 +113,8 @@ def read_rows(
 ) -> tuple[pd.DataFrame, Dropped | None]:
     """Read traces as they are, or without the rows that break a rule, as `read_valid` does.
 
+    Latency columns that are passed over are told.
+
     Returns
     -------
     rows : DataFrame, one row a measurement
@@ -120,9 +123,13 @@ def read_rows(
     """
     from bayeslat.traces import read_traces
 
-    if drop_invalid:
-        return read_valid(sources, spec, hardware, output)
-    return read_traces(*sources, check=False), None
+    frame, dropped = (
+        read_valid(sources, spec, hardware, output)
+        if drop_invalid
+        else (read_traces(*sources, check=False), None)
+    )
+    note_misnamed_stages(frame, spec)
+    return frame, dropped
 
 
 def read_valid(
