@@ -9,9 +9,8 @@ from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import decide as decide_opt
 from bayeslat.cli_output import ensure_writable
 from bayeslat.cli_rows import note_misnamed_stages, note_unknown_gpus
-from bayeslat.cli_run import ends_well, note_unconverged, print_result, writing
+from bayeslat.cli_run import ends_well, naming, note_unconverged, print_result, told_with, writing
 from bayeslat.cli_values import check_budget, check_stack, split_budgets
-from bayeslat.errors import InputError
 
 __all__ = ["guard", "suggest"]
 
@@ -114,24 +113,21 @@ def guard(
 
     read = (posterior, *configs, *(held_out or []), hardware)
     ensure_writable(check_table_path(output), *read)
-    check_budget(budget_ms)
-    check_stack(stack)
     stage_budgets = split_budgets(stage_budget or [])
-    if problems := limit_problems(false_accepts, confidence):
-        raise InputError("; ".join(problems))
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key
-    rule = fitted.guard(
-        key,
-        budget_ms,
-        max_risk=max_risk,
-        stage_budgets_ms=stage_budgets,
-        stack=stack,
-        of=of,
-        seed=seed,
-        hardware=table,
-    )
+    with told_with(limit_problems(false_accepts, confidence)):
+        rule = fitted.guard(
+            key,
+            budget_ms,
+            max_risk=max_risk,
+            stage_budgets_ms=stage_budgets,
+            stack=stack,
+            of=of,
+            seed=seed,
+            hardware=table,
+        )
     given = read_configs(*configs, check=False)  # predicting tells all that is wrong at once
     prediction = rule.predict(given)
     frame = rule.decide(given, prediction)
@@ -140,9 +136,10 @@ def guard(
         measured = read_traces(*held_out, check=False)
         note_unknown_gpus(measured, table)
         note_misnamed_stages(measured, fitted.spec)
-        control = control_guard(
-            rule, measured, false_accepts=false_accepts, confidence=confidence, hardware=table
-        )
+        with naming(f"--held-out {' '.join(held_out)}"):
+            control = control_guard(
+                rule, measured, false_accepts=false_accepts, confidence=confidence, hardware=table
+            )
     about: dict[str, Any] = {
         "gpu": key,
         "stack": stack_used(prediction.evidence, stack),

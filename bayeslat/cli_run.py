@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from bayeslat.errors import BayeslatError, InputError
+from bayeslat.errors import BayeslatError, InputError, TraceError
 
 __all__ = [
     "BAD_INPUT",
@@ -24,10 +24,12 @@ __all__ = [
     "discard_output",
     "ends_well",
     "fail",
+    "naming",
     "note",
     "note_unconverged",
     "note_warning",
     "print_result",
+    "told_with",
     "writing",
 ]
 
@@ -108,6 +110,40 @@ def discard_output() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+@contextmanager
+def naming(option: str) -> Iterator[None]:
+    """Name the option whose value is at fault; broken rows have names of their own.
+
+    Raises
+    ------
+    InputError
+        If the block raises one.
+    """
+    try:
+        yield
+    except TraceError:
+        raise
+    except InputError as error:
+        raise InputError(f"{option}: {error}") from error
+
+
+@contextmanager
+def told_with(problems: Sequence[str]) -> Iterator[None]:
+    """Tell problems that were found before together with those that a block finds.
+
+    Raises
+    ------
+    InputError
+        With all of them.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError("; ".join([str(error), *problems])) from error
+    if problems:
+        raise InputError("; ".join(problems))
 
 
 @contextmanager
