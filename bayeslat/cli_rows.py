@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayeslat.cli_input import measured_gpus
 from bayeslat.cli_output import ensure_no_input
 from bayeslat.cli_run import note, writing
 from bayeslat.counted import counted
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Dropped",
+    "note_absent_gpu",
     "note_misnamed_stages",
     "note_unknown_gpus",
     "read_measurements",
@@ -58,6 +60,22 @@ def note_unknown_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> None:
                 f"left out: {rows:,} of {counted(len(frame), 'row')}: GPU {name!r} is not in the "
                 f"hardware table; nearest: {nearest}"
             )
+
+
+def note_absent_gpu(frame: pd.DataFrame, gpu: str, hardware: HardwareTable) -> None:
+    """Tell that a GPU has no rows, where they are what is asked about.
+
+    Parameters
+    ----------
+    frame : DataFrame, one row a measurement
+    gpu : str
+        Key.
+    hardware : HardwareTable
+    """
+    measured = measured_gpus(frame, hardware)
+    if gpu not in measured:
+        held = ", ".join(measured) or "none"
+        note(f"no row of {gpu}: the traces hold {held}; name one of those, or add traces of {gpu}")
 
 
 def note_misnamed_stages(frame: pd.DataFrame, spec: Spec) -> None:
