@@ -51,7 +51,7 @@ def unused_columns(frame: pd.DataFrame, spec: Spec) -> list[str]:
     """
     latencies = [stage.column for stage in spec.stages.values()]
     taken = {*latencies, *spec.knobs, *spec.stack_columns, *TRACE_COLUMNS}
-    return [name for name in frame.columns if isinstance(name, str) and name not in taken]
+    return [str(name) for name in frame.columns if name not in taken]
 
 
 def nearest_column(name: str, columns: Sequence[str]) -> str | None:
