@@ -24,6 +24,7 @@ from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import scale as scale_opt
 from bayeslat.cli_options import simulate as simulate_opt
+from bayeslat.cli_output import ensure_writable
 from bayeslat.cli_rows import read_rows
 from bayeslat.cli_run import (
     BAD_INPUT,
@@ -31,7 +32,6 @@ from bayeslat.cli_run import (
     INTERRUPTED,
     discard_output,
     ends_well,
-    ensure_writable,
     fail,
     note,
     note_unconverged,
@@ -216,7 +216,7 @@ def predict(
     from bayeslat.traces import read_configs, write_table
     from bayeslat.traces.write import check_table_path
 
-    ensure_writable(check_table_path(output))
+    ensure_writable(check_table_path(output), posterior, *configs, hardware)
     check_budget(budget_ms)
     check_stack(stack)
     fitted = load_posterior(posterior)
@@ -268,7 +268,7 @@ def simulate(
     from bayeslat.traces import write_traces
     from bayeslat.traces.write import check_table_path
 
-    ensure_writable(check_table_path(output))
+    ensure_writable(check_table_path(output), model, configs, parameters, hardware)
     names, versions = split_names(gpus, "--gpus"), split_names(stacks, "--stacks")
     spec, table = load_spec(model), load_hardware(hardware)
     frame = choose_configs(spec, configs, count, knob or [], seed)

@@ -10,10 +10,10 @@ import typer
 
 from bayeslat.cli_options import collect as collect_opt
 from bayeslat.cli_options import common as opt
+from bayeslat.cli_output import ensure_writable
 from bayeslat.cli_run import (
     INTERRUPTED,
     ends_well,
-    ensure_writable,
     fail,
     note,
     print_result,

@@ -7,10 +7,10 @@ from typing import Any
 from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import decide as decide_opt
-from bayeslat.cli_rows import note_unknown_gpus
-from bayeslat.cli_run import ends_well, ensure_writable, note_unconverged, print_result, writing
+from bayeslat.cli_output import ensure_writable
+from bayeslat.cli_rows import note_misnamed_stages, note_unknown_gpus
+from bayeslat.cli_run import ends_well, naming, note_unconverged, print_result, told_with, writing
 from bayeslat.cli_values import check_budget, check_stack, split_budgets
-from bayeslat.errors import InputError
 
 __all__ = ["guard", "suggest"]
 
@@ -43,7 +43,7 @@ def suggest(
     from bayeslat.traces import read_configs, write_table
     from bayeslat.traces.write import check_table_path
 
-    ensure_writable(check_table_path(output))
+    ensure_writable(check_table_path(output), posterior, *candidates, exclude, hardware)
     check_budget(budget_ms)
     check_stack(stack)
     fitted = load_posterior(posterior)
@@ -111,25 +111,23 @@ def guard(
     from bayeslat.traces import read_configs, read_traces, write_table
     from bayeslat.traces.write import check_table_path
 
-    ensure_writable(check_table_path(output))
-    check_budget(budget_ms)
-    check_stack(stack)
+    read = (posterior, *configs, *(held_out or []), hardware)
+    ensure_writable(check_table_path(output), *read)
     stage_budgets = split_budgets(stage_budget or [])
-    if problems := limit_problems(false_accepts, confidence):
-        raise InputError("; ".join(problems))
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key
-    rule = fitted.guard(
-        key,
-        budget_ms,
-        max_risk=max_risk,
-        stage_budgets_ms=stage_budgets,
-        stack=stack,
-        of=of,
-        seed=seed,
-        hardware=table,
-    )
+    with told_with(limit_problems(false_accepts, confidence)):
+        rule = fitted.guard(
+            key,
+            budget_ms,
+            max_risk=max_risk,
+            stage_budgets_ms=stage_budgets,
+            stack=stack,
+            of=of,
+            seed=seed,
+            hardware=table,
+        )
     given = read_configs(*configs, check=False)  # predicting tells all that is wrong at once
     prediction = rule.predict(given)
     frame = rule.decide(given, prediction)
@@ -137,9 +135,11 @@ def guard(
     if held_out:
         measured = read_traces(*held_out, check=False)
         note_unknown_gpus(measured, table)
-        control = control_guard(
-            rule, measured, false_accepts=false_accepts, confidence=confidence, hardware=table
-        )
+        note_misnamed_stages(measured, fitted.spec)
+        with naming(f"--held-out {' '.join(held_out)}"):
+            control = control_guard(
+                rule, measured, false_accepts=false_accepts, confidence=confidence, hardware=table
+            )
     about: dict[str, Any] = {
         "gpu": key,
         "stack": stack_used(prediction.evidence, stack),

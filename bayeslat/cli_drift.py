@@ -6,11 +6,11 @@ from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import drift as drift_opt
 from bayeslat.cli_options import fit as fit_opt
+from bayeslat.cli_output import ensure_writable
 from bayeslat.cli_rows import read_rows
 from bayeslat.cli_run import (
     CHECK_FAILED,
     ends_well,
-    ensure_writable,
     fail,
     note_unconverged,
     print_result,
@@ -47,7 +47,7 @@ def drift(
     from bayeslat.traces import write_table
     from bayeslat.traces.write import check_table_path
 
-    ensure_writable(check_table_path(output))
+    ensure_writable(check_table_path(output), posterior, *traces, hardware)
     check_share(alarm_rate, "--alarm-rate")
     check_stack(stack)
     fitted = load_posterior(posterior)

@@ -7,7 +7,8 @@ import typer
 from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import export as export_opt
-from bayeslat.cli_run import ends_well, ensure_writable, note_unconverged, print_result, writing
+from bayeslat.cli_output import ensure_writable
+from bayeslat.cli_run import ends_well, note_unconverged, print_result, writing
 from bayeslat.cli_values import check_stack, read_alpha
 
 __all__ = ["app"]
@@ -35,7 +36,7 @@ def bundle(
     from bayeslat.posterior import load_posterior
     from bayeslat.report.bundle_tables import bundle_record, show_bundle
 
-    ensure_writable(output)
+    ensure_writable(output, posterior, hardware)
     check_stack(stack)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
@@ -81,6 +82,7 @@ def blis(
     from bayeslat.report.blis_tables import blis_record, show_blis
     from bayeslat.traces import read_traces
 
+    ensure_writable(output, posterior, between_steps, hardware)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)

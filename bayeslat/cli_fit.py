@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from bayeslat.cli_input import choose_spec
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
-from bayeslat.cli_rows import note_misnamed_stages, read_rows
+from bayeslat.cli_output import ensure_writable
+from bayeslat.cli_rows import read_rows
 from bayeslat.cli_run import (
     CHECK_FAILED,
     command_line,
     ends_well,
-    ensure_writable,
     fail,
     note,
     note_warning,
@@ -63,7 +63,7 @@ def fit(
     from bayeslat.report.gross_errors import gross_error_lines
     from bayeslat.report.progress import stage_bars
 
-    ensure_writable(check_posterior_path(output))
+    ensure_writable(check_posterior_path(output), *traces, model, hardware)
     choose_jobs(None, engine_address)
     chosen = split_names(gpus, "--gpus") or None
     spec = choose_spec(model, stages) if model is not None else None
@@ -85,7 +85,6 @@ def fit(
         if spec is None:
             raise InputError("give the specification: --model SPEC.toml")
         frame, dropped = read_rows(traces, spec, table, output, drop_invalid=drop_invalid)
-        note_misnamed_stages(frame, spec)
         with stage_bars(tuple(spec.stages)) as on_progress:
             posterior = fit_traces(
                 spec, frame, gpus=chosen, hardware=table, **options, on_progress=on_progress

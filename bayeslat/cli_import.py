@@ -8,7 +8,8 @@ import typer
 
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import convert as convert_opt
-from bayeslat.cli_run import ends_well, ensure_writable, note, print_result, writing
+from bayeslat.cli_output import ensure_writable
+from bayeslat.cli_run import ends_well, note, print_result, writing
 
 __all__ = ["import_files"]
 
@@ -58,12 +59,13 @@ def import_files(
     from bayeslat.report.import_tables import import_record, show_import
     from bayeslat.report.progress import counting_rows
     from bayeslat.traces.importers.convert import Settings, import_traces
+    from bayeslat.traces.importers.find import find_importable
     from bayeslat.traces.importers.registry import find_importer
     from bayeslat.traces.importers.settings import parse_constants
     from bayeslat.traces.write import check_table_path
 
     importer = find_importer(source_format)
-    ensure_writable(check_table_path(output))
+    ensure_writable(check_table_path(output), *find_importable(importer, files), hardware)
     check_stack(stack)
     table = load_hardware(hardware)
     settings = Settings(

@@ -8,11 +8,11 @@ from bayeslat.cli_options import decide as decide_opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import report as report_opt
 from bayeslat.cli_options import transfer as transfer_opt
-from bayeslat.cli_rows import note_unknown_gpus, read_rows
+from bayeslat.cli_output import ensure_writable
+from bayeslat.cli_rows import note_absent_gpu, note_unknown_gpus, read_rows
 from bayeslat.cli_run import (
     command_line,
     ends_well,
-    ensure_writable,
     note_unconverged,
     print_result,
     writing,
@@ -81,6 +81,7 @@ def report(
     entry = table.resolve(gpu, fitted.spec.hardware_fields)
     frame, dropped = read_rows(traces, fitted.spec, table, output, drop_invalid=drop_invalid)
     note_unknown_gpus(frame, table)
+    note_absent_gpu(frame, entry.key, table)
     with stage_bars(["repetitions"]) as move:
         found = assess(
             fitted.data,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayeslat.cli_input import measured_gpus
+from bayeslat.cli_output import ensure_no_input
 from bayeslat.cli_run import note, writing
 from bayeslat.counted import counted
 from bayeslat.errors import TraceError
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Dropped",
+    "note_absent_gpu",
     "note_misnamed_stages",
     "note_unknown_gpus",
     "read_measurements",
@@ -59,14 +62,31 @@ def note_unknown_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> None:
             )
 
 
+def note_absent_gpu(frame: pd.DataFrame, gpu: str, hardware: HardwareTable) -> None:
+    """Tell that a GPU has no rows, where they are what is asked about.
+
+    Parameters
+    ----------
+    frame : DataFrame, one row a measurement
+    gpu : str
+        Key.
+    hardware : HardwareTable
+    """
+    measured = measured_gpus(frame, hardware)
+    if gpu not in measured:
+        held = ", ".join(measured) or "none"
+        note(f"no row of {gpu}: the traces hold {held}; name one of those, or add traces of {gpu}")
+
+
 def note_misnamed_stages(frame: pd.DataFrame, spec: Spec) -> None:
     """Tell which latency columns are passed over, though the spec probably means them."""
     from bayeslat.features.misnamed import misnamed_stages
 
     for name, meant in misnamed_stages(frame, spec).items():
+        unit = "" if name.endswith("_ms") else ", in ms"
         note(
             f"left out: column {name!r}, which is no stage of spec {spec.name!r}; rename it to "
-            f"{meant!r}, if that is meant"
+            f"{meant!r}{unit}, if that is meant"
         )
 
 
@@ -111,6 +131,8 @@ def read_rows(
 ) -> tuple[pd.DataFrame, Dropped | None]:
     """Read traces as they are, or without the rows that break a rule, as `read_valid` does.
 
+    Latency columns that are passed over are told.
+
     Returns
     -------
     rows : DataFrame, one row a measurement
@@ -119,9 +141,13 @@ def read_rows(
     """
     from bayeslat.traces import read_traces
 
-    if drop_invalid:
-        return read_valid(sources, spec, hardware, output)
-    return read_traces(*sources, check=False), None
+    frame, dropped = (
+        read_valid(sources, spec, hardware, output)
+        if drop_invalid
+        else (read_traces(*sources, check=False), None)
+    )
+    note_misnamed_stages(frame, spec)
+    return frame, dropped
 
 
 def read_valid(
@@ -158,6 +184,7 @@ def read_valid(
         return kept, None
     path = None if output is None else output.with_name(f"{output.stem}.dropped.parquet")
     if path is not None:
+        ensure_no_input(path, *sources)
         # A column of several types, as broken rows may have, is text in a file.
         mixed = [name for name in broken if broken[name].dtype == object]
         with writing(path):

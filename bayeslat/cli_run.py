@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from bayeslat.errors import BayeslatError, InputError
+from bayeslat.errors import BayeslatError, InputError, TraceError
 
 __all__ = [
     "BAD_INPUT",
@@ -24,12 +23,13 @@ __all__ = [
     "command_line",
     "discard_output",
     "ends_well",
-    "ensure_writable",
     "fail",
+    "naming",
     "note",
     "note_unconverged",
     "note_warning",
     "print_result",
+    "told_with",
     "writing",
 ]
 
@@ -112,32 +112,38 @@ def discard_output() -> None:
     os.close(nowhere)
 
 
-def ensure_writable(path: Path) -> None:
-    """Refuse an output that could not be written, before long work starts.
-
-    Parameters
-    ----------
-    path : Path
-        The file; its folder need not exist.
+@contextmanager
+def naming(option: str) -> Iterator[None]:
+    """Name the option whose value is at fault; broken rows have names of their own.
 
     Raises
     ------
     InputError
-        If the folder cannot be made, or no file of this name can be written in it.
+        If the block raises one.
     """
-    folder = path.parent
-    while not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir():
-        raise InputError(f"{path}: {folder} is a file, not a folder; name another output")
     try:
-        # Named as the temporary file that will stand for the output: it may be too long for one.
-        with tempfile.NamedTemporaryFile(prefix=f".{path.stem}.", suffix=path.suffix, dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"{path}: nothing can be written in {folder} ({error.strerror}); name another output"
-        ) from error
+        yield
+    except TraceError:
+        raise
+    except InputError as error:
+        raise InputError(f"{option}: {error}") from error
+
+
+@contextmanager
+def told_with(problems: Sequence[str]) -> Iterator[None]:
+    """Tell problems that were found before together with those that a block finds.
+
+    Raises
+    ------
+    InputError
+        With all of them.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError("; ".join([str(error), *problems])) from error
+    if problems:
+        raise InputError("; ".join(problems))
 
 
 @contextmanager

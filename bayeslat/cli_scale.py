@@ -10,7 +10,8 @@ from bayeslat.cli_input import choose_spec, hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import scale as scale_opt
-from bayeslat.cli_run import ends_well, ensure_writable, note, note_warning, print_result, writing
+from bayeslat.cli_output import ensure_writable
+from bayeslat.cli_run import ends_well, note, note_warning, print_result, writing
 from bayeslat.cli_values import choose_jobs
 from bayeslat.counted import counted
 from bayeslat.errors import InputError
@@ -52,7 +53,7 @@ def compress(
     from bayeslat.report.progress import fraction_bar
 
     start = time.perf_counter()
-    ensure_writable(check_statistics_path(output))
+    ensure_writable(check_statistics_path(output), *traces, model, like, hardware)
     processes = choose_jobs(jobs, engine_address)
     _check_window(window)
     base = None if like is None else _read_like(like)
@@ -115,7 +116,7 @@ def update(
     from bayeslat.report.fit_tables import fit_record, show_fit
     from bayeslat.report.progress import fraction_bar, stage_bars
 
-    ensure_writable(check_posterior_path(output))
+    ensure_writable(check_posterior_path(output), posterior, *(traces or []), hardware)
     processes = choose_jobs(jobs, engine_address)
     _check_window(window)
     if not traces and not retire:

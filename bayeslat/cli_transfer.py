@@ -6,6 +6,7 @@ from bayeslat.cli_input import choose_spec, draw_configs, hardware_with, measure
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import transfer as transfer_opt
+from bayeslat.cli_output import ensure_writable
 from bayeslat.cli_rows import (
     note_misnamed_stages,
     note_unknown_gpus,
@@ -17,7 +18,6 @@ from bayeslat.cli_run import (
     CHECK_FAILED,
     command_line,
     ends_well,
-    ensure_writable,
     fail,
     note_warning,
     print_result,
@@ -57,7 +57,7 @@ def calibrate(
         transfer_warnings,
     )
 
-    ensure_writable(check_posterior_path(output))
+    ensure_writable(check_posterior_path(output), posterior, *(traces or []), hardware)
     check_share(threshold, "--threshold")
     check_stack(stack)
     fitted = load_posterior(posterior)
@@ -206,7 +206,7 @@ def crossval(
     from bayeslat.traces import write_table
     from bayeslat.traces.write import check_table_path
 
-    ensure_writable(check_table_path(output))
+    ensure_writable(check_table_path(output), *traces, model, hardware)
     processes = choose_jobs(jobs, engine_address)
     spec, table = choose_spec(model, stages), load_hardware(hardware)
     frame, dropped = read_rows(traces, spec, table, output, drop_invalid=drop_invalid)

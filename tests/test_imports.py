@@ -40,15 +40,19 @@ ALLOWED["compression"] = ALLOWED["posterior"] | {"posterior"}
 ALLOWED["cli"] |= {"cli_scale", "compression"}
 ALLOWED["report"] |= {"export"}
 ALLOWED["cli"] |= {"cli_input", "cli_options", "cli_rows", "cli_run", "cli_values"}
+ALLOWED["cli"] |= {"cli_output"}
+ALLOWED["cli_output"] = frozenset({"traces"})
 ALLOWED |= dict.fromkeys(("cli_options", "cli_run", "cli_values"), frozenset())
 ALLOWED["cli_input"] = ALLOWED["evaluation"] | {"cli_run", "cli_values"}
-ALLOWED["cli_rows"] = ALLOWED["cli_input"]
+ALLOWED["cli_rows"] = ALLOWED["cli_input"] | {"cli_input", "cli_output"}
 ALLOWED["cli_collect"] = ALLOWED["evaluation"] | {"collect", "report", "cli_options", "cli_run"}
+ALLOWED["cli_collect"] |= {"cli_output"}
 ALLOWED["cli_import"] = frozenset(
-    {"traces", "features", "report", "cli_options", "cli_run", "cli_values"}
+    {"traces", "features", "report", "cli_options", "cli_output", "cli_run", "cli_values"}
 )
 ALLOWED["cli_transfer"] = ALLOWED["report"] | {"report", "fitting", "posterior"}
 ALLOWED["cli_transfer"] |= {"cli_input", "cli_options", "cli_rows", "cli_run", "cli_values"}
+ALLOWED["cli_transfer"] |= {"cli_output"}
 ALLOWED["cli_decide"] = ALLOWED["cli_report"] = ALLOWED["cli_transfer"]
 ALLOWED["cli_drift"] = ALLOWED["cli_transfer"]
 ALLOWED["cli_export"] = ALLOWED["cli_transfer"] | {"export"}

@@ -25,12 +25,15 @@ class Evidence:
         the GPU was not measured.
     unmeasured : tuple of str
         The stages without a row of this GPU and stack.
+    absent : tuple of str
+        Columns that tell stacks apart (`stack_columns`) and that the configurations lack.
     """
 
     gpu: str
     stack: str | None
     known_stacks: tuple[str, ...]
     unmeasured: tuple[str, ...]
+    absent: tuple[str, ...] = ()
 
     @property
     def zero_shot(self) -> bool:
@@ -45,8 +48,17 @@ class Evidence:
         if self.stack not in self.known_stacks:
             if not self.stack:
                 return f"no stack is named (measured with {', '.join(self.known_stacks)})"
-            return f"stack {self.stack!r} was not measured"
+            known = f" (measured with {', '.join(self.known_stacks)})" if self._cure else ""
+            return f"stack {self.stack!r} was not measured{known}{self._cure}"
         return f"nothing was measured of {', '.join(self.unmeasured)}"
+
+    @property
+    def _cure(self) -> str:
+        """Say which columns may be what a stack lacks."""
+        if not self.absent:
+            return ""
+        named = ", ".join(map(repr, self.absent))
+        return f"; column {named}, which is a part of a stack's name, is missing: add it"
 
     def __str__(self) -> str:
         """Say what the prediction rests on; empty where every stage was measured."""
@@ -64,7 +76,7 @@ class Evidence:
         if self.stack is not None and self.stack not in self.known_stacks:
             return (
                 f"stack {self.stack!r} was not measured on {self.gpu} ({known}): as a new stack "
-                "of this GPU; a few measurements narrow it a lot"
+                f"of this GPU; a few measurements narrow it a lot{self._cure}"
             )
         where = f"{self.gpu} with {self.stack}" if self.stack else self.gpu
         return (
@@ -73,7 +85,9 @@ class Evidence:
         )
 
 
-def find_evidence(data: PosteriorData, gpu: str, stack: str | None) -> Evidence:
+def find_evidence(
+    data: PosteriorData, gpu: str, stack: str | None, absent: Sequence[str] = ()
+) -> Evidence:
     """Look up what was measured.
 
     Parameters
@@ -83,6 +97,8 @@ def find_evidence(data: PosteriorData, gpu: str, stack: str | None) -> Evidence:
         Key.
     stack : str or None
         None: the one of the GPU's rows that name none.
+    absent : sequence of str
+        As `Evidence` has them.
 
     Returns
     -------
@@ -94,7 +110,7 @@ def find_evidence(data: PosteriorData, gpu: str, stack: str | None) -> Evidence:
     if meant is not None and meant in known:
         rows = _measured(data, gpu, meant)
         unmeasured = tuple(stage for stage in data.stages if not rows[stage])
-    return Evidence(gpu, meant, known, unmeasured)
+    return Evidence(gpu, meant, known, unmeasured, tuple(absent))
 
 
 def stack_used(evidence: Sequence[Evidence], stack: str | None) -> str | None:

@@ -106,7 +106,8 @@ def predict_group(
         )
         for stage in data.stages
     }
-    evidence = find_evidence(data, gpu.key, stack)
+    absent = [name for name in data.spec.stack_columns if name not in configs]
+    evidence = find_evidence(data, gpu.key, stack, absent)
     zero_shot = np.full(len(configs), evidence.zero_shot)
     correlation = None
     if data.noise_correlation is not None:

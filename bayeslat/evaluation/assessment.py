@@ -152,8 +152,8 @@ def assess(
     TraceError
         With every row that breaks a rule.
     InputError
-        With every option that has an impossible value; or if the GPU has several stacks and none is
-        named.
+        With every option that has an impossible value; if the GPU has several stacks and none is
+        named; or if it was neither measured nor calibrated, and nothing can be suggested.
     WorkerError
         As for `bayeslat.parallel.run`.
     """
@@ -199,6 +199,9 @@ def assess(
             exclude=own[columns] if gpu.key in data.gpus and len(own) else None,
         ),
     )
+    nothing = {"held", "trials", "suggestion"} == missing.keys()
+    if nothing and not len(rows) and gpu.key not in data.gpus:
+        raise InputError(f"nothing to say of {gpu.key}: {missing['held']}")
     return Assessment(
         data=data,
         gpu=gpu,

@@ -112,7 +112,10 @@ def _cure(departures: Sequence[Departure], *, zero_shot: bool, beyond: bool) -> 
         return "this GPU is unlike the donors: fit it with some of its rows"
     if beyond:
         return "these rows leave the range of the fit: fit rows that span it"
-    return "fit these rows too, or give the stage a physics term or residual feature that it lacks"
+    return (
+        "give the stage a physics term or residual feature that it lacks, or fit these rows too, "
+        "if the fit did not have them"
+    )
 
 
 def _statistics(

@@ -18,7 +18,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference.repeats import number_configs
 from bayeslat.inference.stage_rows import least_ms, with_latency
 
-__all__ = ["Holdout", "above_hurdles", "hold_out", "without_configs"]
+__all__ = ["Holdout", "above_hurdles", "hold_out", "tell_beyond", "without_configs"]
 
 _LEAST_TEST = 10  # configurations, below which an error says nothing
 
@@ -50,6 +50,26 @@ class Holdout:
     typical_ms: Mapping[str, NDArray[np.float64]]
     run_ms: Mapping[str, NDArray[np.float64]]
     pool_ms: NDArray[np.float64]
+
+
+def tell_beyond(counts: Sequence[int], left: int, gpu: Gpu) -> str:
+    """Tell which numbers of calibration rows a GPU has too few configurations for.
+
+    Parameters
+    ----------
+    counts : sequence of int
+    left : int
+        Configurations that are not held out.
+    gpu : Gpu
+
+    Returns
+    -------
+    str
+        Empty where all can be had.
+    """
+    beyond = ", ".join(str(count) for count in counts if count > left)
+    has = f"{gpu.key} has {counted(left, 'configuration')} left to calibrate with"
+    return f"with {beyond} rows: {has}" if beyond else ""
 
 
 def hold_out(

@@ -12,7 +12,7 @@ from bayeslat.errors import HardwareError, TraceError
 from bayeslat.features.config_rules import RowsOfGpu, config_violations
 from bayeslat.features.hardware import Gpu, HardwareTable, explain_missing, missing_fields
 from bayeslat.features.knob_values import read_knobs
-from bayeslat.features.misnamed import misnamed_stages
+from bayeslat.features.misnamed import misnamed_stages, nearest_column, unused_columns
 from bayeslat.features.spec import Spec
 from bayeslat.features.unit_rules import unit_violations
 from bayeslat.traces import Violation, check_frame, report, violations_at
@@ -24,7 +24,12 @@ __all__ = ["admit", "admit_configs", "find_violations", "resolve_gpus"]
 
 
 def admit(
-    frame: pd.DataFrame, spec: Spec, hardware: HardwareTable, software: str | None = None
+    frame: pd.DataFrame,
+    spec: Spec,
+    hardware: HardwareTable,
+    software: str | None = None,
+    *,
+    every_stage: bool = False,
 ) -> pd.DataFrame:
     """Check a trace against its spec and hardware, and give the GPUs their keys.
 
@@ -35,6 +40,8 @@ def admit(
     hardware : HardwareTable
     software : str, optional
         As `Spec.complete` takes it.
+    every_stage : bool
+        Whether each stage must have its column, as a fit needs it.
 
     Returns
     -------
@@ -47,7 +54,8 @@ def admit(
         With every violation at once.
     """
     frame = spec.complete(frame, software)
-    _refuse(find_violations(frame, spec, hardware))
+    absent = _absent_stages(frame, spec) if every_stage else ()
+    _refuse([*find_violations(frame, spec, hardware), *absent])
     return resolve_gpus(frame, hardware)
 
 
@@ -183,6 +191,25 @@ def _lacking_fields(
     for gpu, held in rows.items():
         if missing := missing_fields(gpu, spec.hardware_fields):
             yield from violations_at(frame, held, GPU, explain_missing(gpu, missing), show=False)
+
+
+def _absent_stages(frame: pd.DataFrame, spec: Spec) -> Iterator[Violation]:
+    """Stages without a column; where none has one, `_unmeasured` and the trace table speak."""
+    absent = {name: stage.column for name, stage in spec.stages.items()}
+    absent = {name: column for name, column in absent.items() if column not in frame}
+    if frame.empty or len(absent) == len(spec.stages):
+        return
+    unused = unused_columns(frame, spec)
+    for name, column in absent.items():
+        near = nearest_column(column, unused)
+        yield from violations_everywhere(
+            frame,
+            None,
+            f"stage {name!r}: the traces have no column {column!r}"
+            + (f"; nearest: {near!r}" if near else "")
+            + ". Measure the stage, name its column by `column` in the spec, or leave it out "
+            "(`--stages` of the commands, `only` of a spec)",
+        )
 
 
 def _unmeasured(frame: pd.DataFrame, spec: Spec) -> Iterator[Violation]:

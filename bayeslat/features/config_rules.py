@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bayeslat.features.expressions import Expression
 from bayeslat.features.knob_values import KnobValues
+from bayeslat.features.misnamed import nearest_column, unused_columns
 from bayeslat.features.spec import Spec
 from bayeslat.features.spec_fields import TASK
 from bayeslat.features.stage import Hurdle, Residual
@@ -61,6 +62,7 @@ def config_violations(
 
 def _bad_knobs(frame: pd.DataFrame, knobs: KnobValues) -> Iterator[Violation]:
     spec, numbers = knobs.spec, knobs.numbers
+    unused = unused_columns(frame, spec)
     for knob in spec.knobs:
         default = spec.defaults.get(knob)
         # Where a default follows from what is missing itself, that alone is told.
@@ -68,7 +70,9 @@ def _bad_knobs(frame: pd.DataFrame, knobs: KnobValues) -> Iterator[Violation]:
         if not sources <= numbers.keys():
             continue
         if knob not in numbers:
-            message = f"knob {knob!r} of spec {spec.name!r} is missing; add the column"
+            near = nearest_column(knob, unused)
+            renamed = f"rename column {near!r}, if that is meant, or " if near else ""
+            message = f"knob {knob!r} of spec {spec.name!r} is missing; {renamed}add the column"
             yield from violations_everywhere(frame, knob, message)
             continue
         bad = np.isnan(numbers[knob])

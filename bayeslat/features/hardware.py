@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from bayeslat.counted import counted
-from bayeslat.errors import HardwareError
+from bayeslat.errors import HardwareError, InputError
 from bayeslat.features.frozen_map import FrozenMap
 from bayeslat.features.gpu import FIELDS, PEAKS, Gpu, fold_name
 from bayeslat.features.hardware_file import build_gpu, lines_to_fill, read_entries, shorten
@@ -63,9 +63,13 @@ class HardwareTable:
 
         Raises
         ------
+        InputError
+            When the name is no text.
         HardwareError
             When no GPU has this name; the message shows the nearest keys and the lines to add.
         """
+        if not isinstance(name, str):
+            raise InputError(f"gpu is {name!r}; name one of the hardware table, as 'h100_sxm'")
         gpu = self.find(name)
         if gpu is None:
             raise HardwareError(self._explain_unknown(name, needed))

@@ -1,4 +1,4 @@
-"""Latency columns that a spec does not name, though it probably means them."""
+"""Columns that a spec does not name, though it probably means them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bayeslat.features.spec import Spec
-from bayeslat.traces.names import stage_columns
+from bayeslat.traces.names import TRACE_COLUMNS
 
-__all__ = ["misnamed_stages", "nearest_column"]
+__all__ = ["misnamed_stages", "nearest_column", "unused_columns"]
 
 # All share `t_` and `_ms`. A name that was cut short, as t_vision_ms, is near t_vision_encoder_ms;
 # other stages are not near each other.
@@ -33,13 +33,25 @@ def misnamed_stages(frame: pd.DataFrame, spec: Spec) -> dict[str, str]:
     Examples
     --------
     A spec of `t_prefill_ms` and a trace with `t_prefil_ms` give ``{"t_prefil_ms":
-    "t_prefill_ms"}``.
+    "t_prefill_ms"}``; so do `prefill_ms` and `t_prefill_s`.
     """
     wanted = [stage.column for stage in spec.stages.values()]
     absent = [column for column in wanted if column not in frame]
-    others = [column for column in stage_columns(frame) if column not in wanted]
-    near = {name: nearest_column(name, absent) for name in others}
+    near = {name: nearest_column(name, absent) for name in unused_columns(frame, spec)}
     return {name: meant for name, meant in near.items() if meant is not None}
+
+
+def unused_columns(frame: pd.DataFrame, spec: Spec) -> list[str]:
+    """Return the columns of a trace that neither the spec nor traces have a meaning for.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    spec : Spec
+    """
+    latencies = [stage.column for stage in spec.stages.values()]
+    taken = {*latencies, *spec.knobs, *spec.stack_columns, *TRACE_COLUMNS}
+    return [str(name) for name in frame.columns if name not in taken]
 
 
 def nearest_column(name: str, columns: Sequence[str]) -> str | None:

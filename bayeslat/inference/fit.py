@@ -22,6 +22,7 @@ from bayeslat.inference.noise_correlation import GroupRows, correlate_noise, res
 from bayeslat.inference.plan import FitPlan, plan_fit
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
+from bayeslat.inference.stage_rows import check_measured
 from bayeslat.parallel import check_workers
 from bayeslat.traces import row_sources
 
@@ -54,6 +55,7 @@ def fit_posterior(
     options = EngineOptions(engine, seed, chains, draws, tune)
     check_workers(1, engine_address)
     plan = plan_fit(spec, traces, gpus=gpus, hardware=hardware)
+    check_measured(plan, spec.stages)
     with threadpool_limits(1):  # the matrices are too small for threads inside a product
         # All before the first is sampled: what is wrong with a stage is told at once.
         prepared = {stage: prepare_stage(plan, stage) for stage in spec.stages}

@@ -74,7 +74,7 @@ def plan_fit(
     chosen = [table.resolve(name).key for name in gpus] if gpus is not None else None
     if chosen is not None and "gpu" in traces:
         traces = _choose(traces, chosen, table)
-    return plan_admitted(spec, admit(traces, spec, table), table, chosen)
+    return plan_admitted(spec, admit(traces, spec, table, every_stage=True), table, chosen)
 
 
 def plan_admitted(

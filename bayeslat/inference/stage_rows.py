@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,12 +13,19 @@ from bayeslat.errors import InputError
 from bayeslat.features.design import StageInputs, stage_inputs
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.hold_knobs import hold_knobs
-from bayeslat.features.misnamed import nearest_column
 from bayeslat.features.spec import Spec
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.repeats import number_configs
 
-__all__ = ["StageRows", "held_rows", "latency_of", "least_ms", "stage_rows", "with_latency"]
+__all__ = [
+    "StageRows",
+    "check_measured",
+    "held_rows",
+    "latency_of",
+    "least_ms",
+    "stage_rows",
+    "with_latency",
+]
 
 _OUT = "leave it out (`--stages` of the commands, `only` of a spec)."
 
@@ -70,10 +78,31 @@ def stage_rows(plan: FitPlan, stage: str) -> tuple[StageRows, ...]:
     InputError
         If no row has a latency of this stage, or none is above its hurdle.
     """
-    rows = tuple(_group_rows(plan, stage, group) for group in range(len(plan.groups)))
-    if not any(map(len, rows)):
-        raise InputError(f"stage {stage!r}: {_why_none(plan, stage)}")
-    return rows
+    check_measured(plan, [stage])
+    return tuple(_group_rows(plan, stage, group) for group in range(len(plan.groups)))
+
+
+def check_measured(plan: FitPlan, stages: Iterable[str]) -> None:
+    """Refuse stages of which nothing was measured.
+
+    Parameters
+    ----------
+    plan : FitPlan
+    stages : iterable of str
+
+    Raises
+    ------
+    InputError
+        With every stage of which no row of the plan has a latency, or none above its hurdle.
+    """
+    rows = plan.frame.iloc[np.concatenate(plan.members)]
+    empty = [
+        stage
+        for stage in stages
+        if not (latency_of(plan.spec, stage, rows) > least_ms(plan.spec, stage)).any()
+    ]
+    if empty:
+        raise InputError("\n".join(f"stage {name!r}: {_why_none(plan, name)}" for name in empty))
 
 
 def _why_none(plan: FitPlan, stage: str) -> str:
@@ -84,18 +113,7 @@ def _why_none(plan: FitPlan, stage: str) -> str:
             f"no latency of the chosen GPUs in column {column!r} is above the hurdle of {least:g} "
             f"ms, so how long the stage takes is not known. Add rows under a higher load, or {_OUT}"
         )
-    if column in plan.frame:
-        return (
-            f"column {column!r} holds no latency of the chosen GPUs. Measure the stage, or {_OUT}"
-        )
-    taken = {other.column for other in plan.spec.stages.values()}
-    names = [name for name in plan.frame.columns if name not in taken]
-    near = nearest_column(column, names)
-    return (
-        f"the traces have no column {column!r}"
-        + (f"; nearest: {near!r}" if near else "")
-        + f". Measure the stage, name its column by `column` in the spec, or {_OUT}"
-    )
+    return f"column {column!r} holds no latency of the chosen GPUs. Measure the stage, or {_OUT}"
 
 
 def latency_of(spec: Spec, stage: str, frame: pd.DataFrame) -> NDArray[np.float64]:

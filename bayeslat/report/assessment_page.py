@@ -127,6 +127,8 @@ def _accuracy(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator
             f"calibrate nothing, judge it. The trials are repeated {trials['repetitions']} "
             "times.</p>"
         )
+        if trials["skipped"]:
+            yield f'<p class="note">Left out: trials {escape(trials["skipped"])}.</p>'
     yield figures.get("error_vs_samples", "")
     if record["errors"]:
         heads = ["calibration rows", "MAPE, %", "50 % covers, %", "90 % covers, %", "90 % width, %"]

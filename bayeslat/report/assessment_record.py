@@ -191,6 +191,7 @@ def _trials(found: Assessment) -> dict[str, Any] | None:
     at_budget = found.decisions[found.decisions["fraction"] == 1.0]
     return {
         "repetitions": found.trials.options.repetitions,
+        "skipped": found.trials.skipped,
         "shown_rows": found.shown_rows,
         "decisions": len(at_budget),
         "configs": int(at_budget["config"].nunique()),

@@ -47,6 +47,8 @@ def show_assessment(record: Mapping[str, Any]) -> None:
         print_line(console, sentence)
     if record["risk_control"] is not None:
         print_line(console, f"Risk control: {record['risk_control']['sentence']}")
+    if record["trials"] and record["trials"]["skipped"]:
+        print_line(console, f"Left out: trials {record['trials']['skipped']}")
     for part, why in record["missing"].items():
         print_line(console, f"Left out: {part}: {why}")
     print_line(console, f"The report is in {record['files']['page']}")

@@ -16,6 +16,7 @@ __all__ = [
     "REPEAT",
     "STACK",
     "TASK",
+    "TRACE_COLUMNS",
     "is_stage_column",
     "latency_columns",
     "stage_columns",
@@ -30,6 +31,9 @@ REPEAT = "repeat"
 COLLECTED_AT = "collected_at"
 OUTCOME = "outcome"
 MEASURED = "measured"  # any other outcome says why a row holds no latency
+
+#: What a trace says of its rows, whatever the spec.
+TRACE_COLUMNS = frozenset({GPU, STACK, TASK, CONFIG_ID, REPEAT, COLLECTED_AT, OUTCOME})
 
 _STAGE = re.compile(r"t_([A-Za-z0-9]\w*)_ms", re.ASCII)
 

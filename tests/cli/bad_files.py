@@ -83,6 +83,13 @@ TRACES = [
         "add the column",
     ),
     fit_frame(
+        "a knob and a stage of other names",
+        lambda: make_frame().rename(columns={"batch_size": "batchsize", "t_decode_ms": "seconds"}),
+        "column 'batch_size': knob 'batch_size' of spec 'small' is missing; rename column "
+        "'batchsize', if that is meant, or add the column",
+        "stage 'decode': the traces have no column 't_decode_ms'",
+    ),
+    fit_frame(
         "text in a knob", lambda: at_row("context", "long"), *KNOB_RULE, "'long'", file="trace.csv"
     ),
     fit_frame("NaN in a knob", lambda: changed(context=np.nan), *KNOB_RULE),

@@ -84,6 +84,10 @@ def test_a_misnamed_stage_is_told_with_the_nearest_name(
     assert "left out: column 't_prefil_ms', which is no stage of spec 'small'" in done.stderr
     assert "rename it to 't_prefill_ms', if that is meant" in done.stderr
     assert "t_queue_ms" not in done.stderr  # near no stage
+    other = workshop.trace(frame.rename(columns={"t_prefill_ms": "prefill_s"}))
+    done = run("calibrate", workshop.posterior, other, "--gpu", TARGET, "-o", out)
+    assert "column 'prefill_s', which is no stage of spec 'small'" in done.stderr
+    assert "rename it to 't_prefill_ms', in ms, if that is meant" in done.stderr
     none = workshop.trace(
         frame.rename(columns={"t_prefill_ms": "t_pre_fill_ms", "t_decode_ms": "t_decod_ms"})
     )

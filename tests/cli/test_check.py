@@ -42,6 +42,18 @@ def test_against_traces(workshop: Workshop, run: Callable[..., Result]) -> None:
     assert all(0 <= row["coverage_90"] <= 1 for row in record["predictions"])
 
 
+def test_a_misnamed_stage_is_told_with_the_nearest_name(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    trace = workshop.trace(make_frame().rename(columns={"t_prefill_ms": "t_prefill_s"}))
+    result = run("check", workshop.posterior, trace)
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "left out: column 't_prefill_s', which is no stage of spec 'small'; rename it to "
+        "'t_prefill_ms', in ms, if that is meant\n"
+    )
+
+
 def test_findings_are_told_and_are_no_failure(
     workshop: Workshop, run: Callable[..., Result]
 ) -> None:

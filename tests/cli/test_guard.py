@@ -86,7 +86,7 @@ def test_rows_of_repeats_are_told_apart_from_configs(
     ("words", "told"),
     [
         ([], "no budget is given"),
-        (["--budget-ms", "0"], "--budget-ms is 0; it must be a positive number"),
+        (["--budget-ms", "0"], "the budget of total is 0; it must be a positive number"),
         (["--budget-ms", "10", "--max-risk", "1"], "max_risk is 1"),
         (["--stage-budget", "decode"], "write it as in llm_prefill=300"),
         (["--stage-budget", "encode=10"], "no stage 'encode'"),
@@ -105,6 +105,18 @@ def test_bad_options(
     done = guard(run, workshop, *words)
     assert done.exit_code == 1
     assert told in done.stderr
+    assert not workshop.out.exists()
+
+
+def test_all_bad_options_are_told_at_once(workshop: Workshop, run: Callable[..., Result]) -> None:
+    words = ("--stage-budget", "encode=10", "--stage-budget", "decode=-3", "--budget-ms", "-1")
+    done = guard(run, workshop, *words, "--max-risk", "3", "--confidence", "2", "--stack", " ")
+    assert done.exit_code == 1
+    for text in (
+        "the budget of total is -1", "no stage 'encode'", "the budget of decode is -3",
+        "max_risk is 3", "confidence is 2", "stack is ' '",
+    ):  # fmt: skip
+        assert text in done.stderr
     assert not workshop.out.exists()
 
 
@@ -169,5 +181,6 @@ def test_rows_that_calibrated_hold_nothing_out(
     words = (workshop.configs(), "--gpu", TARGET, "--budget-ms", "300", "--held-out", trace)
     done = run("guard", known, *words, "-o", workshop.out)
     assert done.exit_code == 1
-    assert "was calibrated with every config of the trace" in done.stderr
+    told = f"error: --held-out {trace}: l40s was calibrated with every config of the trace; add"
+    assert done.stderr.startswith(told)
     assert not workshop.out.exists()

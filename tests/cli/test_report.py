@@ -100,6 +100,26 @@ def test_the_commands_that_made_it_are_on_the_page(
     assert f"-o '{fitted}'" in shown  # as a shell takes it
 
 
+def test_counts_that_the_gpu_has_too_few_configurations_for_are_told(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    out = workshop.folder / "report"
+    done = report(run, workshop, "--counts", "0,5,28,500", out=out)
+    told = "trials with 500 rows: l40s has 28 configurations left to calibrate with"
+    assert f"Left out: {told}" in " ".join(done.stdout.split())
+    assert f"Left out: {told}." in (out / "index.html").read_text(encoding="utf-8")
+    assert json.loads((out / "report.json").read_text())["trials"]["skipped"] in told
+
+
+def test_nothing_known_is_no_page(workshop: Workshop, run: Callable[..., Result]) -> None:
+    trace, out = workshop.trace(make_frame(rows=2)), workshop.folder / "report"
+    words = ("--gpu", GPU, "--budget-ms", "300", "-n", "50", "-o", out)
+    done = run("report", workshop.posterior, trace, *words)
+    assert done.exit_code == 1
+    assert "error: nothing to say of l40s: no rows of GPU l40s; the trace holds" in done.stderr
+    assert not out.exists()
+
+
 def test_a_donor_and_a_gpu_without_rows_have_a_page_too(
     workshop: Workshop, run: Callable[..., Result]
 ) -> None:
@@ -111,6 +131,8 @@ def test_a_donor_and_a_gpu_without_rows_have_a_page_too(
         )
         assert done.exit_code == 0, done.output
         assert left_out in done.stdout
+        absent = "no row of l40s: the traces hold a100_sxm, h100_sxm, h200_sxm; name one of those"
+        assert (absent in done.stderr) == (gpu == GPU)
         assert (out / "index.html").is_file()
         assert not (out / "figures" / "error_vs_samples.png").exists()
 

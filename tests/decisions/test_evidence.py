@@ -8,9 +8,10 @@ import pytest
 
 from bayeslat.decisions.evidence import Evidence, find_evidence, stack_used
 from bayeslat.decisions.predict import predict
+from bayeslat.features.spec import Spec
 from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.posterior import PosteriorData
-from tests.posteriors import make_configs, make_data, make_frame, small_spec
+from tests.posteriors import SPEC_TEXT, make_configs, make_data, make_frame, small_spec
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -46,6 +47,21 @@ def test_what_was_measured(
     assert found.zero_shot == bool(unmeasured)
     assert told in str(found)
     assert bool(str(found)) == found.zero_shot
+
+
+def test_a_stack_without_the_column_that_ends_its_name_is_told() -> None:
+    spec = Spec.from_text('stack_columns = ["model"]\n' + SPEC_TEXT)
+    data = replace(make_data(stacks=("v1/qwen",)), spec=spec)
+    entry = data.hardware["h100_sxm"]
+    configs = make_configs(3).assign(stack="v1")
+    [found] = predict(data, configs, entry).evidence
+    cure = "; column 'model', which is a part of a stack's name, is missing: add it"
+    assert found.gap == f"stack 'v1' was not measured (measured with v1/qwen){cure}"
+    assert str(found).endswith(cure)
+    [found] = predict(data, configs.assign(model="llama"), entry).evidence
+    assert found.gap == "stack 'v1/llama' was not measured"
+    [found] = predict(data, configs.assign(model="qwen"), entry).evidence
+    assert str(found) == ""
 
 
 @pytest.mark.parametrize(

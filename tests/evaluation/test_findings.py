@@ -131,13 +131,17 @@ OFF = Departure(BIAS, -0.5, -0.012, 0.0149)
         (
             (LOW,),
             (False, False),
-            "intervals cover 25.0% (70.0% to 100.0% expected); fit these",
+            "intervals cover 25.0% (70.0% to 100.0% expected); give the stage a physics term",
         ),
         ((HIGH,), (True, False), "cover 90.0% (20.0% to 80.0% expected); they are wider than"),
         ((HIGH,), (False, True), "wider than they need be: fitted rows out there narrow them"),
         ((OFF,), (True, True), "point -50.0% (-1.2% to +1.5% expected); this GPU is unlike"),
         ((OFF,), (False, True), "these rows leave the range of the fit"),
-        ((HIGH, OFF), (False, False), "fit these rows too"),  # wide as they are, they are off
+        (
+            (HIGH, OFF),
+            (False, False),
+            "or fit these rows too, if the fit did not have them",
+        ),  # wide as they are, they are off
     ],
 )
 def test_findings_have_numbers_and_a_cure(

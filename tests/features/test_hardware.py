@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from bayeslat.errors import HardwareError
+from bayeslat.errors import HardwareError, InputError
 from bayeslat.features import hardware
 from bayeslat.features.gpu import fold_name
 from bayeslat.features.hardware import FIELDS, Gpu, HardwareTable, load_hardware
@@ -240,6 +240,13 @@ def test_an_unknown_gpu_is_asked_for_what_the_spec_uses(
         TABLE.resolve("rtx_9999", needed)
     (entry,) = tomllib.loads(str(caught.value).split("\n\n", 1)[1])["gpus"].values()
     assert list(entry) == asked
+
+
+@pytest.mark.parametrize("name", [None, 3, ["l40s"]])
+def test_what_is_no_text_is_no_name(name: object) -> None:
+    with pytest.raises(InputError) as caught:
+        load_hardware().resolve(name)  # type: ignore[arg-type]
+    assert str(caught.value) == f"gpu is {name!r}; name one of the hardware table, as 'h100_sxm'"
 
 
 def test_a_field_is_required_by_gpu_and_name() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bayeslat.features.misnamed import misnamed_stages, nearest_column
+from bayeslat.features.misnamed import misnamed_stages, nearest_column, unused_columns
 from tests.posteriors import make_frame, small_spec
 
 
@@ -27,3 +27,16 @@ def test_only_what_the_trace_lacks_is_meant() -> None:
     assert misnamed_stages(frame.assign(t_prefil_ms=1.0), small_spec()) == {}
     renamed = frame.rename(columns={"t_prefill_ms": "t_prefil_ms"})
     assert misnamed_stages(renamed, small_spec()) == {"t_prefil_ms": "t_prefill_ms"}
+
+
+@pytest.mark.parametrize("name", ["t_prefill_s", "t_prefill", "prefill_ms", "T_prefill_ms"])
+def test_a_name_of_another_form_is_meant_too(name: str) -> None:
+    renamed = make_frame().rename(columns={"t_prefill_ms": name})
+    assert misnamed_stages(renamed, small_spec()) == {name: "t_prefill_ms"}
+
+
+def test_what_has_a_meaning_is_not_misnamed() -> None:
+    spec = small_spec()
+    frame = make_frame().drop(columns="t_decode_ms").assign(stack="v1", collected_at="now")
+    assert unused_columns(frame.assign(note="x"), spec) == ["note"]
+    assert misnamed_stages(frame, spec) == {}

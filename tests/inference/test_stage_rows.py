@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from bayeslat.errors import InputError
+from bayeslat.features.spec import Spec
 from bayeslat.inference.plan import plan_fit
-from bayeslat.inference.stage_rows import StageRows, stage_rows
-from tests.posteriors import make_frame, small_spec
+from bayeslat.inference.stage_rows import StageRows, check_measured, stage_rows
+from tests.posteriors import SPEC_TEXT, make_frame, small_spec
 
 TWO = ("a100_sxm", "h100_sxm")
 DECODE = small_spec().stages["decode"].column
@@ -61,6 +62,20 @@ def test_a_column_of_another_name_is_shown(name: str, told: str) -> None:
     with pytest.raises(InputError, match=r"no column 't_decode_ms'.*name its column by") as bad:
         gather(frame.rename(columns={DECODE: name}))
     assert told in str(bad.value)
+
+
+def test_all_stages_without_rows_are_told_at_once() -> None:
+    more = "[stages.wait]\n[stages.wait.physics]\nlaunch = '1'\n"
+    spec = Spec.from_text(SPEC_TEXT + more)
+    frame = make_frame(4, gpus=TWO, rows=10)
+    with pytest.raises(InputError) as bad:
+        plan_fit(spec, frame.drop(columns=["t_prefill_ms"]))
+    for stage in ("prefill", "wait"):
+        assert f"stage {stage!r}: the traces have no column 't_{stage}_ms'" in str(bad.value)
+    plan = plan_fit(spec, frame.assign(t_prefill_ms=np.nan, t_wait_ms=np.nan))
+    with pytest.raises(InputError) as bad:
+        check_measured(plan, spec.stages)
+    assert str(bad.value).count("holds no latency of the chosen GPUs. Measure") == 2
 
 
 def test_repeats_of_a_configuration_have_one_number() -> None:

@@ -19,7 +19,13 @@ from bayeslat.evaluation.baselines import Donors
 from bayeslat.evaluation.comparison.hierarchical import HIERARCHICAL, check_methods, find_method
 from bayeslat.evaluation.comparison.parts import Parts
 from bayeslat.evaluation.comparison.scoring import scatter_estimate, score_estimate
-from bayeslat.evaluation.holdout import Holdout, above_hurdles, hold_out, without_configs
+from bayeslat.evaluation.holdout import (
+    Holdout,
+    above_hurdles,
+    hold_out,
+    tell_beyond,
+    without_configs,
+)
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
@@ -178,14 +184,12 @@ def _tell_beyond(
     """Tell which numbers of rows the target has too few configurations for; refuse if all are."""
     gpu, own = table.resolve(options.target), frame[frame["gpu"] == options.target]
     left = len(hold_out(spec, own, gpu, options.test_configs, options.seed).pool)
-    beyond = [count for count in options.counts if count > left]
-    if not beyond:
-        return ()
-    named = ", ".join(map(str, beyond))
-    has = f"{gpu.key} has {counted(left, 'configuration')} left to calibrate with"
-    if len(beyond) == len(options.counts):
+    if min(options.counts) > left:
+        named = ", ".join(map(str, options.counts))
+        has = f"{gpu.key} has {counted(left, 'configuration')} left to calibrate with"
         raise InputError(f"counts are {named}, but {has}; ask for fewer, or add traces")
-    return (f"every method with {named} rows: {has}",)
+    told = tell_beyond(options.counts, left, gpu)
+    return (f"every method {told}",) if told else ()
 
 
 def _tell_skipped(skipped: list[dict[str, Any]]) -> tuple[str, ...]:

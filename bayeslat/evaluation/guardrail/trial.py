@@ -24,7 +24,7 @@ from bayeslat.evaluation.guardrail.affine_rival import (
     train_affine,
 )
 from bayeslat.evaluation.guardrail.fractions import decide_fractions
-from bayeslat.evaluation.holdout import Holdout, hold_out
+from bayeslat.evaluation.holdout import Holdout, hold_out, tell_beyond
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.repeatability import run_to_run_error
 from bayeslat.evaluation.stacks import rows_of_stack
@@ -80,6 +80,8 @@ class Trials:
     run_to_run : float
         MAPE of one run of the total against the median of the configuration's others: what no
         prediction of a run can avoid. NaN without repeats.
+    skipped : str
+        Which numbers of rows are left out, and why; empty where none is.
     scores : DataFrame, one row a number of rows, repetition and stage
         `rows`, `repetition` and the scores of `score_estimate`.
     decisions : DataFrame, one row a number of rows, repetition, budget and test configuration
@@ -94,6 +96,7 @@ class Trials:
     options: TrialOptions
     source: str | None
     run_to_run: float
+    skipped: str
     scores: pd.DataFrame
     decisions: pd.DataFrame
     scatter: pd.DataFrame
@@ -178,6 +181,7 @@ def run_trials(
             own[[*data.spec.knobs, *(["task"] if "task" in own else [])]],
             measured_latencies(data.spec, own, gpu)[TOTAL],
         ),
+        tell_beyond(options.counts, max(part.left for part in parts), gpu),
         pd.DataFrame([row for part in parts for row in part.scores]),
         decisions,
         _number_configs([part.scatter for part in parts], list(data.spec.knobs)),
@@ -202,6 +206,7 @@ class _Setting:
 class _Part:
     """One trial."""
 
+    left: int  # configurations that are not held out
     scores: list[dict[str, Any]]
     decisions: pd.DataFrame
     scatter: pd.DataFrame
@@ -242,6 +247,7 @@ def _run(
     knobs = pd.concat([held.test] * scatter["stage"].nunique(), ignore_index=True)
     about = {"rows": count, "repetition": repetition}
     return _Part(
+        len(held.pool),
         [{**about, **row} for row in score_estimate(estimate, held)],
         decisions.assign(**about),
         pd.concat([scatter, knobs], axis=1).assign(**about),

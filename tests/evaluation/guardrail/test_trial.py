@@ -181,6 +181,8 @@ def test_rows_that_ran_out_of_memory_are_no_rows() -> None:
 def test_counts_that_are_larger_than_the_pool_are_left_out() -> None:
     few = trials(own_rows(), replace(OPTIONS, counts=(5, 35, 36, 500), repetitions=1))
     assert few.decisions["rows"].unique().tolist() == [5, 35]
+    assert few.skipped == "with 36, 500 rows: l40s has 35 configurations left to calibrate with"
+    assert found().skipped == ""
     with pytest.raises(InputError, match=r"35 configurations of l40s left to .* count, 36"):
         trials(own_rows(), replace(OPTIONS, counts=(36, 500)))
 
