@@ -216,7 +216,7 @@ def predict(
     from bayeslat.traces import read_configs, write_table
     from bayeslat.traces.write import check_table_path
 
-    ensure_writable(check_table_path(output), posterior, *configs, hardware)
+    ensure_writable(check_table_path(output), posterior, hardware)
     check_budget(budget_ms)
     check_stack(stack)
     fitted = load_posterior(posterior)

@@ -111,8 +111,7 @@ def guard(
     from bayeslat.traces import read_configs, read_traces, write_table
     from bayeslat.traces.write import check_table_path
 
-    read = (posterior, *configs, *(held_out or []), hardware)
-    ensure_writable(check_table_path(output), *read)
+    ensure_writable(check_table_path(output), posterior, *(held_out or []), hardware)
     stage_budgets = split_budgets(stage_budget or [])
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data, hardware)

@@ -19,8 +19,8 @@ def ensure_writable(path: Path, *inputs: str | Path | None) -> None:
     path : Path
         The file; its folder need not exist.
     *inputs : str or Path or None
-        What the command reads: a path is a file; text is a file, a folder or a glob of tables.
-        None is passed over.
+        What the command reads and its output does not hold: a path is a file; text is a file, a
+        folder or a glob of tables. None is passed over.
 
     Raises
     ------

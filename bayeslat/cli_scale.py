@@ -116,7 +116,7 @@ def update(
     from bayeslat.report.fit_tables import fit_record, show_fit
     from bayeslat.report.progress import fraction_bar, stage_bars
 
-    ensure_writable(check_posterior_path(output), posterior, *(traces or []), hardware)
+    ensure_writable(check_posterior_path(output), *(traces or []), hardware)
     processes = choose_jobs(jobs, engine_address)
     _check_window(window)
     if not traces and not retire:

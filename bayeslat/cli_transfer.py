@@ -57,7 +57,7 @@ def calibrate(
         transfer_warnings,
     )
 
-    ensure_writable(check_posterior_path(output), posterior, *(traces or []), hardware)
+    ensure_writable(check_posterior_path(output), *(traces or []), hardware)
     check_share(threshold, "--threshold")
     check_stack(stack)
     fitted = load_posterior(posterior)

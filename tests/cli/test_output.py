@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import Result
 
@@ -19,16 +20,14 @@ BUDGET = ("--budget-ms", "300")
 GPU = ("--gpu", "l40s")
 # What is read, and the output, which is always `c.csv` or `posterior.nc`.
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "predict": ("predict", "P", "c.csv", *GPU, "-o", "c.csv"),
-    "predict from several": ("predict", "P", "d.csv", "c.csv", *GPU, "-o", "c.csv"),
-    "predict from a glob": ("predict", "P", "?.csv", *GPU, "-o", "c.csv"),
-    "predict from a folder": ("predict", "P", ".", *GPU, "-o", "c.csv"),
-    "predict through a link": ("predict", "P", "c.csv", *GPU, "-o", "link.csv"),
+    "suggest from several": ("suggest", "P", "d.csv", "c.csv", *GPU, "-n", "3", "-o", "c.csv"),
+    "suggest from a glob": ("suggest", "P", "?.csv", *GPU, "-n", "3", "-o", "c.csv"),
+    "suggest from a folder": ("suggest", "P", ".", *GPU, "-n", "3", "-o", "c.csv"),
+    "suggest through a link": ("suggest", "P", "c.csv", *GPU, "-n", "3", "-o", "link.csv"),
     "suggest": ("suggest", "P", "c.csv", *GPU, "-n", "3", "-o", "c.csv"),
     "suggest what is excluded": (
         *("suggest", "P", "d.csv", "--exclude", "c.csv", *GPU, "-n", "3", "-o", "c.csv"),
     ),
-    "guard": ("guard", "P", "c.csv", *GPU, *BUDGET, "-o", "c.csv"),
     "guard held-out": ("guard", "P", "d.csv", *GPU, *BUDGET, "--held-out", "c.csv", "-o", "c.csv"),
     "drift": ("drift", "P", "c.csv", "-o", "c.csv"),
     "crossval": ("crossval", "c.csv", "-m", "spec.toml", "-o", "c.csv"),
@@ -37,8 +36,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     "import": ("import", "aiconfigurator", "c.csv", *GPU, "-o", "c.csv"),
     "fit statistics": ("fit", "P", "-o", "P"),
-    "calibrate": ("calibrate", "P", "c.csv", *GPU, "-o", "P"),
-    "update": ("update", "P", "c.csv", "-o", "P"),
     "compress like": ("compress", "c.csv", "--like", "P", "-o", "P"),
     "export bundle": ("export", "bundle", "P", *GPU, "-o", "P"),
     "dropped rows": (
@@ -81,7 +78,7 @@ def test_a_folder_that_is_replaced_holds_no_input(folder: Path, run: Run) -> Non
 
 
 def test_what_is_lost_is_named(folder: Path, run: Run) -> None:
-    done = run("predict", "posterior.nc", "d.csv", "?.csv", *GPU, "-o", "d.csv")
+    done = run("suggest", "posterior.nc", "d.csv", "?.csv", *GPU, "-n", "3", "-o", "d.csv")
     assert done.stderr == (
         "error: d.csv: writing it would lose what is read from d.csv, ?.csv; name another output\n"
     )
@@ -90,9 +87,29 @@ def test_what_is_lost_is_named(folder: Path, run: Run) -> None:
 def test_an_output_beside_the_inputs_is_written(folder: Path, run: Run) -> None:
     (folder / "in").mkdir()
     (folder / "c.csv").rename(folder / "in" / "c.csv")
-    words = ("predict", "posterior.nc", "in", *GPU)
+    words = ("suggest", "posterior.nc", "in", *GPU, "-n", "3")
     for _ in range(2):  # an earlier output that is not read
         assert run(*words, "-o", "out.csv").exit_code == 0
     assert run(*words, "-o", "in/new.csv").exit_code == 0
     again = run(*words, "-o", "in/new.csv")  # which is read by now
     assert "in/new.csv: writing it would lose what is read from in;" in again.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "posterior.nc", "c.csv", *GPU, "-o", "c.csv"),
+        ("guard", "posterior.nc", "c.csv", *GPU, *BUDGET, "-o", "c.csv"),
+        ("calibrate", "posterior.nc", "t.csv", *GPU, "-o", "posterior.nc"),
+    ],
+)
+def test_what_holds_all_that_was_read_may_replace_it(
+    words: tuple[str, ...], folder: Path, workshop: Workshop, run: Run
+) -> None:
+    workshop.trace(make_frame(7, ("l40s",), rows=5), "t.csv")
+    before = pd.read_csv(folder / "c.csv")
+    for _ in range(1 + (words[0] == "predict")):
+        done = run(*words)
+        assert done.exit_code == 0, done.output
+    after = pd.read_csv(folder / "c.csv")
+    pd.testing.assert_frame_equal(after[before.columns], before)

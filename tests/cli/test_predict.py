@@ -60,12 +60,11 @@ def test_a_budget_adds_p_exceed(workshop: Workshop, run: Run) -> None:
 
 
 def test_an_earlier_p_exceed_does_not_stay(workshop: Workshop, run: Run) -> None:
-    path, budget = Path(workshop.configs()), ("--budget-ms", 300)
+    path, budget = workshop.configs(), ("--budget-ms", 300)
     columns = []
-    for number, words in enumerate(((), budget, budget, ())):
-        given, path = path, workshop.folder / f"{number}.parquet"
-        done = run("predict", workshop.posterior, given, "--gpu", "l40s", "-o", path, *words)
-        assert done.exit_code == 0
+    for words in ((), budget, budget, ()):
+        given = (workshop.posterior, path, "--gpu", "l40s", "-o", path, *words)
+        assert run("predict", *given).exit_code == 0
         columns.append(list(pd.read_parquet(path).columns))
     assert columns[1] == columns[2] == [*columns[0], "p_exceed"]
     assert columns[3] == columns[0]
@@ -167,12 +166,10 @@ def test_rows_of_several_files_keep_their_order_and_columns(workshop: Workshop, 
     pd.testing.assert_frame_equal(pd.read_parquet(workshop.folder / "out.parquet"), found)
 
 
-def test_predictions_may_be_predicted_again(workshop: Workshop, run: Run) -> None:
-    path = Path(workshop.configs())
-    for name in ("a.parquet", "b.parquet"):
-        given, path = path, workshop.folder / name
-        done = run("predict", workshop.posterior, given, "--gpu", "l40s", "-o", path)
-        assert done.exit_code == 0
+def test_predictions_may_replace_what_they_were_made_of(workshop: Workshop, run: Run) -> None:
+    path = workshop.configs()
+    for _ in range(2):
+        assert run("predict", workshop.posterior, path, "--gpu", "l40s", "-o", path).exit_code == 0
     found = pd.read_parquet(path)
     assert found.columns.is_unique
     assert list(found["context"]) == list(make_configs(6)["context"])
