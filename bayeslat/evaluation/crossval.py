@@ -14,7 +14,7 @@ from bayeslat.errors import InputError
 from bayeslat.evaluation.comparison.hierarchical import as_estimate
 from bayeslat.evaluation.comparison.scoring import score_estimate
 from bayeslat.evaluation.crossval_scores import ALL, CrossValidation
-from bayeslat.evaluation.holdout import Holdout, above_hurdles, hold_out
+from bayeslat.evaluation.holdout import Holdout, above_hurdles, hold_out, tell_left
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
@@ -159,10 +159,7 @@ def _choose_counts(
     problems = []
     for gpu, pool in left.items():
         if many := [count for count in counts if count > pool]:
-            problems.append(
-                f"counts are {', '.join(map(str, many))}, but {gpu} has "
-                f"{counted(pool, 'configuration')} left to calibrate with"
-            )
+            problems.append(f"counts are {', '.join(map(str, many))}, but {tell_left(gpu, pool)}")
     if problems:
         raise InputError(f"{'; '.join(problems)}. Ask for fewer, or add traces")
     return tuple(counts)

@@ -18,7 +18,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference.repeats import number_configs
 from bayeslat.inference.stage_rows import least_ms, with_latency
 
-__all__ = ["Holdout", "above_hurdles", "hold_out", "tell_beyond", "without_configs"]
+__all__ = ["Holdout", "above_hurdles", "hold_out", "tell_beyond", "tell_left", "without_configs"]
 
 _LEAST_TEST = 10  # configurations, below which an error says nothing
 
@@ -52,7 +52,12 @@ class Holdout:
     pool_ms: NDArray[np.float64]
 
 
-def tell_beyond(counts: Sequence[int], left: int, gpu: Gpu) -> str:
+def tell_left(gpu: str, left: int) -> str:
+    """Tell how many configurations of a GPU are not held out."""
+    return f"{gpu} has {counted(left, 'configuration')} left to calibrate with"
+
+
+def tell_beyond(counts: Sequence[int], left: int, gpu: str) -> str:
     """Tell which numbers of calibration rows a GPU has too few configurations for.
 
     Parameters
@@ -60,7 +65,8 @@ def tell_beyond(counts: Sequence[int], left: int, gpu: Gpu) -> str:
     counts : sequence of int
     left : int
         Configurations that are not held out.
-    gpu : Gpu
+    gpu : str
+        Key.
 
     Returns
     -------
@@ -68,8 +74,7 @@ def tell_beyond(counts: Sequence[int], left: int, gpu: Gpu) -> str:
         Empty where all can be had.
     """
     beyond = ", ".join(str(count) for count in counts if count > left)
-    has = f"{gpu.key} has {counted(left, 'configuration')} left to calibrate with"
-    return f"with {beyond} rows: {has}" if beyond else ""
+    return f"with {beyond} rows: {tell_left(gpu, left)}" if beyond else ""
 
 
 def hold_out(

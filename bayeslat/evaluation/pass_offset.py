@@ -74,8 +74,8 @@ def pass_offset(
     ]
     if own is None and not donors:
         return PassOffset(0.0, np.zeros(count))
-    counts = [_OTHER_MACHINE, *np.ones(len(donors))]
-    weights, several = np.average([VAGUE, *donors], axis=0, weights=counts), 1
+    worth = [_OTHER_MACHINE, *np.ones(len(donors))]
+    weights, several = np.average([VAGUE, *donors], axis=0, weights=worth), 1
     if own is not None:
         weights = weigh_pass_sds(own.found.effect, own.found.effect_sd, weights)
         several = passes.calibrated_in if passes else 1

@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 
-from bayeslat.counted import counted
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError
 from bayeslat.evaluation.baselines import Donors
@@ -24,6 +23,7 @@ from bayeslat.evaluation.holdout import (
     above_hurdles,
     hold_out,
     tell_beyond,
+    tell_left,
     without_configs,
 )
 from bayeslat.features.admit import admit
@@ -186,9 +186,9 @@ def _tell_beyond(
     left = len(hold_out(spec, own, gpu, options.test_configs, options.seed).pool)
     if min(options.counts) > left:
         named = ", ".join(map(str, options.counts))
-        has = f"{gpu.key} has {counted(left, 'configuration')} left to calibrate with"
+        has = tell_left(gpu.key, left)
         raise InputError(f"counts are {named}, but {has}; ask for fewer, or add traces")
-    told = tell_beyond(options.counts, left, gpu)
+    told = tell_beyond(options.counts, left, gpu.key)
     return (f"every method {told}",) if told else ()
 
 

@@ -181,7 +181,7 @@ def run_trials(
             own[[*data.spec.knobs, *(["task"] if "task" in own else [])]],
             measured_latencies(data.spec, own, gpu)[TOTAL],
         ),
-        tell_beyond(options.counts, max(part.left for part in parts), gpu),
+        tell_beyond(options.counts, max(part.left for part in parts), gpu.key),
         pd.DataFrame([row for part in parts for row in part.scores]),
         decisions,
         _number_configs([part.scatter for part in parts], list(data.spec.knobs)),
