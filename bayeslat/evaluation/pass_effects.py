@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
-from scipy.stats import rankdata
 
 from bayeslat.features.thinning import evenly
 from bayeslat.traces.passes import FEWEST_CONFIGS
@@ -174,7 +173,7 @@ class _Layout:
     def permuted_p(self, values: Array, rng: np.random.Generator) -> float:
         """Return the p-value of passes that are alike."""
         middle = pd.Series(values).groupby(self.config).transform("median").to_numpy()
-        ranks = rankdata(np.round(values - middle, 12))
+        ranks = pd.Series(np.round(values - middle, 12)).rank().to_numpy()
         scores = self.within(ranks - ranks.mean())
         counts = np.bincount(self.config)
         variance = np.bincount(self.config, scores**2) / np.maximum(counts - 1, 1)

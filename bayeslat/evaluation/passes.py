@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.decisions.prediction import TOTAL
+from bayeslat.evaluation.holm import adjust_holm
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.pass_effects import PassEffects, estimate_passes
 from bayeslat.evaluation.pass_spread import pass_sd_quantiles, weigh_pass_sds
 from bayeslat.evaluation.stacks import rows_of_stack
-from bayeslat.evaluation.uniformity import holm
 from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable
@@ -201,7 +201,7 @@ def compare_passes(
             found[stage] = effects
     if not found:
         return None
-    adjusted = holm(np.array([each.p_value for each in found.values()]))
+    adjusted = adjust_holm([each.p_value for each in found.values()])
     known = np.ones(len(rows), dtype=bool)
     if calibrated is not None:
         known = _are_among(spec, rows, calibrated)

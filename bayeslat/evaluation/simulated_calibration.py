@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from bayeslat.decisions.predict import predict
 from bayeslat.errors import InputError
-from bayeslat.evaluation.uniformity import KEPT, Ranks, holm, rank_among, uniformity_p
+from bayeslat.evaluation.holm import adjust_holm
+from bayeslat.evaluation.uniformity import KEPT, Ranks, rank_among, uniformity_p
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.finite import is_count, tell_count
@@ -70,7 +71,7 @@ class SimulatedCalibration:
         table = pd.DataFrame(self.labels, columns=["stage", "term", "group"])
         return table.assign(
             p=p,
-            p_adjusted=holm(p),
+            p_adjusted=adjust_holm(p),
             mean_rank=share.mean(axis=0),
             coverage_90=inside.mean(axis=0),
         )

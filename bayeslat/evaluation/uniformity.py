@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-__all__ = ["KEPT", "Ranks", "holm", "rank_among", "uniformity_p"]
+from bayeslat.evaluation.holm import adjust_holm
+
+__all__ = ["KEPT", "Ranks", "rank_among", "uniformity_p"]
 
 type Array = NDArray[np.float64]
 
@@ -48,7 +50,7 @@ class Ranks:
         """The parameter with the smallest p-value, and that after Holm's adjustment."""
         p = self.p_values
         name = min(p, key=lambda each: p[each])
-        return name, float(holm(np.array(list(p.values()))).min())
+        return name, float(adjust_holm(list(p.values())).min())
 
 
 def rank_among(truth: Array, draws: Array) -> NDArray[np.int64]:
@@ -113,21 +115,3 @@ def _two_sided(counts: NDArray[np.int64], size: int, chance: float) -> Array:
     low, high = binom.cdf(counts, size, chance), binom.sf(counts - 1, size, chance)
     tails: Array = 2 * np.minimum(low, high)
     return tails
-
-
-def holm(p_values: Array) -> Array:
-    """Adjust p-values for their number (Holm 1979): reject where the result is below the level.
-
-    Parameters
-    ----------
-    p_values : ndarray, shape (parameter,)
-
-    Returns
-    -------
-    ndarray, shape (parameter,)
-    """
-    order = np.argsort(p_values)
-    factors = len(p_values) - np.arange(len(p_values))
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(np.maximum.accumulate(factors * p_values[order]), 1.0)
-    return adjusted

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from bayeslat.inference.cores import available_cores
+from bayeslat.inference.cores import on_all_cores
 from bayeslat.model.collapsed import draw_effects
 from bayeslat.model.collapsed_data import collapse
 from bayeslat.model.problem import StageProblem
@@ -51,10 +50,12 @@ def draw_all_effects(
     standard = np.random.default_rng([seed, 1]).standard_normal(shape)
     data = collapse(problem)
     # Chains side by side: the compiled function holds no lock.
-    drawn = Parallel(n_jobs=available_cores(), prefer="threads")(
-        delayed(draw_effects)(scales[chain], standard[chain], data) for chain in range(chains)
-    )
-    return np.array(drawn)
+
+    def drawn(chain: int) -> NDArray[np.float64]:
+        effects: NDArray[np.float64] = draw_effects(scales[chain], standard[chain], data)
+        return effects
+
+    return np.array(on_all_cores(drawn, range(chains)))
 
 
 def mean_effects(problem: StageProblem, scales: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from bayeslat.inference.cores import available_cores
+from bayeslat.inference.cores import available_cores, on_all_cores
 from bayeslat.inference.diagnostics import MAX_PARETO_K
 from bayeslat.inference.draws import StageDraws, draw_all_effects
 from bayeslat.inference.mode import FEW_SCALES, Mode, find_mode
@@ -149,17 +148,11 @@ def _heights(
     standard: NDArray[np.float64], around: Mode, data: CollapsedData
 ) -> NDArray[np.float64]:
     """Log posterior at each point, on all cores: the compiled function holds no lock."""
-    cores = available_cores()
-    parts = Parallel(n_jobs=cores, prefer="threads")(
-        delayed(_heights_of)(part, around, data) for part in np.array_split(standard, cores)
-    )
-    return np.concatenate(parts)
 
+    def heights_of(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.array([log_posterior(z, around.centre, around.root, data)[0] for z in points])
 
-def _heights_of(
-    standard: NDArray[np.float64], around: Mode, data: CollapsedData
-) -> NDArray[np.float64]:
-    return np.array([log_posterior(z, around.centre, around.root, data)[0] for z in standard])
+    return np.concatenate(on_all_cores(heights_of, np.array_split(standard, available_cores())))
 
 
 def _student_t(standard: NDArray[np.float64], dof: float) -> NDArray[np.float64]:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 
 from bayeslat.errors import ConvergenceError
-from bayeslat.inference.cores import available_cores
+from bayeslat.inference.cores import on_all_cores
 from bayeslat.model.collapsed import log_posterior
 from bayeslat.model.collapsed_data import CollapsedData
 from bayeslat.model.scores import FARTHEST
@@ -166,7 +165,7 @@ def _curvature(data: CollapsedData, point: NDArray[np.float64]) -> NDArray[np.fl
         return slope
 
     # On all cores where there are many scales: the compiled function holds no lock.
-    cores = available_cores() if len(point) > FEW_SCALES else 1
-    rows = Parallel(n_jobs=cores, prefer="threads")(delayed(row)(each) for each in unit)
+    many = len(point) > FEW_SCALES
+    rows = on_all_cores(row, list(unit)) if many else [row(each) for each in unit]
     hessian = np.array(rows) / (2 * _STEP)
     return 0.5 * (hessian + hessian.T)

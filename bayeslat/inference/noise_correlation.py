@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from bayeslat.inference.draws import StageDraws
 from bayeslat.model.groups import GroupTree
@@ -89,7 +89,7 @@ def _scores(groups: Sequence[GroupRows], rows: int) -> NDArray[np.float64]:
     scores = np.full(rows, np.nan)
     for position, left in groups:
         if len(position) >= 2:
-            scores[position] = ndtri((rankdata(left) - 0.5) / len(left))
+            scores[position] = ndtri((pd.Series(left).rank().to_numpy() - 0.5) / len(left))
     return scores
 
 

@@ -8,11 +8,11 @@ Other readers have HDF5's own checksums of the draws.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -94,8 +94,7 @@ class SealedKind:
             "creation_library_version": version("bayeslat"),
             **tree.attrs,
         }
-        # In memory: where a disk is full, HDF5 does not raise an error but ends the process.
-        content = bytes(tree.to_netcdf(None, engine="h5netcdf", encoding=_encoding(tree)))
+        content = _netcdf(tree)
         with atomic_path(target) as temporary, temporary.open("wb") as file:
             file.write(content)
             file.write(_seal(content))
@@ -115,8 +114,8 @@ class SealedKind:
         """
         source = Path(path)
         # What was checked is what is parsed, even if the file is replaced meanwhile.
-        content = io.BytesIO(self._sealed_content(source))
-        with xr.open_datatree(content, engine="h5netcdf") as tree:
+        content = self._sealed_content(source)
+        with xr.open_datatree(content, engine="netcdf4") as tree:
             self._check_format(source, tree.attrs)
             self._check_version(source, tree.attrs)
             return tree.load()
@@ -148,12 +147,13 @@ class SealedKind:
             )
         # HDF5 reads no changed bytes here: only files that never had a seal, or lost it as a whole.
         attrs = None if marked else _root_attributes(content)
-        if content.startswith(_CLASSIC_NETCDF) or (attrs and attrs.get("format") != self.format):
+        others = attrs is not None and attrs.get("format") != self.format
+        if others or content.startswith(_CLASSIC_NETCDF):
             return self.error(
                 f"{path}: a NetCDF file, but no {self.noun} of bayeslat; name a file that "
                 f"`{self.maker}` wrote"
             )
-        if attrs:
+        if attrs is not None:
             self._check_version(path, attrs)
         return self.error(
             f"{path}: cut short or damaged, or saved again by another program; copy it again from "
@@ -209,6 +209,22 @@ def format_of(path: str | Path) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def _netcdf(tree: xr.DataTree) -> bytes:
+    """Return a tree as NetCDF content.
+
+    By way of a file: in memory, netCDF writes down the time. Where a file cannot be written it does
+    not say why, which writing the content to its place will.
+    """
+    encoding = _encoding(tree)
+    try:
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "tree.nc")
+            tree.to_netcdf(path, engine="netcdf4", encoding=encoding)
+            return path.read_bytes()
+    except (OSError, RuntimeError):
+        return bytes(tree.to_netcdf(None, engine="netcdf4", encoding=encoding))
+
+
 def _encoding(tree: xr.DataTree) -> dict[str, dict[str, dict[str, Any]]]:
     """How variables are stored, by group and name."""
     return {
@@ -232,10 +248,8 @@ def _seal(content: bytes | memoryview) -> bytes:
 
 def _root_attributes(content: bytes) -> dict[str, Any] | None:
     """Return what a NetCDF file says of itself; None if it cannot be opened."""
-    import h5py
-
     try:
-        with h5py.File(io.BytesIO(content), "r") as file:
-            return dict(file.attrs)
+        with xr.open_dataset(content, engine="netcdf4") as root:
+            return dict(root.attrs)
     except (OSError, RuntimeError, ValueError, KeyError):
         return None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bayeslat.evaluation.uniformity import holm, rank_among, uniformity_p
+from bayeslat.evaluation.uniformity import rank_among, uniformity_p
 
 DRAWS, SIMULATIONS = 99, 200
 
@@ -55,8 +55,3 @@ def test_known_deviations_are_seen(quantiles) -> None:  # type: ignore[no-untype
 def test_bins_must_divide_the_ranks() -> None:
     with pytest.raises(ValueError, match="20 bins do not divide the 101 ranks"):
         uniformity_p(np.array([1]), 100)
-
-
-def test_holm_by_hand() -> None:
-    assert holm(np.array([0.04, 0.01, 0.03, 0.005])) == pytest.approx([0.06, 0.03, 0.06, 0.02])
-    assert holm(np.array([0.9, 0.8])) == pytest.approx([1.0, 1.0])

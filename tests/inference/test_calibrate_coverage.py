@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from bayeslat.decisions.predict import predict
-from bayeslat.evaluation.uniformity import holm, rank_among, uniformity_p
+from bayeslat.evaluation.holm import adjust_holm
+from bayeslat.evaluation.uniformity import rank_among, uniformity_p
 from bayeslat.inference import calibrate as calibration
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.condition import Conditioned, condition
@@ -46,13 +47,13 @@ class Outcome:
     def worst(self) -> float:
         """Smallest p-value of uniform ranks, adjusted by Holm."""
         each = [uniformity_p(column, KEPT, bins=20) for column in self.ranks.T]
-        return float(holm(np.array(each)).min())
+        return float(adjust_holm(np.array(each)).min())
 
     @property
     def outside(self) -> float:
         """Probability of so many ranks in the outer tenth, were they uniform; adjusted."""
         out = np.sum((self.ranks < 5) | (self.ranks >= 95), axis=0)
-        return float(holm(binom.sf(out - 1, len(self.ranks), 0.1)).min())
+        return float(adjust_holm(binom.sf(out - 1, len(self.ranks), 0.1)).min())
 
     @property
     def interval(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -3,9 +3,11 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import h5py
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from bayeslat.decisions.predict import predict
 from bayeslat.errors import InputError, PosteriorFileError
 from bayeslat.features.hardware import load_hardware
-from bayeslat.inference import posterior_file
+from bayeslat.inference import posterior_file, sealed_file
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.posterior_file import read_posterior, write_posterior
 from bayeslat.inference.posterior_tree import to_tree
@@ -71,8 +73,20 @@ def test_every_posterior_comes_back_to_the_bit(tmp_path: Path, data: PosteriorDa
 
 
 def test_equal_posteriors_make_equal_files(data: PosteriorData, path: Path, tmp_path: Path) -> None:
+    time.sleep(1.1)  # netCDF may write down the second
     write_posterior(read_posterior(path), tmp_path / "again.nc")
     assert (tmp_path / "again.nc").read_bytes() == path.read_bytes()
+
+
+def test_a_system_without_a_temporary_folder_can_write(
+    data: PosteriorData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_here() -> TemporaryDirectory[str]:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(sealed_file, "TemporaryDirectory", none_here)
+    write_posterior(data, tmp_path / "p.nc")
+    assert_same(read_posterior(tmp_path / "p.nc"), data)
 
 
 def test_xarray_opens_the_file(data: PosteriorData, path: Path) -> None:
@@ -113,16 +127,28 @@ def test_every_flipped_bit_is_detected(path: Path, tmp_path: Path, place: float,
         read_posterior(other)
 
 
+@pytest.mark.parametrize(
+    ("engine", "error", "told"),
+    [
+        ("h5netcdf", OSError, "filter returned failure"),
+        ("netcdf4", RuntimeError, "HDF error"),
+    ],
+)
 def test_other_readers_notice_a_changed_draw(
-    data: PosteriorData, path: Path, tmp_path: Path
+    data: PosteriorData,
+    path: Path,
+    tmp_path: Path,
+    engine: str,
+    error: type[Exception],
+    told: str,
 ) -> None:
     content = bytearray(path.read_bytes())
     draws = to_tree(data)["posterior"]["gpu_effect"].to_numpy().tobytes()
     content[content.index(draws) + len(draws) // 2] ^= 1
     (tmp_path / "flipped.nc").write_bytes(content)
     with (
-        xr.open_datatree(tmp_path / "flipped.nc") as tree,
-        pytest.raises(OSError, match="filter returned failure"),
+        xr.open_datatree(tmp_path / "flipped.nc", engine=engine) as tree,
+        pytest.raises(error, match=told),
     ):
         tree["posterior"]["gpu_effect"].load()
 

@@ -69,9 +69,14 @@ RANGES = {
 }
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "models").glob("*.toml")), ids=lambda path: path.stem
-)
+SHIPPED = [
+    # The fit of `serving` takes long.
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem == "serving"))
+    for path in sorted((ROOT / "models").glob("*.toml"))
+]
+
+
+@pytest.mark.parametrize("path", SHIPPED)
 def test_every_shipped_spec_recovers_what_was_simulated(path: Path) -> None:
     """90 % intervals of the coefficients of every term and GPU hold most of them.
 

@@ -171,7 +171,7 @@ def test_fit(engine: str, address: str) -> None:
 def test_simulation_based_calibration(address: str) -> None:
     here, there = (
         bl.simulation_based_calibration(
-            small_spec(), make_configs(20), GPUS[:2], simulations=20, engine_address=where
+            small_spec(), make_configs(20), GPUS[:1], simulations=20, engine_address=where
         )
         for where in (None, address)
     )

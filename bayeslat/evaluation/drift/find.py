@@ -10,9 +10,9 @@ import pandas as pd
 
 from bayeslat.errors import InputError
 from bayeslat.evaluation.drift.drift_frame import drift_frame
-from bayeslat.evaluation.drift.holm import adjust_holm
 from bayeslat.evaluation.drift.judge import Judged, compare_stage, explain_stage
 from bayeslat.evaluation.drift.stage_drift import StageDrift
+from bayeslat.evaluation.holm import adjust_holm
 from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable, load_hardware

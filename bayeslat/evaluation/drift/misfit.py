@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betainc
 
 from bayeslat.evaluation.drift.window import Window
 from bayeslat.features.thinning import evenly
@@ -139,7 +139,7 @@ def estimate_misfit(window: Window, most: float) -> Misfit | None:
     if not contrasts.tell:
         return None
     mean = min(max(window.noise_shared, _LEAST_PRIOR), 1.0 - _LEAST_PRIOR)
-    prior = np.diff(beta.cdf(_EDGES, _PRIOR_ROWS * mean, _PRIOR_ROWS * (1.0 - mean)))
+    prior = np.diff(betainc(_PRIOR_ROWS * mean, _PRIOR_ROWS * (1.0 - mean), _EDGES))
     prior, shares = prior[most >= _SHARES], _SHARES[most >= _SHARES]
     points, logs = [], []
     for reach in _REACHES:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from bayeslat.evaluation.drift.holm import adjust_holm
 from bayeslat.evaluation.drift.p_values import compare_window, simulate_errors
 from bayeslat.evaluation.drift.row_errors import row_errors
 from tests.evaluation.drift.windows import make_scores, make_window
@@ -60,11 +59,3 @@ def test_improbable_windows_are_compared_with_more() -> None:
     assert probable.windows <= 2000
     assert wild.windows == 50_000
     assert wild.p_value == pytest.approx(1 / 50_001)
-
-
-def test_holm() -> None:
-    """By hand: 4 x 0.01, then 3 x 0.02, then 2 x 0.025 raised to what came before, then 0.3."""
-    adjusted = adjust_holm([0.3, 0.01, 0.025, 0.02])
-    np.testing.assert_allclose(adjusted, [0.3, 0.04, 0.06, 0.06])
-    assert adjust_holm([0.9, 0.8]).tolist() == [1.0, 1.0]
-    assert adjust_holm([]).size == 0

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["adjust_holm"]
 
 
-def adjust_holm(p_values: Sequence[float]) -> NDArray[np.float64]:
+def adjust_holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """Adjust p-values so that any is below a with probability a at most, where all nulls hold.
 
     Holm (1979), A simple sequentially rejective multiple test procedure; whatever the dependence.
 
     Parameters
     ----------
-    p_values : sequence of float
+    p_values : array_like, shape (test,)
 
     Returns
     -------
