@@ -17,8 +17,10 @@ from bayeslat.inference.nearness import Contrasts, estimate_own_share
 from bayeslat.inference.noise import fit_noise_shape
 from bayeslat.inference.pilot import Pilot, fit_pilot
 from bayeslat.inference.repeats import (
+    ENOUGH_REPEATED,
     number_configs,
     pooled_shared_variance,
+    repeated_configs,
     row_weights,
     shared_variance,
 )
@@ -47,8 +49,9 @@ class NoiseChoice:
     dof : float
         Degrees of freedom of the Student-t noise; infinite when the rows look Gaussian.
     shared : float
-        What part of its variance is the configuration's own, over all groups: rows share it
-        whose terms, features and task are equal. Of few repeats, what neighbours share says more.
+        What part of its variance is the configuration's own, over all groups: its repeats share
+        it. Of few repeats, rows whose terms, features and task are equal say more; of few of
+        those, neighbours.
     """
 
     shape: NoiseShape
@@ -95,7 +98,7 @@ def choose_noise(
         for pilot, part in zip(pilots, rows, strict=True)
     )
     dof = choose_dof([(z, y, w) for (z, y), w in zip(even, weights, strict=True)], prior_sd)
-    seen = [_number_inputs(part.inputs) for part in rows]
+    seen = [_repeats(part) for part in rows]
     untold = estimate_own_share(
         _contrasts(even[group], seen[group], _places(basis, rows[group].inputs))
         for group in evenly(len(rows), _MOST_GROUPS)
@@ -104,8 +107,15 @@ def choose_noise(
     return NoiseChoice(shape, spread, weights, dof, shared)
 
 
-def _number_inputs(inputs: StageInputs) -> NDArray[np.int64]:
-    """Number the rows by what the stage sees of them: to the model, equal ones are repeats."""
+def _repeats(rows: StageRows) -> NDArray[np.int64]:
+    """Number a group's rows: those that say the same of the stage are repeats of each other.
+
+    Repeats of configurations are, whatever the formulas lack. Where there are few, so are rows of
+    which the stage sees the same.
+    """
+    if repeated_configs(rows.config) >= ENOUGH_REPEATED:
+        return rows.config
+    inputs = rows.inputs
     seen = pd.DataFrame(np.concatenate([inputs.terms_ms, inputs.raw], axis=1))
     return number_configs(seen if inputs.task is None else seen.assign(task=inputs.task))
 

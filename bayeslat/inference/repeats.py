@@ -20,12 +20,14 @@ from bayeslat.features.spec_fields import TASK
 from bayeslat.inference.pilot import Pilot
 
 __all__ = [
+    "ENOUGH_REPEATED",
     "UNTOLD_SHARED",
     "are_among",
     "count_configs",
     "number_configs",
     "pooled_shared_variance",
     "repeat_counts",
+    "repeated_configs",
     "row_weights",
     "shared_variance",
 ]
@@ -33,7 +35,8 @@ __all__ = [
 _OUTLIER = 3.0  # sd; residuals beyond are drawn in, so that one wild repeat does not decide
 UNTOLD_SHARED = 0.5
 """Part of the variance that is a configuration's own, where nothing tells: the middle."""
-_UNTOLD_CONFIGS = 10  # repeated ones that tell as much as what is known without them
+ENOUGH_REPEATED = 10
+"""Repeated configurations that tell as much as what is known without them."""
 _FEWEST_REPEATED = 5  # configurations
 _LEAST_POOLED, _MOST_POOLED = 0.01, 0.99  # nothing is all noise, or without any
 
@@ -110,7 +113,7 @@ def shared_variance(pilot: Pilot, labels: NDArray[np.int64]) -> float:
     float
         Between 0 and 1; 1, the cautious end, where too few configurations are repeated.
     """
-    if _repeated_configs(labels) < _FEWEST_REPEATED:
+    if repeated_configs(labels) < _FEWEST_REPEATED:
         return 1.0
     counts = repeat_counts(labels)
     repeated = counts > 1
@@ -144,15 +147,20 @@ def pooled_shared_variance(
     float
         Between 0.01 and 0.99.
     """
-    told, configs = untold * _UNTOLD_CONFIGS, _UNTOLD_CONFIGS
+    told, configs = untold * ENOUGH_REPEATED, ENOUGH_REPEATED
     for pilot, numbers in zip(pilots, labels, strict=True):
-        repeated = _repeated_configs(numbers)
+        repeated = repeated_configs(numbers)
         if repeated >= _FEWEST_REPEATED:
             told += repeated * shared_variance(pilot, numbers)
             configs += repeated
     return min(max(told / configs, _LEAST_POOLED), _MOST_POOLED)
 
 
-def _repeated_configs(labels: NDArray[np.int64]) -> int:
-    """How many configurations have more than one row."""
+def repeated_configs(labels: NDArray[np.int64]) -> int:
+    """Return how many configurations have more than one row.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (row,)
+    """
     return int(np.count_nonzero(np.bincount(labels) > 1))

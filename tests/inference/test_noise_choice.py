@@ -118,6 +118,18 @@ def test_rows_are_repeats_to_a_stage_that_sees_no_difference() -> None:
     assert known < 0.1 < guessed < UNTOLD_SHARED
 
 
+def test_repeats_of_configurations_tell_what_the_formulas_lack() -> None:
+    """A knob moves the stage by a tenth of e, and neither terms nor features have it."""
+    design, response, raw, inputs = draw_rows(13, repeats=6)
+    knob = np.tile([1.0, 1.0, 1.0, -1.0, -1.0, -1.0], CONFIGS)
+    moved = response + 0.1 * knob
+    own = 0.1**2 / (0.1**2 + 0.03**2)
+    repeated = choose((design, moved, raw, 2 * inputs + (knob > 0)))
+    assert repeated.shared == pytest.approx(own, abs=0.05)
+    # Of configurations measured once, those that the stage sees alike seem to be its noise.
+    assert choose((design, moved, raw, np.arange(len(raw)))).shared < 0.1
+
+
 def test_without_repeats_neighbours_tell_what_is_a_configurations_own() -> None:
     design, noise, raw, labels = draw_rows(12)
     misfit = 0.03 * np.sin(40.0 * raw[:, 0])  # smooth, but not to the effects
