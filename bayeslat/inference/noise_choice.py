@@ -17,7 +17,6 @@ from bayeslat.inference.nearness import Contrasts, estimate_own_share
 from bayeslat.inference.noise import fit_noise_shape
 from bayeslat.inference.pilot import Pilot, fit_pilot
 from bayeslat.inference.repeats import (
-    ENOUGH_REPEATED,
     number_configs,
     pooled_shared_variance,
     repeated_configs,
@@ -31,6 +30,7 @@ __all__ = ["NoiseChoice", "choose_noise"]
 
 _DOF = 4.0  # of the pilot fits, before the tails are chosen
 _MOST_LEVERAGE = 0.9
+_ENOUGH_REPEATED = 50  # configurations: the part that is their own is told within 0.1 or so
 _MOST_GROUPS, _MOST_CONFIGS = 10, 300  # that tell what neighbours share
 _APART = 100.0  # half widths of the range: two tasks have nothing in common
 
@@ -113,7 +113,7 @@ def _repeats(rows: StageRows) -> NDArray[np.int64]:
     Repeats of configurations are, whatever the formulas lack. Where there are few, so are rows of
     which the stage sees the same.
     """
-    if repeated_configs(rows.config) >= ENOUGH_REPEATED:
+    if repeated_configs(rows.config) >= _ENOUGH_REPEATED:
         return rows.config
     inputs = rows.inputs
     seen = pd.DataFrame(np.concatenate([inputs.terms_ms, inputs.raw], axis=1))

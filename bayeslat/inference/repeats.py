@@ -20,7 +20,6 @@ from bayeslat.features.spec_fields import TASK
 from bayeslat.inference.pilot import Pilot
 
 __all__ = [
-    "ENOUGH_REPEATED",
     "UNTOLD_SHARED",
     "are_among",
     "count_configs",
@@ -35,8 +34,7 @@ __all__ = [
 _OUTLIER = 3.0  # sd; residuals beyond are drawn in, so that one wild repeat does not decide
 UNTOLD_SHARED = 0.5
 """Part of the variance that is a configuration's own, where nothing tells: the middle."""
-ENOUGH_REPEATED = 10
-"""Repeated configurations that tell as much as what is known without them."""
+_UNTOLD_CONFIGS = 10  # repeated ones that tell as much as what is known without them
 _FEWEST_REPEATED = 5  # configurations
 _LEAST_POOLED, _MOST_POOLED = 0.01, 0.99  # nothing is all noise, or without any
 
@@ -147,7 +145,7 @@ def pooled_shared_variance(
     float
         Between 0.01 and 0.99.
     """
-    told, configs = untold * ENOUGH_REPEATED, ENOUGH_REPEATED
+    told, configs = untold * _UNTOLD_CONFIGS, _UNTOLD_CONFIGS
     for pilot, numbers in zip(pilots, labels, strict=True):
         repeated = repeated_configs(numbers)
         if repeated >= _FEWEST_REPEATED:
