@@ -45,7 +45,8 @@ def suggestion_record(
         For JSON: how many candidates there were, and why others could not be chosen; error and
         width `before`; for each rank the row of the candidates (from 1), its gain, cost, and error
         and width after it; `stops_paying_at`, the rank from which on none lowers the error by 1 %
-        of itself (null: the last does); with strata, how many candidates each has, and how many
+        of itself (null: the last does); `near`, how many of the pool may lie on either side of the
+        budget (null: there is none); with strata, how many candidates each has, and how many
         configurations were measured and chosen; `unplaced`, measured ones without a stratum.
     """
     pool, outlook, frame = suggestion.pool, suggestion.outlook, suggestion.frame
@@ -60,6 +61,7 @@ def suggestion_record(
         "cost_ms": float(suggestion.cost_ms.sum()),
         "before": {"mape": float(outlook.mape[0]), "width_90": float(outlook.width_90[0])},
         "stops_paying_at": suggestion.stops_paying_at,
+        "near": suggestion.near,
         "ranks": [
             {
                 "rank": number,
@@ -109,6 +111,8 @@ def show_suggestion(record: Mapping[str, Any]) -> None:
         f"Expected MAPE of the total: {before['mape']:.1%} now, {ranks[-1]['mape']:.1%} after all; "
         f"they take {format_ms(record['cost_ms'] / 1e3)} s to run once",
     )
+    if record["near"] is not None:
+        print_line(console, _near(record))
     if record["covered"]:
         _show_covered(console, record["strata"], record["covered"])
     if record["unplaced"]:
@@ -126,6 +130,15 @@ def show_suggestion(record: Mapping[str, Any]) -> None:
         "than 1 % of itself",
     )
     print_line(console, f"Saved in {record['suggestions']}")
+
+
+def _near(record: Mapping[str, Any]) -> str:
+    """Say how many decisions a measurement could turn."""
+    budget = f"{format_ms(record['budget_ms'])} ms"
+    if not record["near"]:
+        return f"No candidate's total is near {budget}: no measurement can turn a decision there"
+    pool = counted(record["pool"], "candidate")
+    return f"{record['near']:,} of {pool} may lie on either side of {budget}"
 
 
 def _show_covered(console: Console, strata: str, covered: Sequence[Mapping[str, Any]]) -> None:

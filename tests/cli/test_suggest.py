@@ -103,6 +103,18 @@ def test_every_option_is_told_in_the_record(workshop: Workshop, run: Callable[..
         "latency",
     )
     assert (record["method"], record["seed"]) == ("maximum_variance", 3)
+    assert 0 <= record["near"] <= record["pool"] == 20
+
+
+def test_a_budget_that_no_candidate_is_near_is_told(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    configs = workshop.configs(make_configs(20))
+    words = ("--gpu", GPU, "-n", 3, "--objective", "guardrail", "-o", workshop.out)
+    done = run("suggest", workshop.posterior, configs, *words, "--budget-ms", 1e7)
+    assert "No candidate's total is near 10,000,000 ms: no measurement can turn" in done.stdout
+    done = run("suggest", workshop.posterior, configs, *words, "--budget-ms", 300)
+    assert "of 20 candidates may lie on either side of 300 ms" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from bayeslat.decisions.suggest.belief import prior_belief
 from bayeslat.decisions.suggest.check import check_request, stacks_named
 from bayeslat.decisions.suggest.options import FREE, LATENCY, SuggestOptions
 from bayeslat.decisions.suggest.outlook import look_ahead
-from bayeslat.decisions.suggest.points import POINTS, choose_points, density_at
+from bayeslat.decisions.suggest.points import POINTS, choose_points, count_near, density_at
 from bayeslat.decisions.suggest.pool import Pool, make_pool
 from bayeslat.decisions.suggest.pose import Posed, pose
 from bayeslat.decisions.suggest.problem import DesignProblem
@@ -89,7 +89,7 @@ def suggest(
         posed = pose(thin, candidates, gpu, group[1], options.seed)
         _check_takes_time(posed.log_total)
         cost_ms = _cost_ms(candidates, posed, options.cost)
-        problem, evenly = _problem(data, candidates, posed, pool.eligible, cost_ms, options)
+        problem, evenly, near = _problem(data, candidates, posed, pool.eligible, cost_ms, options)
 
         def log_total(configs: pd.DataFrame) -> NDArray[np.float64]:
             return pose(thin, configs, gpu, group[1], options.seed).log_total
@@ -99,7 +99,9 @@ def suggest(
         rng = np.random.default_rng([options.seed, 4])
         chosen = METHODS[options.method](problem, count, rng)
         outlook = look_ahead(problem, chosen, evenly)
-    return Suggestion(candidates, chosen, cost_ms[chosen], outlook, pool, group[1], problem.strata)
+    return Suggestion(
+        *(candidates, chosen, cost_ms[chosen], outlook, pool, group[1], problem.strata, near)
+    )
 
 
 def _problem(
@@ -109,8 +111,11 @@ def _problem(
     eligible: NDArray[np.bool_],
     cost_ms: NDArray[np.float64],
     options: SuggestOptions,
-) -> tuple[DesignProblem, NDArray[np.int64]]:
-    """Return the problem, and the points that stand for all candidates alike."""
+) -> tuple[DesignProblem, NDArray[np.int64], int | None]:
+    """Return the problem, the points that stand for all candidates alike, and how many are near.
+
+    Near the budget, that is; None without one.
+    """
     rng = np.random.default_rng([options.seed, 5])
     evenly, weights = choose_points(np.ones(len(candidates)), POINTS, rng)
     problem = DesignProblem(
@@ -124,13 +129,14 @@ def _problem(
         cost_ms=None if options.cost == FREE else cost_ms,
     )
     if options.budget_ms is None or options.objective == "total":
-        return problem, evenly
+        return problem, evenly, None
     variance = problem.run_variance.copy()
     for stage in problem.stages:
         variance += stage.share**2 * (prior_belief(stage).variance + stage.beyond_sd**2)
     density = density_at(options.budget_ms, posed.log_total, variance)
     points, weights = choose_points(density, POINTS, rng)
-    return replace(problem, points=points, weights=weights), evenly
+    near = count_near(options.budget_ms, posed.log_total[eligible], variance[eligible])
+    return replace(problem, points=points, weights=weights), evenly, near
 
 
 def _check_takes_time(log_total: NDArray[np.float64]) -> None:

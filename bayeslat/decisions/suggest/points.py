@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["POINTS", "choose_points", "density_at"]
+__all__ = ["POINTS", "choose_points", "count_near", "density_at"]
 
 POINTS = 256
 """At most; the error of an average over so many is far below what the model knows."""
+_NEAR = 3.0  # sds of a run's log total
 
 
 def choose_points(
@@ -64,3 +65,16 @@ def density_at(
     logs = -0.5 * (np.log(budget_ms) - log_total) ** 2 / variance - 0.5 * np.log(variance)
     density: NDArray[np.float64] = np.exp(logs - logs.max())
     return density
+
+
+def count_near(
+    budget_ms: float, log_total: NDArray[np.float64], variance: NDArray[np.float64]
+) -> int:
+    """Count the candidates whose total may lie on either side of a budget: within three sds of it.
+
+    Parameters
+    ----------
+    budget_ms, log_total, variance
+        As `density_at` takes them.
+    """
+    return int(np.sum((np.log(budget_ms) - log_total) ** 2 <= _NEAR**2 * variance))

@@ -35,6 +35,9 @@ class Suggestion:
         That the choice is for; None for a new one.
     strata : Strata or None
         That the choice covers, with what was measured in each before.
+    near : int or None
+        How many of those that could have been chosen may lie on either side of the budget; None
+        without one.
     """
 
     candidates: pd.DataFrame
@@ -44,6 +47,7 @@ class Suggestion:
     pool: Pool
     stack: str | None
     strata: Strata | None = None
+    near: int | None = None
 
     @cached_property
     def frame(self) -> pd.DataFrame:

@@ -171,6 +171,21 @@ def test_the_guardrail_measures_where_the_budget_decides() -> None:
     assert left < broken_twin
 
 
+def test_how_many_decisions_can_turn_is_told() -> None:
+    """By the intervals of a run: three sds reach 1.82 times as far as the 5 % quantile."""
+    candidates, (data, _) = make_configs(200), calibrated(5)
+    frame = predict(data, candidates, load_hardware().resolve(GPU)).frame
+    middle, low, high = (np.log(frame[f"total_{name}_ms"]) for name in ("q50", "q05", "q95"))
+    budget = float(np.exp(middle.quantile(0.5)))
+    reach = 3.0 / 1.645 * np.where(middle > np.log(budget), middle - low, high - middle)
+    expected = int(np.sum(np.abs(middle - np.log(budget)) < reach))
+    found = ask(candidates, 3, data, objective="guardrail", budget_ms=budget)
+    assert 20 < expected < 180
+    assert found.near == pytest.approx(expected, abs=10)
+    assert ask(candidates, 3, data, objective="guardrail", budget_ms=1e6).near == 0
+    assert ask(candidates, 3, data).near is None
+
+
 def test_beyond_the_range_a_few_tell_all_that_lies_there() -> None:
     candidates = make_configs(60).assign(context=lambda each: each["context"].clip(upper=3000))
     far = make_configs(10, seed=4).assign(context=10**7)
