@@ -49,13 +49,12 @@ def draw_all_effects(
     shape = (chains, draws, len(problem.tree.names) + 1, len(problem.features.names))
     standard = np.random.default_rng([seed, 1]).standard_normal(shape)
     data = collapse(problem)
-    # Chains side by side: the compiled function holds no lock.
 
     def drawn(chain: int) -> NDArray[np.float64]:
         effects: NDArray[np.float64] = draw_effects(scales[chain], standard[chain], data)
         return effects
 
-    return np.array(on_all_cores(drawn, range(chains)))
+    return np.array(on_all_cores(drawn, range(chains)))  # chains side by side
 
 
 def mean_effects(problem: StageProblem, scales: NDArray[np.float64]) -> NDArray[np.float64]:
