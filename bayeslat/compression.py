@@ -185,7 +185,8 @@ def update(
     ------
     InputError
         If there is no such window, no row is left, the statistics do not add to the posterior's,
-        GPUs were calibrated since the fit, or an argument has an impossible value.
+        the new rows are farther from what was fitted than their noise, GPUs were calibrated since
+        the fit, or an argument has an impossible value.
     ConvergenceError
         If the scales of a stage have no reachable mode.
     WorkerError

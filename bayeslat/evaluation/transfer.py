@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from bayeslat.counted import counted
 from bayeslat.errors import InputError
+from bayeslat.evaluation.drift import StageDrift, find_drift
+from bayeslat.evaluation.drift.stage_drift import TOGETHER
 from bayeslat.evaluation.expected_error import ErrorOutlook, ExpectedError
 from bayeslat.evaluation.membership import Membership, check_membership
 from bayeslat.evaluation.pass_offset import pass_offset
 from bayeslat.evaluation.passes import PassDifferences
 from bayeslat.features.gpu import Gpu
 from bayeslat.finite import is_between, tell
-from bayeslat.inference.gross_errors import GrossError, find_gross_errors
+from bayeslat.inference.gross_errors import GrossError, find_gross_errors, sound_rows_of
 from bayeslat.inference.posterior import PosteriorData
 
 __all__ = [
@@ -47,7 +49,10 @@ class Transfer:
     stages : mapping of stage to Membership
         Of the measured stages.
     alarms : tuple of str
-        What is unlike the donors, a sentence each.
+        What is unlike the donors, a sentence each; of a GPU that was fitted, what has changed since
+        comes first.
+    changed : tuple of str
+        Those of a GPU that was fitted, and whose rows do not follow what was.
     error : ExpectedError
     threshold : float
         Of the MAPE.
@@ -71,6 +76,7 @@ class Transfer:
     rows: Mapping[str, int]
     stages: Mapping[str, Membership]
     alarms: tuple[str, ...]
+    changed: tuple[str, ...]
     error: ExpectedError
     threshold: float
     more_rows: int | None
@@ -105,6 +111,11 @@ class Transfer:
         lacks = self._passes_told
         if again := sum(each.unsettled for each in self.gross):
             lacks += f"; {counted(again, 'gross error')} set aside, to be measured again"
+        if self.changed:
+            return (
+                f"refit as donor: {self.gpu} has changed since it was fitted "
+                f"({'; '.join(self.changed)}). Fit it anew, without its rows of before"
+            )
         if self.verdict == "refit as donor":
             return (
                 f"refit as donor: {self.gpu} is unlike the donors ({'; '.join(self.alarms)}). "
@@ -168,7 +179,8 @@ def judge_transfer(
     """Judge whether a calibrated GPU's predictions can be trusted.
 
     `refit as donor` if rows like these are improbable in the donors' family: three tests a stage
-    (`check_membership`), together with a false-alarm rate of 1 % (Bonferroni). Else `trust` if the
+    (`check_membership`), together with a false-alarm rate of 1 % (Bonferroni). So is a GPU that was
+    fitted and has changed since (`find_drift`, with the same rate). Else `trust` if the
     MAPE of the total is within the threshold with 95 % probability, by the posterior, and no row
     was set aside as a gross error without another run to tell whether it is one; else `more data`.
     The error is that of typical runs of a further pass over the configurations, as far as `passes`
@@ -202,7 +214,8 @@ def judge_transfer(
         )
     target = data.targets[gpu.key, stack]
     stages = check_membership(data, gpu, stack, seed=seed)
-    alarms = tuple(_alarms(stages))
+    changed = _changes(data, gpu, stack, seed)
+    alarms = (*changed, *_alarms(stages))
     outlook = ErrorOutlook.of(data, gpu, stack, seed=seed)
     further = pass_offset(data, passes, outlook.size, np.random.default_rng([seed, 19]))
     more, more_passes = outlook.more_rows(further.offset, threshold), False
@@ -218,6 +231,7 @@ def judge_transfer(
         rows={stage: part.measured for stage, part in target.stages.items()},
         stages=stages,
         alarms=alarms,
+        changed=changed,
         error=outlook.expected(further.offset),
         threshold=threshold,
         more_rows=more,
@@ -242,3 +256,28 @@ def _alarms(stages: Mapping[str, Membership]) -> list[str]:
         if seen.p_structure <= limit:
             told.append(f"{stage}: scales unlike the donors, p = {seen.p_structure:.1g}")
     return told
+
+
+def _changes(data: PosteriorData, gpu: Gpu, stack: str, seed: int) -> tuple[str, ...]:
+    """Tell where the rows of a GPU that was fitted do not follow what was."""
+    if (gpu.key, stack) not in data.groups:
+        return ()
+    target = data.targets[gpu.key, stack]
+    rows = target.rows.assign(gpu=gpu.key)
+    for stage in target.stages:
+        sound = sound_rows_of(data.spec, stage, target).index
+        column = data.spec.stages[stage].column
+        rows[column] = rows[column].where(rows.index.isin(sound))
+    before = replace(data, targets={})
+    found = find_drift(before, rows, stack=stack, alarm_rate=FALSE_ALARMS, seed=seed)
+    return tuple(map(_told_change, found.drifted))
+
+
+def _told_change(found: StageDrift) -> str:
+    """Say by how much a stage changed, if all of its terms did alike."""
+    p_value = f"p = {found.p_adjusted:.1g}"
+    alike = [each.change for each in found.changes if each.feature == TOGETHER]
+    if found.since is None or not alike:
+        return f"{found.stage}: noise {found.noise_ratio:.2g} times as large, {p_value}"
+    pace = "slower" if alike[0] > 0 else "faster"
+    return f"{found.stage}: {abs(alike[0]):.1%} {pace}, {p_value}"

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import load_hardware
+from bayeslat.inference.changed import refuse_changed
 from bayeslat.inference.compressed import Compressed
 from bayeslat.inference.draw_stages import OnProgress, draw_stages
 from bayeslat.inference.draws import StageDraws
@@ -54,11 +55,13 @@ def fit_compressed(
     Raises
     ------
     InputError
-        If no row holds a stage.
+        If no row holds a stage, or rows are of groups that have changed since the point was
+        settled.
     ConvergenceError
         If the scales of a stage have no reachable mode.
     """
     point = data.point
+    refuse_changed(point, data.sample)
     sums = {stage: total_sums(data.windows.values(), stage) for stage in point.stages}
     problems = stage_problems(point, sums)
     drawn, diagnostics = draw_stages(

@@ -17,7 +17,7 @@ from bayeslat.inference.stage_rows import StageRows, held_rows
 from bayeslat.inference.stream.outliers import Outliers
 from bayeslat.inference.stream.to_sums import noise_units
 
-__all__ = ["Regression", "gross_rows", "settled_rows"]
+__all__ = ["Regression", "gross_rows", "noise_off", "settled_rows"]
 
 type Regression = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
 """Of a group: positions of its rows, design and response. Shapes (row,), (row, feature), (row,)."""
@@ -43,6 +43,22 @@ def settled_rows(
         fitted, sd = rows.design @ part.pilots.effect[group], part.pilots.sd[group]
         response = pseudo_values(fitted, response - fitted, sd, part.noise_dof)
     return members[rows.held.position], rows.design, response
+
+
+def noise_off(
+    plan: FitPlan, point: SettledPoint, stage: str, group: int, members: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """How far the configurations of a group are off its pilot, in scales of its noise.
+
+    Shape (config,): means of their repeats.
+    """
+    part, rows = point.stages[stage], _linear(plan, point, stage, group, members)
+    if part.pilots is None or not len(rows.held):
+        return np.zeros(0)
+    off = (rows.response - rows.design @ part.pilots.effect[group]) / part.pilots.sd[group]
+    labels = np.unique(rows.held.config, return_inverse=True)[1]
+    means: NDArray[np.float64] = np.bincount(labels, off) / np.bincount(labels)
+    return means
 
 
 def gross_rows(

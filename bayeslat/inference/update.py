@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayeslat.errors import InputError
+from bayeslat.inference.changed import refuse_changed
 from bayeslat.inference.compressed import Compressed, join_windows, retire_windows
 from bayeslat.inference.draw_stages import OnProgress, draw_stages
 from bayeslat.inference.draws import StageDraws
@@ -58,7 +59,7 @@ def update_posterior(
     ------
     InputError
         If GPUs were calibrated since the fit, there is no such window, a new one has the name of
-        one that stays, or no row is left.
+        one that stays, no row is left, or the new rows are of groups that have changed.
     """
     point = point_of(data)
     if data.targets:
@@ -75,6 +76,7 @@ def update_posterior(
                 "with --like POSTERIOR"
             )
         windows = join_windows(windows, new.windows)
+        refuse_changed(point, new.sample)
     if not windows:
         raise InputError("no window is left; retire fewer, or give new traces")
     sums = {stage: total_sums(windows.values(), stage) for stage in point.stages}

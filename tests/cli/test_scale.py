@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import Result
 
@@ -26,6 +27,12 @@ def days(workshop: Workshop) -> dict[str, str]:
         name: workshop.trace(frame.iloc[number::3], f"{name}.parquet")
         for number, name in enumerate(("monday", "tuesday", "wednesday"))
     }
+
+
+def like_days(rows: int) -> pd.DataFrame:
+    """Return rows of each GPU that are as those of the days."""
+    frame = make_frame(9, rows=120)
+    return frame.groupby("gpu", sort=False).head(rows).reset_index(drop=True)
 
 
 def done(result: Result) -> Result:
@@ -73,7 +80,7 @@ def test_an_update_takes_rows_of_one_gpu(
     workshop: Workshop, run: Run, days: dict[str, str]
 ) -> None:
     posterior = fit(run, workshop, days["monday"], "-m", workshop.spec)
-    frame = make_frame(8, rows=30)
+    frame = like_days(30)
     gpu = str(frame["gpu"].iloc[0])
     one = workshop.trace(frame[frame["gpu"] == gpu], "one.parquet")
     words = ("--engine", "laplace", "-o", workshop.folder / "u.nc")
@@ -85,7 +92,7 @@ def test_an_update_takes_rows_of_one_gpu(
 def test_broken_rows_are_left_out_when_asked(
     workshop: Workshop, run: Run, days: dict[str, str]
 ) -> None:
-    frame = make_frame(8, rows=60)
+    frame = like_days(60)
     frame.loc[[5, 6], "t_decode_ms"] = -1.0
     broken = workshop.trace(frame, "broken.parquet")
     out = workshop.folder / "s.nc"
@@ -109,7 +116,7 @@ def test_broken_rows_are_left_out_when_asked(
 def test_gross_errors_are_counted_and_told(
     workshop: Workshop, run: Run, days: dict[str, str]
 ) -> None:
-    frame = make_frame(8, rows=60)
+    frame = like_days(60)
     wrong = np.isin(np.arange(len(frame)), [5, 6, 70])
     spoilt = frame.assign(t_prefill_ms=frame["t_prefill_ms"] * np.where(wrong, 0.001, 1.0))
     trace = workshop.trace(spoilt, "seconds.parquet")
@@ -125,6 +132,25 @@ def test_gross_errors_are_counted_and_told(
     again = done(run("update", posterior, days["tuesday"], *words))
     assert "set aside" not in again.stderr
     assert json.loads(again.stdout)["set_aside"] == []
+
+
+def test_a_gpu_that_has_changed_is_told_and_nothing_is_saved(
+    workshop: Workshop, run: Run, days: dict[str, str]
+) -> None:
+    statistics = made(run, workshop, days["monday"], "-m", workshop.spec)
+    posterior = fit(run, workshop, statistics)
+    slower = like_days(60)
+    slower["t_decode_ms"] *= np.where(slower["gpu"] == "h200_sxm", 1.3, 1.0)
+    trace = workshop.trace(slower, "slower.parquet")
+    words = ("--engine", "laplace", "-o", workshop.folder / "u.nc")
+    refused = run("update", posterior, trace, *words)
+    assert refused.exit_code == 1
+    assert "which sums cannot follow (h200_sxm: decode 3" in refused.stderr
+    assert not (workshop.folder / "u.nc").exists()
+    later = made(run, workshop, trace, "--like", statistics, name="later.nc")
+    refused = run("fit", statistics, later, *words)
+    assert refused.exit_code == 1
+    assert "h200_sxm: decode" in refused.stderr
 
 
 def test_an_update_adds_and_retires(workshop: Workshop, run: Run, days: dict[str, str]) -> None:

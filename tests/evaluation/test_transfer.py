@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.posterior import Posterior
 from tests.evaluation.test_membership import QUIET, double_memory
-from tests.posteriors import make_configs, make_data, with_noise_shared
+from tests.posteriors import make_configs, make_data, make_frame, with_noise_shared
 from tests.targets import Truth, draw_targets, stranger
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -77,6 +78,25 @@ def test_another_scaling_law_is_to_be_refitted() -> None:
     assert sum(each.verdict == "refit as donor" for each in found) >= 9
     assert all(alarm.startswith("decode: ") for each in found for alarm in each.alarms)
     assert "fit it with them, or give the stage the physics term" in str(found[0])
+
+
+@pytest.mark.parametrize(("factor", "pace"), [(1.0, ""), (1.25, "slower"), (0.8, "faster")])
+def test_a_gpu_that_was_fitted_and_has_changed_is_to_be_refitted(factor: float, pace: str) -> None:
+    """Its own posterior takes new rows for outliers: what is expected of it would be wrong."""
+    rows = make_frame(QUIET, rows=60)
+    own = rows[rows["gpu"] == "h100_sxm"].tail(20)
+    assert ("h100_sxm", "") in data().groups
+    known = data().hardware["h100_sxm"]
+    moved = own.assign(t_decode_ms=own["t_decode_ms"] * factor)
+    found = judge_transfer(calibrate_group(data(), moved, known, ""), known, "")
+    assert bool(found.changed) == bool(pace)
+    assert (found.verdict == "refit as donor") == bool(pace)
+    if pace:
+        told = rf"h100_sxm has changed since it was fitted \(decode: (\S+)% {pace}, p = \S+\)\. Fit"
+        size = re.search(told, str(found))
+        assert size is not None
+        # Noise of 3 % in twenty rows.
+        assert float(size[1]) == pytest.approx(100 * abs(factor - 1), abs=4 * 3 / np.sqrt(20))
 
 
 def test_a_stage_without_rows_asks_for_more_data() -> None:
