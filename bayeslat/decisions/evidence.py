@@ -40,6 +40,10 @@ class Evidence:
         """Whether any stage has no row of this GPU and stack."""
         return bool(self.unmeasured)
 
+    def lacks(self, stages: Sequence[str]) -> bool:
+        """Tell whether any of some stages has no row of this GPU and stack."""
+        return not set(stages).isdisjoint(self.unmeasured)
+
     @property
     def gap(self) -> str:
         """Say in short what has no row; of use where `zero_shot`."""

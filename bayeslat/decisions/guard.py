@@ -114,8 +114,8 @@ class Guard:
         `accept` if P(latency > budget) is at most `max_risk`, else `reject`. `measure` where the
         posterior does not know: p_exceed given the GPU lies on both sides of `max_risk` over the
         central 90 % of the posterior, so that measuring could turn the answer; or it would be
-        accepted, but the configuration leaves the range of the fit, its own measurement was set
-        aside as a gross error, or the GPU was not measured in all stages.
+        accepted, but its own measurement was set aside as a gross error, or in a stage that a
+        budget holds the configuration leaves the range of the fit, or the GPU was not measured.
 
         Parameters
         ----------
@@ -151,11 +151,21 @@ class Guard:
         """
         bounds = [self._bound(prediction, budget) for budget in self.budgets]
         p_exceed, low, high = (np.stack(each) for each in zip(*bounds, strict=True))
-        gap = "; ".join(sorted({each.gap for each in prediction.evidence if each.zero_shot}))
+        held = self._held
+        leaves = np.any([prediction.stages[name].excess.any(axis=1) for name in held], axis=0)
+        lacking = [each for each in prediction.evidence if each.lacks(held)]
+        zero_shot = prediction.zero_shot & bool(lacking)
+        gap = "; ".join(sorted({each.gap for each in lacking}))
         doubted = is_doubted(self.data, self.gpu.key, self.stack, prediction.configs)
-        return Exceedance(
-            *(p_exceed, low, high, prediction.extrapolates, prediction.zero_shot, gap, doubted)
-        )
+        return Exceedance(p_exceed, low, high, leaves, zero_shot, gap, doubted)
+
+    @property
+    def _held(self) -> tuple[str, ...]:
+        """The stages that a budget holds."""
+        if any(not budget.stages for budget in self.budgets):
+            return tuple(self.data.stages)
+        named = {name for budget in self.budgets for name in budget.stages}
+        return tuple(name for name in self.data.stages if name in named)
 
     def _bound(
         self, prediction: Prediction, budget: Budget

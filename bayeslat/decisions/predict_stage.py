@@ -98,6 +98,9 @@ def predict_stage(
         log_ms[unseen] += task_effects(part, names[unseen], stream)
     if out.any() or unseen.any():
         log_ms = np.clip(log_ms, -_MOST_LOG_MS, _MOST_LOG_MS)
+    left = np.column_stack([excess[:, :-1], together, unseen, beyond])
+    times = stage_times(data.spec, stage, configs, gpu)
+    left[times == 0] = 0.0  # of what does not run, only whether it does matters
     counting = counting_knobs(data.spec, stage)
     counts = beyond_counts(data, stage, configs, gpu.key)
     spread = part.noise_shape.spread(part.basis, held.raw)[:, None]
@@ -113,8 +116,8 @@ def predict_stage(
         typical_ms=typical_ms,
         log_noise=spread * noise,
         noise_sd=spread * view.noise_sd,
-        times=stage_times(data.spec, stage, configs, gpu),
-        excess=np.column_stack([excess[:, :-1], together, unseen, beyond, counts]),
+        times=times,
+        excess=np.column_stack([left, counts]),
         coordinates=(*part.basis.directions[:-1], *pairs, "task", "hurdle", *counting),
         noise_dof=part.noise_dof,
         hurdle=hurdle,

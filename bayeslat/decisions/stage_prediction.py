@@ -30,8 +30,8 @@ class StagePrediction:
     excess : ndarray, shape (config, coordinate)
         How far beyond the training range, as in `ResidualBasis.excess`; 1 for a task that was
         not fitted, and where the range of the hurdle, or of a knob that only says how often the
-        stage runs, is left. Where a stage hardly ever takes time,
-        the range of the runs that do does not matter.
+        stage runs, is left. Where a stage does not run, or hardly ever takes time, the range of the
+        runs that do does not matter.
     coordinates : tuple of str
     noise_dof : float
         Degrees of freedom of the noise's Student-t; infinite for Gaussian noise.

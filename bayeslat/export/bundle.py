@@ -141,6 +141,7 @@ def make_bundle(
         "seed": seed,
         "draws": parts[0].draws.shape[1],
         "zero_shot": evidence.zero_shot,
+        "unmeasured": list(evidence.unmeasured),
         "evidence": str(evidence),
         "caveats": list(data.caveats),
         "made_with": {name: version(name) for name in ("bayeslat", "numpy", "scipy")},

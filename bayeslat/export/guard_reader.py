@@ -168,7 +168,7 @@ class GuardBundle:
         Those of the fit; empty where latency does not depend on the task. A configuration of
         another task, or of none, is as wide as tasks differ, and never accepted.
     zero_shot : bool
-        Whether the GPU was not measured: nothing is accepted then.
+        Whether the GPU was not measured in some stage: no budget that holds it is accepted then.
     """
 
     def __init__(self, header: Mapping[str, Any], arrays: Mapping[str, _Array]) -> None:
@@ -300,6 +300,7 @@ class _Model:
         self.lows = [float(each["low"]) for each in knobs]
         self.highs = [float(each["high"]) for each in knobs]
         self.names_task, self.zero_shot = bool(header["names_task"]), bool(header["zero_shot"])
+        self.unmeasured = {str(each) for each in header["unmeasured"]}
         # Configurations whose own measurement was set aside: knobs, then the task.
         self.doubted = [tuple(each) for each in header["doubted"]]
         self.own = {"gpu": header["gpu_names"], "stack": header["stack_names"]}
@@ -575,9 +576,10 @@ class _Model:
             found = bound.judge(points, own, budget, asked, look=outside)
             p_exceed = np.maximum(p_exceed, found[0])
             over, unsure = over | found[1], unsure | found[2]
-        unknown = np.zeros(count, dtype=bool) | self.zero_shot
-        for point in points:
-            unknown |= point.is_beyond
+        unknown = np.zeros(count, dtype=bool)
+        for at in {at for text in budgets for at in self.bound(text).places}:
+            unknown |= points[at].is_beyond
+            unknown |= self.stages[at].name in self.unmeasured
         if self.doubted:
             unknown |= self.is_doubted(_ARRAYS, here)
         answers = _answer(_ARRAYS, (p_exceed, over, unsure), asked.max_risk, unknown)
@@ -704,13 +706,14 @@ class _Stage:
         if self.walk is not None:
             told, known = self.walk.go(ops, here.scaled, grown)
             beyond = beyond & (known == 0)
-        for at, low, high in self.counting:
-            beyond = beyond | (here.values[at] < low) | (here.values[at] > high)
         design += [*grown.values(), *told]
         if self.tasks:
             known = ops.is_in(here.task, self.tasks)
             beyond = beyond | (known == 0)
             design.append(ops.where(known, 0.0, 1.0))
+        beyond = beyond & (times > 0)  # of what does not run, only whether it does matters
+        for at, low, high in self.counting:
+            beyond = beyond | (here.values[at] < low) | (here.values[at] > high)
         return _Point(log_ms, design, times, beyond, possible)
 
     def _physics(self, place: _Place) -> tuple[Any, list[Any]]:
