@@ -11,6 +11,7 @@ import pandas as pd
 from bayeslat.errors import InputError
 from bayeslat.evaluation.drift.drift_frame import drift_frame
 from bayeslat.evaluation.drift.judge import Judged, compare_stage, explain_stage
+from bayeslat.evaluation.drift.mixed_stacks import tell_mixtures
 from bayeslat.evaluation.drift.stage_drift import StageDrift
 from bayeslat.evaluation.holm import adjust_holm
 from bayeslat.features.admit import admit
@@ -49,7 +50,7 @@ class Drift:
     in_order_of : str
         What the rows' order is from: `collected_at`, or `rows`.
     notes : tuple of str
-        What to know of the rows: times that cannot be read, or have no offset.
+        What to know of the rows: times that cannot be read, or have no offset; several stacks.
     """
 
     stages: tuple[StageDrift, ...]
@@ -129,7 +130,8 @@ def find_drift(
     table = (hardware or load_hardware()).extended(data.hardware)
     rows = traces if gpu is None else rows_of(traces, gpu, table)
     admitted = admit(rows, data.spec, table)
-    notes = tuple(filter(None, [tell_times(rows)]))
+    mixtures = [] if stack is None else tell_mixtures(data, admitted, stack)
+    notes = tuple(filter(None, [tell_times(rows), *mixtures]))
     frame, ordered = _in_order(admitted)
     names = _stacks(data, frame) if stack is None else pd.Series(stack, frame.index, dtype=object)
     groups = list(dict.fromkeys(zip(frame["gpu"], names, strict=True)))

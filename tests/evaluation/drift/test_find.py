@@ -160,6 +160,22 @@ def test_times_are_told_of_the_rows_that_are_judged() -> None:
     assert (alone.in_order_of, alone.notes) == ("collected_at", ())
 
 
+def test_a_mixture_of_stacks_that_the_posterior_knows_is_told() -> None:
+    data = make_data(stacks=("v1", "v2"))
+    rows = make_frame(stacks=("v1", "v2"))
+    rows = rows[rows["gpu"] == GPUS[0]].reset_index(drop=True)
+    others = int((rows["stack"] == "v2").sum())
+    assert find_drift(data, rows, stack="v1").notes == (
+        f"{GPUS[0]}: {others} of {len(rows)} rows name v2, which the posterior knows, and are "
+        "compared with v1: what is found may be of the mixture; give the rows of one stack",
+    )
+    assert find_drift(data, rows).notes == ()  # each stack by itself
+    second = rows[rows["stack"] == "v2"]
+    assert find_drift(data, second, stack="v1").notes == ()  # all of one
+    unknown = rows.assign(stack=rows["stack"].replace("v2", "v3"))
+    assert find_drift(data, unknown, stack="v1").notes == ()
+
+
 def test_groups_that_the_posterior_lacks_are_told() -> None:
     data = make_data(stacks=("v1", "v2"))
     frame = make_frame(stacks=("v1", "v2"))
