@@ -25,7 +25,7 @@ from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import scale as scale_opt
 from bayeslat.cli_options import simulate as simulate_opt
 from bayeslat.cli_output import ensure_writable
-from bayeslat.cli_rows import read_rows
+from bayeslat.cli_rows import note_unread_times, read_rows
 from bayeslat.cli_run import (
     BAD_INPUT,
     CHECK_FAILED,
@@ -132,6 +132,8 @@ def check(
     if suggest_features and frame is None:
         raise InputError("--suggest-features needs the traces that were fitted; name them")
     found = check_posterior(data, frame, hardware=table, seed=seed)
+    if frame is not None:
+        note_unread_times(frame)
     missing = None
     if suggest_features and frame is not None:
         with stage_bars(["features"]) as move:

@@ -9,7 +9,7 @@ from bayeslat.cli_input import choose_spec
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_output import ensure_writable
-from bayeslat.cli_rows import read_rows
+from bayeslat.cli_rows import note_unread_times, read_rows
 from bayeslat.cli_run import (
     CHECK_FAILED,
     command_line,
@@ -89,6 +89,7 @@ def fit(
             posterior = fit_traces(
                 spec, frame, gpus=chosen, hardware=table, **options, on_progress=on_progress
             )
+        note_unread_times(frame)
     saved = save_fit(posterior, output, force)
     errors = in_sample_errors(posterior.data, frame, hardware=table, seed=seed)
     record = fit_record(posterior.data, errors, output if saved else None)

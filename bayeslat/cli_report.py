@@ -9,7 +9,7 @@ from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import report as report_opt
 from bayeslat.cli_options import transfer as transfer_opt
 from bayeslat.cli_output import ensure_writable
-from bayeslat.cli_rows import note_absent_gpu, note_unknown_gpus, read_rows
+from bayeslat.cli_rows import note_absent_gpu, note_unknown_gpus, note_unread_times, read_rows
 from bayeslat.cli_run import (
     command_line,
     ends_well,
@@ -94,6 +94,7 @@ def report(
             engine_address=engine_address,
             on_progress=lambda done, total: move("repetitions", done, total),
         )
+    note_unread_times(frame)
     history = fitted.data.attrs.get("history", [])
     record = assessment_record(found, trace_files(frame), [*history, command_line()])
     if dropped:

@@ -24,6 +24,7 @@ __all__ = [
     "note_absent_gpu",
     "note_misnamed_stages",
     "note_unknown_gpus",
+    "note_unread_times",
     "read_measurements",
     "read_rows",
     "read_valid",
@@ -88,6 +89,26 @@ def note_misnamed_stages(frame: pd.DataFrame, spec: Spec) -> None:
             f"left out: column {name!r}, which is no stage of spec {spec.name!r}; rename it to "
             f"{meant!r}{unit}, if that is meant"
         )
+
+
+def note_unread_times(frame: pd.DataFrame) -> None:
+    """Tell which rows keep passes from being told by time, where a GPU's stack has any times.
+
+    Parameters
+    ----------
+    frame : DataFrame, one row a measurement
+        Checked: each column has a name of its own.
+    """
+    from bayeslat.traces.cells import blank
+    from bayeslat.traces.names import COLLECTED_AT, GPU, STACK
+    from bayeslat.traces.times import tell_times
+
+    if COLLECTED_AT not in frame or frame.empty:
+        return
+    groups = frame[[name for name in (GPU, STACK) if name in frame]].astype(str)
+    told = groups.assign(told=~blank(frame[COLLECTED_AT])).groupby(list(groups))["told"]
+    if problem := tell_times(frame[told.transform("any").to_numpy()]):
+        note(problem)
 
 
 def read_measurements(sources: Sequence[str]) -> pd.DataFrame:

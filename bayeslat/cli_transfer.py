@@ -10,6 +10,7 @@ from bayeslat.cli_output import ensure_writable
 from bayeslat.cli_rows import (
     note_misnamed_stages,
     note_unknown_gpus,
+    note_unread_times,
     read_measurements,
     read_rows,
     read_valid,
@@ -73,6 +74,7 @@ def calibrate(
     if count is not None:
         frame = draw_configs(frame, fitted.spec, entry, table, count, seed)
     data = fitted.calibrate(frame, entry.key, stack=stack, hardware=table, seed=seed)
+    note_unread_times(frame)
     with writing(output):
         data.with_history(command_line()).save(output)
     known = data.data

@@ -390,7 +390,8 @@ class Posterior:
         Returns
         -------
         Drift
-            Its `stages` hold a verdict for each GPU, stack and stage; its `frame` a row for each.
+            Its `stages` hold a verdict for each GPU, stack and stage; its `frame` a row for each;
+            its `notes` what to know of the rows, such as times that cannot be read.
 
         Raises
         ------

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bayeslat.counted import counted
 from bayeslat.errors import InputError
-from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.evaluation.measured import measured_latencies, measured_ms
 from bayeslat.evaluation.row_kinds import row_kinds, take_turns
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.spec import Spec
@@ -41,7 +41,7 @@ class Holdout:
     run_ms : mapping of stage (and `total`) to ndarray, shape (config,)
         One run of each, any of its repeats.
     pool_ms : ndarray, shape (row,)
-        Total of each row of the pool: what measuring it costs.
+        What measuring each row of the pool costs: its total, or the stages that it holds.
     """
 
     gpu: Gpu
@@ -135,7 +135,7 @@ def hold_out(
         ),
         typical_ms={name: _medians(label, ms)[order[:tested]] for name, ms in measured.items()},
         run_ms={name: ms[test] for name, ms in measured.items()},
-        pool_ms=measured["total"][pool],
+        pool_ms=measured_ms(spec, rows, gpu)[pool],
     )
 
 

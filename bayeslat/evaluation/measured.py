@@ -13,7 +13,7 @@ from bayeslat.features.design import stage_times
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
 
-__all__ = ["measured_latencies"]
+__all__ = ["measured_latencies", "measured_ms"]
 
 
 def measured_latencies(
@@ -37,19 +37,43 @@ def measured_latencies(
         least once was not measured. Likewise `a+b` for stages that are joined.
     """
     frame = spec.complete(frame)
-    found: dict[str, NDArray[np.float64]] = {}
-    taken: dict[str, NDArray[np.float64]] = {}
-    for name, stage in spec.stages.items():
-        held = stage.column in frame
-        latency = (
-            frame[stage.column].to_numpy(dtype=float, na_value=np.nan)
-            if held
-            else np.full(len(frame), np.nan)
-        )
-        times = stage_times(spec, name, frame, gpu)
-        taken[name] = np.where(times == 0, 0.0, times * latency)
-        found[name] = latency
+    found = {name: _latency(spec, name, frame) for name in spec.stages}
+    taken = {name: _taken(spec, name, frame, gpu) for name in spec.stages}
     sums = {TOTAL: tuple(spec.stages), **{"+".join(names): names for names in joined}}
     return found | {
         name: np.sum([taken[stage] for stage in stages], axis=0) for name, stages in sums.items()
     }
+
+
+def measured_ms(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> NDArray[np.float64]:
+    """Return how long each measurement took, in as much as it was measured.
+
+    Parameters
+    ----------
+    spec : Spec
+    frame : DataFrame, one row a measurement
+        Of one GPU.
+    gpu : Gpu
+
+    Returns
+    -------
+    ndarray, shape (row,)
+        In ms: the sum of `times` x latency over the stages that the row holds.
+    """
+    frame = spec.complete(frame)
+    taken = np.array([_taken(spec, name, frame, gpu) for name in spec.stages])
+    return np.asarray(np.nansum(taken, axis=0), dtype=np.float64)
+
+
+def _latency(spec: Spec, stage: str, frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Latencies of a stage, NaN where it was not measured. Shape (row,)."""
+    column = spec.stages[stage].column
+    if column not in frame:
+        return np.full(len(frame), np.nan)
+    return frame[column].to_numpy(dtype=float, na_value=np.nan)
+
+
+def _taken(spec: Spec, stage: str, frame: pd.DataFrame, gpu: Gpu) -> NDArray[np.float64]:
+    """What a stage takes of each measurement: `times` x latency. Shape (row,)."""
+    times = stage_times(spec, stage, frame, gpu)
+    return np.where(times == 0, 0.0, times * _latency(spec, stage, frame))

@@ -34,8 +34,8 @@ def drift_record(found: Drift, path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        For JSON: `drifted`, `alarm_rate`, `allowance`, `in_order_of`, `passed_over`, `output`, and
-        a record a GPU, stack and stage, with every feature's change.
+        For JSON: `drifted`, `alarm_rate`, `allowance`, `in_order_of`, `passed_over`, `notes`,
+        `output`, and a record a GPU, stack and stage, with every feature's change.
     """
     return {
         "drifted": bool(found.drifted),
@@ -43,6 +43,7 @@ def drift_record(found: Drift, path: Path) -> dict[str, Any]:
         "allowance": found.allowance,
         "in_order_of": found.in_order_of,
         "passed_over": list(found.passed_over),
+        "notes": list(found.notes),
         "stages": [asdict(each) for each in found.stages],
         "output": path,
     }
@@ -63,6 +64,8 @@ def show_drift(record: Mapping[str, Any]) -> None:
             print_line(console, f"Not judged: {name}: {found['reason']}")
         elif found["counts"]["beyond"]:
             print_line(console, f"Note: {name}: {_beyond(found['counts'])}")
+    for told in record["notes"]:
+        print_line(console, f"Note: {told}")
     for group in record["passed_over"]:
         print_line(
             console, f"Not judged: {group}: the posterior does not hold it; --stack names another"

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.traces.names import COLLECTED_AT, REPEAT
+from bayeslat.traces.times import read_times
 
 __all__ = ["FEWEST_CONFIGS", "Kind", "Passes", "label_passes"]
 
@@ -87,7 +88,7 @@ def _moments(frame: pd.DataFrame) -> NDArray[np.float64] | None:
     """When each row was collected, in s; None unless all of them tell. Shape (row,)."""
     if COLLECTED_AT not in frame or frame.empty:
         return None
-    times = pd.to_datetime(frame[COLLECTED_AT], utc=True, errors="coerce", format="ISO8601")
+    times = read_times(frame[COLLECTED_AT])
     if times.isna().any():
         return None
     return np.asarray((times - times.min()).dt.total_seconds(), dtype=float)

@@ -73,6 +73,13 @@ def test_a_stage_without_rows_is_told(workshop: Workshop, run: Callable[..., Res
     assert "; nothing was measured of decode" in " ".join(done.stdout.split())
 
 
+def test_times_that_cannot_be_read_are_told(workshop: Workshop, run: Callable[..., Result]) -> None:
+    trace = workshop.trace(make_frame(0, (TARGET,), rows=10).assign(collected_at="soon"))
+    out = workshop.folder / "calibrated.nc"
+    done = run("calibrate", workshop.posterior, trace, "--gpu", TARGET, "-o", out)
+    assert "10 of 10 rows have a collected_at that cannot be read (first 'soon'" in done.stderr
+
+
 def test_a_misnamed_stage_is_told_with_the_nearest_name(
     workshop: Workshop, run: Callable[..., Result]
 ) -> None:

@@ -54,6 +54,21 @@ def test_a_misnamed_stage_is_told_with_the_nearest_name(
     )
 
 
+def test_times_that_cannot_be_read_are_told(workshop: Workshop, run: Callable[..., Result]) -> None:
+    frame = make_frame()
+    of_one = (frame["gpu"] == "a100_sxm").to_numpy()
+    trace = workshop.trace(frame.assign(collected_at=pd.Series("soon", frame.index).where(of_one)))
+    result = run("check", workshop.posterior, trace)
+    assert result.exit_code == 0
+    assert result.stderr == (  # other GPUs have no times at all
+        "40 of 40 rows have a collected_at that cannot be read (first 'soon' in row 1 of "
+        f"{trace}), so that rows count in the order of the table; write ISO 8601 with an "
+        "offset, as 2026-11-30T12:00:00+00:00\n"
+    )
+    timed = workshop.trace(make_frame().assign(collected_at="2026-01-01T00:00:00Z"))
+    assert run("check", workshop.posterior, timed).stderr == ""
+
+
 def test_findings_are_told_and_are_no_failure(
     workshop: Workshop, run: Callable[..., Result]
 ) -> None:

@@ -67,6 +67,22 @@ def test_a_drift_ends_with_a_failed_check(
     assert decode["changes"][0]["feature"] == "memory"
 
 
+def test_rows_that_do_not_tell_their_time_are_told(
+    workshop: Workshop, scene: Scene, run: Callable[..., Result]
+) -> None:
+    trace = workshop.trace(scene.window(1).assign(collected_at="yesterday"))
+    words = ("drift", workshop.posterior, trace, "-o", workshop.out)
+    told = (
+        f"200 of 200 rows have a collected_at that cannot be read (first 'yesterday' in row 1 of "
+        f"{trace}), so that rows count in the order of the table; write ISO 8601 with an offset, "
+        "as 2026-11-30T12:00:00+00:00"
+    )
+    assert f"Note: {told}" in run(*words).stdout
+    record = json.loads(run(*words, "--json").stdout)
+    assert record["notes"] == [told]
+    assert record["in_order_of"] == "rows"
+
+
 def test_noise_alone_names_no_coefficient(
     workshop: Workshop, scene: Scene, run: Callable[..., Result]
 ) -> None:

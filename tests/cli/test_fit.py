@@ -243,3 +243,10 @@ def test_a_misnamed_stage_is_told_with_the_nearest_name(
     assert done.exit_code == 1
     assert "column 't_prefil_ms', which is no stage of spec 'small'; rename it to" in done.stderr
     assert "the traces have no column 't_prefill_ms'; nearest: 't_prefil_ms'" in done.stderr
+
+
+def test_times_that_cannot_be_read_are_told(workshop: Workshop, run: Run) -> None:
+    frame = make_frame().assign(collected_at="2026-01-01T00:00:00Z")
+    frame.loc[1, "collected_at"] = "soon"
+    done = fit(run, workshop, workshop.trace(frame))
+    assert "1 of 120 rows has a collected_at that cannot be read (first 'soon'" in done.stderr

@@ -55,6 +55,13 @@ def test_page_figures_and_numbers_are_written(
     assert "l40s & donor.parquet" in " ".join(outline.text_of("td"))
 
 
+def test_times_that_cannot_be_read_are_told(workshop: Workshop, run: Callable[..., Result]) -> None:
+    trace = workshop.trace(make_frame(5, (GPU,), rows=40).assign(collected_at="soon"))
+    given = ("--gpu", GPU, "--budget-ms", "300", *FEW)
+    done = run("report", workshop.posterior, trace, *given, "-o", workshop.folder / "report")
+    assert "40 of 40 rows have a collected_at that cannot be read (first 'soon'" in done.stderr
+
+
 def test_the_record_is_printed_and_written_alike(
     workshop: Workshop, run: Callable[..., Result]
 ) -> None:

@@ -74,6 +74,17 @@ def test_a_stage_that_a_run_does_not_hold_has_no_latency() -> None:
     assert not np.isnan(held.typical_ms["decode"]).any()
 
 
+def test_a_row_without_a_stage_costs_what_was_measured_of_it() -> None:
+    rows = make_rows(2)
+    rows.loc[rows["repeat"] == 0, "t_decode_ms"] = np.nan
+    held = hold_out(small_spec(), rows, GPU, 10, 0)
+    decode = held.pool["output_tokens"] * held.pool["t_decode_ms"]
+    assert 0 < decode.isna().sum() < len(decode)
+    np.testing.assert_allclose(held.pool_ms, held.pool["t_prefill_ms"] + decode.fillna(0.0))
+    without = hold_out(small_spec(), rows.drop(columns="t_decode_ms"), GPU, 10, 0)
+    np.testing.assert_allclose(without.pool_ms, without.pool["t_prefill_ms"])
+
+
 def test_few_configurations_are_told_however_often_they_ran() -> None:
     with pytest.raises(InputError, match="l40s has 19 configurations; at least 20 are needed"):
         hold_out(small_spec(), make_rows()[make_rows()["config_id"] < 19], GPU, 10, 0)

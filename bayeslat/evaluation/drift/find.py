@@ -11,6 +11,7 @@ import pandas as pd
 from bayeslat.errors import InputError
 from bayeslat.evaluation.drift.drift_frame import drift_frame
 from bayeslat.evaluation.drift.judge import Judged, compare_stage, explain_stage
+from bayeslat.evaluation.drift.mixed_stacks import tell_mixtures
 from bayeslat.evaluation.drift.stage_drift import StageDrift
 from bayeslat.evaluation.holm import adjust_holm
 from bayeslat.features.admit import admit
@@ -21,6 +22,7 @@ from bayeslat.inference.calibrate import rows_of
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.model.groups import name_group
 from bayeslat.traces.names import COLLECTED_AT
+from bayeslat.traces.times import read_times, tell_times
 
 __all__ = ["ALLOWANCE", "Drift", "find_drift"]
 
@@ -47,6 +49,8 @@ class Drift:
         Groups of the trace that the posterior does not hold: nothing to compare them with.
     in_order_of : str
         What the rows' order is from: `collected_at`, or `rows`.
+    notes : tuple of str
+        What to know of the rows: times that cannot be read, or have no offset; several stacks.
     """
 
     stages: tuple[StageDrift, ...]
@@ -54,6 +58,7 @@ class Drift:
     allowance: float
     passed_over: tuple[str, ...]
     in_order_of: str
+    notes: tuple[str, ...] = ()
 
     @property
     def drifted(self) -> tuple[StageDrift, ...]:
@@ -93,7 +98,8 @@ def find_drift(
     ----------
     data : PosteriorData
     traces : DataFrame, one row a measurement
-        Measured after those of the fit. In order of `collected_at`, or as they stand.
+        Measured after those of the fit. In order of `collected_at`, or as they stand, where a row
+        does not tell its time in ISO 8601.
     gpu : Gpu, optional
         Judge this one alone; by default every one that the posterior holds.
     stack : str, optional
@@ -123,7 +129,10 @@ def find_drift(
     _check(alarm_rate, allowance)
     table = (hardware or load_hardware()).extended(data.hardware)
     rows = traces if gpu is None else rows_of(traces, gpu, table)
-    frame, ordered = _in_order(admit(rows, data.spec, table))
+    admitted = admit(rows, data.spec, table)
+    mixtures = [] if stack is None else tell_mixtures(data, admitted, stack)
+    notes = tuple(filter(None, [tell_times(rows), *mixtures]))
+    frame, ordered = _in_order(admitted)
     names = _stacks(data, frame) if stack is None else pd.Series(stack, frame.index, dtype=object)
     groups = list(dict.fromkeys(zip(frame["gpu"], names, strict=True)))
     known = [group for group in groups if group in data.groups or group in data.targets]
@@ -156,6 +165,7 @@ def find_drift(
         allowance=allowance,
         passed_over=unknown,
         in_order_of=COLLECTED_AT if ordered else "rows",
+        notes=notes,
     )
 
 
@@ -191,7 +201,7 @@ def _in_order(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     """Put rows in order of time, if all of them tell theirs."""
     if COLLECTED_AT not in frame:
         return frame.reset_index(drop=True), False
-    times = pd.to_datetime(frame[COLLECTED_AT], utc=True, errors="coerce", format="ISO8601")
+    times = read_times(frame[COLLECTED_AT])
     if times.isna().any():
         return frame.reset_index(drop=True), False
     order = np.argsort(times.to_numpy(), kind="stable")

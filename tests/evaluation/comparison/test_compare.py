@@ -20,7 +20,7 @@ def rows() -> pd.DataFrame:
     return make_frame(0, (*GPUS, TARGET), rows=40)
 
 
-def run(*counts: int) -> Comparison:
+def run(*counts: int, frame: pd.DataFrame | None = None) -> Comparison:
     options = CompareOptions(
         target=TARGET,
         donors=GPUS,
@@ -30,7 +30,7 @@ def run(*counts: int) -> Comparison:
         repetitions=1,
         test_configs=15,
     )
-    return compare(small_spec(), rows(), options)
+    return compare(small_spec(), rows() if frame is None else frame, options)
 
 
 def test_counts_beyond_what_is_left_are_told_once() -> None:
@@ -46,3 +46,11 @@ def test_counts_that_are_all_beyond_what_is_left_are_refused() -> None:
     told = "counts are 26, 500, but l40s has 25 configurations left to calibrate with; ask for"
     with pytest.raises(InputError, match=told):
         run(26, 500)
+
+
+def test_rows_that_lack_a_stage_cost_what_was_measured_of_them() -> None:
+    frame = rows().copy()
+    frame.loc[frame.index % 4 == 0, "t_decode_ms"] = float("nan")
+    cost = run(10, frame=frame).scores["cost_s"]
+    assert (cost > 0.0).all()
+    assert (cost < run(10).scores["cost_s"].iloc[0]).all()

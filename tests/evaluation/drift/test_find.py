@@ -143,7 +143,37 @@ def test_rows_are_put_in_order_of_time() -> None:
     assert since is not None
     assert since.time == timed["collected_at"].iloc[since.row - 1]
     holes = timed.assign(collected_at=timed["collected_at"].where(timed.index > 0))
-    assert find_drift(scene.data, holes).in_order_of == "rows"
+    unread = find_drift(scene.data, holes)
+    assert unread.in_order_of == "rows"
+    assert len(unread.notes) == 1
+    assert unread.notes[0].startswith("1 of 200 rows has a collected_at that is empty (first an ")
+    assert found.notes == ()
+
+
+def test_times_are_told_of_the_rows_that_are_judged() -> None:
+    scene = make_scene()
+    both = pd.concat([scene.window(6), scene.window(6, gpu=GPUS[1])], ignore_index=True)
+    first = both["gpu"] == GPUS[0]
+    both["collected_at"] = pd.Series("2026-01-01T00:00:00Z", both.index).where(first, "soon")
+    assert "(first 'soon' in row 201" in find_drift(scene.data, both).notes[0]
+    alone = find_drift(scene.data, both, gpu=scene.data.hardware[GPUS[0]])
+    assert (alone.in_order_of, alone.notes) == ("collected_at", ())
+
+
+def test_a_mixture_of_stacks_that_the_posterior_knows_is_told() -> None:
+    data = make_data(stacks=("v1", "v2"))
+    rows = make_frame(stacks=("v1", "v2"))
+    rows = rows[rows["gpu"] == GPUS[0]].reset_index(drop=True)
+    others = int((rows["stack"] == "v2").sum())
+    assert find_drift(data, rows, stack="v1").notes == (
+        f"{GPUS[0]}: {others} of {len(rows)} rows name v2, which the posterior knows, and are "
+        "compared with v1: what is found may be of the mixture; give the rows of one stack",
+    )
+    assert find_drift(data, rows).notes == ()  # each stack by itself
+    second = rows[rows["stack"] == "v2"]
+    assert find_drift(data, second, stack="v1").notes == ()  # all of one
+    unknown = rows.assign(stack=rows["stack"].replace("v2", "v3"))
+    assert find_drift(data, unknown, stack="v1").notes == ()
 
 
 def test_groups_that_the_posterior_lacks_are_told() -> None:
