@@ -50,7 +50,8 @@ def test_it_writes_what_python_decides(workshop: Workshop, run: Callable[..., Re
 def test_rows_that_name_another_gpu_are_told(
     workshop: Workshop, run: Callable[..., Result]
 ) -> None:
-    configs = workshop.configs(make_configs(4).assign(gpu=["l40s", "h100_sxm", None, "h100_sxm"]))
+    names = pd.Series(["l40s", "h100_sxm", None, "h100_sxm"])
+    configs = workshop.configs(make_configs(4).assign(gpu=names))
     words = (workshop.posterior, configs, "--gpu", "h100_sxm", "-o", workshop.out)
     given = ("guard", *words, "--budget-ms", "300")
     told = "Other GPUs: 1 of 4 rows names another (l40s), and is predicted as h100_sxm\n"
