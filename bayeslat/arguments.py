@@ -11,7 +11,7 @@ from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
 from bayeslat.finite import wrong_seed
 
-__all__ = ["check_fit", "check_tables"]
+__all__ = ["check_fit", "check_tables", "refuse", "tell_kind"]
 
 
 def check_tables(hardware: object = None, seed: object = 0, **tables: object) -> None:
@@ -31,7 +31,7 @@ def check_tables(hardware: object = None, seed: object = 0, **tables: object) ->
         With every argument that is of another kind.
     """
     problems = [_no_table(name, table) for name, table in tables.items()]
-    _refuse([*problems, _no_hardware(hardware), wrong_seed(seed)])
+    refuse([*problems, _no_hardware(hardware), wrong_seed(seed)])
 
 
 def check_fit(
@@ -46,13 +46,13 @@ def check_fit(
     """
     problems = []
     if not isinstance(spec, Spec):
-        problems.append(f"spec is {_kind(spec)}; load it with load_spec(path)")
+        problems.append(f"spec is {tell_kind(spec)}; load it with load_spec(path)")
     problems += [_no_table("traces", traces), _no_hardware(hardware)]
     if isinstance(gpus, str):  # a sequence of str too: of its letters
         problems.append(f"gpus is the text {gpus!r}; give a list of names, as in [{gpus!r}]")
     elif gpus is not None and not len(gpus):
         problems.append("gpus names no GPU; name at least one, or leave it out to fit all")
-    _refuse(problems)
+    refuse(problems)
 
 
 def _no_table(name: str, table: object) -> str:
@@ -60,22 +60,28 @@ def _no_table(name: str, table: object) -> str:
     if isinstance(table, pd.DataFrame):
         return ""
     reader = "read_traces" if name == "traces" else "read_configs"
-    return f"{name} is {_kind(table)}; read a table with {reader}(path)"
+    return f"{name} is {tell_kind(table)}; read a table with {reader}(path)"
 
 
 def _no_hardware(hardware: object) -> str:
     """Say what was given in place of a hardware table; nothing if it is one, or None."""
     if hardware is None or isinstance(hardware, HardwareTable):
         return ""
-    return f"hardware is {_kind(hardware)}; load it with load_hardware(path)"
+    return f"hardware is {tell_kind(hardware)}; load it with load_hardware(path)"
 
 
-def _refuse(problems: Sequence[str]) -> None:
-    """Raise an error with all problems that are none empty."""
+def refuse(problems: Sequence[str]) -> None:
+    """Raise an error with all problems that are none empty.
+
+    Raises
+    ------
+    InputError
+        If there are any.
+    """
     if told := [problem for problem in problems if problem]:
         raise InputError("; ".join(told))
 
 
-def _kind(value: object) -> str:
+def tell_kind(value: object) -> str:
     """Say what a value is: a text itself, of anything else the type."""
     return f"the text {value!r}" if isinstance(value, str) else f"a {type(value).__name__}"

@@ -233,7 +233,7 @@ def predict(
     about = {"gpu": key, "stack": used, "of": of, "budget_ms": budget_ms, "seed": seed}
     with writing(output):
         write_table(frame, output, about)
-    record = prediction_record(fitted.data, frame, about, prediction.evidence, output)
+    record = prediction_record(fitted.data, frame, about, prediction.evidence, output, table)
     print_result(record, as_json, lambda: show_prediction(record))
     note_unconverged(posterior, fitted.diagnostics.converged)
 

@@ -149,6 +149,6 @@ def guard(
     }
     with writing(output):
         write_table(frame, output, about)
-    record = guard_record(fitted.spec, frame, about, output, control)
+    record = guard_record(fitted.spec, frame, about, output, control, hardware=table)
     print_result(record, as_json, lambda: show_guard(record))
     note_unconverged(posterior, fitted.diagnostics.converged)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from bayeslat.arguments import refuse, tell_kind
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
@@ -80,7 +81,8 @@ def compress(
     TraceError
         With every file that cannot be read, or the rows that break a rule.
     InputError
-        If the spec is not that of `like`, or there are rows of a group that `like` is not for.
+        If the spec is not that of `like`, `like` is of another kind, or there are rows of a group
+        that it is not for.
     ConvergenceError
         If the sample's physics, or its hierarchy, has no reachable mode.
     WorkerError
@@ -138,7 +140,7 @@ def fit_statistics(
     Raises
     ------
     InputError
-        If no row holds a stage, or an argument has an impossible value.
+        If no row holds a stage, `data` is no statistics, or an argument has an impossible value.
     ConvergenceError
         If the scales of a stage have no reachable mode.
     WorkerError
@@ -147,6 +149,7 @@ def fit_statistics(
     from bayeslat.inference.engine import EngineOptions  # samplers
     from bayeslat.inference.fit_compressed import fit_compressed
 
+    refuse([_no_statistics(data, "compress(spec, files) or read_statistics(path)")])
     options = EngineOptions(engine, seed, chains, draws, tune)
     return Posterior(fit_compressed(data, options, engine_address, on_progress))
 
@@ -186,7 +189,7 @@ def update(
     InputError
         If there is no such window, no row is left, the statistics do not add to the posterior's,
         the new rows are farther from what was fitted than their noise, GPUs were calibrated since
-        the fit, or an argument has an impossible value.
+        the fit, or an argument is of another kind or has an impossible value.
     ConvergenceError
         If the scales of a stage have no reachable mode.
     WorkerError
@@ -195,6 +198,8 @@ def update(
     from bayeslat.inference.engine import EngineOptions  # samplers
     from bayeslat.inference.update import update_posterior
 
+    maker = "compress(spec, files, like=posterior)"
+    refuse([_no_posterior(posterior), "" if data is None else _no_statistics(data, maker)])
     options = EngineOptions(engine, seed, chains, draws, tune)
     return Posterior(
         update_posterior(
@@ -212,5 +217,25 @@ read_statistics = read_compressed
 write_statistics = write_compressed
 
 
+def _no_posterior(posterior: object) -> str:
+    """Say what was given in place of a posterior; nothing if it is one."""
+    if isinstance(posterior, Posterior):
+        return ""
+    return f"posterior is {tell_kind(posterior)}; load it with load_posterior(path)"
+
+
+def _no_statistics(data: object, maker: str) -> str:
+    """Say what was given in place of statistics, and what makes them; nothing if it is those."""
+    if isinstance(data, Compressed):
+        return ""
+    return f"data is {tell_kind(data)}; give the statistics of the rows, by {maker}"
+
+
 def _point(like: Compressed | Posterior) -> SettledPoint:
-    return like.point if isinstance(like, Compressed) else point_of(like.data)
+    """Return the settled point of a posterior, or of statistics."""
+    if isinstance(like, Compressed):
+        return like.point
+    if not isinstance(like, Posterior):
+        told = "load it with load_posterior(path) or read_statistics(path)"
+        raise InputError(f"like is {tell_kind(like)}; {told}")
+    return point_of(like.data)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from bayeslat.inference.posterior import PosteriorData
 
-__all__ = ["Evidence", "find_evidence", "stack_used"]
+__all__ = ["Evidence", "Unmeasured", "find_evidence", "stack_used"]
+
+type Unmeasured = Literal["", "gpu", "stack", "name", "stage"]
+"""What has no row: nothing, the GPU, its stack, any stack without a name, or a stage of theirs."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,19 @@ class Evidence:
         """Whether any stage has no row of this GPU and stack."""
         return bool(self.unmeasured)
 
-    def lacks(self, stages: Sequence[str]) -> bool:
+    def lacks_any_of(self, stages: Sequence[str]) -> bool:
         """Tell whether any of some stages has no row of this GPU and stack."""
         return not set(stages).isdisjoint(self.unmeasured)
+
+    def lacks(self, stage: str | None = None) -> Unmeasured:
+        """Say what has no row, of a stage or, by default, of any."""
+        if not (self.unmeasured if stage is None else stage in self.unmeasured):
+            return ""
+        if not self.known_stacks:
+            return "gpu"
+        if self.stack not in self.known_stacks:
+            return "stack" if self.stack else "name"
+        return "stage"
 
     @property
     def gap(self) -> str:

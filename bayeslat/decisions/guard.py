@@ -153,7 +153,7 @@ class Guard:
         p_exceed, low, high = (np.stack(each) for each in zip(*bounds, strict=True))
         held = self._held
         leaves = np.any([prediction.stages[name].excess.any(axis=1) for name in held], axis=0)
-        lacking = [each for each in prediction.evidence if each.lacks(held)]
+        lacking = [each for each in prediction.evidence if each.lacks_any_of(held)]
         zero_shot = prediction.zero_shot & bool(lacking)
         gap = "; ".join(sorted({each.gap for each in lacking}))
         doubted = is_doubted(self.data, self.gpu.key, self.stack, prediction.configs)

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.decisions.evidence import Unmeasured
 from bayeslat.decisions.predict import predict
-from bayeslat.decisions.prediction import Prediction
+from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.decisions.summary import summarise_draws
+from bayeslat.evaluation.blocks import name_block, split_stacks
 from bayeslat.evaluation.findings import describe, find_departures
 from bayeslat.evaluation.judged import judged
 from bayeslat.evaluation.measured import measured_latencies
@@ -41,15 +43,16 @@ class PosteriorCheck:
     ----------
     problems : tuple of str
         What is wrong with the draws, with the cure.
-    frame : DataFrame or None, one row a GPU and stage
-        `gpu`, `stage` (or `total`), `rows`, `configs`, `mape`, `bias`, `coverage_50`,
-        `coverage_90`, `crps_relative` (mean CRPS over the median measured latency), `pit_mean`,
-        `beyond_3_sd` (part of the rows whose log latency is more than 3 sd from the mean of its
-        draws), `extrapolates` (part of the rows), `zero_shot`, and `set_aside` (further rows, which
-        are not scored: the posterior knows them as gross errors). None without traces.
+    frame : DataFrame or None, one row a GPU, stack and stage
+        `gpu`, `stack` (that the rows are taken for; empty for none), `stage` (or `total`), `rows`,
+        `configs`, `mape`, `bias`, `coverage_50`, `coverage_90`, `crps_relative` (mean CRPS over the
+        median measured latency), `pit_mean`, `beyond_3_sd` (part of the rows whose log latency is
+        more than 3 sd from the mean of its draws), `extrapolates` (part of the rows), `zero_shot`,
+        `unmeasured` (what makes it zero-shot, as `Unmeasured`), and `set_aside` (further rows,
+        which are not scored: the posterior knows them as gross errors). None without traces.
     findings : tuple of str
-        What the posterior did not expect, a sentence a GPU and stage, with the cure; and which
-        GPUs' passes over the configurations differ.
+        What the posterior did not expect, a sentence a GPU, stack and stage, with the cure; and
+        which GPUs' passes over the configurations differ.
     passes : tuple of PassDifferences
         Of each GPU and stack with configurations that several passes measured.
     """
@@ -72,8 +75,9 @@ def check_posterior(
     A finding names the coverages of 90 % and 50 % intervals and the median error that no table of
     measurements has which the posterior simulates: `find_departures` has the rule. If the posterior
     is right, each of the three departs with a chance of 0.4 % at most (of 512 draws); 0.1 % in
-    simulations. There are three for each GPU and stage, so among many GPUs expect one now and then.
-    Rows beyond the training range, whose intervals are wide on purpose, are judged apart.
+    simulations. There are three for each GPU, stack and stage, so among many of them expect one
+    now and then. Rows beyond the training range, whose intervals are wide on purpose, are
+    judged apart.
 
     Rows that the fit saw are predicted a little too well, and depart less often. For a zero-shot
     GPU the posterior expects nearly any coverage, since all rows share the GPU's error: the median
@@ -113,26 +117,36 @@ def check_posterior(
     findings: list[str] = []
     passes: list[PassDifferences] = []
     for gpu in dict.fromkeys(frame["gpu"]):
-        own = (frame["gpu"] == gpu).to_numpy()
-        measured = frame[own]
         entry = data.hardware.get(gpu) or table.resolve(gpu)
-        prediction = predict(data, measured, entry, seed=seed)
-        sound = _without_gross(data.spec, measured, prediction, ratios[own])
-        every = measured_latencies(data.spec, measured, entry)
-        kept = every if sound is measured else measured_latencies(data.spec, sound, entry)
-        for stage, latency in kept.items():
-            if np.isnan(latency).all():
-                continue
-            score = _score(data, prediction, stage, latency)
-            gross = int(np.isnan(latency).sum() - np.isnan(every[stage]).sum())
-            rows.append({"gpu": gpu, "stage": stage, **score, "set_aside": gross})
-            told = _findings(prediction, stage, latency, score["zero_shot"], seed)
-            findings += [f"{gpu}, {stage}{text}" for text in told]
-        passes += _passes(data, sound, entry, seed)
+        held = np.flatnonzero(frame["gpu"] == gpu)
+        blocks = split_stacks(data, gpu, frame.iloc[held])
+        for stack, own in blocks.items():
+            measured = frame.iloc[held[own]]
+            prediction = predict(data, measured, entry, stack=stack or None, seed=seed)
+            sound = _without_gross(data.spec, measured, prediction, list(ratios[held[own]]))
+            for stage, latency, gross in _kept(data.spec, measured, sound, entry):
+                score = _score(data, prediction, stage, latency)
+                place = {"gpu": gpu, "stack": stack or "", "stage": stage}
+                rows.append({**place, **score, "set_aside": gross})
+                name = name_block(rows[-1], alone=len(blocks) == 1)
+                told = _findings(prediction, stage, latency, score["unmeasured"], seed)
+                findings += [f"{name}, {stage}{text}" for text in told]
+            passes += _passes(data, sound, entry, seed)
     findings += [f"{each.name}: {each}" for each in passes if each.differing]
     return PosteriorCheck(
         data.diagnostics.problems, pd.DataFrame(rows), tuple(findings), tuple(passes)
     )
+
+
+def _kept(
+    spec: Spec, measured: pd.DataFrame, sound: pd.DataFrame, gpu: Gpu
+) -> Iterator[tuple[str, NDArray[np.float64], int]]:
+    """Each stage with latencies that are no gross errors, shape (config,), and how many are."""
+    every = measured_latencies(spec, measured, gpu)
+    kept = every if sound is measured else measured_latencies(spec, sound, gpu)
+    for stage, latency in kept.items():
+        if not np.isnan(latency).all():
+            yield stage, latency, int(np.isnan(latency).sum() - np.isnan(every[stage]).sum())
 
 
 def _passes(
@@ -163,14 +177,18 @@ def _without_gross(
 
 
 def _findings(
-    prediction: Prediction, stage: str, latency: NDArray[np.float64], zero_shot: bool, seed: int
+    prediction: Prediction,
+    stage: str,
+    latency: NDArray[np.float64],
+    unmeasured: Unmeasured,
+    seed: int,
 ) -> Iterator[str]:
     """Judge the rows inside the training range, and apart from them those beyond it."""
     out = _beyond(prediction, stage)
     for beyond, where in ((False, ""), (True, ", beyond the range of the fit")):
         judged = np.where(out == beyond, latency, np.nan)
         if departures := find_departures(prediction, stage, judged, seed=seed):
-            yield f"{where}: {describe(departures, zero_shot=zero_shot, beyond=beyond)}"
+            yield f"{where}: {describe(departures, unmeasured=unmeasured, beyond=beyond)}"
 
 
 def _beyond(prediction: Prediction, stage: str) -> NDArray[np.bool_]:
@@ -187,7 +205,8 @@ def _score(
     judged_draws, told = judged(data.spec, prediction, stage, latency)
     summary = summarise_draws(judged_draws)
     held = ~np.isnan(latency)
-    part = prediction.stages.get(stage)
+    (evidence,) = prediction.evidence  # of one stack
+    unmeasured = evidence.lacks(None if stage == TOTAL else stage)
     return {
         "rows": int(held.sum()),
         "configs": count_configs(frame[held], data.spec),
@@ -205,9 +224,8 @@ def _score(
         "pit_mean": float(np.nanmean(pit(draws, latency))),
         "beyond_3_sd": float((np.abs(_z(draws, latency)[held]) > 3.0).mean()),
         "extrapolates": float(_beyond(prediction, stage)[held].mean()),
-        "zero_shot": any(
-            stage in each.unmeasured if part else each.zero_shot for each in prediction.evidence
-        ),
+        "zero_shot": unmeasured != "",
+        "unmeasured": unmeasured,
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.decisions.evidence import Unmeasured
 from bayeslat.decisions.prediction import Prediction
 from bayeslat.evaluation.replicates import simulate_tables
 
@@ -19,6 +20,12 @@ TABLES_PER_DRAW = 4
 BIAS = "median error of the point"
 """Its statistic: point / measured - 1."""
 _INTERVALS = {"90 % intervals cover": ("q05", "q95"), "50 % intervals cover": ("q25", "q75")}
+_UNLIKE: dict[Unmeasured, str] = {
+    "gpu": "this GPU is unlike the donors: fit it with some of its rows",
+    "stack": "this stack is unlike what was measured of the GPU: fit it with some of its rows",
+    "name": "these rows name no stack, and the GPU was measured with several: name theirs",
+    "stage": "this GPU has no fitted rows of a stage, and is unlike the donors: fit it with some",
+}
 
 
 @dataclass(frozen=True)
@@ -89,27 +96,29 @@ def find_departures(
     )
 
 
-def describe(departures: Sequence[Departure], *, zero_shot: bool, beyond: bool) -> str:
+def describe(departures: Sequence[Departure], *, unmeasured: Unmeasured, beyond: bool) -> str:
     """Say how measurements depart, and what to do about it.
 
     Parameters
     ----------
     departures : sequence of Departure
         One or more, of one GPU and stage.
-    zero_shot : bool
+    unmeasured : Unmeasured
+        What the posterior has no rows of.
     beyond : bool
         Whether the rows are those beyond the training range.
     """
-    cure = _cure(departures, zero_shot=zero_shot, beyond=beyond)
+    cure = _cure(departures, unmeasured=unmeasured, beyond=beyond)
     return f"{', '.join(map(str, departures))}; {cure}"
 
 
-def _cure(departures: Sequence[Departure], *, zero_shot: bool, beyond: bool) -> str:
+def _cure(departures: Sequence[Departure], *, unmeasured: Unmeasured, beyond: bool) -> str:
     if all(each.statistic != BIAS and each.observed > each.high for each in departures):
-        narrow = "fitted rows out there" if beyond else "measured rows of this GPU"
+        own = "stack" if unmeasured == "stack" else "GPU"
+        narrow = "fitted rows out there" if beyond else f"measured rows of this {own}"
         return f"they are wider than they need be: {narrow} narrow them"
-    if zero_shot:
-        return "this GPU is unlike the donors: fit it with some of its rows"
+    if unmeasured:
+        return _UNLIKE[unmeasured]
     if beyond:
         return "these rows leave the range of the fit: fit rows that span it"
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from bayeslat.evaluation.blocks import name_block
 from bayeslat.inference.gross_errors import find_gross_errors
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.report.convergence import convergence_record, show_convergence, show_verdict
@@ -53,10 +55,9 @@ def check_record(
     Returns
     -------
     dict
-        For JSON: `convergence_record`; `predictions`, a record a GPU and stage; `findings`;
-        `passes`, whether those of each GPU and stack
-        differ (`PassDifferences.record`); `missing_features`, null if they were not sought;
-        `gross_errors` of all GPUs.
+        For JSON: `convergence_record`; `predictions`, a record a GPU, stack and stage;
+        `findings`; `passes`, whether those of each GPU and stack differ (`PassDifferences.record`);
+        `missing_features`, null if they were not sought; `gross_errors` of all GPUs.
     """
     rows = [] if found.frame is None else found.frame.to_dict("records")
     return {
@@ -90,12 +91,13 @@ def show_check(record: Mapping[str, Any]) -> None:
 
 
 def _show_predictions(console: Console, rows: list[dict[str, Any]]) -> None:
-    """Print a row a stage under the name of each GPU."""
+    """Print a row a stage under the name of each GPU, or of each of its several stacks."""
     table = make_table(_HEADS)
-    for gpu, stages in groupby(rows, key=lambda row: str(row["gpu"])):
+    names = _block_names(rows)
+    for name, stages in groupby(rows, key=lambda row: names[row["gpu"], row["stack"]]):
         held = list(stages)
         unseen = all(row["zero_shot"] for row in held)
-        table.add_row(f"{gpu} (zero-shot)" if unseen else gpu)
+        table.add_row(f"{name} (zero-shot)" if unseen else name)
         for row in held:
             mark = " (zero-shot)" if row["zero_shot"] and not unseen else ""
             table.add_row(
@@ -107,8 +109,18 @@ def _show_predictions(console: Console, rows: list[dict[str, Any]]) -> None:
     print_table(console, "Predictions against measurements", table)
     gross = [row for row in rows if row["set_aside"] and row["stage"] != "total"]
     if gross:
-        told = ", ".join(f"{row['set_aside']:,} of {row['gpu']}, {row['stage']}" for row in gross)
+        told = ", ".join(
+            f"{row['set_aside']:,} of {names[row['gpu'], row['stack']]}, {row['stage']}"
+            for row in gross
+        )
         print_line(console, f"Not scored, set aside as gross errors: {told}")
+
+
+def _block_names(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    """Name the rows of each GPU and stack."""
+    blocks = {(row["gpu"], row["stack"]): row for row in rows}
+    count = Counter(gpu for gpu, _ in blocks)
+    return {place: name_block(row, alone=count[place[0]] == 1) for place, row in blocks.items()}
 
 
 def _place(row: Mapping[str, Any]) -> str:

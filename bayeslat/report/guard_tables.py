@@ -10,8 +10,10 @@ import pandas as pd
 
 from bayeslat.counted import counted, rows_of_configs
 from bayeslat.evaluation.guardrail.risk_control import RiskControl
+from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
 from bayeslat.inference.repeats import count_configs
+from bayeslat.report.other_gpus import count_other_gpus, other_gpus_line
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 
 __all__ = ["control_record", "guard_record", "show_guard"]
@@ -25,6 +27,8 @@ def guard_record(
     about: Mapping[str, Any],
     path: Path,
     control: RiskControl | None = None,
+    *,
+    hardware: HardwareTable,
 ) -> dict[str, Any]:
     """What was decided.
 
@@ -39,13 +43,16 @@ def guard_record(
         Where it was written.
     control : RiskControl, optional
         What held-out configurations show.
+    hardware : HardwareTable
+        It knows the aliases of the GPUs that rows name.
 
     Returns
     -------
     dict
-        For JSON: `about`, `rows`, `configs` (repeats counted once), `decisions` (with the rows and
-        the mean p_exceed of each), `reasons` (rows of each) and `output`. The mean p_exceed of what
-        is accepted is the false-accept rate to expect.
+        For JSON: `about`, `rows`, `configs` (repeats counted once), `other_gpus` (the rows of each
+        other GPU that they name), `decisions` (with the rows and the mean p_exceed of each),
+        `reasons` (rows of each) and `output`. The mean p_exceed of what is accepted is the
+        false-accept rate to expect.
     """
     decisions = {
         name: {
@@ -59,6 +66,7 @@ def guard_record(
         **about,
         "rows": len(frame),
         "configs": count_configs(frame, spec),
+        "other_gpus": count_other_gpus(frame, about["gpu"], hardware),
         "decisions": decisions,
         "reasons": {str(name): int(count) for name, count in reasons.items()},
         "risk_control": None if control is None else control_record(control, about["max_risk"]),
@@ -112,6 +120,8 @@ def show_guard(record: Mapping[str, Any]) -> None:
         f"within {budgets}, max_risk {record['max_risk']:g}"
     )
     print_table(console, title, table)
+    if others := record["other_gpus"]:
+        print_line(console, other_gpus_line(others, record["rows"], record["gpu"]))
     for reason, count in record["reasons"].items():
         print_line(console, f"measure: {counted(count, 'row')}, because {reason}")
     if control := record["risk_control"]:

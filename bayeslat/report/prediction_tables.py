@@ -11,8 +11,10 @@ import pandas as pd
 
 from bayeslat.counted import counted, rows_of_configs
 from bayeslat.decisions.evidence import Evidence
+from bayeslat.features.hardware import HardwareTable
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import count_configs
+from bayeslat.report.other_gpus import count_other_gpus, other_gpus_line
 from bayeslat.report.tables import (
     format_ms,
     make_table,
@@ -34,6 +36,7 @@ def prediction_record(
     about: Mapping[str, Any],
     evidence: Sequence[Evidence],
     path: Path,
+    hardware: HardwareTable,
 ) -> dict[str, Any]:
     """What was predicted, in short.
 
@@ -48,13 +51,16 @@ def prediction_record(
         What was measured of the GPU, with each stack.
     path : Path
         Where it was written.
+    hardware : HardwareTable
+        It knows the aliases of the GPUs that rows name.
 
     Returns
     -------
     dict
         For JSON: per stage and `total` the smallest, middle and largest point, and the middle width
-        of the 90 % interval over the median; how many rows there are and of how many configs; how
-        many rows extrapolate, and in what; with a budget, how many are `within` it (p_exceed at
+        of the 90 % interval over the median; how many rows there are and of how many configs;
+        `other_gpus`, the rows of each other GPU that they name; how many extrapolate, and in what;
+        with a budget, how many are `within` it (p_exceed at
         most 0.05), `over` it (at least 0.95) and `between`.
     """
     stages = {}
@@ -75,6 +81,7 @@ def prediction_record(
         **{name: about[name] for name in ("gpu", "stack", "of", "seed")},
         "rows": len(frame),
         "configs": count_configs(frame, data.spec),
+        "other_gpus": count_other_gpus(frame, about["gpu"], hardware),
         "converged": data.diagnostics.converged,
         "zero_shot": int(frame["zero_shot"].sum()),
         "zero_shot_reasons": [str(each) for each in evidence if each.zero_shot],
@@ -104,6 +111,8 @@ def show_prediction(record: Mapping[str, Any]) -> None:
             f"within (p_exceed <= {_SURE}), {budget['between']:,} between, {budget['over']:,} over "
             f"(p_exceed >= {1 - _SURE}); mean p_exceed {budget['mean_p_exceed']:.3f}",
         )
+    if others := record["other_gpus"]:
+        print_line(console, other_gpus_line(others, rows, record["gpu"]))
     if zero_shot := record["zero_shot"]:
         which = "" if zero_shot == rows else f" {zero_shot:,} of {counted(rows, 'row')}:"
         print_line(console, f"Zero-shot:{which} {'; '.join(record['zero_shot_reasons'])}")

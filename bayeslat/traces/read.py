@@ -10,7 +10,8 @@ import pandas as pd
 
 from bayeslat.errors import TraceError
 from bayeslat.traces.columns import join
-from bayeslat.traces.formats.content import FileContent
+from bayeslat.traces.formats.content import FileContent, refuse
+from bayeslat.traces.formats.first_bytes import misnamed
 from bayeslat.traces.formats.registry import READERS, named
 from bayeslat.traces.provenance import Provenance, parse_provenance, sidecar_path
 from bayeslat.traces.schema import check_frame
@@ -115,6 +116,8 @@ def _read(sources: Sequence[Source], check: Check) -> pd.DataFrame:
 
 def _read_file(path: Path) -> _Part:
     """Read one file and its provenance."""
+    if message := misnamed(path):
+        raise refuse(path, message)
     content = READERS[named(path)](path)
     part = _Part(str(path), content, None)
     metadata, holder = content.metadata, str(path)

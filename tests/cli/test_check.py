@@ -42,6 +42,26 @@ def test_against_traces(workshop: Workshop, run: Callable[..., Result]) -> None:
     assert all(0 <= row["coverage_90"] <= 1 for row in record["predictions"])
 
 
+def test_a_new_stack_of_a_fitted_gpu_has_its_own_block(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    frame = make_frame(gpus=("a100_sxm", "h100_sxm")).assign(stack="v1")
+    out = workshop.folder / "v1.nc"
+    words = ("--model", workshop.spec, "--engine", "laplace", "-o", out)
+    assert run("fit", workshop.trace(frame), *words).exit_code == 0
+    trace = workshop.trace(pd.concat([frame, frame.tail(1).assign(stack="v2")]))
+    lines = [line.strip() for line in run("check", out, trace).stdout.splitlines()]
+    blocks = ["a100_sxm", "h100_sxm with v1", "h100_sxm with v2 (zero-shot)"]
+    assert [line for line in lines if line.startswith(("a100", "h100"))] == blocks
+    rows = json.loads(run("check", out, trace, "--json").stdout)["predictions"]
+    told = {(row["gpu"], row["stack"], row["zero_shot"], row["unmeasured"]) for row in rows}
+    assert told == {
+        ("a100_sxm", "v1", False, ""),
+        ("h100_sxm", "v1", False, ""),
+        ("h100_sxm", "v2", True, "stack"),
+    }
+
+
 def test_a_misnamed_stage_is_told_with_the_nearest_name(
     workshop: Workshop, run: Callable[..., Result]
 ) -> None:

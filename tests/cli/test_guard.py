@@ -47,6 +47,18 @@ def test_it_writes_what_python_decides(workshop: Workshop, run: Callable[..., Re
     assert record["budgets_ms"] == {"total": 300.0, "decode": 20.0}
 
 
+def test_rows_that_name_another_gpu_are_told(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    names = pd.Series(["l40s", "h100_sxm", None, "h100_sxm"])
+    configs = workshop.configs(make_configs(4).assign(gpu=names))
+    words = (workshop.posterior, configs, "--gpu", "h100_sxm", "-o", workshop.out)
+    given = ("guard", *words, "--budget-ms", "300")
+    told = "Other GPUs: 1 of 4 rows names another (l40s), and is predicted as h100_sxm\n"
+    assert told in run(*given).stdout
+    assert json.loads(run(*given, "--json").stdout)["other_gpus"] == {"l40s": 1}
+
+
 def test_the_stack_that_was_used_is_named(workshop: Workshop, run: Callable[..., Result]) -> None:
     data = make_data(gpus=("a100_sxm", "h100_sxm"), stacks=("v1",))
     write_posterior(data, workshop.folder / "stack.nc")

@@ -113,6 +113,26 @@ def test_zero_shot_is_told(workshop: Workshop, run: Run) -> None:
     assert pd.read_parquet(workshop.folder / "out.parquet")["zero_shot"].all()
 
 
+def test_rows_that_name_another_gpu_are_told(workshop: Workshop, run: Run) -> None:
+    names = ["a100_sxm", "A100-SXM", "h100_sxm", "NVIDIA H100 80GB HBM3", "mine", None]
+    words = (workshop.posterior, workshop.configs(make_configs(6).assign(gpu=pd.Series(names))))
+    given = ("predict", *words, "--gpu", "h100_sxm", "-o", workshop.out)
+    told = "Other GPUs: 3 of 6 rows name another (a100_sxm, mine), and are predicted as h100_sxm\n"
+    assert told in run(*given).stdout
+    assert json.loads(run(*given, "--json").stdout)["other_gpus"] == {"a100_sxm": 2, "mine": 1}
+
+
+def test_rows_that_name_no_other_gpu_are_not_told(workshop: Workshop, run: Run) -> None:
+    for frame in (
+        make_configs(2),
+        make_configs(2).assign(gpu=pd.Series(["NVIDIA H100 80GB HBM3", None])),
+    ):
+        words = (workshop.posterior, workshop.configs(frame), "--gpu", "h100_sxm")
+        result = run("predict", *words, "-o", workshop.out)
+        assert result.exit_code == 0, result.output
+        assert "Other GPUs" not in result.output
+
+
 def test_a_gpu_of_a_hardware_file(workshop: Workshop, run: Run) -> None:
     file = workshop.text(
         "hw.toml",

@@ -78,6 +78,27 @@ def test_the_gap_is_told(stacks: tuple[str, ...], gpu: str, stack: str | None, g
     assert find_evidence(make_data(stacks=stacks), gpu, stack).gap == gap
 
 
+@pytest.mark.parametrize(
+    ("stacks", "gpu", "stack", "lacks"),
+    [
+        ((), "h100_sxm", None, ""),
+        ((), "l40s", "v1", "gpu"),
+        (("v1", "v2"), "h100_sxm", "v3", "stack"),
+        (("v1", "v2"), "h100_sxm", None, "name"),
+    ],
+)
+def test_what_has_no_row_is_told_in_a_word(
+    stacks: tuple[str, ...], gpu: str, stack: str | None, lacks: str
+) -> None:
+    found = find_evidence(make_data(stacks=stacks), gpu, stack)
+    assert (found.lacks(), found.lacks("decode")) == (lacks, lacks)
+
+
+def test_a_stage_alone_may_have_no_row() -> None:
+    found = find_evidence(partly_measured(), "a100_sxm", None)
+    assert (found.lacks("prefill"), found.lacks("decode"), found.lacks()) == ("", "stage", "stage")
+
+
 def test_a_stage_without_rows_makes_a_prediction_zero_shot() -> None:
     data = partly_measured()
     found = find_evidence(data, "a100_sxm", None)

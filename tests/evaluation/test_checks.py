@@ -138,6 +138,33 @@ def test_a_stage_that_was_not_fitted_on_a_gpu_is_zero_shot_there() -> None:
     ]
 
 
+def test_a_new_stack_of_a_gpu_is_a_block_of_its_own() -> None:
+    frame = make_frame(gpus=("a100_sxm", "h100_sxm")).assign(stack="v1")
+    data = fit_posterior(small_spec(), frame, engine="laplace")
+    new = frame.query("gpu == 'h100_sxm'").head(15).assign(stack="v2")
+    new["t_decode_ms"] *= 20
+    mixed = pd.concat([frame, new]).sample(frac=1, random_state=0)
+    alone, both = check_posterior(data, frame), check_posterior(data, mixed)
+    assert alone.frame is not None
+    assert both.frame is not None
+    place = ["gpu", "stack", "stage"]
+    old, scores = alone.frame.set_index(place), both.frame.set_index(place)
+    for name in ("rows", "coverage_90", "mape", "zero_shot"):  # whatever is measured beside them
+        np.testing.assert_allclose(
+            scores.loc[old.index, name].astype(float), old[name].astype(float)
+        )
+    assert scores.drop(old.index).index.tolist() == [
+        ("h100_sxm", "v2", stage) for stage in ("prefill", "decode", "total")
+    ]
+    assert set(scores[scores["zero_shot"]]["unmeasured"]) == {"stack"}
+    assert scores["zero_shot"].sum() == 3
+    assert any(
+        text.startswith("h100_sxm with v2, decode: ") and "this stack is unlike" in text
+        for text in both.findings
+    )
+    assert not any("this GPU is unlike" in text for text in both.findings)
+
+
 def test_a_bad_trace_is_refused() -> None:
     with pytest.raises(TraceError, match="knob 'context' of spec 'small' is missing"):
         check_posterior(make_data(), make_frame().drop(columns="context"))

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
+from bayeslat.decisions.evidence import Unmeasured
 from bayeslat.decisions.prediction import Prediction, StagePrediction
 from bayeslat.evaluation.findings import BIAS, Departure, describe, find_departures
 from bayeslat.evaluation.replicates import simulate_tables
@@ -130,22 +131,26 @@ OFF = Departure(BIAS, -0.5, -0.012, 0.0149)
     [
         (
             (LOW,),
-            (False, False),
+            ("", False),
             "intervals cover 25.0% (70.0% to 100.0% expected); give the stage a physics term",
         ),
-        ((HIGH,), (True, False), "cover 90.0% (20.0% to 80.0% expected); they are wider than"),
-        ((HIGH,), (False, True), "wider than they need be: fitted rows out there narrow them"),
-        ((OFF,), (True, True), "point -50.0% (-1.2% to +1.5% expected); this GPU is unlike"),
-        ((OFF,), (False, True), "these rows leave the range of the fit"),
+        ((HIGH,), ("gpu", False), "cover 90.0% (20.0% to 80.0% expected); they are wider than"),
+        ((HIGH,), ("", True), "wider than they need be: fitted rows out there narrow them"),
+        ((OFF,), ("gpu", True), "point -50.0% (-1.2% to +1.5% expected); this GPU is unlike"),
+        ((OFF,), ("stack", False), "expected); this stack is unlike what was measured of the GPU"),
+        ((HIGH,), ("stack", False), "they need be: measured rows of this stack narrow them"),
+        ((OFF,), ("name", False), "these rows name no stack, and the GPU was measured with"),
+        ((OFF,), ("stage", False), "this GPU has no fitted rows of a stage"),
+        ((OFF,), ("", True), "these rows leave the range of the fit"),
         (
             (HIGH, OFF),
-            (False, False),
+            ("", False),
             "or fit these rows too, if the fit did not have them",
         ),  # wide as they are, they are off
     ],
 )
 def test_findings_have_numbers_and_a_cure(
-    departures: tuple[Departure, ...], marks: tuple[bool, bool], message: str
+    departures: tuple[Departure, ...], marks: tuple[Unmeasured, bool], message: str
 ) -> None:
-    text = describe(departures, zero_shot=marks[0], beyond=marks[1])
+    text = describe(departures, unmeasured=marks[0], beyond=marks[1])
     assert message in text

@@ -563,8 +563,12 @@ def test_every_damaged_file_is_told_at_once(tmp_path: Path) -> None:
     (folder / "2.parquet").unlink()
     (folder / "2.csv").write_text("gpu\n")
     pq.write_table(pa.table({"gpu": pa.array([], pa.string())}), folder / "3.parquet")
+    (folder / "4.parquet").write_text("gpu,t_a_ms\n")
+    (folder / "5.csv").write_bytes((folder / "0.parquet").read_bytes())
     with pytest.raises(TraceError) as caught:
         compress_files(small_spec(), [folder, tmp_path / "none.parquet"])
+    for told in ("4.parquet: seems to be CSV; name it 4.csv", "name it 5.parquet"):
+        assert told in str(caught.value)
     for told in ("1.parquet", "cut short", "2.csv", "from Parquet", "3.parquet", "no rows", "none"):
         assert told in str(caught.value)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from bayeslat.compression import compress, fit_statistics, update
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.calibrate import calibrate
@@ -20,6 +22,7 @@ from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.posterior_file import read_posterior, write_posterior
 from bayeslat.inference.stream.settle import point_of
 from bayeslat.inference.update import update_posterior
+from bayeslat.posterior import Posterior
 from bayeslat.traces import read_traces, write_traces
 from tests.posteriors import make_frame, small_spec
 
@@ -122,6 +125,22 @@ def test_what_cannot_be_updated_says_why(folder: Path, fitted: PosteriorData) ->
     )
     with pytest.raises(InputError, match=r"earlier version.*fit again"):
         update_posterior(old, None, LAPLACE, retire=["monday.parquet"])
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [("a.parquet", "data is the text 'a.parquet'"), (make_frame(), "data is a DataFrame")],
+)
+def test_rows_in_place_of_statistics_are_told(data: Any, told: str, fitted: PosteriorData) -> None:
+    given = f"{told}; give the statistics of the rows, by compress"
+    with pytest.raises(InputError, match=rf"^{given}\(spec, files, like=posterior\)$"):
+        update(Posterior(fitted), data, engine="laplace")
+    with pytest.raises(InputError, match=rf"^{given}\(spec, files\) or read_statistics\(path\)$"):
+        fit_statistics(data, engine="laplace")
+    with pytest.raises(InputError, match=rf"^posterior is a PosteriorData; load .*; {told}"):
+        update(cast("Posterior", fitted), data)
+    with pytest.raises(InputError, match=r"^like is the text 'a\.nc'; load it with load_post"):
+        compress(small_spec(), "a.parquet", like=cast("Posterior", "a.nc"))
 
 
 def test_calibrated_gpus_are_calibrated_again_not_kept(fitted: PosteriorData) -> None:

@@ -194,7 +194,16 @@ TEXTS: dict[str, tuple[str, str | bytes, list[str]]] = {
         ["row 1", "column 'task'", "write it as text", "found True"],
     ),
     "empty Parquet": ("a.parquet", b"", ["cannot be read as Parquet", "copy it again"]),
-    "no Parquet": ("a.pq", "gpu,t_a_ms\nh100,1\n", ["cannot be read as Parquet", "damaged"]),
+    "no Parquet": ("a.pq", b"\0gpu", ["cannot be read as Parquet", "damaged"]),
+    "CSV as Parquet": ("a.pq", "gpu,t_a_ms\nh100,1\n", ["seems to be CSV; name it a.csv"]),
+    "JSON Lines as Parquet": ("a.pq", '{"gpu": 1}\n', ["seems to be JSON Lines; name it a.jsonl"]),
+    "JSON Lines as CSV": ("a.csv", '{"gpu": 1}\n', ["seems to be JSON Lines; name it a.jsonl"]),
+    "long text as Parquet": ("a.pq", "k,é\n" + "1,é\n" * 999, ["seems to be CSV"]),  # é is cut
+    "pointer as Parquet": (
+        "a.parquet",
+        "version https://git-lfs.github.com/spec/v1\noid 1\n",
+        ["is text that begins with 'version https://git-lfs", "no Parquet; name another file"],
+    ),
     "unknown suffix": (
         "a.txt",
         "gpu,t_a_ms\nh100,1\n",
@@ -251,6 +260,15 @@ def test_bad_parquet_gives_one_clear_error(kind: str, expected: list[str], tmp_p
         read_traces(path)
     for text in [str(path), *expected]:
         assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.CSV", "a.jsonl"])
+def test_parquet_by_another_name_is_told(name: str, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"gpu": ["h100"], "t_a_ms": [1.0]}), tmp_path / name)
+    with pytest.raises(TraceError) as caught:
+        read_traces(tmp_path)
+    told = "is Parquet by its first bytes; name it a.parquet"
+    assert str(caught.value) == f"{tmp_path / name}: {told}"
 
 
 def test_parquet_column_twice(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from bayeslat.errors import TraceError
 from bayeslat.features.spec import Spec
 from bayeslat.traces import Provenance, Violation, report
+from bayeslat.traces.formats.first_bytes import misnamed
 from bayeslat.traces.formats.parquet import METADATA_KEY, SUFFIXES
 from bayeslat.traces.names import GPU, STACK, TASK
 from bayeslat.traces.provenance import parse_provenance
@@ -191,6 +192,8 @@ def measured(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
 
 def _open(path: Path, spec: Spec) -> TraceFile | str:
     """Look at a file; what is wrong with it, if anything is."""
+    if message := misnamed(path):
+        return message
     if path.suffix not in SUFFIXES:
         return (
             f"a stream is read from Parquet; write it as Parquet first, by "
