@@ -179,3 +179,27 @@ def test_other_runs_of_the_configuration_are_told_of() -> None:
     plan = plan_fit(SPEC, spoil(frame, both, 50.0))
     errors = donor_gross_errors(plan, {STAGE: sound_stage(plan, STAGE).set_aside})
     assert [each.repeats[STAGE] for each in errors] == ["sound", "alike", "alike"]
+
+
+@pytest.mark.parametrize(
+    ("runs", "told"),
+    [
+        ((20.0, 39.0), ["alike", "alike"]),
+        ((20.0, 41.0), ["none", "none"]),  # more than twice as far off: no two that agree
+        ((20.0, 1 / 20), ["none", "none"]),
+        ((20.0, None), ["sound"]),
+        ((20.0, 20.0, None), ["sound", "sound"]),  # a sound run settles it, whatever the others say
+        ((20.0, 41.0, 41.0), ["none", "alike", "alike"]),
+    ],
+)
+def test_a_run_is_alike_within_a_factor_of_two_and_a_sound_one_settles_it(
+    runs: tuple[float | None, ...], told: list[str]
+) -> None:
+    frame = pd.concat([clean(10).assign(repeat=k) for k in range(len(runs))], ignore_index=True)
+    first = int(np.flatnonzero(frame["gpu"] == SPOILT)[0])
+    places = first + len(clean(10)) * np.arange(len(runs))
+    set_aside = {
+        int(at): ratio for at, ratio in zip(places, runs, strict=True) if ratio is not None
+    }
+    errors = donor_gross_errors(plan_fit(SPEC, frame), {STAGE: set_aside})
+    assert [each.repeats[STAGE] for each in errors] == told
