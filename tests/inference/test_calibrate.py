@@ -17,9 +17,11 @@ from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.inference import sound_rows
 from bayeslat.inference.calibrate import calibrate_group
+from bayeslat.inference.condition import Conditioned, condition
+from bayeslat.inference.evidence import Rows
 from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.gross_errors import find_gross_errors, is_unsettled
-from bayeslat.inference.population import population_of
+from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.posterior_file import read_posterior
 from bayeslat.model.simulate import simulate
@@ -179,6 +181,30 @@ def test_repeats_narrow_less_than_other_configs() -> None:
     others = widths(posterior().calibrate(trace(10), GPU)).mean()
     assert (others < 0.85 * base)[["total", "prefill"]].all()
     assert (others < 0.9 * repeats)[["total", "prefill"]].all()
+
+
+@pytest.mark.parametrize(("of_runs", "least", "most"), [(0.1, 0.55, 1.01), (1e-4, 0.0, 0.2)])
+def test_repeats_count_by_how_much_runs_scatter(
+    of_runs: float, least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six runs of thirty configurations: nearly six rows where they scatter, and else one."""
+    seen: list[Rows] = []
+
+    def spy(population: Population, rows: Rows, *others: Any) -> Conditioned:
+        seen.append(rows)
+        return condition(population, rows, *others)
+
+    monkeypatch.setattr("bayeslat.inference.calibrate.condition", spy)
+    noise = np.exp(of_runs * np.random.default_rng(3).standard_normal((6, 30, 2)))
+    medians = {f"t_{stage}_ms": target().typical_ms[stage][:30] for stage in STAGES}
+    # What its runs share, or nothing.
+    own = trace(30) if of_runs < 0.01 else trace(30).assign(**medians)
+    runs = [own.assign(repeat=k) for k in range(6)]
+    for run, each in zip(runs, noise, strict=True):
+        run[["t_prefill_ms", "t_decode_ms"]] *= each
+    posterior().calibrate(pd.concat(runs), GPU)
+    assert len(seen) == len(STAGES)
+    assert all(least < rows.weights.mean() < most for rows in seen)
 
 
 def test_rows_of_other_gpus_and_other_names_of_this_one() -> None:

@@ -67,3 +67,13 @@ def test_each_side_of_a_trail_is_as_wide_as_its_own_direction() -> None:
     # Of 400 draws whose sizes vary: no heavier tails than a kurtosis of six.
     np.testing.assert_allclose(sd, expected, rtol=4 * np.sqrt(5 / 400) / 2)
     assert not found.spread[:, -4:].any()
+
+
+@pytest.mark.xdist_group("small posterior")
+def test_a_stage_without_a_correction_widens_by_a_tenth_and_what_any_does() -> None:
+    data = make_data()
+    part = data.stages["decode"]  # of physics alone
+    rms = correction_rms(part, np.empty((7, 0)), part.effects[:, -1])
+    step = step_variance(part.basis, rms)[-1]
+    assert step == pytest.approx(0.1**2 + 0.05**2)
+    assert rms.shape == (len(part.effects),)

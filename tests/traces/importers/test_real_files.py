@@ -127,6 +127,7 @@ def test_aiperf(tmp_path: Path) -> None:
     assert set(frame["model"]) == {"dense"}
     assert set(frame["concurrency"]) == {4}
     assert frame["in_flight"].max() <= 3
+    assert frame["request_id"].tolist() == [each["metadata"]["x_request_id"] for each in measured]
 
 
 def test_inference_perf(tmp_path: Path) -> None:
