@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from bayeslat.errors import HardwareError, InputError
@@ -206,6 +206,7 @@ def test_a_typing_error_finds_the_gpu_that_was_meant(name: str, meant: str) -> N
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(name=st.text(max_size=30))
+@example(name="H100.SXM")  # whose key would be that of another GPU
 def test_the_lines_of_an_unknown_gpu_make_it_known(tmp_path: Path, name: str) -> None:
     assume(TABLE.find(name) is None)
     with pytest.raises(HardwareError) as caught:
@@ -217,6 +218,7 @@ def test_the_lines_of_an_unknown_gpu_make_it_known(tmp_path: Path, name: str) ->
         load_hardware(file)
     file.write_text(lines.replace(" = 0 ", " = 2.5 "), encoding="utf-8")
     key = next(iter(tomllib.loads(lines)["gpus"]))
+    assert TABLE.find(key) is None  # so that no other GPU is changed
     added = load_hardware(file)
     assert added.resolve(name if fold_name(name) else key).key == key
     assert added.gpus[key].fields()["l2_MB"] == 2.5

@@ -23,6 +23,11 @@ def test_a_range_counts_in_half_widths() -> None:
     assert basis.moved.tolist() == [True]
 
 
+def test_a_rounding_error_beyond_the_edge_is_not_out() -> None:
+    assert excess(spanned(-10, 10), 10 + 1e-10, -10 - 1e-10).tolist() == [0.0, 0.0]
+    np.testing.assert_allclose(excess(spanned(-10, 10), 10 + 1e-5), 1e-6)
+
+
 def test_a_power_of_e_beyond_a_range_is_at_most_two_half_widths() -> None:
     """Whatever the unit, and however narrow the range: 24 and 25 layers tell of 64 as 24 do."""
     sizes = np.array([10.0, 20.0, 160.0, 9.0])

@@ -225,6 +225,9 @@ def test_a_term_is_astray_by_what_its_linear_view_is_off(monkeypatch: pytest.Mon
     ]
     moves[1, 1] = -9.0
     off = np.sqrt(np.mean((-9.0 * shares[1] - np.log(1 - shares[1] * (1 - np.exp(-9.0)))) ** 2))
+    # However wide the noise is, a view may not be off by more than this; nor is less of any moment.
+    assert find_astray(plan, regression, moves / 3.0, 10.0) == 1
+    assert find_astray(plan, regression, moves / 20.0, 1e-6) is None
     for noise, found in ((off / 2.0 * 1.01, None), (off / 2.0 * 0.99, 1)):
         monkeypatch.setattr(astray, "_LEAST", 0.0)
         monkeypatch.setattr(astray, "_MOST", np.inf)

@@ -14,9 +14,17 @@ import pytest
 
 from bayeslat.errors import ConvergenceError, HardwareError, InputError, TraceError
 from bayeslat.features.hardware import load_hardware
+from bayeslat.features.spec import Spec
 from bayeslat.inference import sound_rows
+from bayeslat.inference.calibrate import calibrate_group
+from bayeslat.inference.condition import Conditioned, condition
+from bayeslat.inference.evidence import Rows
+from bayeslat.inference.fit import fit_posterior
+from bayeslat.inference.gross_errors import find_gross_errors, is_unsettled
+from bayeslat.inference.population import Population, population_of
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.posterior_file import read_posterior
+from bayeslat.model.simulate import simulate
 from bayeslat.posterior import Posterior
 from bayeslat.traces import read_traces
 from tests.posteriors import GPUS, make_configs, make_data
@@ -175,6 +183,30 @@ def test_repeats_narrow_less_than_other_configs() -> None:
     assert (others < 0.9 * repeats)[["total", "prefill"]].all()
 
 
+@pytest.mark.parametrize(("of_runs", "least", "most"), [(0.1, 0.55, 1.01), (1e-4, 0.0, 0.2)])
+def test_repeats_count_by_how_much_runs_scatter(
+    of_runs: float, least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six runs of thirty configurations: nearly six rows where they scatter, and else one."""
+    seen: list[Rows] = []
+
+    def spy(population: Population, rows: Rows, *others: Any) -> Conditioned:
+        seen.append(rows)
+        return condition(population, rows, *others)
+
+    monkeypatch.setattr("bayeslat.inference.calibrate.condition", spy)
+    noise = np.exp(of_runs * np.random.default_rng(3).standard_normal((6, 30, 2)))
+    medians = {f"t_{stage}_ms": target().typical_ms[stage][:30] for stage in STAGES}
+    # What its runs share, or nothing.
+    own = trace(30) if of_runs < 0.01 else trace(30).assign(**medians)
+    runs = [own.assign(repeat=k) for k in range(6)]
+    for run, each in zip(runs, noise, strict=True):
+        run[["t_prefill_ms", "t_decode_ms"]] *= each
+    posterior().calibrate(pd.concat(runs), GPU)
+    assert len(seen) == len(STAGES)
+    assert all(least < rows.weights.mean() < most for rows in seen)
+
+
 def test_rows_of_other_gpus_and_other_names_of_this_one() -> None:
     expected = draws_of(posterior().calibrate(trace(10), GPU))
     others = pd.concat(
@@ -309,6 +341,30 @@ def test_a_fitted_donor_moves_towards_its_new_rows() -> None:
     assert widths(same, gpu)["total"].mean() < widths(before, gpu)["total"].mean()
 
 
+def test_a_point_of_linearisation_stays_where_the_population_has_gpus() -> None:
+    """At the rows' own efficiencies, up to three sds: of what is shared, and of GPUs round it."""
+    data = make_data()
+    ranges = {}
+    for stage in STAGES:
+        of = population_of(
+            data, stage, load_hardware().resolve(GPU), None, np.random.default_rng(0)
+        )
+        centre, spread = of.centre[:, : of.terms], of.spread[:, : of.terms]
+        ranges[stage] = centre.mean(axis=0), np.sqrt(centre.var(axis=0) + (spread**2).mean(axis=0))
+    for factor in (4.0, 50.0):
+        slow = trace(30)
+        slow[["t_prefill_ms", "t_decode_ms"]] *= factor
+        found = Posterior(data).calibrate(slow, GPU).data.targets[GPU, ""].stages
+        for stage, (middle, sd) in ranges.items():
+            departure = found[stage].departure
+            assert (np.abs(departure - middle) < 3.001 * sd).all()
+            if factor == 50.0:
+                assert np.max((departure - middle) / sd) == pytest.approx(3.0)
+        if factor == 4.0:  # 2.8 sds of decode's bandwidth
+            effect = found["decode"].effects[:, 0].mean()
+            assert found["decode"].departure[0] == pytest.approx(effect, abs=0.02)
+
+
 def test_more_rows_make_smaller_errors() -> None:
     data = make_data()
     configs = pd.concat([make_configs(40, seed=11), CONFIGS], ignore_index=True)
@@ -397,7 +453,29 @@ def test_other_runs_of_the_configuration_settle_a_gross_error() -> None:
     # The same again is no error.
     after = before.calibrate(alike, GPU)
     assert [dict(each.repeats) for each in after.gross_errors] == 2 * [{"prefill": "alike"}]
+    assert not any(each.unsettled for each in after.gross_errors)
     assert after.judge_transfer(GPU, threshold=0.99).verdict == "refit as donor"
+
+
+def test_a_row_that_one_stage_leaves_open_is_open_whatever_another_says() -> None:
+    wrong = trace()
+    wrong.loc[wrong.index[3], ["t_prefill_ms", "t_decode_ms"]] *= 30.0
+    sound = trace()[3:4].assign(t_prefill_ms=np.nan, t_decode_ms=1.01 * trace()["t_decode_ms"][3:4])
+    data = posterior().calibrate(wrong, GPU).calibrate(sound, GPU).data
+    (error,) = find_gross_errors(data)
+    assert dict(error.repeats) == {"prefill": "none", "decode": "sound"}
+    assert error.unsettled
+    assert np.flatnonzero(is_unsettled(data, data.targets[GPU, ""])).tolist() == [3]
+
+
+def test_gross_errors_are_listed_by_gpu_and_stack() -> None:
+    frame = pd.concat([gross_trace(stack="v1"), trace(20, stack="v2")[10:]])
+    data = posterior(stacks=STACKS).calibrate(frame, GPU).data
+    counts = {
+        (gpu, stack): len(find_gross_errors(data, gpu, stack))
+        for gpu, stack in ((None, None), (GPU, None), (GPU, "v1"), (GPU, "v2"), ("a40", None))
+    }
+    assert list(counts.values()) == [1, 1, 1, 0, 0]
 
 
 def test_a_noisy_target_has_no_impossible_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -481,3 +559,41 @@ found.save({str(tmp_path / "q.nc")!r})
     assert "bayeslat" in loaded
     # xarray asks distributed for a lock when it writes a file, wherever that is installed.
     assert loaded & {*HEAVY, "numba"} <= {"distributed"}
+
+
+TWINS = Spec.from_text("""
+name = "twins"
+knobs = ["tokens"]
+[stages.one]
+[stages.one.physics]
+work = "tokens / mem_bw_GBps"
+[stages.two]
+[stages.two.physics]
+work = "tokens / mem_bw_GBps"
+""")
+
+
+@pytest.mark.parametrize("rows", [0, 4])
+def test_stages_are_drawn_independently(rows: int) -> None:
+    """Else their sum would scatter as if one stage told the other's efficiency."""
+    configs = pd.DataFrame({"tokens": np.geomspace(10.0, 1e4, 30)})
+    frame = simulate(TWINS, configs, [*GPUS, GPU], seed=1)
+    own = frame["gpu"] == GPU
+    data = fit_posterior(TWINS, frame[~own], engine="laplace")
+    found = calibrate_group(data, frame[own].iloc[:rows], load_hardware().resolve(GPU), "")
+    stages = found.targets[GPU, ""].stages
+    for drawn in ("effects", "noise_sd"):
+        one, two = (np.log(np.abs(getattr(stages[s], drawn).ravel())) for s in ("one", "two"))
+        assert abs(np.corrcoef(one, two)[0, 1]) < 4 / np.sqrt(len(one))
+
+
+def test_how_far_off_a_gross_error_is_does_not_depend_on_the_noise_there() -> None:
+    data = make_data()
+    part = data.stages["prefill"]
+    shape = replace(part.noise_shape, slopes=np.array([0.4, 0.0]), centre=np.zeros(2))
+    stages = {**data.stages, "prefill": replace(part, noise_shape=shape)}
+    wrong = gross_trace()
+    place = part.basis.scaled(np.log(wrong[["context", "batch_size"]].to_numpy(float)))[3, 0]
+    assert abs(0.4 * place) > 0.1  # the noise is not the typical one at the row that is off
+    (error,) = Posterior(replace(data, stages=stages)).calibrate(wrong, GPU).gross_errors
+    assert np.log(error.ratio["prefill"]) == pytest.approx(np.log(30.0), abs=0.3)

@@ -35,7 +35,7 @@ from bayeslat.model.statistics import Statistics, summarise
 from bayeslat.posterior import Posterior
 from bayeslat.traces import read_traces, write_traces
 from tests import hurdles
-from tests.posteriors import SPEC_TEXT, make_frame, small_spec
+from tests.posteriors import SPEC_TEXT, make_data, make_frame, small_spec
 
 NAMES = ("gram", "moment", "square", "rows")
 SHAPES = {
@@ -695,3 +695,31 @@ def test_the_point_decides_its_hash(tmp_path: Path) -> None:
     moved = replace(part, departure=part.departure + 1e-9)
     other = replace(point, stages={**point.stages, "prefill": moved})
     assert point.hash == replace(point).hash != other.hash
+
+
+@pytest.mark.xdist_group("small posterior")
+@pytest.mark.parametrize(
+    "name", ["shared_efficiency", "departure", "projection", "noise_dof", "pilots", "basis"]
+)
+def test_all_that_decides_how_a_row_enters_decides_the_hash(name: str) -> None:
+    point = point_of(make_data())
+    part = point.stages["prefill"]
+    assert part.pilots is not None
+    moved = {
+        "shared_efficiency": part.shared_efficiency + 1e-9,
+        "departure": part.departure + 1e-9,
+        "projection": part.projection + 1e-9,
+        "noise_dof": 4.0 if np.isinf(part.noise_dof) else np.inf,
+        "pilots": replace(part.pilots, sd=part.pilots.sd * (1 + 1e-9)),
+        "basis": replace(part.basis, high=part.basis.high + 1e-9),
+    }
+    other = replace(part, **{name: moved[name]})  # type: ignore[arg-type]
+    assert replace(point, stages={**point.stages, "prefill": other}).hash != point.hash
+
+
+@pytest.mark.xdist_group("small posterior")
+def test_the_data_sheets_decide_the_hash() -> None:
+    point = point_of(make_data())
+    sheet = point.hardware["h100_sxm"]
+    faster = sheet.model_copy(update={"boost_GHz": sheet.boost_GHz + 0.01})
+    assert replace(point, hardware={**point.hardware, "h100_sxm": faster}).hash != point.hash

@@ -44,6 +44,13 @@ def test_a_stage_without_a_hurdle_has_none() -> None:
     assert fit_hurdle(plan_fit(SPEC, trace), "step", DRAWS, 0) is None
 
 
+def test_the_prior_is_that_of_groups_round_what_they_share() -> None:
+    """c_g = m + 0.7 z_g with m ~ Normal(0, 2.5^2): the covariance, written out."""
+    found = np.linalg.inv(hurdle_module._precision(0.7, 3, 2))
+    among = np.full((4, 4), 2.5**2) + np.diag([0.7**2] * 3 + [0.0])
+    np.testing.assert_allclose(found, np.kron(among, np.eye(2)), atol=1e-9)
+
+
 def test_the_groups_effects_are_recovered() -> None:
     found, truth = fitted(rows=2000), effects_of(0, 0.5)
     order = [sorted(GPUS).index(gpu) for gpu in GPUS]
@@ -80,6 +87,15 @@ def test_a_group_goes_from_the_others_latency_below_to_its_own() -> None:
         medians.append(np.median(below_ms))
     np.testing.assert_allclose(medians[:2], BELOW_MS, rtol=0.4)
     np.testing.assert_allclose(medians[2:], slow_ms, rtol=0.1)
+
+
+def test_rows_that_all_take_time_leave_the_latency_below_as_it_was() -> None:
+    """The quantiles of what has these quantiles are they themselves."""
+    found = fitted(rows=600)
+    rows = HurdleRows(np.full((5, 2), 0.5), np.ones(5, bool), np.full(5, 30.0))
+    drawn = condition_hurdle(found, None, rows, np.random.default_rng(0))
+    np.testing.assert_allclose(drawn.below_ms, found.below_ms[-1], rtol=1e-12)
+    assert drawn.below_rows == 10.0
 
 
 def _ranks(simulations: int, spread_of_fit: float | None = None) -> np.ndarray:

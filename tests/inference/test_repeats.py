@@ -135,6 +135,17 @@ def test_exact_copies_share_everything() -> None:
     assert estimate(errors, labels) == pytest.approx(1.0, abs=1e-12)
 
 
+def test_rows_that_a_fit_follows_keep_a_fifth_of_their_variance() -> None:
+    """Of pairs at +1.5 and 0.5 round nothing: 0.5 within, and 1.25 / 0.2 in all."""
+    labels = np.repeat(np.arange(20), 2)
+    residual = np.tile([1.5, 0.5, -1.5, -0.5], 10)
+    nothing = np.zeros(40)
+    pilot = Pilot(np.zeros(20), nothing, residual, np.ones(40), 1.0, 0.0)
+    assert shared_variance(pilot, labels) == pytest.approx(1 - 0.5 / (1.25 / 0.2))
+    free = Pilot(np.zeros(20), nothing, residual, nothing, 1.0, 0.0)
+    assert shared_variance(free, labels) == pytest.approx(1 - 0.5 / 1.25)
+
+
 @pytest.mark.parametrize("repeated", [0, 4])
 def test_few_repeated_configurations_leave_the_cautious_end(repeated: int) -> None:
     counts = np.where(np.arange(50) < repeated, 3, 1)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from scipy.optimize import root
 
-from bayeslat.inference.pilot import fit_pilot
+from bayeslat.inference.pilot import fit_pilot, pseudo_values
 from bayeslat.inference.robust import choose_dof
+from bayeslat.inference.target_regression import TargetRegression
+from tests.posteriors import make_data
 from tests.regressions import Array, Rows, least_squares, make_rows, slope_errors
 
 DOF = 4.0
@@ -55,6 +60,17 @@ def test_pseudo_values_are_huber_s() -> None:
     psi = (DOF + 1) * standard / (DOF + standard**2)
     expected = rows.design @ effect + sd * psi * (DOF + 3) / (DOF + 1)
     np.testing.assert_allclose(calmed, expected, atol=0.02 * rows.sd)
+
+
+@pytest.mark.parametrize("dof", [3.0, 4.0, np.inf])
+def test_the_noise_of_a_target_is_inflated_as_pseudo_values_scatter(dof: float) -> None:
+    rng, rows = np.random.default_rng(11), 40_000
+    errors = rng.standard_normal(rows) if np.isinf(dof) else rng.standard_t(dof, rows)
+    calmed = pseudo_values(np.zeros(rows), errors, 1.0, dof)
+    part, unused = replace(make_data().stages["prefill"], noise_dof=dof), cast("Any", None)
+    inflation = TargetRegression(part, unused, unused, unused).inflation
+    # Pseudo-values are bounded, so their tails are no heavier than the normal's.
+    assert calmed.std() == pytest.approx(inflation, rel=4 / np.sqrt(2 * rows))
 
 
 def spoil(rows: Rows, share: float, factor: float) -> Array:
@@ -108,5 +124,6 @@ def test_repeats_do_not_pass_for_more_rows() -> None:
     assert choose_dof([copies], rows.flat) == alone
 
 
-def test_without_rows_any_tails_will_do() -> None:
-    assert choose_dof([(np.empty((0, 2)), np.empty(0), np.empty(0))], np.ones(2)) >= 3.0
+def test_without_rows_the_tails_are_the_priors() -> None:
+    """Gamma(2, rate 0.1) is the likeliest at 1 / 0.1."""
+    assert choose_dof([(np.empty((0, 2)), np.empty(0), np.empty(0))], np.ones(2)) == 10.0

@@ -18,6 +18,7 @@ from bayeslat.inference.plan import plan_fit
 from bayeslat.inference.prepare import PreparedStage, prepare_stage
 from bayeslat.inference.sound_donor_rows import sound_stage
 from bayeslat.traces import read_traces
+from tests import hurdles
 from tests.regressions import Array
 from tests.simulated import SPEC, simulate_trace
 
@@ -93,6 +94,18 @@ def test_heavy_tails_and_a_regime_of_their_own_stay(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sound_donor_rows, "LEAST_RATIO", 1.0)
     monkeypatch.setattr(sound_donor_rows, "spare_usual", lambda sound, _: sound)
     assert len(found(frame)) + len(found(other)) > 0
+
+
+def test_a_regime_joins_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two fifths of a donor's range take eight times as long: what was far off is far no more."""
+    frame = simulate_trace(6, gpus=GPUS, rows=24, noise=0.03).frame
+    own = frame["gpu"] == SPOILT
+    long = frame["context"] > frame.loc[own, "context"].quantile(0.6)
+    frame.loc[own & long, COLUMN] *= 8.0
+    assert found(frame) == {}
+    # The broken twin: after a single step, some of them are still set aside.
+    monkeypatch.setattr(sound_donor_rows, "_MOST_STEPS", 1)
+    assert found(frame)
 
 
 @pytest.mark.parametrize(
@@ -179,3 +192,37 @@ def test_other_runs_of_the_configuration_are_told_of() -> None:
     plan = plan_fit(SPEC, spoil(frame, both, 50.0))
     errors = donor_gross_errors(plan, {STAGE: sound_stage(plan, STAGE).set_aside})
     assert [each.repeats[STAGE] for each in errors] == ["sound", "alike", "alike"]
+
+
+@pytest.mark.parametrize(
+    ("runs", "told"),
+    [
+        ((20.0, 39.0), ["alike", "alike"]),
+        ((20.0, 41.0), ["none", "none"]),  # more than twice as far off: no two that agree
+        ((20.0, 1 / 20), ["none", "none"]),
+        ((20.0, None), ["sound"]),
+        ((20.0, 20.0, None), ["sound", "sound"]),  # a sound run settles it, whatever the others say
+        ((20.0, 41.0, 41.0), ["none", "alike", "alike"]),
+    ],
+)
+def test_a_run_is_alike_within_a_factor_of_two_and_a_sound_one_settles_it(
+    runs: tuple[float | None, ...], told: list[str]
+) -> None:
+    frame = pd.concat([clean(10).assign(repeat=k) for k in range(len(runs))], ignore_index=True)
+    first = int(np.flatnonzero(frame["gpu"] == SPOILT)[0])
+    places = first + len(clean(10)) * np.arange(len(runs))
+    set_aside = {
+        int(at): ratio for at, ratio in zip(places, runs, strict=True) if ratio is not None
+    }
+    errors = donor_gross_errors(plan_fit(SPEC, frame), {STAGE: set_aside})
+    assert [each.repeats[STAGE] for each in errors] == told
+
+
+@pytest.mark.parametrize(("again_ms", "told"), [(30.0, "sound"), (0.03, "none")])
+def test_a_run_below_the_hurdle_settles_nothing(again_ms: float, told: str) -> None:
+    frame = hurdles.make_trace(12, hurdles.effects_of(0, 0.5))
+    pair = frame.iloc[[0, 0]].assign(t_queueing_ms=[600.0, again_ms], repeat=[0, 1])
+    frame = pd.concat([pair, frame.iloc[1:].assign(repeat=0)], ignore_index=True)
+    plan = plan_fit(hurdles.SPEC, frame)
+    (error,) = donor_gross_errors(plan, {"queueing": {0: 20.0}})
+    assert dict(error.repeats) == {"queueing": told}

@@ -62,6 +62,11 @@ def test_inside_the_range_there_is_none() -> None:
     np.testing.assert_array_equal(find_trail(PLACES).columns(inside), 0.0)
 
 
+def test_a_hair_beyond_the_range_is_beyond_it_and_a_rounding_error_is_not() -> None:
+    assert len(find_trail(at(1e-6))) == 2
+    assert not find_trail(at(1e-12))
+
+
 def test_many_distances_make_few_stretches() -> None:
     distances = np.linspace(0.01, 3.0, 200)
     trail = find_trail(at(*distances))

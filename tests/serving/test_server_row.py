@@ -3,6 +3,7 @@ from __future__ import annotations
 import enum
 import json
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -55,6 +56,19 @@ def test_threads_are_counted_where_cores_are_listed(
 ) -> None:
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", bind)
     assert _row(vllm.config())["device"].get("threads") == threads
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [("model name\t: AMD EPYC 7763\n", "AMD EPYC 7763"), ("CPU part\t: 0xd4f\n", "aarch64")],
+)
+def test_a_cpu_that_tells_no_model_is_named_by_its_architecture(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cpuinfo: str, name: str
+) -> None:
+    (tmp_path / "cpuinfo").write_text(cpuinfo, encoding="utf-8")
+    monkeypatch.setattr("bayeslat.serving.server_row._CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("platform.processor", lambda: "aarch64")
+    assert _row(vllm.config())["device"]["name"] == name
 
 
 def _on_gpu(monkeypatch: pytest.MonkeyPatch, platform: object) -> dict[str, Any]:

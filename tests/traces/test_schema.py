@@ -134,3 +134,11 @@ def test_checking_is_vectorised() -> None:
         assert check_frame(frame) == ()
         times.append(time.process_time() - start)
     assert min(times) < 1.0
+
+
+def test_a_row_without_latencies_says_why_by_its_outcome() -> None:
+    frame = pd.DataFrame({"gpu": "l4", "t_a_ms": [1.0, *[np.nan] * 3]})
+    frame["outcome"] = ["measured", "measured", "out of memory", None]
+    found = check_frame(frame)
+    assert [violation.rows for violation in found] == [(2, 4)]
+    assert "a row must hold a latency" in found[0].message

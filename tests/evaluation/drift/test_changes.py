@@ -11,7 +11,8 @@ from scipy.stats import multivariate_normal
 from bayeslat.evaluation.drift.calmed import Calmed, calm_window, find_start
 from bayeslat.evaluation.drift.changes import Change, _log_evidence, draw_changes
 from bayeslat.evaluation.drift.course import Course
-from bayeslat.evaluation.drift.explain import feature_changes, tell_start
+from bayeslat.evaluation.drift.explain import detectable_changes, feature_changes, tell_start
+from bayeslat.evaluation.drift.p_values import DriftTest
 from bayeslat.evaluation.drift.stage_drift import CORRECTION, TOGETHER, FeatureChange, Since
 from tests.evaluation.drift.windows import NOISE_SD, make_scores, make_window
 
@@ -132,3 +133,28 @@ def test_features_that_cannot_be_told_apart_are_named() -> None:
     changes = {each.feature: each for each in feature_changes(scores, {}, draws)}
     assert "launch" in changes["work"].confused_with
     assert "work" in changes["launch"].confused_with
+
+
+@pytest.mark.parametrize("dof", [4.0, np.inf])
+def test_the_interval_of_the_noise_is_that_of_a_scale(dof: float) -> None:
+    """Of n - 3 rows' log scale, with information 2 dof / (dof + 3) each, and the posterior's."""
+    window = make_window(errors(), dof=dof)
+    calmed = calm_window(make_scores(window), 0)
+    part = 1.0 if np.isinf(dof) else dof / (dof + 3.0)
+    sd = np.sqrt(1.0 / (2.0 * part * (ROWS - 3)) + np.log(window.noise).var())
+    assert np.log(calmed.noise_high / calmed.noise_ratio) == pytest.approx(1.645 * sd, rel=0.01)
+    assert np.log(calmed.noise_ratio / calmed.noise_low) == pytest.approx(1.645 * sd, rel=0.01)
+
+
+def test_a_change_is_detectable_where_its_score_is_beyond_the_critical_value() -> None:
+    """With 90 % probability: a normal of mean change' V^-1 change, by the dense covariance."""
+    window = make_window(errors())
+    scores = make_scores(window)
+    total = np.linalg.inv(scores.errors.weigh(np.eye(ROWS)))
+    total += window.design @ scores.covariance @ window.design.T
+    found = detectable_changes(scores, DriftTest(0.5, {}, 1, 9.0))
+    both = window.design[:, :2].sum(axis=1)
+    for name, column in (*zip(window.terms, window.design.T, strict=False), (TOGETHER, both)):
+        size = np.sqrt(column @ np.linalg.solve(total, column))
+        log_change = (3.0 + 1.2816) / size * NOISE_SD
+        assert found[name] == pytest.approx(np.expm1(log_change), rel=1e-4)

@@ -8,7 +8,7 @@ import pytest
 
 from bayeslat.errors import InputError, TraceError
 from bayeslat.evaluation.drift import Drift, StageDrift, find_drift, judge
-from bayeslat.evaluation.drift.window import MOST_ROWS
+from bayeslat.evaluation.drift.window import MOST_ROWS, WindowCounts
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.fit import fit_posterior
@@ -54,6 +54,12 @@ def test_a_shift_is_found_with_its_feature_size_and_row() -> None:
     row = found.frame.set_index("stage").loc["decode"]
     assert row["feature"] == "memory"
     assert row["since_row"] == decode.since.row
+
+
+@pytest.mark.parametrize(("p_adjusted", "verdict"), [(0.01, "drift"), (0.0101, "stable")])
+def test_at_most_the_alarm_rate_is_a_drift(p_adjusted: float, verdict: str) -> None:
+    judged = StageDrift("l4", "", "decode", "not judged", "", WindowCounts(9, 0, 0, (), 9))
+    assert judged.with_verdict(p_adjusted, 0.01).verdict == verdict
 
 
 def test_another_batch_mix_is_no_drift() -> None:

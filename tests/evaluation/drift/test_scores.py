@@ -73,3 +73,16 @@ def test_large_errors_keep_their_pull(dof: float) -> None:
     assert np.all(np.diff(found) >= 0.0)
     assert found[3] == found[2] == -found[0]
     assert found[1] == pytest.approx(1.0)
+
+
+def test_noise_is_judged_whatever_the_effects_did() -> None:
+    """Of errors that are not clipped, effects that moved leave what they do not reach."""
+    error = 0.3 * np.random.default_rng(3).standard_normal(100)
+    scores = make_scores(make_window(error))
+    moved = error + scores.window.design @ np.array([0.5, -0.8, 0.4])
+    noise = TESTS.index("noise")
+    before, after = scores.statistics(np.column_stack([error, moved]))[noise]
+    assert after == pytest.approx(before, rel=0.01)  # the prior of the free effects is as weak
+    design = scores.window.design
+    left = error - design @ np.linalg.lstsq(design, error, rcond=None)[0]
+    assert before == pytest.approx(np.mean(left**2), rel=0.01)

@@ -69,6 +69,20 @@ def test_vllm_bench_before_it_had_latencies(tmp_path: Path) -> None:
     assert "in_flight" not in frame
 
 
+def test_vllm_bench_of_requests_that_generate_nothing(tmp_path: Path) -> None:
+    """As of embeddings: neither tokens nor their times, and how long the request took."""
+    _, expected = imported("vllm_bench", "vllm_bench.json", tmp_path)
+    pooling = load("vllm_bench.json")
+    for key in ("ttfts", "itls", "output_lens", "mean_ttft_ms"):
+        del pooling[key]
+    path = tmp_path / "vllm_bench.json"
+    path.write_text(json.dumps(pooling), encoding="utf-8")
+    import_traces(find_importer("vllm_bench"), [path], tmp_path / "o.parquet", Settings("l40s"))
+    frame = read_traces(tmp_path / "o.parquet")
+    np.testing.assert_allclose(frame["t_e2e_ms"], expected["t_e2e_ms"], rtol=1e-6)
+    assert not {"t_ttft_ms", "t_tpot_ms"} & set(frame.dropna(axis=1, how="all"))
+
+
 def test_vllm_bench_appended_results(tmp_path: Path) -> None:
     text = (DATA / "vllm_bench.json").read_text(encoding="utf-8")
     path = tmp_path / "runs.json"
@@ -113,6 +127,7 @@ def test_aiperf(tmp_path: Path) -> None:
     assert set(frame["model"]) == {"dense"}
     assert set(frame["concurrency"]) == {4}
     assert frame["in_flight"].max() <= 3
+    assert frame["request_id"].tolist() == [each["metadata"]["x_request_id"] for each in measured]
 
 
 def test_inference_perf(tmp_path: Path) -> None:
