@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bayeslat.errors import TraceError
@@ -96,6 +96,8 @@ WHOLE = _parquet()
 
 
 @given(length=st.integers(0, len(WHOLE) - 1))
+@example(length=1)  # not so many bytes as tell Parquet from text
+@example(length=4)
 def test_every_truncation_of_parquet_is_detected(length: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.parquet"

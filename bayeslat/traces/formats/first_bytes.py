@@ -37,7 +37,7 @@ def misnamed(path: Path) -> str:
         if suffix in json_lines.SUFFIXES:
             return ""
         return f"seems to be JSON Lines; name it {_as(path, json_lines.SUFFIXES)}"
-    if suffix not in parquet.SUFFIXES or not text.strip():
+    if suffix not in parquet.SUFFIXES or not text.strip() or _PARQUET.startswith(start):
         return ""
     line = text.strip().splitlines()[0]
     if "," in line:
