@@ -106,8 +106,9 @@ def note_unread_times(frame: pd.DataFrame) -> None:
     if COLLECTED_AT not in frame or frame.empty:
         return
     groups = frame[[name for name in (GPU, STACK) if name in frame]].astype(str)
-    told = groups.assign(told=~blank(frame[COLLECTED_AT])).groupby(list(groups))["told"]
-    if problem := tell_times(frame[told.transform("any").to_numpy()]):
+    told = groups.assign(told=~blank(frame[COLLECTED_AT])).groupby(list(groups), dropna=False)
+    has_times = told["told"].transform("any").to_numpy(dtype=bool)
+    if problem := tell_times(frame[has_times]):
         note(problem)
 
 

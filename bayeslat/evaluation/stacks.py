@@ -50,4 +50,4 @@ def choose_stack(data: PosteriorData, gpu: str, stack: str | None, rows: pd.Data
 
 def rows_of_stack(rows: pd.DataFrame, stack: str) -> pd.DataFrame:
     """Take the rows of a stack; rows that name none are of any."""
-    return rows[rows["stack"].fillna(stack) == stack] if "stack" in rows else rows
+    return rows[rows["stack"].astype(object).fillna(stack) == stack] if "stack" in rows else rows

@@ -11,7 +11,7 @@ import numpy as np
 from bayeslat.counted import counted
 from bayeslat.errors import InputError
 from bayeslat.evaluation.drift import StageDrift, find_drift
-from bayeslat.evaluation.drift.stage_drift import TOGETHER
+from bayeslat.evaluation.drift.stage_drift import CORRECTION, TOGETHER
 from bayeslat.evaluation.expected_error import ErrorOutlook, ExpectedError
 from bayeslat.evaluation.membership import Membership, check_membership
 from bayeslat.evaluation.pass_offset import pass_offset
@@ -180,8 +180,8 @@ def judge_transfer(
 
     `refit as donor` if rows like these are improbable in the donors' family: three tests a stage
     (`check_membership`), together with a false-alarm rate of 1 % (Bonferroni). So is a GPU that was
-    fitted and has changed since (`find_drift`, with the same rate). Else `trust` if the
-    MAPE of the total is within the threshold with 95 % probability, by the posterior, and no row
+    fitted and has changed since (`find_drift`, with 1 % of its own). Else `trust` if the MAPE of
+    the total is within the threshold with 95 % probability, by the posterior, and no row
     was set aside as a gross error without another run to tell whether it is one; else `more data`.
     The error is that of typical runs of a further pass over the configurations, as far as `passes`
     or those of the donors tell how passes differ (`pass_offset`): rows of the same passes do not
@@ -263,21 +263,28 @@ def _changes(data: PosteriorData, gpu: Gpu, stack: str, seed: int) -> tuple[str,
     if (gpu.key, stack) not in data.groups:
         return ()
     target = data.targets[gpu.key, stack]
-    rows = target.rows.assign(gpu=gpu.key)
-    for stage in target.stages:
+    # All runs of a configuration are repeats, whatever their trace called them.
+    rows = target.rows.assign(gpu=gpu.key, repeat=np.arange(len(target.rows)))
+    columns = {stage: data.spec.stages[stage].column for stage in target.stages}
+    for stage, column in columns.items():
         sound = sound_rows_of(data.spec, stage, target).index
-        column = data.spec.stages[stage].column
         rows[column] = rows[column].where(rows.index.isin(sound))
+    rows = rows[rows[list(columns.values())].notna().any(axis=1)]
+    if rows.empty:
+        return ()
     before = replace(data, targets={})
     found = find_drift(before, rows, stack=stack, alarm_rate=FALSE_ALARMS, seed=seed)
     return tuple(map(_told_change, found.drifted))
 
 
 def _told_change(found: StageDrift) -> str:
-    """Say by how much a stage changed, if all of its terms did alike."""
+    """Say what most likely changed in a stage, and by how much."""
     p_value = f"p = {found.p_adjusted:.1g}"
-    alike = [each.change for each in found.changes if each.feature == TOGETHER]
-    if found.since is None or not alike:
+    if found.since is None or not found.changes:
         return f"{found.stage}: noise {found.noise_ratio:.2g} times as large, {p_value}"
-    pace = "slower" if alike[0] > 0 else "faster"
-    return f"{found.stage}: {abs(alike[0]):.1%} {pace}, {p_value}"
+    first = found.changes[0]
+    if first.feature == CORRECTION or not np.isfinite(first.change):
+        return f"{found.stage}: {first.feature} has changed, {p_value}"
+    what = "" if first.feature == TOGETHER else f"`{first.feature}` "
+    pace = "slower" if first.change > 0 else "faster"
+    return f"{found.stage}: {what}{abs(first.change):.1%} {pace}, {p_value}"

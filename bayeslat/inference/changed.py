@@ -67,6 +67,7 @@ def find_changes(point: SettledPoint, sample: pd.DataFrame) -> tuple[Change, ...
     Returns
     -------
     tuple of Change
+        Not of stages with a hurdle, nor of what lies beyond the training range.
     """
     if sample.empty:
         return ()
@@ -113,7 +114,7 @@ def _has_changed(off: NDArray[np.float64]) -> bool:
     if len(off) < 2:
         return False
     middle = float(np.median(off))
-    spread = 1.4826 * float(np.median(np.abs(off - middle)))
+    spread = max(1.4826 * float(np.median(np.abs(off - middle))), 1.0)  # of few, it is little
     error = 1.2533 * spread / np.sqrt(len(off))
     moved = abs(middle) > _MOST and abs(middle) > _SURE * error
     far = max(np.sum(off > _FAR), np.sum(off < -_FAR))

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bayeslat.errors import InputError
+from bayeslat.inference.changed import refuse_changed
 from bayeslat.inference.settled import SettledPoint
 from bayeslat.inference.windows import Window
 
@@ -70,13 +71,15 @@ class Compressed:
         Raises
         ------
         InputError
-            If they were settled at two points, or both hold a window of the same name.
+            If they were settled at two points, both hold a window of the same name, or the rows of
+            the other are of groups that have changed.
         """
         if other.point.hash != self.point.hash:
             raise InputError(
                 "the statistics were settled at different points, and do not add up; compress the "
                 "second trace with --like FIRST"
             )
+        refuse_changed(self.point, other.sample)
         sources = {*self.attrs.get("sources", ()), *other.attrs.get("sources", ())}
         sample = pd.concat([self.sample, other.sample], ignore_index=True)
         return replace(

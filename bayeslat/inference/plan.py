@@ -100,7 +100,9 @@ def plan_admitted(
     """
     keys = gpus if gpus is not None else sorted(frame["gpu"].unique())
     stacks = (
-        frame["stack"].fillna("").astype(str) if "stack" in frame else pd.Series("", frame.index)
+        frame["stack"].astype(object).fillna("").astype(str)
+        if "stack" in frame
+        else pd.Series("", frame.index)
     )
     groups, members = [], []
     for key in dict.fromkeys(keys):

@@ -75,6 +75,8 @@ class SealedKind:
     def write(self, tree: xr.DataTree, path: str | Path) -> None:
         """Write a tree, whole or not at all; equal trees make equal files, byte for byte.
 
+        (Not where the system's temporary folder cannot be written: then they hold the time.)
+
         Parameters
         ----------
         tree : DataTree

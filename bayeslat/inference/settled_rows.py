@@ -12,7 +12,7 @@ from bayeslat.inference.pilot import pseudo_values
 from bayeslat.inference.plan import FitPlan
 from bayeslat.inference.regression import log_linear
 from bayeslat.inference.repeats import number_configs
-from bayeslat.inference.settled import SettledPoint
+from bayeslat.inference.settled import SettledPoint, SettledStage
 from bayeslat.inference.stage_rows import StageRows, held_rows
 from bayeslat.inference.stream.outliers import Outliers
 from bayeslat.inference.stream.to_sums import noise_units
@@ -50,14 +50,16 @@ def noise_off(
 ) -> NDArray[np.float64]:
     """How far the configurations of a group are off its pilot, in scales of its noise.
 
-    Shape (config,): means of their repeats.
+    Shape (config,): means of their repeats. Of those beyond the training range, the pilot knows
+    little: they are left out.
     """
     part, rows = point.stages[stage], _linear(plan, point, stage, group, members)
     if part.pilots is None or not len(rows.held):
         return np.zeros(0)
+    within = ~_beyond(part, rows.held)
     off = (rows.response - rows.design @ part.pilots.effect[group]) / part.pilots.sd[group]
-    labels = np.unique(rows.held.config, return_inverse=True)[1]
-    means: NDArray[np.float64] = np.bincount(labels, off) / np.bincount(labels)
+    labels = np.unique(rows.held.config[within], return_inverse=True)[1]
+    means: NDArray[np.float64] = np.bincount(labels, off[within]) / np.bincount(labels)
     return means
 
 
@@ -70,11 +72,18 @@ def gross_rows(
         return members[:0]
     unit = noise_units(part, part.pilots.sd)[group]
     residual = (rows.response - rows.design @ part.pilots.effect[group]) / unit
-    features = np.flatnonzero(part.basis.moved[: len(part.basis.features)])
-    beyond = np.any(np.abs(part.basis.places(rows.held.inputs.raw)[:, features]) > 1 + 1e-9, axis=1)
+    beyond = _beyond(part, rows.held)
     outliers = Outliers(part, hurdle=point.spec.stages[stage].hurdle is not None)
     gross = outliers.gross(residual, 1.0 / (unit * rows.spread), beyond)
     return members[:0] if gross is None else members[rows.held.position[gross]]
+
+
+def _beyond(part: SettledStage, held: StageRows) -> NDArray[np.bool_]:
+    """Tell which rows lie beyond the training range in a residual feature. Shape (row,)."""
+    features = np.flatnonzero(part.basis.moved[: len(part.basis.features)])
+    places = np.abs(part.basis.places(held.inputs.raw)[:, features])
+    beyond: NDArray[np.bool_] = np.any(places > 1 + 1e-9, axis=1)
+    return beyond
 
 
 def _linear(

@@ -89,6 +89,18 @@ def test_times_that_cannot_be_read_are_told(workshop: Workshop, run: Callable[..
     assert run("check", workshop.posterior, timed).stderr == ""
 
 
+@pytest.mark.parametrize("stacks", [[None], ["v1", None]])
+def test_times_of_rows_without_a_stack_are_read(
+    workshop: Workshop, run: Callable[..., Result], stacks: list[str | None]
+) -> None:
+    frame = make_frame().assign(collected_at="2026-01-01T00:00:00Z")
+    named = pd.Series(stacks * len(frame), dtype=object).head(len(frame)).to_numpy()
+    trace = workshop.trace(frame.assign(stack=named))
+    done = run("check", workshop.posterior, trace)
+    assert done.exit_code in (0, 3), done.output
+    assert "collected_at" not in done.stderr
+
+
 def test_findings_are_told_and_are_no_failure(
     workshop: Workshop, run: Callable[..., Result]
 ) -> None:

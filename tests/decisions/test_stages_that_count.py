@@ -65,6 +65,18 @@ def test_a_stage_that_was_not_measured_counts_where_a_budget_holds_it() -> None:
     assert decide(known, GPU, configs, total=LARGE, prefill=LARGE) == {"measure"}
 
 
+def test_each_row_is_judged_by_its_own_stack() -> None:
+    rows = make_frame(5, (GPU,), rows=12)
+    known = Posterior(make_data())
+    for stack, lacks in (("v1", []), ("v2", ["t_decode_ms"]), ("v3", ["t_prefill_ms"])):
+        known = known.calibrate(rows.drop(columns=lacks).assign(stack=stack), GPU)
+    configs = make_configs(6).assign(context=1000, output_tokens=50, stack=["v1", "v2", "v3"] * 2)
+    guard = known.guard(GPU, stage_budgets_ms={"prefill": LARGE})
+    decided = guard.decide(configs)
+    assert decided["decision"].tolist() == ["accept", "accept", "measure"] * 2
+    assert set(decided["reason"]) == {"", "nothing was measured of prefill"}
+
+
 def test_the_range_of_a_stage_counts_where_a_budget_holds_it() -> None:
     """The residual of the prefill has a range of contexts, the decode of outputs."""
     known = Posterior(make_data()).calibrate(make_frame(5, (GPU,), rows=12), GPU)

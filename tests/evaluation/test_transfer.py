@@ -99,6 +99,29 @@ def test_a_gpu_that_was_fitted_and_has_changed_is_to_be_refitted(factor: float, 
         assert float(size[1]) == pytest.approx(100 * abs(factor - 1), abs=4 * 3 / np.sqrt(20))
 
 
+def test_repeats_and_gross_errors_of_a_fitted_gpu_are_judged() -> None:
+    rows = make_frame(QUIET, rows=60)
+    own = rows[rows["gpu"] == "h100_sxm"].tail(12)
+    known = data().hardware["h100_sxm"]
+    often = pd.concat([own] * 3, ignore_index=True)
+    rng = np.random.default_rng(0)
+    for column in ("t_prefill_ms", "t_decode_ms"):
+        often[column] *= np.exp(0.002 * rng.normal(size=len(often)))
+    often.loc[0, ["t_prefill_ms", "t_decode_ms"]] *= 60.0
+    found = judge_transfer(calibrate_group(data(), often, known, ""), known, "")
+    assert found.changed == ()
+
+
+def test_a_change_of_one_term_is_told_by_its_name() -> None:
+    rows = make_frame(QUIET, rows=60)
+    own = rows[rows["gpu"] == "h100_sxm"].tail(40)
+    known = data().hardware["h100_sxm"]
+    moved = own.assign(t_prefill_ms=own["t_prefill_ms"] + 5.0)
+    found = judge_transfer(calibrate_group(data(), moved, known, ""), known, "")
+    assert any(each.startswith("prefill: ") for each in found.changed)
+    assert "nan" not in str(found)
+
+
 def test_a_stage_without_rows_asks_for_more_data() -> None:
     found = judge(target().frame.drop(columns="t_decode_ms"))
     assert found.rows == {"prefill": ENOUGH, "decode": 0}

@@ -84,6 +84,25 @@ def test_few_rows_are_not_sure(frame: pd.DataFrame, fitted: PosteriorData) -> No
     assert find_changes(point_of(fitted), moved) != ()
 
 
+def test_rows_as_before_are_seldom_refused_however_few(
+    frame: pd.DataFrame, fitted: PosteriorData
+) -> None:
+    held, rng = slower(frame, 1.0), np.random.default_rng(0)
+    refused = 0
+    for _ in range(40):
+        few = held.loc[
+            [each for _, own in held.groupby("gpu") for each in rng.choice(own.index, 3)]
+        ]
+        refused += bool(find_changes(point_of(fitted), few))
+    assert refused <= 1
+
+
+def test_rows_beyond_the_range_are_no_change(frame: pd.DataFrame) -> None:
+    near = fit_posterior(small_spec(), frame[frame["context"] < 800], engine="laplace")
+    far = frame[frame["context"] > 1600]
+    assert not [each for each in find_changes(point_of(near), far) if each.stage == "prefill"]
+
+
 def test_repeats_of_one_configuration_are_one(frame: pd.DataFrame, fitted: PosteriorData) -> None:
     """What a configuration has of its own, all of its repeats have."""
     moved = slower(frame, np.exp(3 * noise_of(fitted)))

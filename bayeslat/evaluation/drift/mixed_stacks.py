@@ -34,7 +34,7 @@ def tell_mixtures(data: PosteriorData, frame: pd.DataFrame, stack: str) -> Itera
     if STACK not in frame:
         return
     for gpu, names in frame[STACK].groupby(frame["gpu"], sort=False):
-        named = names.where(names.notna(), stack).astype(str)
+        named = names.astype(object).where(names.notna(), stack).astype(str)
         known = [name for name in data.known_stacks(str(gpu)) if name and name != stack]
         others = named[named.isin(known)]
         if others.empty or named.nunique() == 1:
