@@ -278,11 +278,14 @@ def _changes(data: PosteriorData, gpu: Gpu, stack: str, seed: int) -> tuple[str,
 
 
 def _told_change(found: StageDrift) -> str:
-    """Say what most likely changed in a stage, and by how much."""
+    """Say what changed in a stage, and by how much: all terms alike, if that is as likely."""
     p_value = f"p = {found.p_adjusted:.1g}"
     if found.since is None or not found.changes:
         return f"{found.stage}: noise {found.noise_ratio:.2g} times as large, {p_value}"
     first = found.changes[0]
+    alike = [each for each in found.changes if each.feature == TOGETHER]
+    if TOGETHER in first.confused_with and alike and np.isfinite(alike[0].change):
+        first = alike[0]
     if first.feature == CORRECTION or not np.isfinite(first.change):
         return f"{found.stage}: {first.feature} has changed, {p_value}"
     what = "" if first.feature == TOGETHER else f"`{first.feature}` "
