@@ -30,6 +30,7 @@ from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.inference.walk import Walk, farthest, find_trail
 from bayeslat.inference.widening import with_trail
 from bayeslat.traces.names import wrong_stack
+from bayeslat.traces.row_stacks import row_stacks
 
 __all__ = ["calibrate", "calibrate_group", "calibrate_stacks", "rows_of"]
 
@@ -85,12 +86,10 @@ def calibrate_stacks(
     PosteriorData
         A new one; the donors are as they were.
     """
-    names = pd.Series(unnamed, rows.index, dtype=object)
-    if "stack" in rows:
-        names = rows["stack"].astype(object).where(rows["stack"].notna(), unnamed)
+    names = row_stacks(rows, unnamed)
     # The stack with the most rows first: the others are then stacks of a GPU that is known.
     for name in names.value_counts().index if len(rows) else [unnamed]:
-        data = calibrate_group(data, rows[names == name], gpu, str(name), seed=seed)
+        data = calibrate_group(data, rows[names == name], gpu, name, seed=seed)
     return data
 
 

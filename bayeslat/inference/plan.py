@@ -15,6 +15,7 @@ from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.features.thinning import evenly
 from bayeslat.model.groups import GroupTree, grow_tree
+from bayeslat.traces.row_stacks import row_stacks
 
 __all__ = ["FitPlan", "plan_admitted", "plan_fit"]
 
@@ -99,11 +100,7 @@ def plan_admitted(
     FitPlan
     """
     keys = gpus if gpus is not None else sorted(frame["gpu"].unique())
-    stacks = (
-        frame["stack"].astype(object).fillna("").astype(str)
-        if "stack" in frame
-        else pd.Series("", frame.index)
-    )
+    stacks = row_stacks(frame)
     groups, members = [], []
     for key in dict.fromkeys(keys):
         for stack in sorted(stacks[frame["gpu"] == key].unique()):

@@ -22,6 +22,7 @@ from bayeslat.inference.calibrate import rows_of
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.model.groups import name_group
 from bayeslat.traces.names import COLLECTED_AT
+from bayeslat.traces.row_stacks import row_stacks
 from bayeslat.traces.times import read_times, tell_times
 
 __all__ = ["ALLOWANCE", "Drift", "find_drift"]
@@ -210,11 +211,8 @@ def _in_order(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
 
 def _stacks(data: PosteriorData, frame: pd.DataFrame) -> pd.Series:
     """Name the stack of each row; rows that name none are of the GPU's own like them."""
-    own = {key: data.unnamed_stack(key) or "" for key in frame["gpu"].unique()}
-    unnamed = frame["gpu"].map(own).astype(object)
-    if "stack" not in frame:
-        return unnamed
-    return frame["stack"].astype(object).where(frame["stack"].notna(), unnamed).astype(str)
+    own = {gpu: data.unnamed_stack(gpu) or "" for gpu in frame["gpu"].unique()}
+    return row_stacks(frame, own)
 
 
 def _nothing_known(data: PosteriorData, unknown: Sequence[str]) -> str:
