@@ -123,7 +123,7 @@ def draw_configs(
     from bayeslat.inference.stage_rows import with_latency
 
     own = with_latency(spec, admit(rows_of(frame, gpu, hardware), spec, hardware))
-    label = number_configs(own[[name for name in (*spec.knobs, "task") if name in own]])
+    label = number_configs(own[spec.config_columns(own)])
     held = np.unique(label)
     if count > len(held):
         raise InputError(

@@ -244,7 +244,7 @@ def total_effects(spec: Spec, rows: pd.DataFrame, gpu: Gpu, stack: str) -> PassE
 
 def _are_among(spec: Spec, rows: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
     """Tell which rows have the configuration and the latencies of another. Shape (row,)."""
-    latencies = [stage.column for stage in spec.stages.values()]
+    latencies = spec.latency_columns
     columns = [name for name in (*spec.knobs, TASK, *latencies) if name in rows and name in others]
     kinds = {name: float for name in columns if name != TASK}
     return are_among(spec.complete(rows)[columns].astype(kinds), others[columns].astype(kinds))
@@ -252,7 +252,7 @@ def _are_among(spec: Spec, rows: pd.DataFrame, others: pd.DataFrame) -> NDArray[
 
 def _number(spec: Spec, rows: pd.DataFrame) -> NDArray[np.int64]:
     """Number rows by their configuration. Shape (row,)."""
-    columns = [name for name in (*spec.knobs, TASK) if name in rows]
+    columns = spec.config_columns(rows)
     return number_configs(spec.complete(rows)[columns])
 
 

@@ -22,7 +22,6 @@ from bayeslat.model.groups import label_group
 from bayeslat.model.simulate import draw_parameters, simulate
 from bayeslat.model.simulation_parameters import SimulationParameters
 from bayeslat.parallel import check_workers, run
-from bayeslat.traces.names import TASK
 
 if TYPE_CHECKING:
     from bayeslat.inference.fit import Engine
@@ -148,7 +147,7 @@ def simulation_based_calibration(
     setting = _Setting(
         spec,
         # Of a trace: a stack of its rows is none of the simulated ones.
-        configs[[name for name in (*spec.knobs, TASK) if name in configs]].reset_index(drop=True),
+        configs[spec.config_columns(configs)].reset_index(drop=True),
         tuple(gpus),
         tuple(stacks),
         repeats,

@@ -179,7 +179,7 @@ def calibrate_group(
 
 def _held_columns(data: PosteriorData, rows: pd.DataFrame) -> pd.DataFrame:
     """Keep knobs, latencies and, where the fit knew tasks, the task: the same for all rows."""
-    columns = [*data.reference.columns, *(part.column for part in data.spec.stages.values())]
+    columns = [*data.reference.columns, *data.spec.latency_columns]
     own = rows.reindex(columns=columns).reset_index(drop=True)
     held = {
         name: task_names(column.tolist(), len(own))
@@ -194,7 +194,7 @@ def _join(
     data: PosteriorData, earlier: pd.DataFrame, later: pd.DataFrame
 ) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
     """Append rows, but for the latencies that were there before; tell which rows bring any."""
-    stages = [part.column for part in data.spec.stages.values()]
+    stages = data.spec.latency_columns
     fresh = {}
     for name in stages:
         keys = [*data.reference, name]
