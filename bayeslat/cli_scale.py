@@ -77,7 +77,7 @@ def compress(
     tell_left_out(data)
     with writing(output):
         write_statistics(data, output)
-    record = compression_record(data, output, time.perf_counter() - start)
+    record = compression_record(data, output, time.perf_counter() - start, like)
     print_result(record, as_json, lambda: show_compression(record))
 
 

@@ -71,7 +71,9 @@ def test_statistics_at_one_point_are_fitted_together(
     workshop: Workshop, run: Run, days: dict[str, str]
 ) -> None:
     first = made(run, workshop, days["monday"], "-m", workshop.spec)
-    second = made(run, workshop, days["tuesday"], "--like", first, name="t.nc")
+    second = workshop.folder / "t.nc"
+    told = done(run("compress", days["tuesday"], "--like", first, "-o", second)).stdout
+    assert "s.nc" in told.partition("settled by")[2].partition("Rows")[0]  # not by these rows
     both = fit(run, workshop, first, second)
     assert list(load_posterior(both).data.windows) == ["monday.parquet", "tuesday.parquet"]
 
