@@ -118,11 +118,11 @@ def draw_configs(
     import numpy as np
 
     from bayeslat.features.admit import admit
-    from bayeslat.inference.calibrate import rows_of
+    from bayeslat.features.gpu_rows import gpu_rows
     from bayeslat.inference.repeats import number_configs
     from bayeslat.inference.stage_rows import with_latency
 
-    own = with_latency(spec, admit(rows_of(frame, gpu, hardware), spec, hardware))
+    own = with_latency(spec, admit(gpu_rows(frame, [gpu.key], hardware), spec, hardware))
     label = number_configs(own[spec.config_columns(own)])
     held = np.unique(label)
     if count > len(held):

@@ -19,9 +19,9 @@ from bayeslat.evaluation.pass_spread import pass_sd_quantiles, weigh_pass_sds
 from bayeslat.evaluation.stacks import rows_of_stack
 from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
+from bayeslat.features.gpu_rows import gpu_rows
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
-from bayeslat.inference.calibrate import rows_of
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import are_among, number_configs
 from bayeslat.inference.stage_rows import least_ms
@@ -294,7 +294,7 @@ def passes_of(
     TraceError
         With every row that breaks a rule.
     """
-    rows = rows_of(traces, gpu, hardware)
+    rows = gpu_rows(traces, [gpu.key], hardware)
     if rows.empty:
         return None
     return compare_passes(

@@ -16,9 +16,9 @@ from bayeslat.evaluation.drift.stage_drift import StageDrift
 from bayeslat.evaluation.holm import adjust_holm
 from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
+from bayeslat.features.gpu_rows import gpu_rows
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.finite import is_between, tell
-from bayeslat.inference.calibrate import rows_of
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.model.groups import name_group
 from bayeslat.traces.names import COLLECTED_AT
@@ -129,7 +129,7 @@ def find_drift(
     """
     _check(alarm_rate, allowance)
     table = (hardware or load_hardware()).extended(data.hardware)
-    rows = traces if gpu is None else rows_of(traces, gpu, table)
+    rows = traces if gpu is None else gpu_rows(traces, [gpu.key], table)
     admitted = admit(rows, data.spec, table)
     mixtures = [] if stack is None else tell_mixtures(data, admitted, stack)
     notes = tuple(filter(None, [tell_times(rows), *mixtures]))
