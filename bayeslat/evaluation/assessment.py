@@ -175,7 +175,7 @@ def assess(
             data,
             frame,
             gpu,
-            options.trials,
+            options,
             stack=chosen,
             hardware=hardware,
             jobs=jobs,
