@@ -212,7 +212,7 @@ def test_what_compress_refuses(workshop: Workshop, run: Run, days: dict[str, str
     refused(compress(new, "--like", statistics), "rows of l40s", "`calibrate`")
     refused(compress(monday, "--like", cut), "--like", "cut.parquet", "not a NetCDF file")
     refused(compress(monday, "-m", spec, "--window", " "), "--window", "the name is empty")
-    refused(compress(monday, "-m", spec, "--jobs", "0"), "jobs is 0; give a number")
+    refused(compress(monday, "-m", spec, "--jobs", "0"), "--jobs is 0; give a number")
     refused(run("compress", monday, "-m", spec, "-o", "x.parquet"), "x.parquet", "ends in .nc")
     assert out.read_text() == "earlier"
 
