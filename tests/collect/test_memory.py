@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
         (RuntimeError("std::bad_alloc"), True),
         (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"), True),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError('NVML_SUCCESS == r INTERNAL ASSERT FAILED at "CUDACachingAllocator"'), True),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
         (RuntimeError("shapes do not match"), False),
         (ValueError("bad"), False),
