@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bayeslat.collect.backend import load_torch, load_transformers
+from bayeslat.collect.clock import clock_of
 from bayeslat.collect.families import Family, Parts, family_of, text_limits
 from bayeslat.collect.generate import generate_greedily
 from bayeslat.collect.knobs import Knobs
@@ -184,7 +185,9 @@ def load_vlm(source: Source, dtype: str, device: str = "cpu", seed: int = 0) -> 
 def _built(source: Source, dtype: str, device: str, seed: int) -> Any:
     """Return a model with random weights, drawn where they stay."""
     torch, transformers = load_torch(), load_transformers()
-    with torch.random.fork_rng(), torch.device(device):
+    # Without a list it saves the state of every GPU of the machine, and warns of their number.
+    forked = [device] if device.startswith("cuda") else []
+    with torch.random.fork_rng(forked), torch.device(device):
         torch.manual_seed(seed)
         config = read_config(source)
         return transformers.AutoModelForImageTextToText.from_config(
@@ -218,7 +221,10 @@ def _silent_in_a_pipe(logging: Any) -> Iterator[None]:
 
 
 def _try_out(vlm: Vlm, dtype: str) -> None:
-    """Run a small request: parts that do not fit each other are found before a row is measured."""
+    """Run a small request: parts that do not fit each other are found before a row is measured.
+
+    A GPU tells what went wrong only once it is waited for.
+    """
     limits = vlm.limits
     smallest = Knobs(
         image_crops=1,
@@ -231,6 +237,7 @@ def _try_out(vlm: Vlm, dtype: str) -> None:
         dtype=dtype,
     )
     generate_greedily(vlm.model, vlm.request(smallest, seed=0))
+    clock_of(vlm.model.device).settle()
 
 
 def as_vlm(model: Any, name: str = "model") -> Vlm:
@@ -246,9 +253,15 @@ def as_vlm(model: Any, name: str = "model") -> Vlm:
     Raises
     ------
     InputError
-        If the model is of no family that can be measured.
+        If the model is of no family that can be measured, or not all of it is on one device.
     """
     family = family_of(model.config, name)
+    devices = sorted({str(weight.device) for weight in model.parameters()})
+    if len(devices) > 1:
+        raise InputError(
+            f"{name}: its weights are on several devices ({', '.join(devices)}), and stages are "
+            "timed on one; put all of it on one, as by model.to('cuda:0')"
+        )
     return Vlm(model, family, family.limits(model.config), family.parts(model))
 
 

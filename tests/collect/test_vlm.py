@@ -77,6 +77,44 @@ def test_drawing_weights_leaves_the_random_state_alone(
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def test_drawing_weights_leaves_other_gpus_alone(
+    torch: Any, transformers: Any, config_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bayeslat.collect.vlm import Source, load_vlm
+
+    asked: list[object] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", asked.append)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda *_: None)
+    load_vlm(Source(str(config_path), random_weights=True), "float32", "cpu")
+    assert asked == []
+
+
+def test_a_model_is_waited_for_when_it_is_tried_out(
+    transformers: Any, config_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bayeslat.collect import vlm as module
+
+    class Gpu:
+        def settle(self) -> None:
+            raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(module, "clock_of", lambda _: Gpu())
+    with pytest.raises(InputError, match=r"the model does not run .*device-side assert"):
+        module.load_vlm(module.Source(str(config_path), random_weights=True), "float32")
+
+
+def test_a_model_on_several_devices_is_refused(
+    torch: Any, transformers: Any, config_path: Path
+) -> None:
+    from bayeslat.collect.vlm import Source, as_vlm, load_vlm
+
+    model = load_vlm(Source(str(config_path), random_weights=True), "float32").model
+    model.lm_head.to("meta")
+    with pytest.raises(InputError, match=r"several devices \(cpu, meta\).*model\.to"):
+        as_vlm(model)
+
+
 def test_a_folder_is_loaded_with_its_weights(torch: Any, vlm: Any, tmp_path: Path) -> None:
     from bayeslat.collect.vlm import Source, load_vlm
 
