@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
@@ -20,6 +21,7 @@ from bayeslat.collect.routing import RoutedExperts, recorded_routing
 from bayeslat.collect.schedule import Visit
 from bayeslat.collect.telemetry import Telemetry
 from bayeslat.collect.vlm import Vlm
+from bayeslat.errors import InputError
 from bayeslat.traces.names import MEASURED
 
 __all__ = ["OUT_OF_MEMORY", "Row", "collect", "measured_row"]
@@ -55,6 +57,11 @@ def collect(
     dict
         A row of the trace, without its `gpu`; `repeat` is None for the reference. Visits of a
         configuration that ran out of memory are left out from then on.
+
+    Raises
+    ------
+    InputError
+        If a configuration fails for another reason than memory. A GPU is of no more use then.
     """
     loaded, too_large = cache(load), set[int]()
     routing: dict[int, dict[str, float]] = {}
@@ -65,7 +72,8 @@ def collect(
         knobs = configs[visit.config_id]
         vlm = loaded(knobs.dtype)
         routed = routing.get(visit.config_id)
-        row = measured_row(vlm, knobs, telemetry, seed + visit.config_id, routed)
+        with _named(visit.config_id, knobs):
+            row = measured_row(vlm, knobs, telemetry, seed + visit.config_id, routed)
         if row["outcome"] == OUT_OF_MEMORY:
             too_large.add(visit.config_id)
         else:
@@ -77,6 +85,21 @@ def collect(
             "reference": visit.repeat is None,
             **row,
         }
+
+
+@contextmanager
+def _named(config_id: int, knobs: Knobs) -> Iterator[None]:
+    """Name the configuration that the model fails on; torch raises RuntimeErrors."""
+    try:
+        yield
+    except RuntimeError as error:
+        values = ", ".join(f"{name}={value}" for name, value in asdict(knobs).items() if value)
+        reason = next(iter(str(error).splitlines()), "")
+        raise InputError(
+            f"config {config_id} ({values}): the model fails on it ({type(error).__name__}: "
+            f"{reason}). Rows so far stay; to go on without it, set ranges that leave it out with "
+            "--knob, or give a file of configurations with --design"
+        ) from error
 
 
 def measured_row(

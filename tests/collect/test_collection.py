@@ -8,6 +8,7 @@ import pytest
 
 from bayeslat.collect.knobs import Knobs
 from bayeslat.collect.schedule import Visit
+from bayeslat.errors import InputError
 from bayeslat.traces import check_frame
 
 
@@ -72,14 +73,16 @@ def test_out_of_memory_is_a_row_and_the_rest_goes_on(
     assert frame["t_llm_prefill_ms"].isna().tolist() == [True, False, False]
 
 
-def test_another_error_is_not_taken_for_memory(
+def test_another_error_names_the_configuration(
     monkeypatch: pytest.MonkeyPatch, vlm: Any, configs: dict[int, Knobs]
 ) -> None:
     from bayeslat.collect import collection
 
     def measure(*_: Any) -> Any:
-        raise RuntimeError("shapes do not match")
+        raise RuntimeError("CUDA error: invalid argument\nCUDA kernel errors might be late")
 
     monkeypatch.setattr(collection, "measure", measure)
-    with pytest.raises(RuntimeError, match="shapes"):
-        collected(vlm, configs, [Visit(0, 0)])
+    told = r"config 1 \(image_crops=2, .*top_k=1.*RuntimeError: CUDA error: invalid argument\)\. "
+    with pytest.raises(InputError, match=told) as caught:
+        collected(vlm, configs, [Visit(1, 0)])
+    assert isinstance(caught.value.__cause__, RuntimeError)
