@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 from bayeslat.collect.backend import load_transformers
@@ -61,16 +60,20 @@ def collect(
     Raises
     ------
     InputError
-        If a configuration fails for another reason than memory. A GPU is of no more use then.
+        If a model cannot be loaded, or a configuration fails for another reason than memory. A GPU
+        is of no more use then.
     """
-    loaded, too_large = cache(load), set[int]()
+    loaded: dict[str, Vlm] = {}
+    too_large: set[int] = set()
     routing: dict[int, dict[str, float]] = {}
     stack = f"transformers_{load_transformers().__version__}"
     for visit in visits:
         if visit.config_id in too_large:
             continue
         knobs = configs[visit.config_id]
-        vlm = loaded(knobs.dtype)
+        if knobs.dtype not in loaded:
+            loaded[knobs.dtype] = _beside(loaded, knobs.dtype, load)
+        vlm = loaded[knobs.dtype]
         routed = routing.get(visit.config_id)
         with _named(visit.config_id, knobs):
             row = measured_row(vlm, knobs, telemetry, seed + visit.config_id, routed)
@@ -85,6 +88,19 @@ def collect(
             "reference": visit.repeat is None,
             **row,
         }
+
+
+def _beside(loaded: Collection[str], dtype: str, load: Callable[[str], Vlm]) -> Vlm:
+    """Load the model in a dtype; what is loaded already may have left too little memory."""
+    try:
+        return load(dtype)
+    except InputError as error:
+        if not loaded:
+            raise
+        raise InputError(
+            f"{error}. It is loaded in {' and '.join(loaded)} too: measure one dtype a call, by "
+            "--dtype"
+        ) from error
 
 
 @contextmanager

@@ -88,7 +88,7 @@ def gpu_key(device: str, threads: int | None, wanted: str | None, table: Hardwar
     if wanted is not None:
         gpu = table.resolve(wanted)
         if threads is not None and gpu.num_sm not in {None, threads}:
-            possible = gpu.num_sm is not None and gpu.num_sm <= len(usable_cores())
+            possible = gpu.num_sm <= len(usable_cores())
             cure = f"--threads {gpu.num_sm}, or " if possible else ""
             raise InputError(
                 f"threads = {threads}: {gpu.key} is a device of {gpu.num_sm} (num_sm in the "

@@ -86,3 +86,28 @@ def test_another_error_names_the_configuration(
     with pytest.raises(InputError, match=told) as caught:
         collected(vlm, configs, [Visit(1, 0)])
     assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_a_second_dtype_that_does_not_fit_beside_the_first_is_told_so(
+    vlm: Any, knobs: Knobs
+) -> None:
+    from bayeslat.collect.collection import collect
+    from bayeslat.collect.telemetry import open_telemetry
+
+    asked: list[str] = []
+
+    def load(dtype: str) -> Any:
+        asked.append(dtype)
+        if dtype == "float16":
+            raise InputError("does not fit")
+        return vlm
+
+    configs = {0: knobs, 1: replace(knobs, dtype="float16")}
+    visits = [Visit(0, 0), Visit(0, 1), Visit(1, 0)]
+    rows = collect(load, configs, visits, open_telemetry("cpu"), seed=0)
+    assert [next(rows)["repeat"] for _ in range(2)] == [0, 1]
+    with pytest.raises(InputError, match=r"does not fit\. It is loaded in float32 too: .*--dtype"):
+        next(rows)
+    assert asked == ["float32", "float16"]
+    with pytest.raises(InputError, match=r"does not fit$"):
+        next(collect(load, configs, visits[2:], open_telemetry("cpu"), seed=0))
