@@ -131,12 +131,28 @@ def read_limits(source: Source) -> VlmLimits:
     Raises
     ------
     InputError
-        If its configuration cannot be read, or it is of no family that can be measured.
+        If its configuration cannot be read, it is of no family that can be measured, or its weights
+        are quantised.
     """
     config = read_config(source)
-    family = family_of(config, source.name)
+    family = _measurable(config, source)
     with _explained(source, "its configuration cannot be used"):
         return family.limits(config)
+
+
+def _measurable(config: Any, source: Source) -> Family:
+    """Return the family of a model that a row's dtype describes."""
+    family = family_of(config, source.name)
+    for part in (config, config.get_text_config(), config.vision_config):
+        found = getattr(part, "quantization_config", None)
+        if found:
+            method = found.get("quant_method") if isinstance(found, dict) else None
+            raise InputError(
+                f"{source.name}: its weights are quantised ({method or 'quantization_config'}), "
+                "and rows would say another dtype; give the model in float32, bfloat16 or "
+                "float16, or its configuration without quantization_config"
+            )
+    return family
 
 
 def load_vlm(source: Source, dtype: str, device: str = "cpu", seed: int = 0) -> Vlm:
@@ -159,9 +175,10 @@ def load_vlm(source: Source, dtype: str, device: str = "cpu", seed: int = 0) -> 
     Raises
     ------
     InputError
-        If the model cannot be loaded, is of no family that can be measured, or does not fit.
+        If the model cannot be loaded, is of no family that can be measured or quantised, or does
+        not fit.
     """
-    family_of(read_config(source), source.name)  # before weights are loaded
+    _measurable(read_config(source), source)  # before weights are loaded
     try:
         with _explained(source, "the model cannot be loaded"):
             model = (

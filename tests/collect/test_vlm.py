@@ -175,6 +175,22 @@ def test_a_configuration_that_contradicts_itself_is_refused(
         read_and_load()
 
 
+@pytest.mark.parametrize("part", [None, "text_config"])
+def test_a_quantised_model_is_refused(
+    transformers: Any, config_path: Path, tmp_path: Path, part: str | None
+) -> None:
+    from bayeslat.collect.vlm import Source, load_vlm, read_limits
+
+    config = json.loads(config_path.read_text(encoding="utf-8"))
+    (config if part is None else config[part])["quantization_config"] = {"quant_method": "fp8"}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    source = Source(str(path), random_weights=True)
+    for read in (read_limits, lambda source: load_vlm(source, "bfloat16")):
+        with pytest.raises(InputError, match=r"config\.json: its weights are quantised \(fp8\)"):
+            read(source)
+
+
 @pytest.mark.parametrize("length", [0, 4, 5000])
 def test_damaged_weights_are_refused(vlm: Any, tmp_path: Path, length: int) -> None:
     from bayeslat.collect.vlm import Source, load_vlm
