@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from bayeslat.collect.summary import check_collected, stage_sum_ratio, summarise, summarise_stages
 from bayeslat.errors import InputError
 from bayeslat.report.collection_tables import show_collections
+from bayeslat.traces import read_traces, write_traces
 
 
 @pytest.fixture
@@ -61,6 +64,25 @@ def test_two_versions_of_the_software_are_two_collections(frame: pd.DataFrame) -
     assert (first.gpu, first.stack, first.rows, first.configs) == ("a", "x_1", 4, 2)
     assert first.stages.equals(summarise(one)[0].stages)
     assert (second.stack, summarise(one)[0].stack) == ("x_2", None)
+
+
+def test_two_files_are_two_collections(
+    frame: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = frame[frame["gpu"] == "a"].reset_index(drop=True)
+    paths = [tmp_path / "first.parquet", tmp_path / "second.parquet"]
+    write_traces(one, paths[0])
+    later = one.assign(collected_at="2026-02-01T12:00:00Z", t_llm_prefill_ms=1e6)
+    write_traces(later, paths[1])
+    both = summarise(read_traces(*paths))
+    assert [(each.gpu, each.file, each.rows) for each in both] == [
+        ("a", str(path), 4) for path in paths
+    ]
+    assert both[0].stages.equals(summarise(one)[0].stages)
+    show_collections([each.record() for each in both])
+    assert f"a, {paths[1]}: 2 configs, 4 rows" in capsys.readouterr().out
+    show_collections([both[0].record()])
+    assert "a: 2 configs, 4 rows" in capsys.readouterr().out
 
 
 def test_a_device_without_a_measurement_has_dashes(
