@@ -125,7 +125,7 @@ def check(
 
     processes = choose_jobs(jobs, engine_address, default=1)
     data = read_posterior(posterior)
-    table = hardware_with(data, hardware)
+    table = hardware_with(data.hardware, hardware)
     frame, dropped = None, None
     if traces:
         frame, dropped = read_rows(traces, data.spec, table, None, drop_invalid=drop_invalid)
@@ -222,7 +222,7 @@ def predict(
     check_budget(budget_ms)
     check_stack(stack)
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key
     given = read_configs(*configs, check=False)  # predicting tells all that is wrong at once
     prediction = fitted.predict(given, key, stack=stack, of=of, seed=seed, hardware=table)

@@ -47,7 +47,7 @@ def suggest(
     check_budget(budget_ms)
     check_stack(stack)
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key
     found = fitted.suggest(
         read_configs(*candidates, check=False),  # choosing tells all that is wrong at once
@@ -114,7 +114,7 @@ def guard(
     ensure_writable(check_table_path(output), posterior, *(held_out or []), hardware)
     stage_budgets = split_budgets(stage_budget or [])
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key
     with told_with(limit_problems(false_accepts, confidence)):
         rule = fitted.guard(

@@ -51,7 +51,7 @@ def drift(
     check_share(alarm_rate, "--alarm-rate")
     check_stack(stack)
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key if gpu else None
     frame, dropped = read_rows(traces, fitted.spec, table, output, drop_invalid=drop_invalid)
     with stage_bars(["stages"]) as move:

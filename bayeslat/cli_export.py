@@ -39,7 +39,7 @@ def bundle(
     ensure_writable(output, posterior, hardware)
     check_stack(stack)
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)
     entry = fitted.data.hardware.get(entry.key, entry)
     with writing(output):
@@ -84,7 +84,7 @@ def blis(
 
     ensure_writable(output, posterior, between_steps, hardware)
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)
     entry = fitted.data.hardware.get(entry.key, entry)
     between_us = 0.0

@@ -77,7 +77,7 @@ def report(
     )
     options.check()
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)
     frame, dropped = read_rows(traces, fitted.spec, table, output, drop_invalid=drop_invalid)
     note_unknown_gpus(frame, table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from bayeslat.counted import counted
 from bayeslat.errors import InputError
 
 if TYPE_CHECKING:
+    from bayeslat.features.gpu import Gpu
     from bayeslat.features.spec import Spec
     from bayeslat.inference.compressed import Compressed
     from bayeslat.posterior import Posterior
@@ -62,13 +64,14 @@ def compress(
     if model is None and stages is not None:
         raise InputError("--stages chooses from --model SPEC.toml; give it, or leave --stages out")
     spec = choose_spec(model, stages) if model is not None else _spec_of(base)
+    table = load_hardware(hardware) if base is None else hardware_with(_gpus_of(base), hardware)
     with fraction_bar("rows") as on_progress:
         data = compress_traces(
             spec,
             *traces,
             like=base,
             window=window,
-            hardware=load_hardware(hardware),
+            hardware=table,
             drop_invalid=drop_invalid,
             jobs=processes,
             engine_address=engine_address,
@@ -122,7 +125,7 @@ def update(
     if not traces and not retire:
         raise InputError("nothing to do: name new traces, or windows to take out (--retire NAME)")
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     data = None
     if traces:
         with fraction_bar("rows") as told:
@@ -200,6 +203,13 @@ def _spec_of(base: Compressed | Posterior | None) -> Spec:
     if base is None:
         raise InputError("no specification; give --model SPEC.toml")
     return base.spec if isinstance(base, Posterior) else base.point.spec
+
+
+def _gpus_of(base: Compressed | Posterior) -> Mapping[str, Gpu]:
+    """Return the data sheets of what rows are to be added to."""
+    from bayeslat.posterior import Posterior
+
+    return base.data.hardware if isinstance(base, Posterior) else base.point.hardware
 
 
 def _check_window(name: str | None) -> None:

@@ -62,7 +62,7 @@ def calibrate(
     check_share(threshold, "--threshold")
     check_stack(stack)
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)
     frame, dropped = (
         read_valid(traces, fitted.spec, table, output)

@@ -13,6 +13,7 @@ from bayeslat.collect.drift import Drift, reference_drift
 from bayeslat.counted import counted
 from bayeslat.errors import InputError, TraceError
 from bayeslat.traces import locate, report, stage_columns, violations_at
+from bayeslat.traces.cells import is_true
 from bayeslat.traces.names import GPU, STACK
 from bayeslat.traces.violations import TABLE
 
@@ -229,17 +230,17 @@ def _summarise_device(
         stages=summarise_stages(rows),
         sum_ratio=(float(ratio[0.05]), float(ratio[0.5]), float(ratio[0.95])),
         drift=reference_drift(rows),
-        unsteady=int((measured & ~rows["steady"].astype(bool)).sum()),
+        unsteady=int((measured & ~is_true(rows["steady"])).sum()),
         throttled=_count(rows, "throttled"),
         shared=_count(rows, "shared"),
     )
 
 
 def _count(rows: pd.DataFrame, flag: str) -> int:
-    return int(rows[flag].fillna(False).astype(bool).sum()) if flag in rows else 0
+    return int(is_true(rows[flag]).sum()) if flag in rows else 0
 
 
 def _spread(rows: pd.DataFrame, column: str) -> float:
-    configs = rows[~rows["reference"].astype(bool)].groupby("config_id")[column]
+    configs = rows[~is_true(rows["reference"])].groupby("config_id")[column]
     spread = (configs.max() - configs.min()) / configs.median()
     return float(spread[configs.count() > 1].median())

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.traces.cells import blank, plain
 from bayeslat.traces.names import GPU, STACK
 
 __all__ = ["row_stacks", "split_by_stack"]
 
 
 def row_stacks(rows: pd.DataFrame, unnamed: str | Mapping[str, str] | None = "") -> pd.Series:
-    """Name the stack of each row.
+    """Name the stack of each row. A name of spaces is none, and those round a name are no part.
 
     Parameters
     ----------
@@ -39,10 +40,10 @@ def row_stacks(rows: pd.DataFrame, unnamed: str | Mapping[str, str] | None = "")
     else:
         meant = [unnamed] * len(rows)
     if STACK in rows:
-        named = rows[STACK].astype(object)
+        named = plain(rows[STACK]).astype(object)
         meant = [
-            default if missing else str(name)
-            for name, missing, default in zip(named, named.isna(), meant, strict=True)
+            default if missing else str(name).strip()
+            for name, missing, default in zip(named, blank(named), meant, strict=True)
         ]
     return pd.Series(meant, rows.index, dtype=object)
 

@@ -78,6 +78,17 @@ def test_statistics_at_one_point_are_fitted_together(
     assert list(load_posterior(both).data.windows) == ["monday.parquet", "tuesday.parquet"]
 
 
+def test_data_sheets_that_are_not_used_are_told(
+    workshop: Workshop, run: Run, days: dict[str, str]
+) -> None:
+    statistics = made(run, workshop, days["monday"], "-m", workshop.spec)
+    other = workshop.text("other.toml", "[gpus.h100_sxm]\nmem_bw_GBps = 900\n")
+    told = "other.toml: h100_sxm: the values that were fitted, or compressed, with are kept"
+    words = ("--hardware", other, "-o", workshop.folder / "o.nc")
+    assert told in done(run("fit", statistics, "--engine", "laplace", *words)).stderr
+    assert told in done(run("compress", days["tuesday"], "--like", statistics, *words)).stderr
+
+
 def test_an_update_takes_rows_of_one_gpu(
     workshop: Workshop, run: Run, days: dict[str, str]
 ) -> None:

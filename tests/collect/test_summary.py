@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayeslat.collect.drift import reference_drift
 from bayeslat.collect.summary import check_collected, stage_sum_ratio, summarise, summarise_stages
 from bayeslat.errors import InputError
 from bayeslat.report.collection_tables import show_collections
@@ -54,6 +55,29 @@ def test_each_device_is_summarised(frame: pd.DataFrame) -> None:
     assert second.sum_ratio[1] == pytest.approx(1.2)
     assert not second.adds_up
     assert "sum to 1.200" in second.findings[0]
+
+
+def test_flags_of_a_csv_with_an_empty_cell_are_what_they_say(frame: pd.DataFrame) -> None:
+    flags = ["reference", "steady", "shared"]
+    text = frame.assign(**frame[flags].astype(str))
+    pd.testing.assert_frame_equal(
+        pd.DataFrame([each.record() for each in summarise(text)]),
+        pd.DataFrame([each.record() for each in summarise(frame)]),
+    )
+    shared = pd.Series(["False", None, "False", "False", "False"], dtype=object)
+    (first, _) = summarise(frame.assign(shared=shared))
+    assert first.shared == 0
+
+
+@pytest.mark.parametrize("moment", [None, "yesterday", "2026-01-31T12:00Z"])
+def test_a_drift_is_of_the_times_that_are_known(moment: str | None) -> None:
+    hours = [f"2026-01-31T{hour:02}:00:00.123Z" for hour in range(6)]
+    rows = pd.DataFrame({"reference": True, "stage_sum_ms": 10.0, "collected_at": hours})
+    rows.loc[2, "collected_at"] = moment
+    drift = reference_drift(rows)
+    assert drift is not None
+    assert drift.measurements == (6 if moment and moment[0].isdigit() else 5)
+    assert reference_drift(rows.drop(columns="collected_at")) is None
 
 
 def test_two_versions_of_the_software_are_two_collections(frame: pd.DataFrame) -> None:
