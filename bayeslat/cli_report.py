@@ -13,8 +13,7 @@ from bayeslat.cli_rows import note_absent_gpu, note_unknown_gpus, note_unread_ti
 from bayeslat.cli_run import (
     command_line,
     ends_well,
-    note_unconverged,
-    print_result,
+    print_result_of,
     writing,
 )
 from bayeslat.cli_values import check_stack, choose_jobs, split_counts
@@ -102,5 +101,4 @@ def report(
     with writing(output):
         paths = write_assessment(record, draw_assessment(found), output)
     record["files"] = {name: str(path) for name, path in paths.items()}
-    print_result(record, as_json, lambda: show_assessment(record))
-    note_unconverged(posterior, fitted.diagnostics.converged)
+    print_result_of(posterior, fitted.diagnostics.converged, record, as_json, show_assessment)

@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
@@ -28,9 +28,9 @@ __all__ = [
     "fail",
     "naming",
     "note",
-    "note_unconverged",
     "note_warning",
     "print_result",
+    "print_result_of",
     "told_with",
     "writing",
 ]
@@ -84,12 +84,6 @@ def command_line() -> str:
     return shlex.join(["bayeslat", *sys.argv[1:]])
 
 
-def note_unconverged(posterior: Path, converged: bool) -> None:
-    """Warn of results that stand on draws which did not converge."""
-    if not converged:
-        note(f"{posterior} did not converge; `bayeslat check {posterior}` says where")
-
-
 def print_result(record: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
     """Print one JSON object, or what `show` prints.
 
@@ -107,6 +101,20 @@ def print_result(record: dict[str, Any], as_json: bool, show: Callable[[], None]
     except OSError as error:
         discard_output()
         fail(f"standard output: {error.strerror or error}", BAD_INPUT)
+
+
+def print_result_of(
+    posterior: Path,
+    converged: bool,
+    record: dict[str, Any],
+    as_json: bool,
+    show: Callable[[Mapping[str, Any]], None],
+) -> None:
+    """Print what stands on a posterior, and warn where its draws did not converge."""
+    record["converged"] = converged
+    print_result(record, as_json, lambda: show(record))
+    if not converged:
+        note(f"{posterior} did not converge; `bayeslat check {posterior}` says where")
 
 
 def discard_output() -> None:

@@ -160,6 +160,7 @@ def update(
         errors = in_sample_errors(updated.data, data.sample, hardware=table, seed=seed)
     record = fit_record(updated.data, errors, output if saved else None)
     record["windows"] = windows_record(updated.data.windows)
+    record["left_out"] = data.left_out if data is not None else 0
     record["set_aside"] = data.set_aside if data is not None else []
 
     def show() -> None:
