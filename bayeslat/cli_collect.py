@@ -120,10 +120,11 @@ def vlm(
 
 @app.command(epilog="Example: bayeslat collect summary traces/*.parquet")
 @ends_well
-def summary(traces: opt.Traces, as_json: opt.Json = False) -> None:
+def summary(traces: opt.Traces, seed: opt.Seed = 0, as_json: opt.Json = False) -> None:
     """Tell what collected traces are worth.
 
-    How far repeats differ, whether the stages add up, drift, and flagged rows.
+    How far repeats differ, whether the stages add up, drift, and flagged rows. Nothing is random
+    here, whatever --seed says.
     """
     from bayeslat.collect.summary import check_collected
     from bayeslat.traces import read_traces

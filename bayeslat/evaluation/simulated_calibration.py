@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.arguments import no_hardware, no_spec, no_table, refuse
 from bayeslat.decisions.predict import predict
 from bayeslat.errors import InputError
 from bayeslat.evaluation.holm import adjust_holm
@@ -138,6 +139,7 @@ def simulation_based_calibration(
         As for `bayeslat.parallel.run`.
     """
     check_workers(jobs, engine_address)
+    refuse([no_spec(spec), no_table("configs", configs), no_hardware(hardware)])
     if not is_count(simulations, _LEAST_SIMULATIONS):
         raise InputError(
             f"simulations is {tell_count(simulations)}; it must be a whole number of at least "

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.arguments import check_tables
+from bayeslat.arguments import check_tables, tell_kind
 from bayeslat.counted import counted
 from bayeslat.decisions.guard import Guard
 from bayeslat.decisions.predict import predict
@@ -208,6 +208,8 @@ def control_guard(
         value, or if there are several stacks and the guard names none.
     """
     check_tables(hardware, traces=traces)
+    if not isinstance(guard, Guard):
+        raise InputError(f"guard is {tell_kind(guard)}; make one with posterior.guard(gpu, budget)")
     if problems := limit_problems(false_accepts, confidence):
         raise InputError("; ".join(problems))
     table = (hardware or load_hardware()).extended(guard.data.hardware)
