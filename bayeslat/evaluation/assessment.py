@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,10 @@ from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.errors import InputError, TraceError
 from bayeslat.evaluation.assessment_options import AssessmentOptions
 from bayeslat.evaluation.candidates import candidate_configs
-from bayeslat.evaluation.coefficients import coefficient_table
+from bayeslat.evaluation.coefficients import coefficient_table, compare_with_donors
 from bayeslat.evaluation.comparison.hierarchical import as_estimate
 from bayeslat.evaluation.comparison.scoring import scatter_estimate
+from bayeslat.evaluation.guardrail.analysis import GuardrailAnalysis, analyse_decisions
 from bayeslat.evaluation.guardrail.fractions import decide_fractions
 from bayeslat.evaluation.guardrail.held_out import HeldOut, bound_false_accepts, predict_held_out
 from bayeslat.evaluation.guardrail.risk_control import RiskControl
@@ -112,6 +114,28 @@ class Assessment:
             return None
         scatter = scatter_estimate(as_estimate(self.held.prediction), self.held.measured_ms)
         return scatter.assign(config=scatter.groupby("stage").cumcount())
+
+    @cached_property
+    def guardrail(self) -> GuardrailAnalysis | None:
+        """What `decisions` say of the guardrail; None without any."""
+        if self.decisions is None:
+            return None
+        return analyse_decisions(
+            self.decisions, self.scatter, self.options.max_risk, self.options.seed
+        )
+
+    @cached_property
+    def strengths(self) -> pd.DataFrame:
+        """The terms in which the GPU surely differs from the donors, the greatest first.
+
+        Of `compare_with_donors`, without `differs`.
+        """
+        table = compare_with_donors(self.coefficients, self.gpu.key, self.stack)
+        if table.empty:
+            return table
+        surely = table[table["differs"]].drop(columns="differs")
+        order = np.abs(np.log(surely["ratio"].to_numpy(dtype=float))).argsort()[::-1]
+        return surely.iloc[order]
 
 
 def assess(

@@ -11,10 +11,8 @@ from matplotlib.figure import Figure
 from bayeslat.counted import counted
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.assessment import Assessment
-from bayeslat.evaluation.guardrail.reliability import pit_histogram, reliability
-from bayeslat.evaluation.guardrail.trade_off import trade_off
+from bayeslat.evaluation.guardrail.analysis import GuardrailAnalysis
 from bayeslat.evaluation.guardrail.trial import Trials
-from bayeslat.evaluation.guardrail.violations import budget_violations
 from bayeslat.evaluation.metrics import mape
 from bayeslat.report.figures import error_against_rows, predicted_against_measured
 from bayeslat.report.gpu_figures import draw_coefficients, draw_coverage
@@ -77,8 +75,8 @@ def _drawings(found: Assessment) -> Iterator[Drawing]:
     if found.trials is not None:
         yield _coverage(found.trials)
     yield _coefficients(found)
-    if found.decisions is not None:
-        yield from _guard(found, found.decisions)
+    if found.guardrail is not None:
+        yield from _guard(found, found.guardrail)
 
 
 def _errors(found: Assessment, trials: Trials) -> Drawing:
@@ -165,12 +163,9 @@ def _coefficients(found: Assessment) -> Drawing:
     return Drawing("coefficients", caption, figure, {"coefficients": table})
 
 
-def _guard(found: Assessment, decisions: pd.DataFrame) -> Iterator[Drawing]:
+def _guard(found: Assessment, analysis: GuardrailAnalysis) -> Iterator[Drawing]:
     """Draw the guard's trade-off, calibration and violations."""
-    options = found.options
-    at_budget = decisions[decisions["fraction"] == 1.0]
-    traded = trade_off(at_budget, options.max_risk, options.seed)
-    rows = _rows_told(found)
+    traded, rows = analysis.trade_off, _rows_told(found)
     if traded.over and traded.within:
         curves = {
             rule: pd.DataFrame(
@@ -182,7 +177,7 @@ def _guard(found: Assessment, decisions: pd.DataFrame) -> Iterator[Drawing]:
             )
             for rule, curve in traded.curves.items()
         }
-        title = f"False accepts against false rejects, {options.budget_ms:,g} ms, {rows}"
+        title = f"False accepts against false rejects, {found.options.budget_ms:,g} ms, {rows}"
         figure = draw_operating_curves(curves, traded.bands, traded.points, title)
         areas = ", ".join(f"{rule} {curve.area:.4f}" for rule, curve in traded.curves.items())
         caption = (
@@ -194,13 +189,7 @@ def _guard(found: Assessment, decisions: pd.DataFrame) -> Iterator[Drawing]:
         )
         data = {"curves": _stack(curves), "bands": _stack(traded.bands), "points": traded.points}
         yield Drawing("roc", caption, figure, data)
-    once = at_budget.drop_duplicates("config")  # trials may hold the same ones out
-    bins = reliability(
-        once["p_exceed"].to_numpy(), (once["measured_ms"] > once["budget_ms"]).to_numpy()
-    )
-    if found.scatter is not None:
-        total = found.scatter[found.scatter["stage"] == TOTAL]
-        pit = pit_histogram(total.drop_duplicates("config")["pit"].to_numpy())
+    if analysis.pit is not None:
         caption = (
             "Left: how often the budget was exceeded, by p_exceed; beside the dots, how many "
             "configurations; a dot is on its bar in 95 % of the cases if every p_exceed is right. "
@@ -208,16 +197,16 @@ def _guard(found: Assessment, decisions: pd.DataFrame) -> Iterator[Drawing]:
             "level bars, in the grey band, are calibrated; a hump says that intervals are too "
             "wide, a bowl that they are too narrow."
         )
+        bins, pit = analysis.reliability, analysis.pit
         figure = draw_reliability(bins, pit, f"Is p_exceed right? ({rows})")
         yield Drawing("reliability", caption, figure, {"bins": bins, "pit": pit})
-    violations = budget_violations(decisions)
     caption = (
         "Above: of the configurations that a rule accepts, the part that ran over the budget, with "
         "95 % intervals. Below: what it refuses although it is within the budget (for the "
         "guardrail, what it asks to measure is refused)."
     )
-    figure = draw_violations(violations, f"Budget violations, {rows}")
-    yield Drawing("e3_guardrail_effectiveness", caption, figure, {"rules": violations})
+    figure = draw_violations(analysis.violations, f"Budget violations, {rows}")
+    yield Drawing("e3_guardrail_effectiveness", caption, figure, {"rules": analysis.violations})
 
 
 def _total_first(table: pd.DataFrame) -> list[str]:

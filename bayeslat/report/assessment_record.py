@@ -10,9 +10,6 @@ import pandas as pd
 
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.assessment import Assessment
-from bayeslat.evaluation.coefficients import compare_with_donors
-from bayeslat.evaluation.guardrail.trade_off import trade_off
-from bayeslat.evaluation.guardrail.violations import budget_violations
 from bayeslat.report.gross_errors import gross_error_records
 from bayeslat.report.guard_tables import control_record
 from bayeslat.traces.provenance import Provenance
@@ -63,10 +60,10 @@ def assessment_record(
         else control_record(found.control, options.max_risk),
         "errors": _errors(found),
         "run_to_run": _number(found.trials.run_to_run) if found.trials else None,
-        "strengths": _strengths(found),
+        "strengths": records(found.strengths),
         "suggestion": _suggestion(found),
         "trials": _trials(found),
-        "guardrail": None if found.decisions is None else guardrail_analysis(found),
+        "guardrail": None if found.guardrail is None else guardrail_analysis(found),
         "missing": dict(found.missing),
         "caveats": list(found.data.caveats),
         "posterior": {
@@ -101,11 +98,10 @@ def guardrail_analysis(found: Assessment) -> dict[str, Any]:
         `budgets`: violations by budget fraction and rule; `trade_off`: areas, marked points and
         false accepts at 5 % false rejects, for the whole budget.
     """
-    decisions = found.decisions
-    if decisions is None:
+    analysis = found.guardrail
+    if analysis is None:
         raise ValueError("an assessment without decisions has no analysis")
-    at_budget = decisions[decisions["fraction"] == 1.0]
-    traded = trade_off(at_budget, found.options.max_risk, found.options.seed)
+    traded = analysis.trade_off
     compared = {
         rule: curve.false_accept_at(_FALSE_REJECT)[0] for rule, curve in traded.curves.items()
     }
@@ -117,7 +113,7 @@ def guardrail_analysis(found: Assessment) -> dict[str, Any]:
         "source_gpu": found.trials.source if found.trials else None,
         "over": traded.over,
         "within": traded.within,
-        "budgets": records(budget_violations(decisions)),
+        "budgets": records(analysis.violations),
         "trade_off": {
             rule: {
                 "area": _number(curve.area),
@@ -197,16 +193,6 @@ def _trials(found: Assessment) -> dict[str, Any] | None:
         "configs": int(at_budget["config"].nunique()),
         "source_gpu": found.trials.source,
     }
-
-
-def _strengths(found: Assessment) -> list[dict[str, Any]]:
-    """Return the terms in which the GPU surely differs from the donors, the greatest first."""
-    table = compare_with_donors(found.coefficients, found.gpu.key, found.stack)
-    if table.empty:
-        return []
-    surely = table[table["differs"]]
-    order = np.abs(np.log(surely["ratio"].to_numpy(dtype=float))).argsort()[::-1]
-    return records(surely.iloc[order].drop(columns="differs"))
 
 
 def _suggestion(found: Assessment) -> dict[str, Any] | None:
