@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bayeslat.errors import InputError
+from bayeslat.finite import wrong_budget, wrong_share
 
 __all__ = [
     "check_budget",
@@ -132,8 +133,8 @@ def check_budget(budget_ms: float | None) -> None:
     InputError
         If it is not finite and above 0.
     """
-    if budget_ms is not None and not 0 < budget_ms < float("inf"):
-        raise InputError(f"--budget-ms is {budget_ms:g}; it must be a positive number of ms")
+    if budget_ms is not None and (problem := wrong_budget("--budget-ms", budget_ms)):
+        raise InputError(problem)
 
 
 def check_share(share: float, option: str) -> None:
@@ -150,8 +151,8 @@ def check_share(share: float, option: str) -> None:
     InputError
         If it is not between 0 and 1.
     """
-    if not 0 < share < 1:
-        raise InputError(f"{option} is {share:g}; it must be between 0 and 1, as 0.10 for 10 %")
+    if problem := wrong_share(option, share, "0.10 for 10 %"):
+        raise InputError(problem)
 
 
 def check_stack(stack: str | None) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 from numbers import Integral, Real
 
-__all__ = ["finite_number", "is_between", "is_count", "tell", "tell_count", "wrong_seed"]
+__all__ = [
+    "finite_number",
+    "is_between",
+    "is_count",
+    "tell",
+    "tell_count",
+    "wrong_budget",
+    "wrong_seed",
+    "wrong_share",
+]
 
 
 def finite_number(value: object) -> float | None:
@@ -89,3 +98,23 @@ def wrong_seed(seed: object) -> str:
     if is_count(seed, 0):
         return ""
     return f"seed is {tell_count(seed)}; it must be a whole number from 0 on"
+
+
+def wrong_share(name: str, value: object, like: str) -> str:
+    """Say that a value is no part of a whole; nothing if it is one.
+
+    Examples
+    --------
+    >>> wrong_share("max_risk", 5, "0.05 for 5 %")
+    'max_risk is 5; it must be between 0 and 1, as 0.05 for 5 %'
+    """
+    if is_between(value, 0, 1):
+        return ""
+    return f"{name} is {tell(value)}; it must be between 0 and 1, as {like}"
+
+
+def wrong_budget(name: str, value: object) -> str:
+    """Say that a value is no budget of latency; nothing if it is one."""
+    if is_between(value, 0):
+        return ""
+    return f"{name} is {tell(value)}; it must be a positive number of ms"

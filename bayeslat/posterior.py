@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bayeslat.arguments import check_tables
+from bayeslat.arguments import check_tables, refuse
 from bayeslat.counted import counted
 from bayeslat.decisions.guard import Guard, check_guard
 from bayeslat.decisions.predict import Of, predict
@@ -18,13 +18,12 @@ from bayeslat.decisions.suggest.choose import suggest
 from bayeslat.decisions.suggest.options import Objective, SuggestOptions
 from bayeslat.decisions.suggest.registry import DEFAULT_METHOD
 from bayeslat.decisions.suggest.suggestion import Suggestion
-from bayeslat.errors import InputError
 from bayeslat.evaluation.drift import ALLOWANCE, Drift, find_drift
 from bayeslat.evaluation.passes import passes_of
 from bayeslat.evaluation.transfer import Transfer, choose_target, judge_transfer
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
-from bayeslat.finite import is_between, tell
+from bayeslat.finite import wrong_share
 from bayeslat.inference.calibrate import calibrate
 from bayeslat.inference.diagnostics import Diagnostics
 from bayeslat.inference.gross_errors import GrossError, find_gross_errors
@@ -341,10 +340,7 @@ class Posterior:
             With every row that breaks a rule.
         """
         check_tables(seed=seed)
-        if not is_between(threshold, 0, 1):
-            raise InputError(
-                f"threshold is {tell(threshold)}; it must be between 0 and 1, as 0.10 for 10 %"
-            )
+        refuse([wrong_share("threshold", threshold, "0.10 for 10 %")])
         entry = self._gpu(gpu, None)
         chosen = choose_target(self.data, entry.key, stack)
         passes = None

@@ -16,7 +16,7 @@ from bayeslat.decisions.predict import Of, predict, wrong_of
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import Gpu
-from bayeslat.finite import is_between, tell
+from bayeslat.finite import tell, wrong_budget, wrong_share
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.traces.names import wrong_stack
 
@@ -228,16 +228,9 @@ def check_guard(
         budgets.append(Budget(limit, names))
     if not budgets and not stage_budgets_ms:
         problems.append("no budget is given; give budget_ms of the total, or of stages")
-    problems += [
-        f"the budget of {budget} is {tell(budget.ms)}; it must be a positive number of ms"
-        for budget in budgets
-        if not is_between(budget.ms, 0)
-    ]
-    if not is_between(max_risk, 0, 1):
-        problems.append(
-            f"max_risk is {tell(max_risk)}; it must be between 0 and 1, as 0.05 for 5 %"
-        )
-    problems += [problem for problem in (wrong_stack(stack), wrong_of(of)) if problem]
-    if problems:
-        raise InputError("; ".join(problems))
+    problems += [wrong_budget(f"the budget of {budget}", budget.ms) for budget in budgets]
+    problems.append(wrong_share("max_risk", max_risk, "0.05 for 5 %"))
+    problems += [wrong_stack(stack), wrong_of(of)]
+    if told := [problem for problem in problems if problem]:
+        raise InputError("; ".join(told))
     return tuple(budgets)

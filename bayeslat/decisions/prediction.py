@@ -17,7 +17,7 @@ from bayeslat.decisions.run_exceeds import exceed_given
 from bayeslat.decisions.stage_prediction import StagePrediction
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
-from bayeslat.finite import is_between, tell
+from bayeslat.finite import wrong_budget
 
 __all__ = ["P_EXCEED", "TOTAL", "Prediction", "StagePrediction"]
 
@@ -105,8 +105,8 @@ class Prediction:
         InputError
             If the budget is not a positive number, or there is no such stage.
         """
-        if not is_between(budget_ms, 0):
-            raise InputError(f"budget_ms is {tell(budget_ms)}; it must be a positive number of ms")
+        if problem := wrong_budget("budget_ms", budget_ms):
+            raise InputError(problem)
         if stage != TOTAL:
             self._known(stage)
         names = list(self.stages) if stage == TOTAL else [stage]

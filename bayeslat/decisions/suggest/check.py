@@ -12,7 +12,7 @@ from bayeslat.counted import counted
 from bayeslat.decisions.suggest.options import FREE, LATENCY, SuggestOptions
 from bayeslat.decisions.suggest.registry import METHODS
 from bayeslat.errors import InputError
-from bayeslat.finite import is_between, is_count, tell, tell_count
+from bayeslat.finite import is_count, tell, tell_count, wrong_budget
 from bayeslat.traces.names import wrong_stack
 
 __all__ = ["check_request", "stacks_named"]
@@ -48,8 +48,8 @@ def _problems(candidates: object, count: int, options: SuggestOptions) -> Iterat
     if options.objective not in ("total", "guardrail"):
         yield f"objective is {options.objective!r}; it must be total or guardrail"
     budget = options.budget_ms
-    if budget is not None and not is_between(budget, 0):
-        yield f"budget_ms is {tell(budget)}; it must be a positive number of ms"
+    if budget is not None and (problem := wrong_budget("budget_ms", budget)):
+        yield problem
     if options.objective == "guardrail" and budget is None:
         yield "objective is guardrail, without a budget; give budget_ms"
     if options.objective == "total" and budget is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from bayeslat.arguments import refuse
 from bayeslat.errors import InputError
 from bayeslat.evaluation.drift.drift_frame import drift_frame
 from bayeslat.evaluation.drift.judge import Judged, compare_stage, explain_stage
@@ -18,7 +19,7 @@ from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.gpu_rows import gpu_rows
 from bayeslat.features.hardware import HardwareTable, load_hardware
-from bayeslat.finite import is_between, tell
+from bayeslat.finite import is_between, tell, wrong_share
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.model.groups import name_group
 from bayeslat.traces.names import COLLECTED_AT
@@ -172,19 +173,13 @@ def find_drift(
 
 def _check(alarm_rate: float, allowance: float) -> None:
     """Refuse impossible numbers, all at once."""
-    problems = []
-    if not is_between(alarm_rate, 0, 1):
-        problems.append(
-            f"alarm rate is {tell(alarm_rate)}; it must be between 0 and 1, as 0.01 for one in a "
-            "hundred"
-        )
+    problems = [wrong_share("alarm_rate", alarm_rate, "0.01 for one in a hundred")]
     if allowance != 0 and not is_between(allowance, 0):
         problems.append(
             f"allowance is {tell(allowance)}; it must be a number from 0 on, as 0.1 for a tenth of "
             "the noise"
         )
-    if problems:
-        raise InputError("; ".join(problems))
+    refuse(problems)
 
 
 def _decide(judged: Sequence[Judged], alarm_rate: float, seed: int) -> tuple[StageDrift, ...]:

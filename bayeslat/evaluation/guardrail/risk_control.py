@@ -22,7 +22,7 @@ from scipy.special import bdtr
 from bayeslat.counted import counted
 from bayeslat.errors import InputError
 from bayeslat.evaluation.guardrail.rates import upper_bound
-from bayeslat.finite import is_between, tell
+from bayeslat.finite import wrong_share
 
 __all__ = ["LEVELS", "RiskControl", "control_risk", "limit_problems", "rows_needed"]
 
@@ -96,14 +96,11 @@ def rows_needed(limit: float, confidence: float) -> int:
 
 def limit_problems(limit: float, confidence: float) -> list[str]:
     """Say which of both has an impossible value."""
-    return [
-        f"{name} is {tell(value)}; it must be between 0 and 1, as {example}"
-        for name, value, example in (
-            ("false_accepts", limit, "0.01 for 1 %"),
-            ("confidence", confidence, "0.95 for 95 %"),
-        )
-        if not is_between(value, 0, 1)
-    ]
+    problems = (
+        wrong_share("false_accepts", limit, "0.01 for 1 %"),
+        wrong_share("confidence", confidence, "0.95 for 95 %"),
+    )
+    return [problem for problem in problems if problem]
 
 
 def control_risk(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bayeslat.decisions.predict import Of, wrong_of
 from bayeslat.errors import InputError
-from bayeslat.finite import is_between, tell
+from bayeslat.finite import wrong_budget, wrong_share
 
 __all__ = ["TrialOptions"]
 
@@ -53,13 +53,13 @@ class TrialOptions:
 
     def problems(self) -> Iterator[str]:
         """Say which values are impossible."""
-        if not is_between(self.budget_ms, 0):
-            yield f"budget_ms is {tell(self.budget_ms)}; it must be a positive number of ms"
-        if not is_between(self.max_risk, 0, 1):
-            told = f"max_risk is {tell(self.max_risk)}"
-            yield f"{told}; it must be between 0 and 1, as 0.05 for 5 %"
-        if problem := wrong_of(self.of):
-            yield problem
+        for problem in (
+            wrong_budget("budget_ms", self.budget_ms),
+            wrong_share("max_risk", self.max_risk, "0.05 for 5 %"),
+            wrong_of(self.of),
+        ):
+            if problem:
+                yield problem
         if not self.counts or min(self.counts) < 0:
             yield f"counts are {self.counts}; give numbers of rows from 0 on, as in 0, 10, 50"
         for name in ("repetitions", "test_configs"):
