@@ -188,6 +188,19 @@ def test_the_server_stands_beside_every_row(written: Any) -> None:
     assert tally.collected_at is not None
 
 
+@pytest.mark.parametrize(("told", "expected"), [(0.0, 0.0), (4, 4 * 2**30 / 1e9)])
+def test_weights_that_stay_with_the_host_stand_beside_every_row(
+    written: Any, tmp_path: Path, told: float, expected: float
+) -> None:
+    def offloading(row: dict[str, Any]) -> dict[str, Any]:
+        if row["kind"] == "server":
+            row["config"]["cpu_offload_GiB"] = told
+        return row
+
+    for frame in _read(_edited(written[0], tmp_path / "vllm-x.jsonl", offloading))[:2]:
+        assert frame["cpu_offload_GB"].unique() == [pytest.approx(expected)]
+
+
 def _edited(path: Path, target: Path, edit: Any) -> Path:
     """Write a file's rows anew; what `edit` returns None for is left out."""
     rows = [edit(json.loads(line)) for line in path.read_text().splitlines()]
