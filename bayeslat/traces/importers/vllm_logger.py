@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.traces.importers.batch_contexts import Contexts, Finished, Steps, find_contexts
+from bayeslat.traces.importers.front_ends import find_met
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
-from bayeslat.traces.importers.queue import find_queue
+from bayeslat.traces.importers.queue import find_queue, order_bursts
 from bayeslat.traces.importers.server_columns import (
     SERVER_COLUMNS,
     server_columns,
@@ -69,7 +70,7 @@ def _read_series(files: Sequence[Path], tally: Tally) -> Iterator[Batch]:
         )
     columns = _context_columns(log, contexts, server)
     yield Batch(len(log.steps), {**server, **_step_columns(log, times_ms), **columns}, section)
-    met = _met(log.requests) | _met_contexts(log, columns)
+    met = _met(log) | _met_contexts(log, columns)
     for first in range(0, max(len(log.requests), 1), _BATCH_ROWS):
         rows = slice(first, first + _BATCH_ROWS)
         requests = log.requests.part(rows)
@@ -190,16 +191,33 @@ def _request_columns(requests: Rows, met: Mapping[str, NDArray[np.float64]]) -> 
     }
 
 
-def _met(requests: Rows) -> dict[str, NDArray[np.float64]]:
+def _met(log: Log) -> dict[str, NDArray[np.float64]]:
     """Return what each request met of the others, shape (row,)."""
-    queued_s = requests.numbers("queued_at_s")
-    scheduled_s = queued_s + 1e-3 * requests.numbers("queueing_ms")
+    requests = log.requests
+    queued_s, scheduled_s = order_bursts(
+        requests.numbers("queued_at_s"), 1e-3 * requests.numbers("queueing_ms"), _gaps(log)
+    )
     ahead, tokens = find_queue(queued_s, scheduled_s, requests.numbers("prompt_tokens"))
     return {
         "waiting": ahead,
         "waiting_prompt_tokens": tokens,
         "arrivals_per_s": _arrivals_per_s(requests.numbers("arrived_at_s")),
     }
+
+
+def _gaps(log: Log) -> NDArray[np.int64]:
+    """Return between which two steps each request was queued. Shape (request,).
+
+    That is the number of the one before; one of its own where the steps round it are not known.
+    """
+    ids = log.steps.counts("iteration")
+    queued_s, alone = log.requests.numbers("queued_at_s"), -2 - np.arange(len(log.requests))
+    at_s = log.steps.numbers("at_s")
+    if not ids.size or np.isnan(at_s).any():
+        return alone
+    before = find_met(queued_s, at_s, log.steps.numbers("elapsed_ms"))
+    follows = np.diff(ids, prepend=-1, append=ids[-1] + 1) == 1
+    return np.where(follows[before + 1], np.append(ids, -1)[before], alone)
 
 
 def _arrivals_per_s(arrived_s: NDArray[np.float64]) -> NDArray[np.float64]:
