@@ -33,7 +33,6 @@ from bayeslat.traces.importers.vocabulary import Column, columns_named
 
 __all__ = ["IMPORTER"]
 
-_NOT_COUNTED = "requests that never finished, or were interrupted"
 _OWN = (
     Column("step_interval_ms", "number", "from the end of the step before to the end of this one"),
     Column("arrivals_per_s", "number", "requests that arrived in the 10 s before, by second"),
@@ -66,7 +65,7 @@ def _read_series(files: Sequence[Path], tally: Tally) -> Iterator[Batch]:
     if not contexts.is_exact.all():
         tally.note(
             f"the contexts of {(~contexts.is_exact).mean():.1%} of the steps are estimated from "
-            f"the KV usage (column contexts): their batches held {_NOT_COUNTED}"
+            f"the KV usage (column contexts): {_why_estimated(log)}"
         )
     columns = _context_columns(log, contexts, server)
     yield Batch(len(log.steps), {**server, **_step_columns(log, times_ms), **columns}, section)
@@ -99,6 +98,12 @@ def _tell(log: Log, times_ms: NDArray[np.float64], tally: Tally) -> None:
             f"time to their first tokens; neither is known of {untimed:,} of {len(log.steps):,} "
             "steps"
         )
+
+
+def _why_estimated(log: Log) -> str:
+    if log.told("config").get("speculative_tokens"):
+        return "this server speculates, so that a step may make several tokens of a request"
+    return "their batches held requests that never finished, or were interrupted"
 
 
 def _steps_of(log: Log, server: Mapping[str, Any]) -> Steps:

@@ -146,7 +146,10 @@ def test_a_request_meets_the_last_step_before_its_queueing(written: Any) -> None
         assert row["decode_context_tokens"] == truth.rows[met]["decode_context"]
 
 
-def test_the_queue_counts_those_of_a_burst_that_came_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize("late_s", [[0.0] * 5, [0.004, 0.0, 0.003, 0.002, 0.001]])
+def test_the_queue_counts_those_of_a_burst_that_came_before(
+    tmp_path: Path, late_s: list[float]
+) -> None:
     # Five requests come one after another between two steps; the engine takes two at once.
     requests = [Request(10, 0, 4, 0) for _ in range(5)]
     truth, _, _ = run(requests, BUDGET, 2)
@@ -158,6 +161,7 @@ def test_the_queue_counts_those_of_a_burst_that_came_before(tmp_path: Path) -> N
             scheduled_s = row["queued_at_s"] + row["queueing_ms"] / 1e3
             row["queued_at_s"] = 999.99 + 1e-5 * order[row["id"]]
             row["queueing_ms"] = 1e3 * (scheduled_s - row["queued_at_s"])
+            row["queued_at_s"] += late_s[order[row["id"]]]  # the message of its end
             row["met_waiting"] = 0
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     _, frame, _ = _read(path)
@@ -199,6 +203,19 @@ def test_weights_that_stay_with_the_host_stand_beside_every_row(
 
     for frame in _read(_edited(written[0], tmp_path / "vllm-x.jsonl", offloading))[:2]:
         assert frame["cpu_offload_GB"].unique() == [pytest.approx(expected)]
+
+
+def test_speculation_is_told_as_why_contexts_are_estimated(written: Any, tmp_path: Path) -> None:
+    def speculating(row: dict[str, Any]) -> dict[str, Any]:
+        if row["kind"] == "server":
+            row["config"]["speculative_tokens"] = 3
+        return row
+
+    steps, _, tally = _read(_edited(written[0], tmp_path / "vllm-x.jsonl", speculating))
+    assert set(steps["contexts"]) == {"estimated"}
+    (note,) = tally.notes
+    assert "speculates" in note
+    assert "never finished" not in note
 
 
 def _edited(path: Path, target: Path, edit: Any) -> Path:
