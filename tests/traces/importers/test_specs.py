@@ -169,9 +169,9 @@ def test_a_row_of_models_vllm_is_a_step_or_a_request() -> None:
     spec = load_spec(MODELS / "vllm.toml")
     gpu = load_hardware().resolve("h100_sxm")
     rows = spec.complete(
-        pd.DataFrame(
-            [{"decode_requests": 3}, {"decode_requests": 3, "prompt_tokens": 20}]
-        ).assign(**dict.fromkeys(set(spec.knobs) - {"prompt_tokens", "decode_requests"}, np.nan))
+        pd.DataFrame([{"decode_requests": 3}, {"decode_requests": 3, "prompt_tokens": 20}]).assign(
+            **dict.fromkeys(set(spec.knobs) - {"prompt_tokens", "decode_requests"}, np.nan)
+        )
     )
     assert stage_times(spec, "step", rows, gpu).tolist() == [1, 0]
     assert stage_times(spec, "queueing", rows, gpu).tolist() == [0, 1]
