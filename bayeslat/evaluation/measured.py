@@ -34,15 +34,25 @@ def measured_latencies(
     -------
     dict of str to ndarray, shape (config,)
         In ms. `total` is the sum over stages of `times` x latency; NaN where a stage that runs at
-        least once was not measured. Likewise `a+b` for stages that are joined.
+        least once was not measured, and in all rows if each is of one stage, but not of the same.
+        Likewise `a+b` for stages that are joined.
     """
     frame = spec.complete(frame)
     found = {name: _latency(spec, name, frame) for name in spec.stages}
     taken = {name: _taken(spec, name, frame, gpu) for name in spec.stages}
     sums = {TOTAL: tuple(spec.stages), **{"+".join(names): names for names in joined}}
-    return found | {
+    found |= {
         name: np.sum([taken[stage] for stage in stages], axis=0) for name, stages in sums.items()
     }
+    if _have_no_total(spec, frame, gpu):
+        found[TOTAL] = np.full(len(frame), np.nan)
+    return found
+
+
+def _have_no_total(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> bool:
+    """Return whether rows are of different things, as steps of a server and waits of requests."""
+    runs = np.array([stage_times(spec, name, frame, gpu) > 0 for name in spec.stages])
+    return bool((runs.sum(axis=0) <= 1).all() and (runs.any(axis=1).sum() > 1))
 
 
 def measured_ms(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> NDArray[np.float64]:
