@@ -34,8 +34,8 @@ def measured_latencies(
     -------
     dict of str to ndarray, shape (config,)
         In ms. `total` is the sum over stages of `times` x latency; NaN where a stage that runs at
-        least once was not measured, and in all rows if each is of one stage, but not of the same.
-        Likewise `a+b` for stages that are joined.
+        least once was not measured or none runs, and in all rows if these are of different things,
+        as steps of a server and waits of its requests. Likewise `a+b` for stages that are joined.
     """
     frame = spec.complete(frame)
     found = {name: _latency(spec, name, frame) for name in spec.stages}
@@ -44,15 +44,12 @@ def measured_latencies(
     found |= {
         name: np.sum([taken[stage] for stage in stages], axis=0) for name, stages in sums.items()
     }
-    if _have_no_total(spec, frame, gpu):
-        found[TOTAL] = np.full(len(frame), np.nan)
-    return found
-
-
-def _have_no_total(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> bool:
-    """Return whether rows are of different things, as steps of a server and waits of requests."""
     runs = np.array([stage_times(spec, name, frame, gpu) > 0 for name in spec.stages])
-    return bool((runs.sum(axis=0) <= 1).all() and (runs.any(axis=1).sum() > 1))
+    total = np.where(runs.any(axis=0), found[TOTAL], np.nan)
+    measured = np.array([np.isfinite(found[name]).any() for name in spec.stages])
+    alone = runs[:, np.isfinite(total)].sum(axis=0) == 1
+    found[TOTAL] = np.full(len(frame), np.nan) if measured.sum() > 1 and alone.all() else total
+    return found
 
 
 def measured_ms(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> NDArray[np.float64]:

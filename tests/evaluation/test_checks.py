@@ -185,7 +185,7 @@ def test_the_measured_total_counts_each_stage_as_often_as_it_runs() -> None:
     assert total[2] == pytest.approx(frame["t_prefill_ms"].iloc[2])  # a stage that never ran
 
 
-def test_rows_of_which_each_is_of_another_stage_have_no_total() -> None:
+def test_rows_of_different_things_have_no_total() -> None:
     """As steps of a server, and waits of its requests."""
     spec = load_spec(Path(__file__).parents[2] / "models" / "vllm.toml")
     measured = {"t_step_ms": [5.0, np.nan], "t_queueing_ms": [np.nan, 7.0]}
@@ -195,6 +195,8 @@ def test_rows_of_which_each_is_of_another_stage_have_no_total() -> None:
     gpu = load_hardware().resolve("a100_sxm")
     assert np.isnan(measured_latencies(spec, rows, gpu)["total"]).all()
     assert measured_latencies(spec, rows.head(1), gpu)["total"].tolist() == [5.0]
+    waits = measured_latencies(spec.only(["queueing"]), rows, gpu)["total"]  # a step has none
+    assert waits.tolist() == [pytest.approx(np.nan, nan_ok=True), 7.0]
 
 
 def test_scores_are_their_definitions() -> None:

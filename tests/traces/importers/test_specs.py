@@ -164,8 +164,8 @@ def test_models_vllm_counts_the_tokens_that_a_server_speculates() -> None:
     assert terms[2, at["per_request"]] == terms[1, at["per_request"]]
 
 
-def test_a_row_of_models_vllm_is_a_step_or_a_request() -> None:
-    """Its total is that of what it is, and the other stage does not say that it extrapolates."""
+def test_a_step_waits_for_nothing_in_models_vllm() -> None:
+    """Its total is its time, and the queue does not say that it extrapolates."""
     spec = load_spec(MODELS / "vllm.toml")
     gpu = load_hardware().resolve("h100_sxm")
     rows = spec.complete(
@@ -173,7 +173,7 @@ def test_a_row_of_models_vllm_is_a_step_or_a_request() -> None:
             **dict.fromkeys(set(spec.knobs) - {"prompt_tokens", "decode_requests"}, np.nan)
         )
     )
-    assert stage_times(spec, "step", rows, gpu).tolist() == [1, 0]
+    assert stage_times(spec, "step", rows, gpu).tolist() == [1, 1]
     assert stage_times(spec, "queueing", rows, gpu).tolist() == [0, 1]
 
 
