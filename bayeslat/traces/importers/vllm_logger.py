@@ -90,7 +90,12 @@ def _tell(log: Log, times_ms: NDArray[np.float64], tally: Tally) -> None:
     written_s = log.server.get("written_at_s")
     if tally.collected_at is None and isinstance(written_s, float) and 0 < written_s < _YEAR_3000_S:
         tally.collected_at = f"{datetime.fromtimestamp(written_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    if not waits_for_its_steps(log):
+    if log.told("config").get("iteration_details") is False:
+        tally.note(
+            "this server runs without --enable-logging-iteration-details, so that no step has a "
+            "time and no request knows the batch that it met: start it with it"
+        )
+    elif not waits_for_its_steps(log):
         untimed = np.isnan(times_ms).sum()
         tally.note(
             "this server does not wait for the model where it times its steps (asynchronous "

@@ -205,6 +205,20 @@ def test_weights_that_stay_with_the_host_stand_beside_every_row(
         assert frame["cpu_offload_GB"].unique() == [pytest.approx(expected)]
 
 
+def test_a_server_that_times_no_steps_is_told(written: Any, tmp_path: Path) -> None:
+    def without_details(row: dict[str, Any]) -> dict[str, Any]:
+        if row["kind"] == "server":
+            row["config"]["iteration_details"] = False
+        for name in ("iteration", "elapsed_ms", "met_iteration"):
+            row.pop(name, None)
+        return row
+
+    steps, requests, tally = _read(_edited(written[0], tmp_path / "vllm-x.jsonl", without_details))
+    assert (len(steps), len(requests)) == (0, 120)
+    (note,) = tally.notes
+    assert "without --enable-logging-iteration-details" in note
+
+
 def test_speculation_is_told_as_why_contexts_are_estimated(written: Any, tmp_path: Path) -> None:
     def speculating(row: dict[str, Any]) -> dict[str, Any]:
         if row["kind"] == "server":
