@@ -218,12 +218,14 @@ def _met(log: Log) -> dict[str, NDArray[np.float64]]:
 def _gaps(log: Log) -> NDArray[np.int64]:
     """Return between which two steps each request was queued. Shape (request,).
 
-    That is the number of the one before; one of its own where the steps round it are not known.
+    That is the number of the one before; one of its own where the steps round it are not known, and
+    where priorities and not the order of the queue say who is next.
     """
     ids = log.steps.counts("iteration")
     queued_s, alone = log.requests.numbers("queued_at_s"), -2 - np.arange(len(log.requests))
     at_s = log.steps.numbers("at_s")
-    if not ids.size or np.isnan(at_s).any():
+    policy = log.told("config").get("scheduling_policy", "fcfs")
+    if not ids.size or np.isnan(at_s).any() or policy != "fcfs":
         return alone
     before = find_met(queued_s, at_s, log.steps.numbers("elapsed_ms"))
     follows = np.diff(ids, prepend=-1, append=ids[-1] + 1) == 1

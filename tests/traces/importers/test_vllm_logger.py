@@ -146,9 +146,17 @@ def test_a_request_meets_the_last_step_before_its_queueing(written: Any) -> None
         assert row["decode_context_tokens"] == truth.rows[met]["decode_context"]
 
 
-@pytest.mark.parametrize("late_s", [[0.0] * 5, [0.004, 0.0, 0.003, 0.002, 0.001]])
+@pytest.mark.parametrize(
+    ("policy", "late_s", "places"),
+    [
+        ("fcfs", [0.0] * 5, [0, 1, 2, 3, 4]),
+        ("fcfs", [0.004, 0.0, 0.003, 0.002, 0.001], [0, 1, 2, 3, 4]),
+        ("priority", [0.0, 0.001, 0.002, 0.003, 0.0035], [0, 1, 2, 3, 4]),
+        ("priority", [0.004, 0.0, 0.003, 0.002, 0.001], [4, 0, 3, 2, 1]),  # waits tell no order
+    ],
+)
 def test_the_queue_counts_those_of_a_burst_that_came_before(
-    tmp_path: Path, late_s: list[float]
+    tmp_path: Path, policy: str, late_s: list[float], places: list[int]
 ) -> None:
     # Five requests come one after another between two steps; the engine takes two at once.
     requests = [Request(10, 0, 4, 0) for _ in range(5)]
@@ -157,6 +165,8 @@ def test_the_queue_counts_those_of_a_burst_that_came_before(
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     order = {f"r{id(request)}": place for place, request in enumerate(requests)}
     for row in rows:
+        if row["kind"] == "server":
+            row["config"]["scheduling_policy"] = policy
         if row["kind"] == "request":
             scheduled_s = row["queued_at_s"] + row["queueing_ms"] / 1e3
             row["queued_at_s"] = 999.99 + 1e-5 * order[row["id"]]
@@ -166,8 +176,8 @@ def test_the_queue_counts_those_of_a_burst_that_came_before(
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     _, frame, _ = _read(path)
     frame = frame.sort_values("request_id", key=lambda names: names.map(order))
-    assert frame["waiting"].tolist() == [0, 1, 2, 3, 4]
-    assert frame["waiting_prompt_tokens"].tolist() == [0, 10, 20, 30, 40]
+    assert frame["waiting"].tolist() == places
+    assert frame["waiting_prompt_tokens"].tolist() == [10 * place for place in places]
 
 
 def test_the_server_stands_beside_every_row(written: Any) -> None:
