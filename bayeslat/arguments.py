@@ -1,8 +1,8 @@
-"""What is easily given in place of a spec, a table or a list of GPUs, from Python."""
+"""What is easily given in place of a spec, a table or a list of names, from Python."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -11,7 +11,16 @@ from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
 from bayeslat.finite import wrong_seed
 
-__all__ = ["check_fit", "check_tables", "refuse", "tell_kind"]
+__all__ = [
+    "check_fit",
+    "check_tables",
+    "no_hardware",
+    "no_names",
+    "no_spec",
+    "no_table",
+    "refuse",
+    "tell_kind",
+]
 
 
 def check_tables(hardware: object = None, seed: object = 0, **tables: object) -> None:
@@ -30,8 +39,8 @@ def check_tables(hardware: object = None, seed: object = 0, **tables: object) ->
     InputError
         With every argument that is of another kind.
     """
-    problems = [_no_table(name, table) for name, table in tables.items()]
-    refuse([*problems, _no_hardware(hardware), wrong_seed(seed)])
+    problems = [no_table(name, table) for name, table in tables.items()]
+    refuse([*problems, no_hardware(hardware), wrong_seed(seed)])
 
 
 def check_fit(
@@ -44,18 +53,22 @@ def check_fit(
     InputError
         With every argument that is of another kind.
     """
-    problems = []
-    if not isinstance(spec, Spec):
-        problems.append(f"spec is {tell_kind(spec)}; load it with load_spec(path)")
-    problems += [_no_table("traces", traces), _no_hardware(hardware)]
-    if isinstance(gpus, str):  # a sequence of str too: of its letters
-        problems.append(f"gpus is the text {gpus!r}; give a list of names, as in [{gpus!r}]")
-    elif gpus is not None and not len(gpus):
-        problems.append("gpus names no GPU; name at least one, or leave it out to fit all")
+    problems = [no_spec(spec), no_table("traces", traces), no_hardware(hardware)]
+    if gpus is not None:
+        problems.append(no_names("gpus", gpus))
+        if not problems[-1] and not len(gpus):
+            problems.append("gpus names no GPU; name at least one, or leave it out to fit all")
     refuse(problems)
 
 
-def _no_table(name: str, table: object) -> str:
+def no_spec(spec: object) -> str:
+    """Say what was given in place of a specification; nothing if it is one."""
+    return (
+        "" if isinstance(spec, Spec) else f"spec is {tell_kind(spec)}; load it with load_spec(path)"
+    )
+
+
+def no_table(name: str, table: object) -> str:
     """Say what was given in place of a table; nothing if it is one."""
     if isinstance(table, pd.DataFrame):
         return ""
@@ -63,11 +76,19 @@ def _no_table(name: str, table: object) -> str:
     return f"{name} is {tell_kind(table)}; read a table with {reader}(path)"
 
 
-def _no_hardware(hardware: object) -> str:
+def no_hardware(hardware: object) -> str:
     """Say what was given in place of a hardware table; nothing if it is one, or None."""
     if hardware is None or isinstance(hardware, HardwareTable):
         return ""
     return f"hardware is {tell_kind(hardware)}; load it with load_hardware(path)"
+
+
+def no_names(name: str, names: object) -> str:
+    """Say what was given in place of a list of names: a text is a sequence, too, of its letters."""
+    if isinstance(names, Iterable) and not isinstance(names, str):
+        return ""
+    like = f"[{names!r}]" if isinstance(names, str) else "['a', 'b']"
+    return f"{name} is {tell_kind(names)}; give a list of names, as in {like}"
 
 
 def refuse(problems: Sequence[str]) -> None:

@@ -52,7 +52,7 @@ def atomic_folder(path: str | Path, mark: str) -> Iterator[Path]:
     Parameters
     ----------
     path : str or Path
-        The folder to write. Missing parent folders are made.
+        The folder to write; what it links to, if it is a link. Missing parent folders are made.
     mark : str
         A file that tells a folder of the same kind, which may be replaced.
 
@@ -64,13 +64,15 @@ def atomic_folder(path: str | Path, mark: str) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If `path` is a file, or holds something and not the mark.
+        If `path` is a file, holds something and not the mark, or is where the process runs.
     """
-    target = Path(path)
+    target = Path(path).resolve()
     if target.exists() and not target.is_dir():
-        raise InputError(f"{target}: is a file; name a folder")
+        raise InputError(f"{path}: is a file; name a folder")
     if target.is_dir() and any(target.iterdir()) and not (target / mark).is_file():
-        raise InputError(f"{target}: holds other files; name a new folder, or empty it")
+        raise InputError(f"{path}: holds other files; name a new folder, or empty it")
+    if Path.cwd().is_relative_to(target):  # it would run in a folder that is gone
+        raise InputError(f"{path}: is the folder that this runs in, or above it; name another")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as beside:
         fresh, old = Path(beside) / "new", Path(beside) / "old"

@@ -34,8 +34,8 @@ from bayeslat.cli_run import (
     ends_well,
     fail,
     note,
-    note_unconverged,
     print_result,
+    print_result_of,
     writing,
 )
 from bayeslat.cli_values import check_budget, check_stack, choose_jobs, split_names
@@ -125,7 +125,7 @@ def check(
 
     processes = choose_jobs(jobs, engine_address, default=1)
     data = read_posterior(posterior)
-    table = hardware_with(data, hardware)
+    table = hardware_with(data.hardware, hardware)
     frame, dropped = None, None
     if traces:
         frame, dropped = read_rows(traces, data.spec, table, None, drop_invalid=drop_invalid)
@@ -222,7 +222,7 @@ def predict(
     check_budget(budget_ms)
     check_stack(stack)
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key
     given = read_configs(*configs, check=False)  # predicting tells all that is wrong at once
     prediction = fitted.predict(given, key, stack=stack, of=of, seed=seed, hardware=table)
@@ -234,8 +234,7 @@ def predict(
     with writing(output):
         write_table(frame, output, about)
     record = prediction_record(fitted.data, frame, about, prediction.evidence, output, table)
-    print_result(record, as_json, lambda: show_prediction(record))
-    note_unconverged(posterior, fitted.diagnostics.converged)
+    print_result_of(posterior, fitted.diagnostics.converged, record, as_json, show_prediction)
 
 
 @app.command(
@@ -294,5 +293,5 @@ def simulate(
         temporary.write_text(truth.to_json(), encoding="utf-8")
     with writing(output):
         write_traces(drawn, output)
-    record = simulation_record(spec, drawn, output, beside)
+    record = {**simulation_record(spec, drawn, output, beside), "seed": seed}
     print_result(record, as_json, lambda: show_simulation(record))

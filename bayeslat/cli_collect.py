@@ -65,7 +65,13 @@ def vlm(
     A trace that exists is added to: what it holds is not measured again, so the same command goes
     on after an interruption.
     """
-    from bayeslat.collect.device import choose_device, choose_threads, gpu_key, usual_dtype
+    from bayeslat.collect.device import (
+        choose_device,
+        choose_threads,
+        gpu_key,
+        name_doubt,
+        usual_dtype,
+    )
     from bayeslat.collect.job import Job, measure_all, prepare
     from bayeslat.collect.telemetry import open_telemetry
     from bayeslat.features.hardware import load_hardware
@@ -75,17 +81,20 @@ def vlm(
     started = time.monotonic()
     ensure_writable(check_table_path(output))
     source = _source(model, random_weights)
-    where = choose_device(device)
+    where, table = choose_device(device), load_hardware(hardware)
+    computing = choose_threads(where, threads)
     job = Job(
         source=source,
-        gpu=gpu_key(where, gpu, load_hardware(hardware)),
+        gpu=gpu_key(where, computing, gpu, table),
         design=_design(source, design, knob or [], count, dtype or usual_dtype(where), seed),
         device=where,
-        threads=choose_threads(where, threads),
+        threads=computing,
         repeats=repeats,
         reference_every=reference_every,
         seed=seed,
     )
+    if doubt := name_doubt(where, job.gpu, table):
+        note(doubt)
     telemetry = open_telemetry(where)
     if telemetry.problem:
         note(f"no telemetry of the GPU: {telemetry.problem}")
@@ -111,10 +120,11 @@ def vlm(
 
 @app.command(epilog="Example: bayeslat collect summary traces/*.parquet")
 @ends_well
-def summary(traces: opt.Traces, as_json: opt.Json = False) -> None:
+def summary(traces: opt.Traces, seed: opt.Seed = 0, as_json: opt.Json = False) -> None:
     """Tell what collected traces are worth.
 
-    How far repeats differ, whether the stages add up, drift, and flagged rows.
+    How far repeats differ, whether the stages add up, drift, and flagged rows. Nothing is random
+    here, whatever --seed says.
     """
     from bayeslat.collect.summary import check_collected
     from bayeslat.traces import read_traces

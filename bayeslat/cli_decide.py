@@ -9,7 +9,7 @@ from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import decide as decide_opt
 from bayeslat.cli_output import ensure_writable
 from bayeslat.cli_rows import note_misnamed_stages, note_unknown_gpus
-from bayeslat.cli_run import ends_well, naming, note_unconverged, print_result, told_with, writing
+from bayeslat.cli_run import ends_well, naming, print_result_of, told_with, writing
 from bayeslat.cli_values import check_budget, check_stack, split_budgets
 
 __all__ = ["guard", "suggest"]
@@ -47,7 +47,7 @@ def suggest(
     check_budget(budget_ms)
     check_stack(stack)
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key
     found = fitted.suggest(
         read_configs(*candidates, check=False),  # choosing tells all that is wrong at once
@@ -75,9 +75,8 @@ def suggest(
     }
     with writing(output):
         write_table(found.frame, output, about)
-    record = suggestion_record(found, about, output)
-    print_result(record, as_json, lambda: show_suggestion(record))
-    note_unconverged(posterior, fitted.diagnostics.converged)
+    record = suggestion_record(found, about, output, table)
+    print_result_of(posterior, fitted.diagnostics.converged, record, as_json, show_suggestion)
 
 
 @ends_well
@@ -114,7 +113,7 @@ def guard(
     ensure_writable(check_table_path(output), posterior, *(held_out or []), hardware)
     stage_budgets = split_budgets(stage_budget or [])
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key
     with told_with(limit_problems(false_accepts, confidence)):
         rule = fitted.guard(
@@ -150,5 +149,4 @@ def guard(
     with writing(output):
         write_table(frame, output, about)
     record = guard_record(fitted.spec, frame, about, output, control, hardware=table)
-    print_result(record, as_json, lambda: show_guard(record))
-    note_unconverged(posterior, fitted.diagnostics.converged)
+    print_result_of(posterior, fitted.diagnostics.converged, record, as_json, show_guard)

@@ -12,8 +12,7 @@ from bayeslat.cli_run import (
     CHECK_FAILED,
     ends_well,
     fail,
-    note_unconverged,
-    print_result,
+    print_result_of,
     writing,
 )
 from bayeslat.cli_values import check_share, check_stack
@@ -51,7 +50,7 @@ def drift(
     check_share(alarm_rate, "--alarm-rate")
     check_stack(stack)
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key if gpu else None
     frame, dropped = read_rows(traces, fitted.spec, table, output, drop_invalid=drop_invalid)
     with stage_bars(["stages"]) as move:
@@ -74,11 +73,10 @@ def drift(
     }
     with writing(output):
         write_table(found.frame, output, about)
-    record = drift_record(found, output)
+    record = {**about, **drift_record(found, output)}
     if dropped:
         record["dropped"] = dropped.record()
-    print_result(record, as_json, lambda: show_drift(record))
-    note_unconverged(posterior, fitted.diagnostics.converged)
+    print_result_of(posterior, fitted.diagnostics.converged, record, as_json, show_drift)
     if found.drifted:
         named = "; ".join(" ".join(filter(None, (d.gpu, d.stack, d.stage))) for d in found.drifted)
         fail(f"drift since the fit: {named}", CHECK_FAILED)

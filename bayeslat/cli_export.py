@@ -8,7 +8,7 @@ from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import export as export_opt
 from bayeslat.cli_output import ensure_writable
-from bayeslat.cli_run import ends_well, note_unconverged, print_result, writing
+from bayeslat.cli_run import ends_well, print_result_of, writing
 from bayeslat.cli_values import check_stack, read_alpha
 
 __all__ = ["app"]
@@ -39,14 +39,13 @@ def bundle(
     ensure_writable(output, posterior, hardware)
     check_stack(stack)
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)
     entry = fitted.data.hardware.get(entry.key, entry)
     with writing(output):
         made = write_bundle(fitted.data, entry, output, stack=stack, seed=seed, reader=reader)
     record = bundle_record(made, output, reader)
-    print_result(record, as_json, lambda: show_bundle(record))
-    note_unconverged(posterior, fitted.diagnostics.converged)
+    print_result_of(posterior, fitted.diagnostics.converged, record, as_json, show_bundle)
 
 
 @app.command(
@@ -84,7 +83,7 @@ def blis(
 
     ensure_writable(output, posterior, between_steps, hardware)
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)
     entry = fitted.data.hardware.get(entry.key, entry)
     between_us = 0.0
@@ -106,5 +105,4 @@ def blis(
     with writing(output):
         write_blis(made, output)
     record = blis_record(made, output)
-    print_result(record, as_json, lambda: show_blis(record))
-    note_unconverged(posterior, fitted.diagnostics.converged)
+    print_result_of(posterior, fitted.diagnostics.converged, record, as_json, show_blis)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayeslat.cli_input import choose_spec
+from bayeslat.cli_input import choose_spec, hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_output import ensure_writable
@@ -67,7 +67,6 @@ def fit(
     choose_jobs(None, engine_address)
     chosen = split_names(gpus, "--gpus") or None
     spec = choose_spec(model, stages) if model is not None else None
-    table = load_hardware(hardware)
     statistics = statistics_among(traces, spec)
     dropped = None
     options: dict[str, Any] = {"engine": engine, "seed": seed}
@@ -78,12 +77,13 @@ def fit(
                 "--gpus, --stages and --drop-invalid choose from traces, and statistics are of "
                 "all; leave them out, or fit the traces"
             )
-        table = table.extended(statistics.point.hardware)
+        table = hardware_with(statistics.point.hardware, hardware)
         frame = statistics.sample
         posterior = fit_from_statistics(statistics, options)
     else:
         if spec is None:
             raise InputError("give the specification: --model SPEC.toml")
+        table = load_hardware(hardware)
         frame, dropped = read_rows(traces, spec, table, output, drop_invalid=drop_invalid)
         with stage_bars(tuple(spec.stages)) as on_progress:
             posterior = fit_traces(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from bayeslat.features.gpu import Gpu
     from bayeslat.features.hardware import HardwareTable
     from bayeslat.features.spec import Spec
-    from bayeslat.inference.posterior import PosteriorData
     from bayeslat.model.simulation_parameters import SimulationParameters
 
 __all__ = [
@@ -59,12 +58,12 @@ def measured_gpus(frame: pd.DataFrame, hardware: HardwareTable) -> tuple[str, ..
     return tuple(sorted({gpu.key for gpu in found if gpu is not None}))
 
 
-def hardware_with(data: PosteriorData, path: Path | None) -> HardwareTable:
-    """Return the hardware table, with the GPUs that a posterior was fitted with.
+def hardware_with(fitted: Mapping[str, Gpu], path: Path | None) -> HardwareTable:
+    """Return the hardware table, with the GPUs that a posterior, or statistics, stand on.
 
     Parameters
     ----------
-    data : PosteriorData
+    fitted : mapping of GPU key to Gpu
     path : Path or None
         The user's own GPUs and values.
 
@@ -78,15 +77,15 @@ def hardware_with(data: PosteriorData, path: Path | None) -> HardwareTable:
     table = load_hardware(path)
     changed = [
         key
-        for key, gpu in data.hardware.items()
+        for key, gpu in fitted.items()
         if path and key in table.gpus and table.gpus[key].fields() != gpu.fields()
     ]
     if changed:
         note(
-            f"{path}: {', '.join(changed)}: the posterior keeps the values that it was fitted "
-            "with; fit again to change them"
+            f"{path}: {', '.join(changed)}: the values that were fitted, or compressed, with are "
+            "kept; do so anew to change them"
         )
-    return table.extended(data.hardware)
+    return table.extended(fitted)
 
 
 def draw_configs(
@@ -118,12 +117,12 @@ def draw_configs(
     import numpy as np
 
     from bayeslat.features.admit import admit
-    from bayeslat.inference.calibrate import rows_of
+    from bayeslat.features.gpu_rows import gpu_rows
     from bayeslat.inference.repeats import number_configs
     from bayeslat.inference.stage_rows import with_latency
 
-    own = with_latency(spec, admit(rows_of(frame, gpu, hardware), spec, hardware))
-    label = number_configs(own[[name for name in (*spec.knobs, "task") if name in own]])
+    own = with_latency(spec, admit(gpu_rows(frame, [gpu.key], hardware), spec, hardware))
+    label = number_configs(own[spec.config_columns(own)])
     held = np.unique(label)
     if count > len(held):
         raise InputError(

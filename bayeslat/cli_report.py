@@ -13,8 +13,7 @@ from bayeslat.cli_rows import note_absent_gpu, note_unknown_gpus, note_unread_ti
 from bayeslat.cli_run import (
     command_line,
     ends_well,
-    note_unconverged,
-    print_result,
+    print_result_of,
     writing,
 )
 from bayeslat.cli_values import check_stack, choose_jobs, split_counts
@@ -77,7 +76,7 @@ def report(
     )
     options.check()
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)
     frame, dropped = read_rows(traces, fitted.spec, table, output, drop_invalid=drop_invalid)
     note_unknown_gpus(frame, table)
@@ -102,5 +101,4 @@ def report(
     with writing(output):
         paths = write_assessment(record, draw_assessment(found), output)
     record["files"] = {name: str(path) for name, path in paths.items()}
-    print_result(record, as_json, lambda: show_assessment(record))
-    note_unconverged(posterior, fitted.diagnostics.converged)
+    print_result_of(posterior, fitted.diagnostics.converged, record, as_json, show_assessment)

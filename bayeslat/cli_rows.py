@@ -198,13 +198,14 @@ def read_valid(
     """
     from bayeslat.features.admit import find_violations
     from bayeslat.traces import drop_invalid, read_traces, report, write_table
+    from bayeslat.traces.sources import set_aside_path
 
     frame = read_traces(*sources, check=False)
     violations = find_violations(frame, spec, hardware)
     kept, broken = drop_invalid(frame, violations)
     if not len(broken):
         return kept, None
-    path = None if output is None else output.with_name(f"{output.stem}.dropped.parquet")
+    path = None if output is None else set_aside_path(output)
     if path is not None:
         ensure_no_input(path, *sources)
         # A column of several types, as broken rows may have, is text in a file.

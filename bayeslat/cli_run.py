@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_type_hints
 
 import typer
+from typer.models import OptionInfo
 
 from bayeslat.errors import BayeslatError, InputError, TraceError
 
@@ -26,9 +28,9 @@ __all__ = [
     "fail",
     "naming",
     "note",
-    "note_unconverged",
     "note_warning",
     "print_result",
+    "print_result_of",
     "told_with",
     "writing",
 ]
@@ -44,8 +46,10 @@ def ends_well[**P](command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except BayeslatError as error:
+        except TraceError as error:
             fail(str(error), BAD_INPUT)
+        except BayeslatError as error:
+            fail(_in_options(str(error), command), BAD_INPUT)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             fail(f"{where}{error.strerror or error}", BAD_INPUT)
@@ -80,12 +84,6 @@ def command_line() -> str:
     return shlex.join(["bayeslat", *sys.argv[1:]])
 
 
-def note_unconverged(posterior: Path, converged: bool) -> None:
-    """Warn of results that stand on draws which did not converge."""
-    if not converged:
-        note(f"{posterior} did not converge; `bayeslat check {posterior}` says where")
-
-
 def print_result(record: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
     """Print one JSON object, or what `show` prints.
 
@@ -103,6 +101,20 @@ def print_result(record: dict[str, Any], as_json: bool, show: Callable[[], None]
     except OSError as error:
         discard_output()
         fail(f"standard output: {error.strerror or error}", BAD_INPUT)
+
+
+def print_result_of(
+    posterior: Path,
+    converged: bool,
+    record: dict[str, Any],
+    as_json: bool,
+    show: Callable[[Mapping[str, Any]], None],
+) -> None:
+    """Print what stands on a posterior, and warn where its draws did not converge."""
+    record["converged"] = converged
+    print_result(record, as_json, lambda: show(record))
+    if not converged:
+        note(f"{posterior} did not converge; `bayeslat check {posterior}` says where")
 
 
 def discard_output() -> None:
@@ -164,6 +176,27 @@ def writing(path: Path) -> Iterator[None]:
             f"{path}: cannot be written ({error.strerror or error}); make room and check the "
             "rights of its folder, or name another output"
         ) from error
+
+
+def _in_options(message: str, command: Callable[..., None]) -> str:
+    """Write arguments of Python as the options of a command: max_risk is --max-risk there."""
+    for option in _options(command):
+        name = option.lstrip("-").replace("-", "_")
+        message = re.sub(rf"(^|; ){name}(?= is | are )", rf"\g<1>{option}", message)
+        if "_" in name:
+            message = re.sub(rf"(?<=give ){name}\b", option, message)
+    return message
+
+
+def _options(command: Callable[..., None]) -> Iterator[str]:
+    """Yield the options of a command, as the shell takes them."""
+    for argument, hint in get_type_hints(command, include_extras=True).items():
+        for info in getattr(hint, "__metadata__", ()):
+            if isinstance(info, OptionInfo):
+                # Where its type is annotated, the first name stands in place of a default.
+                names = [info.default, *(info.param_decls or ())]
+                told = [name for name in names if isinstance(name, str) and name[:1] == "-"]
+                yield from told or [f"--{argument.replace('_', '-')}"]
 
 
 def _plain(content: Any) -> Any:

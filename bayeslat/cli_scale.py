@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from bayeslat.counted import counted
 from bayeslat.errors import InputError
 
 if TYPE_CHECKING:
+    from bayeslat.features.gpu import Gpu
     from bayeslat.features.spec import Spec
     from bayeslat.inference.compressed import Compressed
     from bayeslat.posterior import Posterior
@@ -62,13 +64,14 @@ def compress(
     if model is None and stages is not None:
         raise InputError("--stages chooses from --model SPEC.toml; give it, or leave --stages out")
     spec = choose_spec(model, stages) if model is not None else _spec_of(base)
+    table = load_hardware(hardware) if base is None else hardware_with(_gpus_of(base), hardware)
     with fraction_bar("rows") as on_progress:
         data = compress_traces(
             spec,
             *traces,
             like=base,
             window=window,
-            hardware=load_hardware(hardware),
+            hardware=table,
             drop_invalid=drop_invalid,
             jobs=processes,
             engine_address=engine_address,
@@ -77,7 +80,7 @@ def compress(
     tell_left_out(data)
     with writing(output):
         write_statistics(data, output)
-    record = compression_record(data, output, time.perf_counter() - start)
+    record = compression_record(data, output, time.perf_counter() - start, like)
     print_result(record, as_json, lambda: show_compression(record))
 
 
@@ -122,7 +125,7 @@ def update(
     if not traces and not retire:
         raise InputError("nothing to do: name new traces, or windows to take out (--retire NAME)")
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     data = None
     if traces:
         with fraction_bar("rows") as told:
@@ -157,6 +160,7 @@ def update(
         errors = in_sample_errors(updated.data, data.sample, hardware=table, seed=seed)
     record = fit_record(updated.data, errors, output if saved else None)
     record["windows"] = windows_record(updated.data.windows)
+    record["left_out"] = data.left_out if data is not None else 0
     record["set_aside"] = data.set_aside if data is not None else []
 
     def show() -> None:
@@ -200,6 +204,13 @@ def _spec_of(base: Compressed | Posterior | None) -> Spec:
     if base is None:
         raise InputError("no specification; give --model SPEC.toml")
     return base.spec if isinstance(base, Posterior) else base.point.spec
+
+
+def _gpus_of(base: Compressed | Posterior) -> Mapping[str, Gpu]:
+    """Return the data sheets of what rows are to be added to."""
+    from bayeslat.posterior import Posterior
+
+    return base.data.hardware if isinstance(base, Posterior) else base.point.hardware
 
 
 def _check_window(name: str | None) -> None:

@@ -22,6 +22,7 @@ from bayeslat.cli_run import (
     fail,
     note_warning,
     print_result,
+    print_result_of,
     writing,
 )
 from bayeslat.cli_values import check_share, check_stack, choose_jobs, split_counts, split_names
@@ -62,7 +63,7 @@ def calibrate(
     check_share(threshold, "--threshold")
     check_stack(stack)
     fitted = load_posterior(posterior)
-    table = hardware_with(fitted.data, hardware)
+    table = hardware_with(fitted.data.hardware, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)
     frame, dropped = (
         read_valid(traces, fitted.spec, table, output)
@@ -94,10 +95,11 @@ def calibrate(
         )
         for name in changed
     ]
-    record = transfer_record(known, transfers, output)
+    record = {**transfer_record(known, transfers, output), "seed": seed}
     if dropped:
         record["dropped"] = dropped.record()
-    print_result(record, as_json, lambda: show_transfer(record))
+    converged = fitted.diagnostics.converged
+    print_result_of(posterior, converged, record, as_json, show_transfer)
     note_warning(transfer_warnings(record))
     refit = [each for each in transfers if each.verdict == "refit as donor"]
     if refit:

@@ -182,6 +182,6 @@ def read_alpha(text: str | None) -> tuple[float, float, float] | None:
         first, second, third = (float(part) for part in text.split(","))
     except ValueError:
         raise InputError(
-            f"alpha is {text!r}; give three numbers of us, as in --alpha 15000,800,50"
+            f"--alpha is {text!r}; give three numbers of us, as in --alpha 15000,800,50"
         ) from None
     return first, second, third

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayeslat.arguments import refuse, tell_kind
+from bayeslat.arguments import no_hardware, no_names, no_spec, refuse, tell_kind
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
@@ -81,13 +82,14 @@ def compress(
     TraceError
         With every file that cannot be read, or the rows that break a rule.
     InputError
-        If the spec is not that of `like`, `like` is of another kind, or there are rows of a group
-        that it is not for.
+        If the spec is not that of `like`, an argument is of another kind, or there are rows of a
+        group that `like` is not for.
     ConvergenceError
         If the sample's physics, or its hierarchy, has no reachable mode.
     WorkerError
         As for `bayeslat.fit`.
     """
+    refuse([no_spec(spec), no_hardware(hardware)])
     point = None if like is None else _point(like)
     if point is not None and point.spec.hash != spec.hash:
         raise InputError(
@@ -98,6 +100,8 @@ def compress(
         raise InputError(
             f"sample_rows is {tell_count(sample_rows)}; it must be a whole number of at least 1"
         )
+    if window is not None and not window.strip():
+        raise InputError("window has no name; write one, or leave it out")
     check_workers(jobs, engine_address)
     return compress_files(
         spec,
@@ -199,7 +203,8 @@ def update(
     from bayeslat.inference.update import update_posterior
 
     maker = "compress(spec, files, like=posterior)"
-    refuse([_no_posterior(posterior), "" if data is None else _no_statistics(data, maker)])
+    statistics = "" if data is None else _no_statistics(data, maker)
+    refuse([_no_posterior(posterior), statistics, no_names("retire", retire)])
     options = EngineOptions(engine, seed, chains, draws, tune)
     return Posterior(
         update_posterior(
@@ -214,7 +219,27 @@ def update(
 
 
 read_statistics = read_compressed
-write_statistics = write_compressed
+
+
+def write_statistics(data: Compressed, path: str | Path) -> None:
+    """Write statistics, whole or not at all.
+
+    Equal ones make equal files, byte for byte.
+
+    Parameters
+    ----------
+    data : Compressed
+        Of `compress`.
+    path : str or Path
+        Ends in .nc. Missing folders are made.
+
+    Raises
+    ------
+    InputError
+        If `data` is no statistics, or the name does not end in .nc, or is a folder's.
+    """
+    refuse([_no_statistics(data, "compress(spec, files)")])
+    write_compressed(data, path)
 
 
 def _no_posterior(posterior: object) -> str:

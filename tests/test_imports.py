@@ -30,6 +30,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 }
 # What users call from Python, and the parts of the command line.
 ALLOWED["arguments"] = ALLOWED["model"]
+ALLOWED["model"] |= {"arguments"}  # `simulate`, which users call
 ALLOWED["evaluation"] |= {"arguments"}  # of functions that users call with a table
 ALLOWED["posterior"] = ALLOWED["report"] | {"arguments"}
 ALLOWED["fitting"] = ALLOWED["posterior"] | {"posterior"}

@@ -60,7 +60,10 @@ CollectRepeats = Annotated[
 ]
 Dtype = Annotated[
     DtypeName | None,
-    typer.Option(help="Of weights and activations: bfloat16 on a GPU, float32 on a CPU."),
+    typer.Option(
+        help="Of weights and activations: bfloat16 on a GPU (float16 before Ampere), float32 on "
+        "a CPU."
+    ),
 ]
 Device = Annotated[
     str,

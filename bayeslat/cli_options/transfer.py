@@ -31,7 +31,7 @@ CalibrationCount = Annotated[
     int | None,
     typer.Option(
         "-n",
-        help="Use so many of the GPU's configurations, drawn by --seed, in each of its stacks.",
+        help="Use so many of the GPU's configurations, drawn by --seed, with all of their rows.",
         min=1,
         metavar="N",
     ),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 from bayeslat.collect.backend import load_transformers
@@ -20,6 +20,7 @@ from bayeslat.collect.routing import RoutedExperts, recorded_routing
 from bayeslat.collect.schedule import Visit
 from bayeslat.collect.telemetry import Telemetry
 from bayeslat.collect.vlm import Vlm
+from bayeslat.errors import InputError
 from bayeslat.traces.names import MEASURED
 
 __all__ = ["OUT_OF_MEMORY", "Row", "collect", "measured_row"]
@@ -55,17 +56,27 @@ def collect(
     dict
         A row of the trace, without its `gpu`; `repeat` is None for the reference. Visits of a
         configuration that ran out of memory are left out from then on.
+
+    Raises
+    ------
+    InputError
+        If a model cannot be loaded, or a configuration fails for another reason than memory. A GPU
+        is of no more use then.
     """
-    loaded, too_large = cache(load), set[int]()
+    loaded: dict[str, Vlm] = {}
+    too_large: set[int] = set()
     routing: dict[int, dict[str, float]] = {}
     stack = f"transformers_{load_transformers().__version__}"
     for visit in visits:
         if visit.config_id in too_large:
             continue
         knobs = configs[visit.config_id]
-        vlm = loaded(knobs.dtype)
+        if knobs.dtype not in loaded:
+            loaded[knobs.dtype] = _beside(loaded, knobs.dtype, load)
+        vlm = loaded[knobs.dtype]
         routed = routing.get(visit.config_id)
-        row = measured_row(vlm, knobs, telemetry, seed + visit.config_id, routed)
+        with _named(visit.config_id, knobs):
+            row = measured_row(vlm, knobs, telemetry, seed + visit.config_id, routed)
         if row["outcome"] == OUT_OF_MEMORY:
             too_large.add(visit.config_id)
         else:
@@ -77,6 +88,34 @@ def collect(
             "reference": visit.repeat is None,
             **row,
         }
+
+
+def _beside(loaded: Collection[str], dtype: str, load: Callable[[str], Vlm]) -> Vlm:
+    """Load the model in a dtype; what is loaded already may have left too little memory."""
+    try:
+        return load(dtype)
+    except InputError as error:
+        if not loaded:
+            raise
+        raise InputError(
+            f"{error}. It is loaded in {' and '.join(loaded)} too: measure one dtype a call, by "
+            "--dtype"
+        ) from error
+
+
+@contextmanager
+def _named(config_id: int, knobs: Knobs) -> Iterator[None]:
+    """Name the configuration that the model fails on; torch raises RuntimeErrors."""
+    try:
+        yield
+    except RuntimeError as error:
+        values = ", ".join(f"{name}={value}" for name, value in asdict(knobs).items() if value)
+        reason = next(iter(str(error).splitlines()), "")
+        raise InputError(
+            f"config {config_id} ({values}): the model fails on it ({type(error).__name__}: "
+            f"{reason}). Rows so far stay; to go on without it, set ranges that leave it out with "
+            "--knob, or give a file of configurations with --design"
+        ) from error
 
 
 def measured_row(

@@ -8,6 +8,10 @@ import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
+from bayeslat.traces.cells import is_true
+from bayeslat.traces.names import COLLECTED_AT
+from bayeslat.traces.times import read_times
+
 __all__ = ["TOLERATED_DRIFT", "Drift", "reference_drift"]
 
 TOLERATED_DRIFT = 0.05
@@ -62,12 +66,15 @@ def reference_drift(frame: pd.DataFrame) -> Drift | None:
     Returns
     -------
     Drift or None
-        None where the reference was measured fewer than four times.
+        None where the reference was measured fewer than four times that are known.
     """
-    rows = frame[frame["reference"].astype(bool) & frame["stage_sum_ms"].notna()]
+    if COLLECTED_AT not in frame:
+        return None
+    moments = read_times(frame[COLLECTED_AT])
+    held = is_true(frame["reference"]) & (frame["stage_sum_ms"].notna() & moments.notna())
+    rows, moments = frame[held], moments[held]
     if len(rows) < _FEWEST:
         return None
-    moments = pd.to_datetime(rows["collected_at"], utc=True)
     hours = (moments - moments.min()).dt.total_seconds().to_numpy() / 3600
     logs = np.log(rows["stage_sum_ms"].to_numpy(dtype=float))
     first, second = np.triu_indices(len(rows), k=1)

@@ -85,8 +85,8 @@ def measure_inference_latency(
     task : {"qa", "captioning"}, optional
         Sets the lengths of prompt and output that are not given.
     dtype : {"float32", "bfloat16", "float16"}, optional
-        Dtype to load the model in: bfloat16 on a GPU and float32 on a CPU by default; not for a
-        loaded model, which has its own.
+        Dtype to load the model in: by default bfloat16 on a GPU (float16 before Ampere) and
+        float32 on a CPU; not for a loaded model, which has its own.
     device : str, optional
         Torch device to load the model on: the first GPU by default, or the CPU; not for a loaded
         model.

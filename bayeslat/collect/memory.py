@@ -12,7 +12,10 @@ from pathlib import Path
 __all__ = ["is_out_of_memory", "limited_to_free_memory", "release_memory"]
 
 _MESSAGES = (
-    "CUDA error: out of memory",
+    "error: out of memory",  # CUDA or HIP
+    # Where torch cannot ask NVML how much memory is left (MIG, containers, Jetson), it says this in
+    # place of CUDA out of memory: https://github.com/pytorch/pytorch/issues/112377
+    "NVML_SUCCESS == ",
     "_STATUS_ALLOC_FAILED",  # of cuBLAS, cuDNN and their kin
     "can't allocate memory",
     "not enough memory",

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bayeslat.collect.collection import OUT_OF_MEMORY
 from bayeslat.collect.drift import Drift, reference_drift
 from bayeslat.counted import counted
 from bayeslat.errors import InputError, TraceError
-from bayeslat.traces import report, stage_columns, violations_at
+from bayeslat.traces import locate, report, stage_columns, violations_at
+from bayeslat.traces.cells import is_true
 from bayeslat.traces.names import GPU, STACK
+from bayeslat.traces.violations import TABLE
 
 __all__ = [
     "TOLERATED_GAP",
@@ -29,13 +32,15 @@ TOLERATED_GAP = 0.03
 
 @dataclass(frozen=True)
 class CollectionSummary:
-    """What the rows of one device with one software are worth.
+    """What the rows of one device with one software, in one file, are worth.
 
     Attributes
     ----------
     gpu : str
     stack : str or None
         Software, where the trace tells it.
+    file : str or None
+        Where the rows were read from.
     configs, rows : int
     out_of_memory : int
         Configurations that needed more memory than there is.
@@ -53,6 +58,7 @@ class CollectionSummary:
 
     gpu: str
     stack: str | None
+    file: str | None
     configs: int
     rows: int
     out_of_memory: int
@@ -96,6 +102,7 @@ class CollectionSummary:
         return {
             "gpu": self.gpu,
             "stack": self.stack,
+            "file": self.file,
             "configs": self.configs,
             "rows": self.rows,
             "out_of_memory": self.out_of_memory,
@@ -112,7 +119,9 @@ class CollectionSummary:
 
 
 def summarise(frame: pd.DataFrame) -> tuple[CollectionSummary, ...]:
-    """Return what each device's rows are worth, by software: each has configurations of its own.
+    """Return what each device's rows are worth, by software and file.
+
+    Each has configurations of its own, and another file may be of another board.
 
     Parameters
     ----------
@@ -120,10 +129,17 @@ def summarise(frame: pd.DataFrame) -> tuple[CollectionSummary, ...]:
         Collected traces.
     """
     stacks = frame[STACK] if STACK in frame else pd.Series(None, frame.index, dtype=object)
-    groups = frame.groupby([frame[GPU], stacks], sort=False, dropna=False)
+    where = locate(frame)
+    files = np.array(where.files, dtype=object)[where.file_index]
+    groups = frame.groupby([frame[GPU], stacks, files], sort=False, dropna=False)
     return tuple(
-        _summarise_device(str(gpu), stack if isinstance(stack, str) else None, rows)
-        for (gpu, stack), rows in groups
+        _summarise_device(
+            str(gpu),
+            stack if isinstance(stack, str) else None,
+            None if file == TABLE else str(file),
+            rows,
+        )
+        for (gpu, stack, file), rows in groups
     )
 
 
@@ -198,30 +214,33 @@ def summarise_stages(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _summarise_device(gpu: str, stack: str | None, rows: pd.DataFrame) -> CollectionSummary:
+def _summarise_device(
+    gpu: str, stack: str | None, file: str | None, rows: pd.DataFrame
+) -> CollectionSummary:
     ratio = stage_sum_ratio(rows).quantile([0.05, 0.5, 0.95])
     too_large = rows.loc[rows["outcome"] == OUT_OF_MEMORY, "config_id"].nunique()
     measured = rows["outcome"] != OUT_OF_MEMORY
     return CollectionSummary(
         gpu=gpu,
         stack=stack,
+        file=file,
         configs=rows["config_id"].nunique(),
         rows=len(rows),
         out_of_memory=too_large,
         stages=summarise_stages(rows),
         sum_ratio=(float(ratio[0.05]), float(ratio[0.5]), float(ratio[0.95])),
         drift=reference_drift(rows),
-        unsteady=int((measured & ~rows["steady"].astype(bool)).sum()),
+        unsteady=int((measured & ~is_true(rows["steady"])).sum()),
         throttled=_count(rows, "throttled"),
         shared=_count(rows, "shared"),
     )
 
 
 def _count(rows: pd.DataFrame, flag: str) -> int:
-    return int(rows[flag].fillna(False).astype(bool).sum()) if flag in rows else 0
+    return int(is_true(rows[flag]).sum()) if flag in rows else 0
 
 
 def _spread(rows: pd.DataFrame, column: str) -> float:
-    configs = rows[~rows["reference"].astype(bool)].groupby("config_id")[column]
+    configs = rows[~is_true(rows["reference"])].groupby("config_id")[column]
     spread = (configs.max() - configs.min()) / configs.median()
     return float(spread[configs.count() > 1].median())

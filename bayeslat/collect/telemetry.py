@@ -15,6 +15,7 @@ from bayeslat.collect.cpu_use import cpu_use, read_counters
 from bayeslat.collect.gpu_reading import gpu_columns
 from bayeslat.collect.machine import cpu_identity, load_average
 from bayeslat.collect.nvml import NvmlGpu, open_gpu
+from bayeslat.traces.cells import is_true
 
 __all__ = ["Columns", "Telemetry", "open_telemetry", "summarise_telemetry"]
 
@@ -138,7 +139,7 @@ def summarise_telemetry(frame: pd.DataFrame) -> dict[str, JsonValue]:
         told = frame[name].dropna()
         if len(told):
             # A CSV file with an empty cell gives truth values back as text.
-            summary[f"{name}_rows"] = int(told.astype(str).str.lower().eq("true").sum())
+            summary[f"{name}_rows"] = int(is_true(told).sum())
     return summary
 
 

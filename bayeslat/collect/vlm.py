@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bayeslat.collect.backend import load_torch, load_transformers
+from bayeslat.collect.clock import clock_of
 from bayeslat.collect.families import Family, Parts, family_of, text_limits
 from bayeslat.collect.generate import generate_greedily
 from bayeslat.collect.knobs import Knobs
@@ -130,12 +131,28 @@ def read_limits(source: Source) -> VlmLimits:
     Raises
     ------
     InputError
-        If its configuration cannot be read, or it is of no family that can be measured.
+        If its configuration cannot be read, it is of no family that can be measured, or its weights
+        are quantised.
     """
     config = read_config(source)
-    family = family_of(config, source.name)
+    family = _measurable(config, source)
     with _explained(source, "its configuration cannot be used"):
         return family.limits(config)
+
+
+def _measurable(config: Any, source: Source) -> Family:
+    """Return the family of a model that a row's dtype describes."""
+    family = family_of(config, source.name)
+    for part in (config, config.get_text_config(), config.vision_config):
+        found = getattr(part, "quantization_config", None)
+        if found:
+            method = found.get("quant_method") if isinstance(found, dict) else None
+            raise InputError(
+                f"{source.name}: its weights are quantised ({method or 'quantization_config'}), "
+                "and rows would say another dtype; give the model in float32, bfloat16 or "
+                "float16, or its configuration without quantization_config"
+            )
+    return family
 
 
 def load_vlm(source: Source, dtype: str, device: str = "cpu", seed: int = 0) -> Vlm:
@@ -158,9 +175,10 @@ def load_vlm(source: Source, dtype: str, device: str = "cpu", seed: int = 0) -> 
     Raises
     ------
     InputError
-        If the model cannot be loaded, is of no family that can be measured, or does not fit.
+        If the model cannot be loaded, is of no family that can be measured or quantised, or does
+        not fit.
     """
-    family_of(read_config(source), source.name)  # before weights are loaded
+    _measurable(read_config(source), source)  # before weights are loaded
     try:
         with _explained(source, "the model cannot be loaded"):
             model = (
@@ -184,7 +202,9 @@ def load_vlm(source: Source, dtype: str, device: str = "cpu", seed: int = 0) -> 
 def _built(source: Source, dtype: str, device: str, seed: int) -> Any:
     """Return a model with random weights, drawn where they stay."""
     torch, transformers = load_torch(), load_transformers()
-    with torch.random.fork_rng(), torch.device(device):
+    # Without a list it saves the state of every GPU of the machine, and warns of their number.
+    forked = [device] if device.startswith("cuda") else []
+    with torch.random.fork_rng(forked), torch.device(device):
         torch.manual_seed(seed)
         config = read_config(source)
         return transformers.AutoModelForImageTextToText.from_config(
@@ -218,7 +238,10 @@ def _silent_in_a_pipe(logging: Any) -> Iterator[None]:
 
 
 def _try_out(vlm: Vlm, dtype: str) -> None:
-    """Run a small request: parts that do not fit each other are found before a row is measured."""
+    """Run a small request: parts that do not fit each other are found before a row is measured.
+
+    A GPU tells what went wrong only once it is waited for.
+    """
     limits = vlm.limits
     smallest = Knobs(
         image_crops=1,
@@ -231,6 +254,7 @@ def _try_out(vlm: Vlm, dtype: str) -> None:
         dtype=dtype,
     )
     generate_greedily(vlm.model, vlm.request(smallest, seed=0))
+    clock_of(vlm.model.device).settle()
 
 
 def as_vlm(model: Any, name: str = "model") -> Vlm:
@@ -246,9 +270,15 @@ def as_vlm(model: Any, name: str = "model") -> Vlm:
     Raises
     ------
     InputError
-        If the model is of no family that can be measured.
+        If the model is of no family that can be measured, or not all of it is on one device.
     """
     family = family_of(model.config, name)
+    devices = sorted({str(weight.device) for weight in model.parameters()})
+    if len(devices) > 1:
+        raise InputError(
+            f"{name}: its weights are on several devices ({', '.join(devices)}), and stages are "
+            "timed on one; put all of it on one, as by model.to('cuda:0')"
+        )
     return Vlm(model, family, family.limits(model.config), family.parts(model))
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.decisions.config_keys import config_keys
 from bayeslat.inference.gross_errors import stands_alone
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import are_among
+from bayeslat.inference.target_rows import as_held
 
 __all__ = ["doubted_configs", "is_doubted"]
 
@@ -38,7 +38,7 @@ def doubted_configs(data: PosteriorData, gpu: str, stack: str | None) -> pd.Data
         for (key, name), target in data.targets.items()
         if key == gpu and stack in (None, name)
     ]
-    keys = pd.concat([config_keys(data, rows) for rows in found] or [data.reference.head(0)])
+    keys = pd.concat([as_held(rows, data.reference) for rows in found] or [data.reference.head(0)])
     return keys.drop_duplicates(ignore_index=True)
 
 
@@ -56,5 +56,5 @@ def is_doubted(
     doubted = doubted_configs(data, gpu, stack)
     if doubted.empty:
         return np.zeros(len(configs), dtype=bool)
-    keys = config_keys(data, data.spec.complete(configs))
+    keys = as_held(data.spec.complete(configs), data.reference)
     return are_among(keys, doubted)

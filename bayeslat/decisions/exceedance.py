@@ -23,27 +23,26 @@ class Exceedance:
         P(latency > budget).
     low, high : ndarray, shape (budget, config)
         5 % and 95 % quantile over the posterior of p_exceed given the GPU.
-    extrapolates : ndarray of bool, shape (config,)
-    zero_shot : ndarray of bool, shape (config,)
-    gap : str
-        What was not measured where `zero_shot`.
-    doubted : ndarray of bool, shape (config,), optional
+    left_in : ndarray of str, shape (config,)
+        What left the range of the fit; empty where nothing did.
+    gap : ndarray of str, shape (config,)
+        What was not measured of the GPU and stack; empty where all was.
+    doubted : ndarray of bool, shape (config,)
         Whether its own measurement was set aside.
     """
 
     p_exceed: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    extrapolates: NDArray[np.bool_]
-    zero_shot: NDArray[np.bool_]
-    gap: str = "the GPU was not measured"
-    doubted: NDArray[np.bool_] | None = None
+    left_in: NDArray[np.object_]
+    gap: NDArray[np.object_]
+    doubted: NDArray[np.bool_]
 
     @property
     def least_max_risk(self) -> NDArray[np.float64]:
         """The least `max_risk` that accepts each config; 1 where none does. Shape (config,)."""
         needed = np.max(np.maximum(self.p_exceed, self.high), axis=0)
-        return np.where(self.extrapolates | self.zero_shot | self._doubted, 1.0, needed)
+        return np.where(self._extrapolates | self._unmeasured | self.doubted, 1.0, needed)
 
     def decide(self, max_risk: float) -> pd.DataFrame:
         """Decide by the largest p_exceed that is accepted.
@@ -68,13 +67,13 @@ class Exceedance:
         accepted = (p_exceed <= max_risk) & ~over
         decision = np.where(accepted, ACCEPT, REJECT).astype(object)
         reason = np.full(len(decision), "", dtype=object)
-        for where, told in (
+        for where, why in (
             (unsure, "measuring could turn the answer"),
-            (accepted & self._doubted, "its own measurement was set aside"),
-            (accepted & self.extrapolates, "leaves the range of the fit"),
-            (accepted & self.zero_shot, self.gap),
+            (accepted & self.doubted, "its own measurement was set aside"),
+            (accepted & self._extrapolates, "leaves the range of the fit in " + self.left_in),
+            (accepted & self._unmeasured, self.gap),
         ):
-            decision[where], reason[where] = MEASURE, told
+            decision[where], reason[where] = MEASURE, np.broadcast_to(why, where.shape)[where]
         return pd.DataFrame(
             {
                 "p_exceed": p_exceed,
@@ -86,5 +85,11 @@ class Exceedance:
         )
 
     @property
-    def _doubted(self) -> NDArray[np.bool_]:
-        return np.zeros(self.zero_shot.shape, bool) if self.doubted is None else self.doubted
+    def _extrapolates(self) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = self.left_in != ""
+        return found
+
+    @property
+    def _unmeasured(self) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = self.gap != ""
+        return found

@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.decisions.doubted import is_doubted
-from bayeslat.decisions.evidence import find_evidence
 from bayeslat.decisions.exceedance import Exceedance
 from bayeslat.decisions.predict import Of, predict, wrong_of
 from bayeslat.decisions.prediction import TOTAL, Prediction
@@ -153,12 +152,11 @@ class Guard:
         bounds = [self._bound(prediction, budget) for budget in self.budgets]
         p_exceed, low, high = (np.stack(each) for each in zip(*bounds, strict=True))
         held = self._held
-        leaves = np.any([prediction.stages[name].excess.any(axis=1) for name in held], axis=0)
-        lacking = [each for each in prediction.evidence if each.lacks_any_of(held)]
-        zero_shot = self._lacks(prediction, held)
-        gap = "; ".join(sorted({each.gap for each in lacking}))
+        left_in = np.array(prediction.left_in(held), dtype=object)
+        gaps = [each.gap if each.lacks_any_of(held) else "" for each in prediction.evidence]
+        gap = np.array(gaps, dtype=object)[prediction.rests_on]
         doubted = is_doubted(self.data, self.gpu.key, self.stack, prediction.configs)
-        return Exceedance(p_exceed, low, high, leaves, zero_shot, gap, doubted)
+        return Exceedance(p_exceed, low, high, left_in, gap, doubted)
 
     @property
     def _held(self) -> tuple[str, ...]:
@@ -167,18 +165,6 @@ class Guard:
             return tuple(self.data.stages)
         named = {name for budget in self.budgets for name in budget.stages}
         return tuple(name for name in self.data.stages if name in named)
-
-    def _lacks(self, prediction: Prediction, held: Sequence[str]) -> NDArray[np.bool_]:
-        """Tell which configs are of a stack without rows of some stages. Shape (config,)."""
-        if len(prediction.evidence) == 1:
-            return np.full(len(prediction.configs), prediction.evidence[0].lacks_any_of(held))
-        named = prediction.configs["stack"].astype(object)
-        stacks = [None if each is None else str(each) for each in named.where(named.notna(), None)]
-        found = {
-            stack: find_evidence(self.data, self.gpu.key, stack or self.stack).lacks_any_of(held)
-            for stack in dict.fromkeys(stacks)
-        }
-        return np.array([found[stack] for stack in stacks], dtype=bool)
 
     def _bound(
         self, prediction: Prediction, budget: Budget

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayeslat.decisions.evidence import find_evidence
 from bayeslat.decisions.noise_order import noise_orders
@@ -16,6 +15,7 @@ from bayeslat.features.hardware import Gpu
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.traces.names import wrong_stack
+from bayeslat.traces.row_stacks import split_by_stack
 
 __all__ = ["Of", "predict", "predict_group", "wrong_of"]
 
@@ -65,11 +65,14 @@ def predict(
         raise InputError("; ".join(problems))
     configs = admit_configs(configs, data.spec, [gpu], stack)
     data = thin_draws(data, DRAWS)
-    blocks = _by_stack(configs, stack)
-    parts = [predict_group(data, configs.iloc[rows], gpu, name, of, seed) for rows, name in blocks]
+    blocks = split_by_stack(configs, stack)
+    parts = [
+        predict_group(data, configs.iloc[rows], gpu, name, of, seed)
+        for name, rows in blocks.items()
+    ]
     if len(parts) == 1:
         return parts[0]
-    return Prediction.interleave(configs, [rows for rows, _ in blocks], parts)
+    return Prediction.interleave(configs, list(blocks.values()), parts)
 
 
 def wrong_of(of: object) -> str:
@@ -108,20 +111,9 @@ def predict_group(
     }
     absent = [name for name in data.spec.stack_columns if name not in configs]
     evidence = find_evidence(data, gpu.key, stack, absent)
-    zero_shot = np.full(len(configs), evidence.zero_shot)
     correlation = None
     if data.noise_correlation is not None:
         names = list(data.stages)
         correlation = pd.DataFrame(data.noise_correlation, index=names, columns=names)
-    return Prediction(configs, stages, zero_shot, (evidence,), correlation)
-
-
-def _by_stack(
-    configs: pd.DataFrame, stack: str | None
-) -> list[tuple[NDArray[np.int64], str | None]]:
-    """Positions of the rows of each stack; the argument serves rows without one."""
-    if "stack" not in configs:
-        return [(np.arange(len(configs)), stack)]
-    names = configs["stack"].astype(object).where(configs["stack"].notna(), stack)
-    found = list(dict.fromkeys(names))
-    return [(np.flatnonzero([name == each for name in names]), each) for each in found]
+    rests_on = np.zeros(len(configs), dtype=np.int64)
+    return Prediction(configs, stages, (evidence,), rests_on, correlation)

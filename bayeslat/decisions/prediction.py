@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -34,10 +34,10 @@ class Prediction:
     ----------
     configs : DataFrame, one row a config
     stages : mapping of stage to StagePrediction
-    zero_shot : ndarray of bool, shape (config,)
-        Whether the GPU (or its stack) had no measured rows of some stage.
     evidence : tuple of Evidence
         What was measured of the GPU, with each stack that the configs name.
+    rests_on : ndarray of int, shape (config,)
+        The place of each config's evidence among them.
     noise_correlation : DataFrame, stage by stage, or None
         How the noise of a run strikes the stages together, as a Gaussian copula; None where they
         are independent.
@@ -45,8 +45,8 @@ class Prediction:
 
     configs: pd.DataFrame
     stages: Mapping[str, StagePrediction]
-    zero_shot: NDArray[np.bool_]
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[Evidence, ...]
+    rests_on: NDArray[np.int64]
     noise_correlation: pd.DataFrame | None = None
 
     def draws(self, stage: str = TOTAL) -> NDArray[np.float64]:
@@ -159,9 +159,27 @@ class Prediction:
         return mean.var(axis=1), aleatoric
 
     @cached_property
+    def zero_shot(self) -> NDArray[np.bool_]:
+        """Whether the GPU (and stack) was not measured in some stage. Shape (config,)."""
+        return np.array([each.zero_shot for each in self.evidence])[self.rests_on]
+
+    @cached_property
     def extrapolates(self) -> NDArray[np.bool_]:
         """Whether a config leaves the training range in any stage. Shape (config,)."""
         return np.any([part.excess.any(axis=1) for part in self.stages.values()], axis=0)
+
+    def left_in(self, stages: Iterable[str]) -> list[str]:
+        """Per config, what left the training range of any of some stages, joined by `, `.
+
+        Parameters
+        ----------
+        stages : iterable of str
+        """
+        left: list[dict[str, None]] = [{} for _ in range(len(self.configs))]
+        for part in map(self.stages.__getitem__, stages):
+            for row, j in zip(*np.nonzero(part.excess), strict=True):
+                left[row][part.coordinates[j]] = None
+        return [", ".join(names) for names in left]
 
     @property
     def left_range(self) -> list[str]:
@@ -233,9 +251,12 @@ class Prediction:
                 noise_dof=first.noise_dof,
                 hurdle=HurdlePrediction.interleave([one.hurdle for one in each], order),
             )
-        zero_shot = np.concatenate([part.zero_shot for part in parts])[order]
         evidence = tuple(dict.fromkeys(each for part in parts for each in part.evidence))
-        return cls(configs, stages, zero_shot, evidence, parts[0].noise_correlation)
+        places = [np.array([evidence.index(each) for each in part.evidence]) for part in parts]
+        rests_on = np.concatenate(
+            [place[part.rests_on] for place, part in zip(places, parts, strict=True)]
+        )[order]
+        return cls(configs, stages, evidence, rests_on, parts[0].noise_correlation)
 
     def _summary(self) -> dict[str, NDArray[np.float64]]:
         """Numbers of every stage and the total, by column."""
@@ -258,11 +279,8 @@ class Prediction:
         for start in range(0, len(self.configs), _BLOCK):
             rows = slice(start, start + _BLOCK)
             stages = {name: part.rows(rows) for name, part in self.stages.items()}
-            yield Prediction(
-                self.configs.iloc[rows],
-                stages,
-                self.zero_shot[rows],
-                noise_correlation=self.noise_correlation,
+            yield replace(
+                self, configs=self.configs.iloc[rows], stages=stages, rests_on=self.rests_on[rows]
             )
 
     def _has_hurdle(self, stage: str) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bayeslat.decisions.guard import Budget, Guard
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.decisions.suggest.choose import suggest
+from bayeslat.decisions.suggest.options import SuggestOptions
 from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.errors import InputError, TraceError
 from bayeslat.evaluation.assessment_options import AssessmentOptions
@@ -174,7 +175,7 @@ def assess(
             data,
             frame,
             gpu,
-            options.trials,
+            options,
             stack=chosen,
             hardware=hardware,
             jobs=jobs,
@@ -197,6 +198,7 @@ def assess(
             stack=chosen or None,
             # A posterior does not hold the configurations of its donors.
             exclude=own[columns] if gpu.key in data.gpus and len(own) else None,
+            options=SuggestOptions(seed=options.seed),
         ),
     )
     nothing = {"held", "trials", "suggestion"} == missing.keys()

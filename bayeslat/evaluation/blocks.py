@@ -1,47 +1,11 @@
-"""The rows of a GPU, in a block for each stack that they are taken for."""
+"""The names of a check's blocks: a GPU's rows, by stack."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.traces.names import STACK
-
-__all__ = ["name_block", "split_stacks"]
-
-
-def split_stacks(
-    data: PosteriorData, gpu: str, rows: pd.DataFrame
-) -> dict[str | None, NDArray[np.int64]]:
-    """Return the positions of the rows of each stack.
-
-    Parameters
-    ----------
-    data : PosteriorData
-        It tells which stack is meant by rows that name none.
-    gpu : str
-        Key.
-    rows : DataFrame, one row a measurement
-        Of the GPU.
-
-    Returns
-    -------
-    dict of str or None to ndarray of int, shape (row,)
-        In the order of the rows. Empty for the stack without a name; None where none is named and
-        it is not known which is meant.
-    """
-    meant = data.unnamed_stack(gpu)
-    if STACK not in rows:
-        return {meant: np.arange(len(rows))}
-    names = [meant if pd.isna(name) else str(name) for name in rows[STACK].astype(object)]
-    return {
-        stack: np.flatnonzero([name == stack for name in names]) for stack in dict.fromkeys(names)
-    }
+__all__ = ["name_block"]
 
 
 def name_block(row: Mapping[str, Any], *, alone: bool) -> str:

@@ -14,7 +14,7 @@ from bayeslat.decisions.evidence import Unmeasured
 from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.decisions.summary import summarise_draws
-from bayeslat.evaluation.blocks import name_block, split_stacks
+from bayeslat.evaluation.blocks import name_block
 from bayeslat.evaluation.findings import describe, find_departures
 from bayeslat.evaluation.judged import judged
 from bayeslat.evaluation.measured import measured_latencies
@@ -28,6 +28,7 @@ from bayeslat.inference.gross_errors import find_gross_errors, remembered_ratios
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import count_configs
 from bayeslat.inference.stage_rows import latency_of
+from bayeslat.traces.row_stacks import split_by_stack
 
 __all__ = ["PosteriorCheck", "check_posterior"]
 
@@ -119,7 +120,7 @@ def check_posterior(
     for gpu in dict.fromkeys(frame["gpu"]):
         entry = data.hardware.get(gpu) or table.resolve(gpu)
         held = np.flatnonzero(frame["gpu"] == gpu)
-        blocks = split_stacks(data, gpu, frame.iloc[held])
+        blocks = split_by_stack(frame.iloc[held], data.unnamed_stack(gpu))
         for stack, own in blocks.items():
             measured = frame.iloc[held[own]]
             prediction = predict(data, measured, entry, stack=stack or None, seed=seed)
@@ -131,7 +132,8 @@ def check_posterior(
                 name = name_block(rows[-1], alone=len(blocks) == 1)
                 told = _findings(prediction, stage, latency, score["unmeasured"], seed)
                 findings += [f"{name}, {stage}{text}" for text in told]
-            passes += _passes(data, sound, entry, seed)
+            if found := compare_passes(data.spec, sound, entry, stack or "", seed=seed):
+                passes.append(found)
     findings += [f"{each.name}: {each}" for each in passes if each.differing]
     return PosteriorCheck(
         data.diagnostics.problems, pd.DataFrame(rows), tuple(findings), tuple(passes)
@@ -147,16 +149,6 @@ def _kept(
     for stage, latency in kept.items():
         if not np.isnan(latency).all():
             yield stage, latency, int(np.isnan(latency).sum() - np.isnan(every[stage]).sum())
-
-
-def _passes(
-    data: PosteriorData, measured: pd.DataFrame, gpu: Gpu, seed: int
-) -> Iterator[PassDifferences]:
-    """Compare the passes of each stack."""
-    named = list(measured["stack"].dropna().astype(str).unique()) if "stack" in measured else []
-    for stack in named or [""]:
-        if found := compare_passes(data.spec, measured, gpu, stack, seed=seed):
-            yield found
 
 
 def _without_gross(

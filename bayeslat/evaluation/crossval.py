@@ -20,12 +20,12 @@ from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.inference.calibrate import calibrate_stacks
 from bayeslat.parallel import check_workers, run
+from bayeslat.traces.names import STACK
 
 __all__ = ["cross_validate"]
 
 _LEAST_DONORS = 2
 _USUAL_COUNTS = (0, 5, 10, 25)
-_STACK = "stack"
 _SCORES = ("stage", "mape", "coverage_90", "width_90")
 
 
@@ -169,7 +169,7 @@ def _hold_out(setting: _Setting, target: str, split: int) -> Holdout:
     """Split a target's rows."""
     own, seed = setting.frame[setting.frame["gpu"] == target], [setting.seed, split]
     gpu = setting.table.resolve(target)
-    return hold_out(setting.spec, own, gpu, setting.test_configs, seed, keep=[_STACK])
+    return hold_out(setting.spec, own, gpu, setting.test_configs, seed, keep=[STACK])
 
 
 def _plan(donors: Sequence[str], candidates: Sequence[str]) -> Iterator[_Job]:

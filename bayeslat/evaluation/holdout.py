@@ -112,7 +112,7 @@ def hold_out(
         If fewer than 20 configurations were measured.
     """
     rows = with_latency(spec, rows)
-    knobs = [name for name in (*spec.knobs, "task") if name in rows]
+    knobs = spec.config_columns(rows)
     label = number_configs(rows[knobs])
     count = int(label.max()) + 1 if len(label) else 0
     if count < 2 * _LEAST_TEST:

@@ -12,6 +12,7 @@ from bayeslat.decisions.prediction import TOTAL
 from bayeslat.features.design import stage_times
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
+from bayeslat.inference.stage_rows import latency_of
 
 __all__ = ["measured_latencies", "measured_ms"]
 
@@ -38,7 +39,7 @@ def measured_latencies(
         as steps of a server and waits of its requests. Likewise `a+b` for stages that are joined.
     """
     frame = spec.complete(frame)
-    found = {name: _latency(spec, name, frame) for name in spec.stages}
+    found = {name: latency_of(spec, name, frame) for name in spec.stages}
     taken = {name: _taken(spec, name, frame, gpu) for name in spec.stages}
     sums = {TOTAL: tuple(spec.stages), **{"+".join(names): names for names in joined}}
     found |= {
@@ -72,15 +73,7 @@ def measured_ms(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> NDArray[np.float64
     return np.asarray(np.nansum(taken, axis=0), dtype=np.float64)
 
 
-def _latency(spec: Spec, stage: str, frame: pd.DataFrame) -> NDArray[np.float64]:
-    """Latencies of a stage, NaN where it was not measured. Shape (row,)."""
-    column = spec.stages[stage].column
-    if column not in frame:
-        return np.full(len(frame), np.nan)
-    return frame[column].to_numpy(dtype=float, na_value=np.nan)
-
-
 def _taken(spec: Spec, stage: str, frame: pd.DataFrame, gpu: Gpu) -> NDArray[np.float64]:
     """What a stage takes of each measurement: `times` x latency. Shape (row,)."""
     times = stage_times(spec, stage, frame, gpu)
-    return np.where(times == 0, 0.0, times * _latency(spec, stage, frame))
+    return np.where(times == 0, 0.0, times * latency_of(spec, stage, frame))

@@ -19,9 +19,9 @@ from bayeslat.evaluation.pass_spread import pass_sd_quantiles, weigh_pass_sds
 from bayeslat.evaluation.stacks import rows_of_stack
 from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
+from bayeslat.features.gpu_rows import gpu_rows
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
-from bayeslat.inference.calibrate import rows_of
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import are_among, number_configs
 from bayeslat.inference.stage_rows import least_ms
@@ -244,7 +244,7 @@ def total_effects(spec: Spec, rows: pd.DataFrame, gpu: Gpu, stack: str) -> PassE
 
 def _are_among(spec: Spec, rows: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
     """Tell which rows have the configuration and the latencies of another. Shape (row,)."""
-    latencies = [stage.column for stage in spec.stages.values()]
+    latencies = spec.latency_columns
     columns = [name for name in (*spec.knobs, TASK, *latencies) if name in rows and name in others]
     kinds = {name: float for name in columns if name != TASK}
     return are_among(spec.complete(rows)[columns].astype(kinds), others[columns].astype(kinds))
@@ -252,7 +252,7 @@ def _are_among(spec: Spec, rows: pd.DataFrame, others: pd.DataFrame) -> NDArray[
 
 def _number(spec: Spec, rows: pd.DataFrame) -> NDArray[np.int64]:
     """Number rows by their configuration. Shape (row,)."""
-    columns = [name for name in (*spec.knobs, TASK) if name in rows]
+    columns = spec.config_columns(rows)
     return number_configs(spec.complete(rows)[columns])
 
 
@@ -294,7 +294,7 @@ def passes_of(
     TraceError
         With every row that breaks a rule.
     """
-    rows = rows_of(traces, gpu, hardware)
+    rows = gpu_rows(traces, [gpu.key], hardware)
     if rows.empty:
         return None
     return compare_passes(

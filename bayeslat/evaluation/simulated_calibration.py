@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.arguments import no_hardware, no_spec, no_table, refuse
 from bayeslat.decisions.predict import predict
 from bayeslat.errors import InputError
 from bayeslat.evaluation.holm import adjust_holm
@@ -22,7 +23,6 @@ from bayeslat.model.groups import label_group
 from bayeslat.model.simulate import draw_parameters, simulate
 from bayeslat.model.simulation_parameters import SimulationParameters
 from bayeslat.parallel import check_workers, run
-from bayeslat.traces.names import TASK
 
 if TYPE_CHECKING:
     from bayeslat.inference.fit import Engine
@@ -139,6 +139,7 @@ def simulation_based_calibration(
         As for `bayeslat.parallel.run`.
     """
     check_workers(jobs, engine_address)
+    refuse([no_spec(spec), no_table("configs", configs), no_hardware(hardware)])
     if not is_count(simulations, _LEAST_SIMULATIONS):
         raise InputError(
             f"simulations is {tell_count(simulations)}; it must be a whole number of at least "
@@ -148,7 +149,7 @@ def simulation_based_calibration(
     setting = _Setting(
         spec,
         # Of a trace: a stack of its rows is none of the simulated ones.
-        configs[[name for name in (*spec.knobs, TASK) if name in configs]].reset_index(drop=True),
+        configs[spec.config_columns(configs)].reset_index(drop=True),
         tuple(gpus),
         tuple(stacks),
         repeats,

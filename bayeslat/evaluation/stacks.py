@@ -6,6 +6,7 @@ import pandas as pd
 
 from bayeslat.errors import InputError
 from bayeslat.inference.posterior import PosteriorData
+from bayeslat.traces.row_stacks import row_stacks
 
 __all__ = ["choose_stack", "rows_of_stack"]
 
@@ -50,4 +51,4 @@ def choose_stack(data: PosteriorData, gpu: str, stack: str | None, rows: pd.Data
 
 def rows_of_stack(rows: pd.DataFrame, stack: str) -> pd.DataFrame:
     """Take the rows of a stack; rows that name none are of any."""
-    return rows[rows["stack"].astype(object).fillna(stack) == stack] if "stack" in rows else rows
+    return rows[row_stacks(rows, stack) == stack]

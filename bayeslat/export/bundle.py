@@ -144,6 +144,7 @@ def make_bundle(
         "zero_shot": evidence.zero_shot,
         "unmeasured": list(evidence.unmeasured),
         "evidence": str(evidence),
+        "converged": data.diagnostics.converged,
         "caveats": list(data.caveats),
         "made_with": {name: version(name) for name in ("bayeslat", "numpy", "scipy")},
         "fitted": {

@@ -125,7 +125,7 @@ def find_violations(
     tuple of Violation
         Those of the trace table itself first.
     """
-    columns = [stage.column for stage in spec.stages.values()]
+    columns = spec.latency_columns
     frame = spec.complete(frame)
     if _readable(frame) and GPU in frame:
         frame = resolve_gpus(frame, hardware)  # one GPU under two names is one GPU
@@ -214,7 +214,7 @@ def _absent_stages(frame: pd.DataFrame, spec: Spec) -> Iterator[Violation]:
 
 def _unmeasured(frame: pd.DataFrame, spec: Spec) -> Iterator[Violation]:
     """A trace of other stages; without any latency, the trace table's own rule speaks."""
-    columns = [stage.column for stage in spec.stages.values()]
+    columns = spec.latency_columns
     if latency_columns(frame) and not any(column in frame for column in columns):
         cures = [f"rename {old!r} to {new!r}" for old, new in misnamed_stages(frame, spec).items()]
         yield from violations_everywhere(

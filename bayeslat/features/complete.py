@@ -9,10 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from bayeslat.features.expressions import Expression, FloatArray
+from bayeslat.traces.names import STACK
 
 __all__ = ["complete_rows", "default_values"]
-
-_STACK = "stack"
 
 
 def complete_rows(
@@ -60,7 +59,7 @@ def complete_rows(
             new[knob] = frame[knob].fillna(filled) if knob in frame else filled
     columns = [name for name in stack_columns if name in frame]
     if columns:
-        new[_STACK] = _stacks(frame, columns, software)
+        new[STACK] = _stacks(frame, columns, software)
     return frame.assign(**new) if new else frame
 
 
@@ -87,7 +86,7 @@ def default_values(
 
 def _stacks(frame: pd.DataFrame, columns: Sequence[str], software: str | None) -> pd.Series:
     """Name each row's stack; None where nothing names one."""
-    named = frame[_STACK] if _STACK in frame else pd.Series(None, frame.index, dtype=object)
+    named = frame[STACK] if STACK in frame else pd.Series(None, frame.index, dtype=object)
     if software is not None:
         named = named.astype(object).where(named.notna(), software)
     values = zip(*(frame[name].to_list() for name in columns), strict=True)

@@ -13,10 +13,10 @@ from bayeslat.features.expressions import Expression
 from bayeslat.features.knob_values import KnobValues
 from bayeslat.features.misnamed import nearest_column, unused_columns
 from bayeslat.features.spec import Spec
-from bayeslat.features.spec_fields import TASK
 from bayeslat.features.stage import Hurdle, Residual
 from bayeslat.traces import Violation, locate, violations_at
 from bayeslat.traces.cells import blank
+from bayeslat.traces.names import TASK
 from bayeslat.traces.violations import violations_everywhere
 
 __all__ = ["RowsOfGpu", "config_violations"]

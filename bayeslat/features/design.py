@@ -16,6 +16,7 @@ from bayeslat.features.hardware import Gpu
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.spec import Spec
 from bayeslat.features.spec_fields import reachable
+from bayeslat.traces.names import TASK
 
 __all__ = [
     "Linearisation",
@@ -71,18 +72,13 @@ def stage_inputs(spec: Spec, stage: str, configs: pd.DataFrame, gpu: Gpu) -> Sta
     SpecError
         If a term is negative or not finite, or all terms of a row are zero.
     """
-    columns = {name: configs[name].to_numpy() for name in spec.knobs if name in configs}
-    if "task" in configs:
-        columns["task"] = configs["task"].to_numpy()
-    names = spec.namespace(columns, gpu.fields())
-    rows = len(configs)
+    names, rows = spec.at(configs, gpu), len(configs)
     part = spec.stages[stage]
     terms = _table([names.evaluate(term.expression) for term in part.physics.values()], rows)
     raw = _table([names.evaluate(coordinate) for coordinate in coordinates(spec, stage)], rows)
     _check(stage, list(part.physics), terms, gpu, positive=True)
     _check(stage, coordinates(spec, stage), raw, gpu, positive=False)
-    task = columns["task"].tolist() if "task" in columns else None
-    return StageInputs(terms, raw, task)
+    return StageInputs(terms, raw, configs[TASK].tolist() if TASK in configs else None)
 
 
 def stage_times(spec: Spec, stage: str, configs: pd.DataFrame, gpu: Gpu) -> NDArray[np.float64]:
@@ -93,11 +89,10 @@ def stage_times(spec: Spec, stage: str, configs: pd.DataFrame, gpu: Gpu) -> NDAr
     spec : Spec
     stage : str
     configs : DataFrame, one row a config
-        Holds all knobs.
+        Holds the knobs (and the task) that `times` names.
     gpu : Gpu
     """
-    columns = {name: configs[name].to_numpy() for name in spec.knobs}
-    times = spec.evaluate(spec.stages[stage].times, columns, gpu.fields())
+    times = spec.at(configs, gpu).evaluate(spec.stages[stage].times)
     return np.broadcast_to(np.asarray(times, dtype=float), len(configs))
 
 

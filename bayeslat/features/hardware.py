@@ -98,10 +98,6 @@ class HardwareTable:
             raise HardwareError(explain_missing(entry, (field,)))
         return values[field]
 
-    def values(self, field: str, gpu: str) -> float:
-        """Return `require(gpu, field)`, in the order in which expressions ask."""
-        return self.require(gpu, field)
-
     def extended(self, gpus: Mapping[str, Gpu]) -> HardwareTable:
         """Return the table with the GPUs of a fit, whose names and values come before its own.
 

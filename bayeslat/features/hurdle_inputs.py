@@ -30,10 +30,7 @@ def hurdle_inputs(spec: Spec, stage: str, configs: pd.DataFrame, gpu: Gpu) -> ND
     """
     hurdle = spec.stages[stage].hurdle
     features = hurdle.features if hurdle else ()
-    columns = {name: configs[name].to_numpy() for name in spec.knobs if name in configs}
-    if "task" in configs:
-        columns["task"] = configs["task"].to_numpy()
-    names = spec.namespace(columns, gpu.fields())
+    names = spec.at(configs, gpu)
     table = np.empty((len(configs), len(features)))
     for column, feature in enumerate(features):
         table[:, column] = names.evaluate(feature)

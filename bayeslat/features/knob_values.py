@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from bayeslat.features.expressions import Expression
 from bayeslat.features.namespace import Namespace
 from bayeslat.features.spec import Spec
-from bayeslat.features.spec_fields import TASK
 from bayeslat.features.terms import HARDWARE_FIELDS
 from bayeslat.traces.cells import to_numbers, wrong_text
+from bayeslat.traces.names import TASK
 
 __all__ = ["KnobValues", "RowValues", "read_knobs"]
 

@@ -36,7 +36,7 @@ def misnamed_stages(frame: pd.DataFrame, spec: Spec) -> dict[str, str]:
     A spec of `t_prefill_ms` and a trace with `t_prefil_ms` give ``{"t_prefil_ms":
     "t_prefill_ms"}``; so do `prefill_ms` and `t_prefill_s`.
     """
-    wanted = [stage.column for stage in spec.stages.values()]
+    wanted = spec.latency_columns
     absent = [column for column in wanted if column not in frame]
     near = {name: nearest_column(name, absent) for name in unused_columns(frame, spec)}
     return {name: meant for name, meant in near.items() if meant is not None}
@@ -50,7 +50,7 @@ def unused_columns(frame: pd.DataFrame, spec: Spec) -> list[str]:
     frame : DataFrame
     spec : Spec
     """
-    latencies = [stage.column for stage in spec.stages.values()]
+    latencies = spec.latency_columns
     taken = {*latencies, *spec.knobs, *spec.stack_columns, *TRACE_COLUMNS}
     return [str(name) for name in frame.columns if name not in taken]
 

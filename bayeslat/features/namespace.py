@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from bayeslat.errors import HardwareError, InputError
 from bayeslat.features.expressions import Expression, FloatArray
-from bayeslat.features.spec_fields import TASK, SpecFields, reachable
+from bayeslat.features.spec_fields import SpecFields, reachable
 from bayeslat.features.terms import HARDWARE_FIELDS
+from bayeslat.traces.names import TASK
 
 __all__ = ["Namespace"]
 

@@ -16,14 +16,16 @@ from pydantic import Field, model_validator
 from bayeslat.errors import SpecError
 from bayeslat.features.complete import complete_rows
 from bayeslat.features.expressions import Expression, FloatArray
+from bayeslat.features.gpu import Gpu
 from bayeslat.features.namespace import Namespace
-from bayeslat.features.spec_fields import TASK, SpecFields
+from bayeslat.features.spec_fields import SpecFields
 from bayeslat.features.spec_file import parse_toml, read_fields
 from bayeslat.features.spec_problems import overlaps, spec_error
 from bayeslat.features.spec_rules import find_problems
 from bayeslat.features.spec_tables import meaning, tables
 from bayeslat.features.stage import Hurdle, Residual, Stage, Term
 from bayeslat.features.terms import HARDWARE_FIELDS
+from bayeslat.traces.names import TASK
 
 __all__ = ["Hurdle", "Residual", "Spec", "Stage", "Term", "load_spec"]
 
@@ -133,6 +135,27 @@ class Spec(SpecFields):
             spec has neither.
         """
         return complete_rows(frame, self.defaults, self.stack_columns, software, self.architecture)
+
+    def config_columns(self, frame: pd.DataFrame) -> list[str]:
+        """Return the columns of a frame that tell configurations apart: knobs, and the task.
+
+        Parameters
+        ----------
+        frame : DataFrame, one row a measurement or config
+        """
+        return [name for name in (*self.knobs, TASK) if name in frame]
+
+    def at(self, configs: pd.DataFrame, gpu: Gpu) -> Namespace:
+        """Return the names of the specification with their values at configurations of a GPU.
+
+        Parameters
+        ----------
+        configs : DataFrame, one row a config
+            Holds the knobs (and the task) that are needed.
+        gpu : Gpu
+        """
+        columns = {name: configs[name].to_numpy() for name in self.config_columns(configs)}
+        return self.namespace(columns, gpu.fields())
 
     def namespace(
         self, columns: Mapping[str, npt.ArrayLike], hardware: Mapping[str, npt.ArrayLike]

@@ -13,15 +13,7 @@ from bayeslat.features.frozen_map import FREEZE, THAW, FrozenMap
 from bayeslat.features.stage import ExpressionField, Stage
 from bayeslat.features.terms import DEFAULT_PRIORS, KindPrior, TermKind
 
-__all__ = ["RESERVED_NAMES", "TASK", "SpecFields", "reachable"]
-
-TASK = "task"
-"""The one category that expressions may name, as in ``task == "qa"``."""
-
-RESERVED_NAMES: frozenset[str] = frozenset(
-    {TASK, "gpu", "stack", "config_id", "repeat", "collected_at"}
-)
-"""Columns of the trace table with a meaning of their own, so no knob or constant has their name."""
+__all__ = ["SpecFields", "reachable"]
 
 
 class SpecFields(BaseModel):
@@ -66,6 +58,11 @@ class SpecFields(BaseModel):
     def quantity_names(self) -> Mapping[str, frozenset[str]]:
         """Names in each quantity's own expression."""
         return FrozenMap({key: value.names for key, value in self.quantities.items()})
+
+    @property
+    def latency_columns(self) -> list[str]:
+        """The column of each stage's latency, in their order."""
+        return [stage.column for stage in self.stages.values()]
 
     def dependencies(self, expression: Expression) -> frozenset[str]:
         """Return every name that an expression depends on, directly or through quantities.

@@ -13,7 +13,7 @@ from bayeslat.errors import ExpressionError, SpecError
 from bayeslat.features.architecture import read_architecture
 from bayeslat.features.expressions import FUNCTIONS, Expression
 from bayeslat.features.names import did_you_mean
-from bayeslat.features.spec_fields import RESERVED_NAMES, SpecFields, reachable
+from bayeslat.features.spec_fields import SpecFields, reachable
 from bayeslat.features.spec_form import (
     FileHurdle,
     FileResidual,
@@ -26,6 +26,7 @@ from bayeslat.features.spec_problems import Location, Problem, overlaps
 from bayeslat.features.stage import Hurdle, Residual, Stage, Term
 from bayeslat.features.terms import DEFAULT_PRIORS, HARDWARE_FIELDS, KindPrior, TermKind, infer_kind
 from bayeslat.finite import finite_number
+from bayeslat.traces.names import TRACE_COLUMNS
 
 __all__ = ["parse_toml", "read_fields"]
 
@@ -221,6 +222,6 @@ def _from_file(form: FileSpec, base: Path | None) -> dict[str, float]:
         raise SpecError(f"must be the path of a model's config.json; it is {file!r:.60}")
     if base is None and not Path(file).is_absolute():
         raise SpecError(f"{file!r} is relative, and the spec has no folder; give `base`")
-    taken = {*form.knobs, *form.quantities, *HARDWARE_FIELDS, *FUNCTIONS, *RESERVED_NAMES, "file"}
+    taken = {*form.knobs, *form.quantities, *HARDWARE_FIELDS, *FUNCTIONS, *TRACE_COLUMNS, "file"}
     constants = read_architecture((base or Path()) / file)
     return {key: value for key, value in constants.items() if key not in taken}

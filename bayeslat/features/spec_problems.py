@@ -8,8 +8,9 @@ from typing import NamedTuple
 from bayeslat.counted import counted
 from bayeslat.errors import SpecError
 from bayeslat.features.expressions import FUNCTIONS
-from bayeslat.features.spec_fields import TASK, SpecFields
+from bayeslat.features.spec_fields import SpecFields
 from bayeslat.features.terms import HARDWARE_FIELDS
+from bayeslat.traces.names import TASK
 
 __all__ = ["Location", "Problem", "overlaps", "spec_error"]
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from bayeslat.features.expressions import FUNCTIONS, Expression
 from bayeslat.features.names import did_you_mean, is_plain_name
-from bayeslat.features.spec_fields import RESERVED_NAMES, TASK, SpecFields, reachable
+from bayeslat.features.spec_fields import SpecFields, reachable
 from bayeslat.features.spec_problems import Location, Problem
 from bayeslat.features.stage import Stage
 from bayeslat.features.terms import HARDWARE_FIELDS
+from bayeslat.traces.names import TASK, TRACE_COLUMNS
 
 __all__ = ["find_problems"]
 
@@ -78,7 +79,7 @@ def _names(fields: SpecFields) -> Iterator[Problem]:
     """Check that each name is plain and means one thing."""
     owners: dict[str, str] = dict.fromkeys(FUNCTIONS, "a function")
     owners |= dict.fromkeys(HARDWARE_FIELDS, "a field of the hardware table")
-    owners |= dict.fromkeys(RESERVED_NAMES, "a column of the trace table with its own meaning")
+    owners |= dict.fromkeys(TRACE_COLUMNS, "a column of the trace table with its own meaning")
     for location, name, owner in _definitions(fields):
         if not is_plain_name(name):
             yield Problem(location, f"{name!r} {_PLAIN}; rename it")
@@ -169,7 +170,7 @@ def _columns(fields: SpecFields) -> Iterator[Problem]:
         at: Location = ("stages", stage.name, "column")
         if not stage.column.strip():
             yield Problem(at, f'is empty; name a column of the trace, as in "t_{stage.name}_ms"')
-        elif stage.column in RESERVED_NAMES or stage.column in fields.knobs:
+        elif stage.column in TRACE_COLUMNS or stage.column in fields.knobs:
             yield Problem(at, f"{stage.column!r} is not a latency; name the column of the stage")
         elif stage.column in owners:
             yield Problem(
@@ -211,8 +212,8 @@ def _order(name: str, owner: str, fields: SpecFields) -> str:
 
 
 def _unknown(location: Location, name: str, known: frozenset[str], fields: SpecFields) -> Problem:
-    columns = {stage.column for stage in fields.stages.values()}
-    if name in columns | RESERVED_NAMES:
+    columns = {*fields.latency_columns}
+    if name in columns | TRACE_COLUMNS:
         why = f"unknown name {name!r}: this column of the trace is not open to expressions"
         return Problem(location, f"{why}; use knobs and constants", name)
     hint = did_you_mean(name, known) or "; correct it, or define it as a knob or a quantity"

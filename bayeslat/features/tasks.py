@@ -20,7 +20,7 @@ def task_names(task: Sequence[object] | None, rows: int) -> NDArray[np.object_]:
     Parameters
     ----------
     task : sequence, shape (row,), or None
-        Names, with None, NaN or NA where there is none; None without a column.
+        Names, with None, NaN, NA or spaces where there is none; None without a column.
     rows : int
 
     Returns
@@ -29,5 +29,5 @@ def task_names(task: Sequence[object] | None, rows: int) -> NDArray[np.object_]:
     """
     names = np.full(rows, NO_TASK, dtype=object)
     if task is not None:
-        names[:] = [NO_TASK if pd.isna(name) else str(name) for name in task]  # type: ignore[call-overload]
+        names[:] = [NO_TASK if pd.isna(name) else str(name).strip() for name in task]  # type: ignore[call-overload]
     return names

@@ -13,8 +13,8 @@ from bayeslat.errors import ConvergenceError, HardwareError, InputError
 from bayeslat.features.admit import admit
 from bayeslat.features.design import Linearisation, linearise, stage_inputs
 from bayeslat.features.gpu import Gpu
+from bayeslat.features.gpu_rows import gpu_rows
 from bayeslat.features.hardware import HardwareTable, explain_missing, missing_fields
-from bayeslat.features.tasks import task_names
 from bayeslat.inference.condition import condition
 from bayeslat.inference.hurdle import GroupHurdle, hurdle_rows
 from bayeslat.inference.hurdle_fit import condition_hurdle
@@ -26,12 +26,14 @@ from bayeslat.inference.repeats import number_configs
 from bayeslat.inference.stage_rows import held_rows
 from bayeslat.inference.target import Target, TargetStage
 from bayeslat.inference.target_regression import TargetRegression
+from bayeslat.inference.target_rows import as_held, join_held
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.inference.walk import Walk, farthest, find_trail
 from bayeslat.inference.widening import with_trail
 from bayeslat.traces.names import wrong_stack
+from bayeslat.traces.row_stacks import row_stacks
 
-__all__ = ["calibrate", "calibrate_group", "calibrate_stacks", "rows_of"]
+__all__ = ["calibrate", "calibrate_group", "calibrate_stacks"]
 
 _RELINEARISATIONS = 2
 _PROPOSALS = 256  # of scales, weighted; the draws are resampled from them
@@ -56,7 +58,7 @@ def calibrate(
     """
     if problem := wrong_stack(stack):
         raise InputError(problem)
-    rows = rows_of(traces, gpu, hardware)
+    rows = gpu_rows(traces, [gpu.key], hardware)
     if len(rows):
         rows = admit(rows, data.spec, hardware, stack)
     elif missing := missing_fields(gpu, data.spec.hardware_fields):
@@ -85,44 +87,11 @@ def calibrate_stacks(
     PosteriorData
         A new one; the donors are as they were.
     """
-    names = pd.Series(unnamed, rows.index, dtype=object)
-    if "stack" in rows:
-        names = rows["stack"].astype(object).where(rows["stack"].notna(), unnamed)
+    names = row_stacks(rows, unnamed)
     # The stack with the most rows first: the others are then stacks of a GPU that is known.
     for name in names.value_counts().index if len(rows) else [unnamed]:
-        data = calibrate_group(data, rows[names == name], gpu, str(name), seed=seed)
+        data = calibrate_group(data, rows[names == name], gpu, name, seed=seed)
     return data
-
-
-def rows_of(traces: pd.DataFrame, gpu: Gpu, hardware: HardwareTable) -> pd.DataFrame:
-    """Take the rows of a GPU, under any of its names.
-
-    Parameters
-    ----------
-    traces : DataFrame, one row a measurement
-        Not checked.
-    gpu : Gpu
-    hardware : HardwareTable
-
-    Returns
-    -------
-    DataFrame, one row a measurement
-
-    Raises
-    ------
-    InputError
-        If there are rows, but none of this GPU.
-    """
-    if traces.empty or "gpu" not in traces:
-        return traces  # which rules it breaks is told where all are checked
-    found = {name: hardware.find(str(name)) for name in traces["gpu"].dropna().unique()}
-    own = [name for name, entry in found.items() if entry is not None and entry.key == gpu.key]
-    if not own:
-        raise InputError(
-            f"no rows of GPU {gpu.key}; the trace holds {', '.join(sorted(map(str, found)))}. "
-            "Choose among those, or add a trace"
-        )
-    return traces[traces["gpu"].isin(own)]
 
 
 def calibrate_group(
@@ -151,9 +120,10 @@ def calibrate_group(
         A new one; the donors are as they were.
     """
     known = data.targets.get((gpu.key, stack))
-    own, origin = _held_columns(data, rows), origin_of(rows)
+    own = as_held(rows, [*data.reference.columns, *data.spec.latency_columns])
+    origin = origin_of(rows)
     if known is not None and len(known.rows):
-        own, kept = _join(data, known.rows, own)
+        own, kept = join_held(data, known.rows, own)
         origin = pd.concat([known.origin, origin[kept]], ignore_index=True)
     if "task" in own:
         data = admit_tasks(data, own["task"])
@@ -176,35 +146,6 @@ def calibrate_group(
     for later in stacks[stacks.index(stack) + 1 :][:1]:
         data = calibrate_group(data, rows.iloc[:0], gpu, later, seed=seed)
     return data
-
-
-def _held_columns(data: PosteriorData, rows: pd.DataFrame) -> pd.DataFrame:
-    """Keep knobs, latencies and, where the fit knew tasks, the task: the same for all rows."""
-    columns = [*data.reference.columns, *(part.column for part in data.spec.stages.values())]
-    own = rows.reindex(columns=columns).reset_index(drop=True)
-    held = {
-        name: task_names(column.tolist(), len(own))
-        if name == "task"
-        else column.to_numpy(dtype=float, na_value=np.nan)
-        for name, column in own.items()
-    }
-    return pd.DataFrame(held, columns=columns)
-
-
-def _join(
-    data: PosteriorData, earlier: pd.DataFrame, later: pd.DataFrame
-) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
-    """Append rows, but for the latencies that were there before; tell which rows bring any."""
-    stages = [part.column for part in data.spec.stages.values()]
-    fresh = {}
-    for name in stages:
-        keys = [*data.reference, name]
-        seen = pd.util.hash_pandas_object(earlier.loc[earlier[name].notna(), keys], index=False)
-        again = pd.util.hash_pandas_object(later[keys], index=False).isin(seen)
-        fresh[name] = later[name].mask(again)
-    later = later.assign(**fresh)
-    kept = later[stages].notna().any(axis=1).to_numpy()
-    return pd.concat([earlier, later[kept]], ignore_index=True), kept
 
 
 def _calibrate_stage(

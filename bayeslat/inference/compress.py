@@ -124,5 +124,5 @@ def _kept(spec: Spec, sample: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of a sample that its file keeps."""
     named = ("gpu", "stack", "task", *spec.stack_columns, *spec.knobs)
     columns = [name for name in named if name in sample]
-    columns += [stage.column for stage in spec.stages.values() if stage.column in sample]
+    columns += [name for name in spec.latency_columns if name in sample]
     return sample[list(dict.fromkeys(columns))].reset_index(drop=True)

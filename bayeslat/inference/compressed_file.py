@@ -127,7 +127,7 @@ def _from_tree(tree: xr.DataTree) -> Compressed:
     attrs = tree.attrs
     spec = Spec.loads(attrs["spec"])
     named = ("gpu", "stack", "task", *spec.stack_columns, *spec.knobs)
-    columns = [*named, *(stage.column for stage in spec.stages.values())]
+    columns = [*named, *spec.latency_columns]
     point = SettledPoint(
         spec=spec,
         hardware={key: Gpu(**entry) for key, entry in json.loads(attrs["hardware"]).items()},

@@ -135,7 +135,7 @@ def constant_knobs(plan: FitPlan) -> list[dict[str, float]]:
 
 def _fingerprint(frame: pd.DataFrame, spec: Spec) -> str:
     """SHA-256 of the fitted values: GPUs, stacks, tasks, knobs and latencies, row by row."""
-    stages = [part.column for part in spec.stages.values()]
+    stages = spec.latency_columns
     columns = [name for name in ("gpu", "stack", "task", *spec.knobs, *stages) if name in frame]
     hashed = pd.util.hash_pandas_object(frame[columns].reset_index(drop=True), index=False)
     return hashlib.sha256(hashed.to_numpy().tobytes()).hexdigest()

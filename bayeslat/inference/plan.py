@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.errors import InputError
 from bayeslat.features.admit import admit
+from bayeslat.features.gpu_rows import gpu_rows
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.features.thinning import evenly
 from bayeslat.model.groups import GroupTree, grow_tree
+from bayeslat.traces.row_stacks import row_stacks
 
 __all__ = ["FitPlan", "plan_admitted", "plan_fit"]
 
@@ -72,8 +73,8 @@ def plan_fit(
     """
     table = hardware or load_hardware()
     chosen = [table.resolve(name).key for name in gpus] if gpus is not None else None
-    if chosen is not None and "gpu" in traces:
-        traces = _choose(traces, chosen, table)
+    if chosen is not None:
+        traces = gpu_rows(traces, chosen, table)
     return plan_admitted(spec, admit(traces, spec, table, every_stage=True), table, chosen)
 
 
@@ -99,11 +100,7 @@ def plan_admitted(
     FitPlan
     """
     keys = gpus if gpus is not None else sorted(frame["gpu"].unique())
-    stacks = (
-        frame["stack"].astype(object).fillna("").astype(str)
-        if "stack" in frame
-        else pd.Series("", frame.index)
-    )
+    stacks = row_stacks(frame)
     groups, members = [], []
     for key in dict.fromkeys(keys):
         for stack in sorted(stacks[frame["gpu"] == key].unique()):
@@ -117,20 +114,6 @@ def plan_admitted(
         members=tuple(members),
         reference=_reference(frame, spec),
     )
-
-
-def _choose(traces: pd.DataFrame, keys: Sequence[str], table: HardwareTable) -> pd.DataFrame:
-    """Keep the rows of the chosen GPUs; each must have some."""
-    found = {name: table.find(str(name)) for name in traces["gpu"].dropna().unique()}
-    rows = {name: gpu.key for name, gpu in found.items() if gpu is not None}
-    missing = [key for key in keys if key not in rows.values()]
-    if missing:
-        raise InputError(
-            f"no rows of GPU {', '.join(missing)}; the trace holds "
-            f"{', '.join(sorted(set(map(str, found))))}. Choose among those, or add a trace"
-        )
-    chosen = [name for name, key in rows.items() if key in keys]
-    return traces[traces["gpu"].isin(chosen)]
 
 
 def _reference(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:

@@ -16,7 +16,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.features.spec import Spec
-from bayeslat.features.spec_fields import TASK
 from bayeslat.inference.pilot import Pilot
 
 __all__ = [
@@ -70,7 +69,7 @@ def count_configs(frame: pd.DataFrame, spec: Spec) -> int:
     frame : DataFrame, one row a config or a measurement
     spec : Spec
     """
-    same = frame[[name for name in (*spec.knobs, TASK) if name in frame]]
+    same = frame[spec.config_columns(frame)]
     return len(np.unique(number_configs(same)))
 
 

@@ -190,5 +190,5 @@ def with_latency(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
     spec : Spec
     rows : DataFrame, one row a measurement
     """
-    columns = [stage.column for stage in spec.stages.values() if stage.column in rows]
+    columns = [name for name in spec.latency_columns if name in rows]
     return rows.dropna(subset=columns, how="all") if columns else rows.head(0)

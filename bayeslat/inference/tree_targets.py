@@ -82,7 +82,7 @@ def read_targets(tree: xr.DataTree, spec: Spec) -> dict[tuple[str, str], Target]
     if "targets" not in tree.children:
         return {}
     stored = tree["targets"].children
-    columns = [*spec.knobs, "task", *(stage.column for stage in spec.stages.values())]
+    columns = [*spec.knobs, "task", *spec.latency_columns]
     found = {}
     for number in range(len(stored)):
         node = stored[str(number)]

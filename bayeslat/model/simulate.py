@@ -14,7 +14,7 @@ from bayeslat.errors import InputError
 from bayeslat.features.design import linearise, stage_inputs
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
-from bayeslat.finite import is_count, tell_count, wrong_seed
+from bayeslat.finite import is_count, tell_count
 from bayeslat.model.simulation_parameters import (
     SimulationParameters,
     StageParameters,
@@ -87,8 +87,6 @@ def simulate(
         raise InputError(
             f"repeats is {tell_count(repeats)}; it must be a whole number of at least 1"
         )
-    if problem := wrong_seed(seed):
-        raise InputError(problem)
     plan = plan_simulation(spec, configs, gpus, stacks, seed, hardware)
     truth = draw_from_priors(plan, seed) if parameters is None else parameters
     columns = {stage: basis.names for stage, basis in plan.bases.items()}

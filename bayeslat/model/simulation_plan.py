@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayeslat.errors import InputError
+from bayeslat.arguments import no_hardware, no_names, no_spec, no_table, refuse
 from bayeslat.features.admit import admit_configs
 from bayeslat.features.design import coordinates, stage_inputs
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.residual import ResidualBasis, span_basis
 from bayeslat.features.spec import Spec
+from bayeslat.finite import wrong_seed
 from bayeslat.model.groups import GroupTree, grow_tree, label_group
 
 __all__ = ["SimulationPlan", "plan_simulation"]
@@ -68,16 +69,11 @@ def plan_simulation(
     -------
     SimulationPlan
     """
-    problems = []
-    for what, names in (("gpus", gpus), ("stacks", stacks)):
-        if isinstance(names, str):  # a sequence of str too: of its letters
-            problems.append(f"{what} is the text {names!r}; give a list of names")
-    if not gpus:
+    problems = [no_spec(spec), no_table("configs", configs), no_hardware(hardware)]
+    problems += [no_names("gpus", gpus), no_names("stacks", stacks), wrong_seed(seed)]
+    if not len(gpus):
         problems.append("there is no GPU; name at least one")
-    if seed < 0:
-        problems.append(f"seed is {seed}; it must be at least 0")
-    if problems:
-        raise InputError("; ".join(problems))
+    refuse(problems)
     table = hardware or load_hardware()
     found = {gpu.key: gpu for gpu in (table.resolve(name, spec.hardware_fields) for name in gpus)}
     configs = admit_configs(configs, spec, list(found.values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,14 +28,16 @@ def show_collections(records: Sequence[Mapping[str, Any]]) -> None:
     Parameters
     ----------
     records : sequence of mapping
-        One a device and software, as a collection's summary records it.
+        One a device, software and file, as a collection's summary records it.
     """
     console = open_console()
+    devices = Counter((record["gpu"], record["stack"]) for record in records)
     for record in records:
-        _show_device(console, record)
+        alone = devices[record["gpu"], record["stack"]] == 1
+        _show_device(console, record, None if alone else record["file"])
 
 
-def _show_device(console: Console, record: Mapping[str, Any]) -> None:
+def _show_device(console: Console, record: Mapping[str, Any], file: str | None) -> None:
     table = make_table(["stage", "5 % ms", "median ms", "95 % ms", "repeats differ by"])
     for stage in record["stages"]:
         spread = stage["spread"]
@@ -46,7 +49,7 @@ def _show_device(console: Console, record: Mapping[str, Any]) -> None:
             ),
             "-" if math.isnan(spread) else f"{format_percent(spread)}%",
         )
-    device = ", ".join(filter(None, (record["gpu"], record["stack"])))
+    device = ", ".join(filter(None, (record["gpu"], record["stack"], file)))
     print_table(
         console,
         f"{device}: {counted(record['configs'], 'config')}, {counted(record['rows'], 'row')}",

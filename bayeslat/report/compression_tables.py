@@ -23,7 +23,9 @@ __all__ = [
 _SHOWN = 12  # windows
 
 
-def compression_record(data: Compressed, path: Path, seconds: float) -> dict[str, Any]:
+def compression_record(
+    data: Compressed, path: Path, seconds: float, like: Path | None = None
+) -> dict[str, Any]:
     """What was compressed.
 
     Parameters
@@ -33,12 +35,15 @@ def compression_record(data: Compressed, path: Path, seconds: float) -> dict[str
         Where the statistics were saved.
     seconds : float
         That it took.
+    like : Path, optional
+        What settled them: a posterior, or other statistics.
 
     Returns
     -------
     dict
-        For JSON: `statistics`, spec, GPUs, rows, rows left out, latencies set aside, rows by stage
-        and by window, and by stage the rows `beyond` the range that the point was settled on.
+        For JSON: `statistics`, `like`, spec, GPUs, rows, rows left out, latencies set aside, rows
+        by stage and by window, and by stage the rows `beyond` the range that the point was settled
+        on.
     """
     sums = {stage: total_sums(data.windows.values(), stage) for stage in data.point.stages}
     return {
@@ -51,6 +56,7 @@ def compression_record(data: Compressed, path: Path, seconds: float) -> dict[str
         "set_aside": data.set_aside,
         "seconds": seconds,
         "sample": len(data.sample),
+        "like": like,
         "sources": list(data.attrs.get("sources", ())),
         "stages": {
             stage: {
@@ -79,10 +85,11 @@ def show_compression(record: Mapping[str, Any]) -> None:
     """Print what was compressed."""
     console = open_console()
     gpus = record["gpus"]
+    settled = record["like"] or f"{record['sample']:,} of them"
     print_line(
         console,
         f"{record['spec']} on {counted(len(gpus), 'GPU')}, {counted(record['rows'], 'row')} in "
-        f"{record['seconds']:.1f} s; settled by {record['sample']:,} of them",
+        f"{record['seconds']:.1f} s; settled by {settled}",
     )
     console.print()
     table = make_table(["stage", "rows", "count for", "beyond the sample's range"])

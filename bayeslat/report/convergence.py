@@ -28,7 +28,7 @@ def convergence_record(data: PosteriorData) -> dict[str, Any]:
     -------
     dict
         For JSON: spec, GPUs, rows, `sources` (kinds of traces: measured, composed, simulated,
-        unknown) and engine; the verdict; per stage the worst diagnostics with
+        unknown), engine and seed; the verdict; per stage the worst diagnostics with
         their parameters, and the noise of a run (`noise`: scale of the log latency; `noise_dof`:
         degrees of freedom of its Student-t, none if it is normal).
     """
@@ -55,6 +55,7 @@ def convergence_record(data: PosteriorData) -> dict[str, Any]:
         "rows": data.attrs["rows"],
         "sources": list(data.sources),
         "engine": data.attrs["engine"],
+        "seed": data.attrs["seed"],
         "converged": data.diagnostics.converged,
         "problems": list(data.diagnostics.problems),
         "caveats": list(data.caveats),

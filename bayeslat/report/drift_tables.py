@@ -59,11 +59,11 @@ def show_drift(record: Mapping[str, Any]) -> None:
             _show_changes(console, found, record["in_order_of"])
     _show_detectable(console, [found for found in stages if found["verdict"] == "stable"])
     for found in stages:
-        name = f"{_group(found)}, {found['stage']}"
         if found["verdict"] == "not judged":
-            print_line(console, f"Not judged: {name}: {found['reason']}")
-        elif found["counts"]["beyond"]:
-            print_line(console, f"Note: {name}: {_beyond(found['counts'])}")
+            told = f"{_group(found)}, {found['stage']}: {found['reason']}"
+            print_line(console, f"Not judged: {told}")
+    for (group, told), names in _beyond(stages).items():
+        print_line(console, f"Note: {group}, {', '.join(names)}: {told}")
     for told in record["notes"]:
         print_line(console, f"Note: {told}")
     for group in record["passed_over"]:
@@ -159,12 +159,17 @@ def _group(found: Mapping[str, Any]) -> str:
     return f"{found['gpu']} with {found['stack']}" if found["stack"] else str(found["gpu"])
 
 
-def _beyond(counts: Mapping[str, Any]) -> str:
-    named = ", ".join(counts["beyond_in"])
-    return (
-        f"not judged: {counted(counts['beyond'], 'row')} beyond the training range in {named}; "
-        "fit rows that span it"
-    )
+def _beyond(stages: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:
+    """Say of each group which rows leave the range, with the judged stages that this is true of."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for each in stages:
+        if each["verdict"] != "not judged" and (beyond := each["counts"]["beyond"]):
+            told = (
+                f"not judged: {counted(beyond, 'row')} beyond the training range in "
+                f"{', '.join(each['counts']['beyond_in'])}; fit rows that span it"
+            )
+            found.setdefault((_group(each), told), []).append(each["stage"])
+    return found
 
 
 def _number(value: float, form: str) -> str:

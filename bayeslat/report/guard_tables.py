@@ -110,16 +110,15 @@ def show_guard(record: Mapping[str, Any]) -> None:
     """Print what `guard_record` made."""
     console = open_console()
     budgets = ", ".join(f"{name} {ms:g} ms" for name, ms in record["budgets_ms"].items())
+    stack = f" with {record['stack']}" if record["stack"] else ""
     meaning = "one run" if record["of"] == "run" else "the run-to-run median"
     table = make_table(["decision", "rows", "mean p_exceed"])
     for name, found in record["decisions"].items():
         mean = f"{found['mean_p_exceed']:.3f}" if found["rows"] else "-"
         table.add_row(name, f"{found['rows']:,}", mean)
-    title = (
-        f"{rows_of_configs(record['rows'], record['configs'])} on {record['gpu']}, {meaning} "
-        f"within {budgets}, max_risk {record['max_risk']:g}"
-    )
-    print_table(console, title, table)
+    which = rows_of_configs(record["rows"], record["configs"])
+    limits = f"{meaning} within {budgets}, max_risk {record['max_risk']:g}"
+    print_table(console, f"{which} on {record['gpu']}{stack}, {limits}", table)
     if others := record["other_gpus"]:
         print_line(console, other_gpus_line(others, record["rows"], record["gpu"]))
     for reason, count in record["reasons"].items():

@@ -82,7 +82,6 @@ def prediction_record(
         "rows": len(frame),
         "configs": count_configs(frame, data.spec),
         "other_gpus": count_other_gpus(frame, about["gpu"], hardware),
-        "converged": data.diagnostics.converged,
         "zero_shot": int(frame["zero_shot"].sum()),
         "zero_shot_reasons": [str(each) for each in evidence if each.zero_shot],
         "extrapolates": int(frame["extrapolates"].sum()),

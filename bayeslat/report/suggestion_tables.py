@@ -11,6 +11,8 @@ from rich.console import Console
 
 from bayeslat.counted import counted
 from bayeslat.decisions.suggest.suggestion import Suggestion
+from bayeslat.features.hardware import HardwareTable
+from bayeslat.report.other_gpus import count_other_gpus, other_gpus_line
 from bayeslat.report.tables import (
     format_ms,
     format_percent,
@@ -26,7 +28,7 @@ _SHOWN = 30  # rows of the table; the file and the record have all
 
 
 def suggestion_record(
-    suggestion: Suggestion, about: Mapping[str, Any], path: Path
+    suggestion: Suggestion, about: Mapping[str, Any], path: Path, hardware: HardwareTable
 ) -> dict[str, Any]:
     """What was chosen, and what it will buy.
 
@@ -38,11 +40,14 @@ def suggestion_record(
         `seed`.
     path : Path
         Where it was written.
+    hardware : HardwareTable
+        It knows the aliases of the GPUs that candidates name.
 
     Returns
     -------
     dict
-        For JSON: how many candidates there were, and why others could not be chosen; error and
+        For JSON: how many candidates there were, how many of them name each other GPU
+        (`other_gpus`), and why others could not be chosen; error and
         width `before`; for each rank the row of the candidates (from 1), its gain, cost, and error
         and width after it; `stops_paying_at`, the rank from which on none lowers the error by 1 %
         of itself (null: the last does); `near`, how many of the pool may lie on either side of the
@@ -54,6 +59,7 @@ def suggestion_record(
         "suggestions": path,
         **about,
         "candidates": len(pool.eligible),
+        "other_gpus": count_other_gpus(suggestion.candidates, about["gpu"], hardware),
         "pool": pool.size,
         "repeated": pool.repeated,
         "measured": pool.measured,
@@ -111,6 +117,8 @@ def show_suggestion(record: Mapping[str, Any]) -> None:
         f"Expected MAPE of the total: {before['mape']:.1%} now, {ranks[-1]['mape']:.1%} after all; "
         f"they take {format_ms(record['cost_ms'] / 1e3)} s to run once",
     )
+    if others := record["other_gpus"]:
+        print_line(console, other_gpus_line(others, record["candidates"], record["gpu"]))
     if record["near"] is not None:
         print_line(console, _near(record))
     if record["covered"]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["blank", "plain", "to_numbers", "wrong_kind", "wrong_text"]
+__all__ = ["blank", "is_true", "plain", "to_numbers", "wrong_kind", "wrong_text"]
 
 type BoolArray = NDArray[np.bool_]
 
@@ -68,6 +68,12 @@ def blank(column: pd.Series) -> BoolArray:
     texts = cells.mask(wrong_text(cells))
     spaces = [text for text in texts.unique() if isinstance(text, str) and not text.strip()]
     found: BoolArray = (cells.isna() | texts.isin(spaces)).to_numpy(dtype=bool)
+    return found
+
+
+def is_true(column: pd.Series) -> BoolArray:
+    """Return where a cell is true, shape (row,): a CSV with an empty cell holds truth as text."""
+    found: BoolArray = plain(column).astype(str).str.lower().eq("true").to_numpy(dtype=bool)
     return found
 
 

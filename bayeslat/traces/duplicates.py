@@ -24,6 +24,7 @@ from bayeslat.traces.violations import Violation, locate, violations_at
 __all__ = ["duplicate_violations"]
 
 _SHOWN = 3
+_FILE = "file of the row"
 
 
 def duplicate_violations(
@@ -33,8 +34,9 @@ def duplicate_violations(
 
     Rows with a `config_id` are the same config when GPU, stack, task and `config_id` agree; other
     rows when every column but the latencies and `collected_at` does. Rows that hold different
-    stages of one config are not repeats. Rows without a GPU are not compared: nobody knows whether
-    they are of the same one.
+    stages of one config are not repeats, nor are rows of different files that all tell a number of
+    their repeat and were collected at different times: each file numbers its own. Rows without a
+    GPU are not compared: nobody knows whether they are of the same one.
 
     Parameters
     ----------
@@ -58,6 +60,10 @@ def duplicate_violations(
     named = [name for name in (GPU, STACK, TASK, CONFIG_ID, REPEAT) if name in frame.columns]
     others = [name for name in frame.columns if name not in {*stages, COLLECTED_AT}]
     keyed = _earlier(frame, placed & known, named, stages)
+    if (keyed >= 0).any() and {REPEAT, COLLECTED_AT} <= {*frame.columns}:
+        told = ~(blank(frame[REPEAT]) | blank(frame[COLLECTED_AT]))
+        if told[placed & known].all():
+            keyed = _earlier_of_several_files(frame, placed & known, named, stages)
     alike = _earlier(frame, placed & ~known, others, stages)
     cure = (
         "number the repeats of a config in a column 'repeat', or remove the row; "
@@ -68,8 +74,21 @@ def duplicate_violations(
     ) + _violations(frame, alike, f"the same config as another row; {cure}")
 
 
-def _earlier(
+def _earlier_of_several_files(
     frame: pd.DataFrame, among: NDArray[np.bool_], keys: list[str], stages: Sequence[str]
+) -> NDArray[np.intp]:
+    """Return what `_earlier` does, less rows of other files that were collected at other times."""
+    within = _earlier(frame, among, keys, stages, locate(frame).file_index)
+    copied = _earlier(frame, among, [*keys, COLLECTED_AT], stages)
+    return np.where(within >= 0, within, copied)
+
+
+def _earlier(
+    frame: pd.DataFrame,
+    among: NDArray[np.bool_],
+    keys: list[str],
+    stages: Sequence[str],
+    files: NDArray[np.intp] | None = None,
 ) -> NDArray[np.intp]:
     """Return for each row the position of an earlier row that measured the same, or -1.
 
@@ -83,16 +102,20 @@ def _earlier(
         The columns in which two measurements of one config agree.
     stages : sequence of str
         The columns of latencies.
+    files : ndarray of int, shape (row,), optional
+        Compares rows of one file alone.
     """
     earlier = np.full(len(frame), -1, dtype=np.intp)
     if not keys or not stages or not among.any():
         return earlier
     table = pd.DataFrame({key: _hashable(frame[key]) for key in keys}).reset_index(drop=True)
+    if files is not None:
+        table[_FILE] = files
     table = table[among]
     table = table[table.duplicated(keep=False)]
     if table.empty:
         return earlier
-    config = table.groupby(keys, dropna=False, sort=False).ngroup()
+    config = table.groupby([*table.columns], dropna=False, sort=False).ngroup()
     for stage in stages:
         rows = config[frame[stage].notna().to_numpy()[config.index]]
         first = rows.index.to_series().groupby(rows.to_numpy()).transform("first")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from bayeslat.traces.formats.registry import READERS, SUFFIXES, named
 from bayeslat.traces.violations import Violation
 
-__all__ = ["Source", "find_files"]
+__all__ = ["Source", "expand", "find_files", "set_aside_path"]
 
 type Source = str | Path | Iterable[str | Path]
 """A file, a folder, a glob, or several of them."""
 
 _WILDCARDS = frozenset("*?[")
+_SET_ASIDE = ".dropped.parquet"
 
 
 def find_files(sources: Iterable[Source]) -> tuple[tuple[Path, ...], tuple[Violation, ...]]:
@@ -24,7 +25,8 @@ def find_files(sources: Iterable[Source]) -> tuple[tuple[Path, ...], tuple[Viola
     ----------
     sources : iterable of Source
         Files; folders, which stand for the table files in them and in their folders, sorted,
-        without hidden ones; globs (`**` goes down into folders).
+        without hidden ones; globs (`**` goes down into folders). Rows that were set aside are read
+        where their file is named, alone.
 
     Returns
     -------
@@ -44,6 +46,42 @@ def find_files(sources: Iterable[Source]) -> tuple[tuple[Path, ...], tuple[Viola
     return tuple(files.values()), tuple(violations)
 
 
+def expand(source: str, takes: Callable[[Path], bool]) -> list[Path]:
+    """Return the files of a folder, or those that match a glob, sorted.
+
+    Parameters
+    ----------
+    source : str
+    takes : callable (path)
+        Tells which files of a folder, and of one that matches, are taken; hidden ones are not.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return sorted(
+            file
+            for file in path.rglob("*")
+            if takes(file) and file.is_file() and not _hidden(file.relative_to(path))
+        )
+    # Not Path.glob: the pattern may be absolute, and hidden files are left out.
+    matches = sorted(map(Path, glob.glob(source, recursive=True)))  # noqa: PTH207
+    files: list[Path] = []
+    for match in matches:
+        files.extend(expand(str(match), takes) if match.is_dir() else [match])
+    return files
+
+
+def set_aside_path(output: Path) -> Path:
+    """Return where rows are set aside that are left out of an output.
+
+    Parameters
+    ----------
+    output : Path
+        A file, or a folder: the rows lie beside it.
+    """
+    named = output if output.name not in ("", "..") else output.resolve()
+    return named.with_name(f"{named.stem}{_SET_ASIDE}")
+
+
 def _flat(sources: Iterable[Source]) -> Iterator[str]:
     """Give each source by itself, lists taken apart."""
     for source in sources:
@@ -57,40 +95,23 @@ def _expand(source: str) -> tuple[list[Path], str]:
     """Return the files of one source, and what is wrong when there are none."""
     path = Path(source)
     if path.is_dir():
-        files = _tables_in(path)
+        files = expand(source, _is_table)
         return files, "" if files else f"the folder holds no table; its files end in {SUFFIXES}"
     if path.exists():
         if named(path) in READERS:
             return [path], ""
         return [], f"unknown suffix {path.suffix!r}; a table ends in {SUFFIXES}"
     if not _WILDCARDS.isdisjoint(source):
-        files = _matches(source)
+        files = [file for file in expand(source, _is_table) if _is_table(file)]
         return files, "" if files else f"no table matches; its name must end in {SUFFIXES}"
     return [], "no such file or folder; check the path"
 
 
-def _tables_in(folder: Path) -> list[Path]:
-    """Return the table files in a folder and the folders in it, without hidden ones, sorted."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if named(path) in READERS and path.is_file() and not _hidden(path.relative_to(folder))
-    )
+def _is_table(path: Path) -> bool:
+    """Tell whether a file is a table, and not of rows that were set aside."""
+    return named(path) in READERS and not path.name.endswith(_SET_ASIDE)
 
 
 def _hidden(path: Path) -> bool:
     """Tell whether a file, or a folder on the way to it, starts with a dot."""
     return any(part.startswith(".") for part in path.parts)
-
-
-def _matches(pattern: str) -> list[Path]:
-    """Return the table files that match a glob, those in matching folders included."""
-    files: list[Path] = []
-    # Not Path.glob: the pattern may be absolute, and hidden files are left out.
-    names = glob.glob(pattern, recursive=True)  # noqa: PTH207
-    for match in sorted(map(Path, names)):
-        if match.is_dir():
-            files.extend(_tables_in(match))
-        elif named(match) in READERS:
-            files.append(match)
-    return files

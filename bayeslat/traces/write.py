@@ -48,9 +48,12 @@ def write_traces(
     Raises
     ------
     InputError
-        The suffix is unknown, column names are not unique text, or a cell cannot be written;
-        nothing is written then.
+        It is no table, the suffix is unknown, column names are not unique text, or a cell cannot be
+        written; nothing is written then.
     """
+    if not isinstance(frame, pd.DataFrame):
+        kind = type(frame).__name__
+        raise InputError(f"frame is a {kind}; give the table, then the path to write it to")
     stated = provenance or _own_provenance(frame)
     content = b"" if stated is None else stated.to_json()
     target = check_table_path(path)

@@ -168,7 +168,10 @@ def test_a_changed_data_sheet_of_a_fitted_gpu_is_told(
     other = workshop.text("other.toml", "[gpus.h100_sxm]\nmem_bw_GBps = 900\n")
     result = run("check", workshop.posterior, "--hardware", other)
     assert result.exit_code == 0
-    assert "other.toml: h100_sxm: the posterior keeps the values" in result.stderr
+    assert (
+        "other.toml: h100_sxm: the values that were fitted, or compressed, with are kept"
+        in result.stderr
+    )
 
 
 def test_what_a_fit_cannot_know_is_told_again(

@@ -85,7 +85,7 @@ def test_it_goes_on_where_it_stopped(workshop: Workshop, run: Callable[..., Resu
         (["--source", "b200_sxm"], "the source b200_sxm is no donor"),
         (["--methods", "A,Z"], "no method 'Z'"),
         (["--counts", "0,-5"], "no number of rows"),
-        (["--jobs", "0"], "jobs is 0; give a number of processes"),
+        (["--jobs", "0"], "--jobs is 0; give a number of processes"),
         (["--engine-address", "tcp://10.0.0.7:8786"], "leave one out"),  # --jobs is there
     ],
 )

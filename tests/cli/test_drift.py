@@ -106,6 +106,18 @@ def test_what_was_not_judged_is_told(
     assert "Not judged: l40s: the posterior does not hold it" in result.stdout
 
 
+def test_what_leaves_the_range_of_several_stages_is_told_once(
+    workshop: Workshop, scene: Scene, run: Callable[..., Result]
+) -> None:
+    window = scene.window(1)
+    frame = pd.concat([window.assign(repeat=0), window.head(20).assign(batch_size=999, repeat=1)])
+    result = run("drift", workshop.posterior, workshop.trace(frame), "-o", workshop.out)
+    assert result.exit_code == 0, result.output
+    (note,) = [line for line in result.stdout.splitlines() if line.startswith("Note:")]
+    assert note.startswith(f"Note: {GPUS[0]}, prefill, decode: not judged: 20 rows beyond the ")
+    assert note.endswith("range in batch_size; fit rows that span it")
+
+
 def test_an_update_of_the_software_is_compared_with_the_stack_before(
     workshop: Workshop, scene: Scene, run: Callable[..., Result]
 ) -> None:

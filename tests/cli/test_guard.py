@@ -99,15 +99,15 @@ def test_rows_of_repeats_are_told_apart_from_configs(
     [
         ([], "no budget is given"),
         (["--budget-ms", "0"], "the budget of total is 0; it must be a positive number"),
-        (["--budget-ms", "10", "--max-risk", "1"], "max_risk is 1"),
+        (["--budget-ms", "10", "--max-risk", "1"], "--max-risk is 1"),
         (["--stage-budget", "decode"], "write it as in llm_prefill=300"),
         (["--stage-budget", "encode=10"], "no stage 'encode'"),
         (
             ["--stage-budget", "decode=10", "--stage-budget", "decode=99"],
             "of decode is given twice",
         ),
-        (["--budget-ms", "10", "--false-accepts", "0"], "false_accepts is 0"),
-        (["--budget-ms", "10", "--confidence", "2"], "confidence is 2"),
+        (["--budget-ms", "10", "--false-accepts", "0"], "--false-accepts is 0"),
+        (["--budget-ms", "10", "--confidence", "2"], "--confidence is 2"),
         (["--budget-ms", "10", "--held-out", "nowhere.csv"], "nowhere.csv"),
     ],
 )
@@ -126,7 +126,7 @@ def test_all_bad_options_are_told_at_once(workshop: Workshop, run: Callable[...,
     assert done.exit_code == 1
     for text in (
         "the budget of total is -1", "no stage 'encode'", "the budget of decode is -3",
-        "max_risk is 3", "confidence is 2", "stack is ' '",
+        "--max-risk is 3", "--confidence is 2", "--stack is ' '",
     ):  # fmt: skip
         assert text in done.stderr
     assert not workshop.out.exists()

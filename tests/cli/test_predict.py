@@ -246,3 +246,27 @@ def test_stacks_of_the_rows(workshop: Workshop, run: Run) -> None:
     alone = pd.read_parquet(out)
     assert found["total_q50_ms"][1] == pytest.approx(alone["total_q50_ms"][1])
     assert found["total_q50_ms"][0] != pytest.approx(alone["total_q50_ms"][0], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "rows"),
+    [
+        (("predict", "--gpu", "l40s"), "configs"),
+        (("guard", "--gpu", "l40s", "--budget-ms", "100"), "configs"),
+        (("suggest", "--gpu", "l40s", "-n", "2"), "configs"),
+        (("drift",), "trace"),
+        (("calibrate", "--gpu", "h100_sxm"), "trace"),
+        (("export", "bundle", "--gpu", "h100_sxm"), ""),
+    ],
+    ids=lambda words: words[0] if isinstance(words, tuple) else "",
+)
+def test_what_stands_on_poor_draws_says_so(
+    workshop: Workshop, run: Run, poor_posterior: Path, words: tuple[str, ...], rows: str
+) -> None:
+    command = [*words[:2], poor_posterior] if words[0] == "export" else [words[0], poor_posterior]
+    given = [getattr(workshop, rows)()] if rows else []
+    out = workshop.folder / ("out.nc" if words[0] == "calibrate" else "out.parquet")
+    options = words[len(command) - 1 :]
+    result = run(*command, *given, *options, "-o", out, "--json")
+    assert json.loads(result.stdout)["converged"] is False
+    assert f"{poor_posterior} did not converge" in result.stderr

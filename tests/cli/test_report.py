@@ -147,14 +147,14 @@ def test_a_donor_and_a_gpu_without_rows_have_a_page_too(
 @pytest.mark.parametrize(
     ("words", "status", "told"),
     [
-        (["--max-risk", "0"], 1, ["max_risk is 0; it must be between 0 and 1"]),
-        (["--budget-ms", "-1"], 1, ["budget_ms is -1; it must be a positive number of ms"]),
-        (["--confidence", "2"], 1, ["confidence is 2; it must be between 0 and 1"]),
-        (["--false-accepts", "0"], 1, ["false_accepts is 0; it must be between 0 and 1"]),
+        (["--max-risk", "0"], 1, ["--max-risk is 0; it must be between 0 and 1"]),
+        (["--budget-ms", "-1"], 1, ["--budget-ms is -1; it must be a positive number of ms"]),
+        (["--confidence", "2"], 1, ["--confidence is 2; it must be between 0 and 1"]),
+        (["--false-accepts", "0"], 1, ["--false-accepts is 0; it must be between 0 and 1"]),
         (
             ["--max-risk", "7", "--budget-ms", "nan", "--confidence", "0", "--false-accepts", "1"],
             1,
-            ["max_risk is 7", "budget_ms is nan", "confidence is 0", "false_accepts is 1"],
+            ["--max-risk is 7", "--budget-ms is nan", "--confidence is 0", "--false-accepts is 1"],
         ),
         (["--gpu", "l4000"], 1, ["'l4000' is not in the hardware table", "nearest: l40"]),
         (["--counts", "a"], 1, ["--counts 'a'", "a is no number of rows"]),
@@ -187,7 +187,7 @@ def test_bad_options_are_told_before_any_file_is_read(run: Callable[..., Result]
     words = ("no.nc", "no.csv", "--gpu", GPU, "--budget-ms", "0", "-o", "nowhere")
     done = run("report", *words)
     assert done.exit_code == 1
-    assert "budget_ms is 0" in done.stderr
+    assert "--budget-ms is 0" in done.stderr
     assert not Path("nowhere").exists()
 
 

@@ -71,9 +71,22 @@ def test_statistics_at_one_point_are_fitted_together(
     workshop: Workshop, run: Run, days: dict[str, str]
 ) -> None:
     first = made(run, workshop, days["monday"], "-m", workshop.spec)
-    second = made(run, workshop, days["tuesday"], "--like", first, name="t.nc")
+    second = workshop.folder / "t.nc"
+    told = done(run("compress", days["tuesday"], "--like", first, "-o", second)).stdout
+    assert "s.nc" in told.partition("settled by")[2].partition("Rows")[0]  # not by these rows
     both = fit(run, workshop, first, second)
     assert list(load_posterior(both).data.windows) == ["monday.parquet", "tuesday.parquet"]
+
+
+def test_data_sheets_that_are_not_used_are_told(
+    workshop: Workshop, run: Run, days: dict[str, str]
+) -> None:
+    statistics = made(run, workshop, days["monday"], "-m", workshop.spec)
+    other = workshop.text("other.toml", "[gpus.h100_sxm]\nmem_bw_GBps = 900\n")
+    told = "other.toml: h100_sxm: the values that were fitted, or compressed, with are kept"
+    words = ("--hardware", other, "-o", workshop.folder / "o.nc")
+    assert told in done(run("fit", statistics, "--engine", "laplace", *words)).stderr
+    assert told in done(run("compress", days["tuesday"], "--like", statistics, *words)).stderr
 
 
 def test_an_update_takes_rows_of_one_gpu(
@@ -210,7 +223,7 @@ def test_what_compress_refuses(workshop: Workshop, run: Run, days: dict[str, str
     refused(compress(new, "--like", statistics), "rows of l40s", "`calibrate`")
     refused(compress(monday, "--like", cut), "--like", "cut.parquet", "not a NetCDF file")
     refused(compress(monday, "-m", spec, "--window", " "), "--window", "the name is empty")
-    refused(compress(monday, "-m", spec, "--jobs", "0"), "jobs is 0; give a number")
+    refused(compress(monday, "-m", spec, "--jobs", "0"), "--jobs is 0; give a number")
     refused(run("compress", monday, "-m", spec, "-o", "x.parquet"), "x.parquet", "ends in .nc")
     assert out.read_text() == "earlier"
 

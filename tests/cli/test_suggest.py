@@ -120,14 +120,14 @@ def test_a_budget_that_no_candidate_is_near_is_told(
 @pytest.mark.parametrize(
     ("words", "status", "told"),
     [
-        (["-n", "41"], 1, "n is 41, but there are 40 to choose from"),
+        (["-n", "41"], 1, "-n is 41, but there are 40 to choose from"),
         (["-n", "0"], 2, "greater than or equal to 1"),
         ([], 2, "Missing option '-n'"),
         (["-n", "3", "--objective", "guardrail"], 1, "without a budget"),
         (["-n", "3", "--budget-ms", "9"], 1, "objective total does not use"),
         (["-n", "3", "--budget-ms", "0"], 1, "--budget-ms is 0"),
-        (["-n", "3", "--cost", "euros"], 1, "cost is 'euros'"),
-        (["-n", "3", "--strata", "kind"], 1, "strata is 'kind'"),
+        (["-n", "3", "--cost", "euros"], 1, "--cost is 'euros'"),
+        (["-n", "3", "--strata", "kind"], 1, "--strata is 'kind'"),
         (["-n", "3", "--method", "best"], 2, "'best' is not one of"),
         (["-n", "3", "--exclude", "nowhere.csv"], 1, "nowhere.csv"),
         (["-n", "3", "--gpu", "no_such_gpu"], 1, "no_such_gpu"),

@@ -8,6 +8,7 @@ import pytest
 
 from bayeslat.collect.knobs import Knobs
 from bayeslat.collect.schedule import Visit
+from bayeslat.errors import InputError
 from bayeslat.traces import check_frame
 
 
@@ -72,14 +73,41 @@ def test_out_of_memory_is_a_row_and_the_rest_goes_on(
     assert frame["t_llm_prefill_ms"].isna().tolist() == [True, False, False]
 
 
-def test_another_error_is_not_taken_for_memory(
+def test_another_error_names_the_configuration(
     monkeypatch: pytest.MonkeyPatch, vlm: Any, configs: dict[int, Knobs]
 ) -> None:
     from bayeslat.collect import collection
 
     def measure(*_: Any) -> Any:
-        raise RuntimeError("shapes do not match")
+        raise RuntimeError("CUDA error: invalid argument\nCUDA kernel errors might be late")
 
     monkeypatch.setattr(collection, "measure", measure)
-    with pytest.raises(RuntimeError, match="shapes"):
-        collected(vlm, configs, [Visit(0, 0)])
+    told = r"config 1 \(image_crops=2, .*top_k=1.*RuntimeError: CUDA error: invalid argument\)\. "
+    with pytest.raises(InputError, match=told) as caught:
+        collected(vlm, configs, [Visit(1, 0)])
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_a_second_dtype_that_does_not_fit_beside_the_first_is_told_so(
+    vlm: Any, knobs: Knobs
+) -> None:
+    from bayeslat.collect.collection import collect
+    from bayeslat.collect.telemetry import open_telemetry
+
+    asked: list[str] = []
+
+    def load(dtype: str) -> Any:
+        asked.append(dtype)
+        if dtype == "float16":
+            raise InputError("does not fit")
+        return vlm
+
+    configs = {0: knobs, 1: replace(knobs, dtype="float16")}
+    visits = [Visit(0, 0), Visit(0, 1), Visit(1, 0)]
+    rows = collect(load, configs, visits, open_telemetry("cpu"), seed=0)
+    assert [next(rows)["repeat"] for _ in range(2)] == [0, 1]
+    with pytest.raises(InputError, match=r"does not fit\. It is loaded in float32 too: .*--dtype"):
+        next(rows)
+    assert asked == ["float32", "float16"]
+    with pytest.raises(InputError, match=r"does not fit$"):
+        next(collect(load, configs, visits[2:], open_telemetry("cpu"), seed=0))

@@ -143,6 +143,7 @@ def test_an_interruption_keeps_the_rows_and_tells_how_to_go_on(
         (("--design", "absent.csv", "-n", "3"), ("--knob and -n",)),
         (("--threads", "999"), ("threads = 999",)),
         (("--gpu", "no_such_gpu"), ("no_such_gpu", "mem_bw_GBps")),
+        (("--gpu", "h100_sxm"), ("threads = 1: h100_sxm", "num_sm")),
         (("--device", "tpu"), ("--device",)),
         (("a/model", "-n", "2"), ("name one model",)),
         (("-o", "trace.xyz"), ("trace.xyz", ".parquet")),
@@ -155,9 +156,9 @@ def test_bad_input_is_told_and_leaves_no_file(
     words: tuple[str, ...],
     told: tuple[str, ...],
 ) -> None:
-    ranges = RANGES[:-2] if "--threads" in words else RANGES
-    fixed = () if any("=" in word or "design" in word for word in words) else ranges
-    done = collect(*fixed, *words)
+    threads = () if "--threads" in words else RANGES[-2:]
+    ranges = () if any("=" in word or "design" in word for word in words) else RANGES[:-2]
+    done = collect(*ranges, *threads, *words)
     assert done.exit_code == 1, done.output
     for text in told:
         assert text in done.stderr

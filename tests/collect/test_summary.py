@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from bayeslat.collect.drift import reference_drift
 from bayeslat.collect.summary import check_collected, stage_sum_ratio, summarise, summarise_stages
 from bayeslat.errors import InputError
 from bayeslat.report.collection_tables import show_collections
+from bayeslat.traces import read_traces, write_traces
 
 
 @pytest.fixture
@@ -53,6 +57,29 @@ def test_each_device_is_summarised(frame: pd.DataFrame) -> None:
     assert "sum to 1.200" in second.findings[0]
 
 
+def test_flags_of_a_csv_with_an_empty_cell_are_what_they_say(frame: pd.DataFrame) -> None:
+    flags = ["reference", "steady", "shared"]
+    text = frame.assign(**frame[flags].astype(str))
+    pd.testing.assert_frame_equal(
+        pd.DataFrame([each.record() for each in summarise(text)]),
+        pd.DataFrame([each.record() for each in summarise(frame)]),
+    )
+    shared = pd.Series(["False", None, "False", "False", "False"], dtype=object)
+    (first, _) = summarise(frame.assign(shared=shared))
+    assert first.shared == 0
+
+
+@pytest.mark.parametrize("moment", [None, "yesterday", "2026-01-31T12:00Z"])
+def test_a_drift_is_of_the_times_that_are_known(moment: str | None) -> None:
+    hours = [f"2026-01-31T{hour:02}:00:00.123Z" for hour in range(6)]
+    rows = pd.DataFrame({"reference": True, "stage_sum_ms": 10.0, "collected_at": hours})
+    rows.loc[2, "collected_at"] = moment
+    drift = reference_drift(rows)
+    assert drift is not None
+    assert drift.measurements == (6 if moment and moment[0].isdigit() else 5)
+    assert reference_drift(rows.drop(columns="collected_at")) is None
+
+
 def test_two_versions_of_the_software_are_two_collections(frame: pd.DataFrame) -> None:
     # Each counts its configurations from 0: a config_id of one says nothing about the other's.
     one = frame[frame["gpu"] == "a"]
@@ -61,6 +88,25 @@ def test_two_versions_of_the_software_are_two_collections(frame: pd.DataFrame) -
     assert (first.gpu, first.stack, first.rows, first.configs) == ("a", "x_1", 4, 2)
     assert first.stages.equals(summarise(one)[0].stages)
     assert (second.stack, summarise(one)[0].stack) == ("x_2", None)
+
+
+def test_two_files_are_two_collections(
+    frame: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = frame[frame["gpu"] == "a"].reset_index(drop=True)
+    paths = [tmp_path / "first.parquet", tmp_path / "second.parquet"]
+    write_traces(one, paths[0])
+    later = one.assign(collected_at="2026-02-01T12:00:00Z", t_llm_prefill_ms=1e6)
+    write_traces(later, paths[1])
+    both = summarise(read_traces(*paths))
+    assert [(each.gpu, each.file, each.rows) for each in both] == [
+        ("a", str(path), 4) for path in paths
+    ]
+    assert both[0].stages.equals(summarise(one)[0].stages)
+    show_collections([each.record() for each in both])
+    assert f"a, {paths[1]}: 2 configs, 4 rows" in capsys.readouterr().out
+    show_collections([both[0].record()])
+    assert "a: 2 configs, 4 rows" in capsys.readouterr().out
 
 
 def test_a_device_without_a_measurement_has_dashes(

@@ -77,6 +77,44 @@ def test_drawing_weights_leaves_the_random_state_alone(
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def test_drawing_weights_leaves_other_gpus_alone(
+    torch: Any, transformers: Any, config_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bayeslat.collect.vlm import Source, load_vlm
+
+    asked: list[object] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", asked.append)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda *_: None)
+    load_vlm(Source(str(config_path), random_weights=True), "float32", "cpu")
+    assert asked == []
+
+
+def test_a_model_is_waited_for_when_it_is_tried_out(
+    transformers: Any, config_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bayeslat.collect import vlm as module
+
+    class Gpu:
+        def settle(self) -> None:
+            raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(module, "clock_of", lambda _: Gpu())
+    with pytest.raises(InputError, match=r"the model does not run .*device-side assert"):
+        module.load_vlm(module.Source(str(config_path), random_weights=True), "float32")
+
+
+def test_a_model_on_several_devices_is_refused(
+    torch: Any, transformers: Any, config_path: Path
+) -> None:
+    from bayeslat.collect.vlm import Source, as_vlm, load_vlm
+
+    model = load_vlm(Source(str(config_path), random_weights=True), "float32").model
+    model.lm_head.to("meta")
+    with pytest.raises(InputError, match=r"several devices \(cpu, meta\).*model\.to"):
+        as_vlm(model)
+
+
 def test_a_folder_is_loaded_with_its_weights(torch: Any, vlm: Any, tmp_path: Path) -> None:
     from bayeslat.collect.vlm import Source, load_vlm
 
@@ -135,6 +173,22 @@ def test_a_configuration_that_contradicts_itself_is_refused(
 
     with pytest.raises(InputError, match=rf"config\.json: .*{told}.*correct it, or give"):
         read_and_load()
+
+
+@pytest.mark.parametrize("part", [None, "text_config"])
+def test_a_quantised_model_is_refused(
+    transformers: Any, config_path: Path, tmp_path: Path, part: str | None
+) -> None:
+    from bayeslat.collect.vlm import Source, load_vlm, read_limits
+
+    config = json.loads(config_path.read_text(encoding="utf-8"))
+    (config if part is None else config[part])["quantization_config"] = {"quant_method": "fp8"}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    source = Source(str(path), random_weights=True)
+    for read in (read_limits, lambda source: load_vlm(source, "bfloat16")):
+        with pytest.raises(InputError, match=r"config\.json: its weights are quantised \(fp8\)"):
+            read(source)
 
 
 @pytest.mark.parametrize("length", [0, 4, 5000])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -9,10 +10,21 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from bayeslat.decisions.exceedance import ACCEPT, MEASURE, REJECT, Exceedance
 
 LEVELS = (0.001, 0.05, 0.5, 0.99)
+
+
+def exceedance(
+    chances: Sequence[NDArray[np.float64]], *, beyond: Sequence[bool], unmeasured: Sequence[bool]
+) -> Exceedance:
+    """Chances of budgets and configs, and which of the configs nobody knows."""
+    left_in = np.where(beyond, "context", "").astype(object)
+    gap = np.where(unmeasured, "the GPU was not measured", "").astype(object)
+    p_exceed, low, high = chances
+    return Exceedance(p_exceed, low, high, left_in, gap, doubted=np.zeros(len(gap), bool))
 
 
 @st.composite
@@ -25,8 +37,8 @@ def exceedances(draw: st.DrawFn) -> Exceedance:
     three = three.reshape(3, *shape)
     low, high = np.sort(three[1:], axis=0)
     flags = draw(st.lists(st.booleans(), min_size=2 * shape[1], max_size=2 * shape[1]))
-    beyond, unmeasured = np.array(flags).reshape(2, -1)
-    return Exceedance(three[0], low, high, beyond, unmeasured)
+    beyond, unmeasured = flags[: shape[1]], flags[shape[1] :]
+    return exceedance([three[0], low, high], beyond=beyond, unmeasured=unmeasured)
 
 
 @given(exceedances())
@@ -48,12 +60,9 @@ def test_more_risk_accepts_more_and_rejects_less(found: Exceedance) -> None:
 def one(
     p: float, low: float, high: float, *, beyond: bool = False, unmeasured: bool = False
 ) -> pd.Series:
-    chances = np.array([p, low, high])[:, None, None]
-    return (
-        Exceedance(chances[0], chances[1], chances[2], np.array([beyond]), np.array([unmeasured]))
-        .decide(0.05)
-        .iloc[0]
-    )
+    chances = list(np.array([p, low, high])[:, None, None])
+    found = exceedance(chances, beyond=[beyond], unmeasured=[unmeasured])
+    return found.decide(0.05).iloc[0]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +73,7 @@ def one(
         ((0.3, 0.2, 0.4), {}, REJECT, ""),
         ((0.03, 0.0, 0.1), {}, MEASURE, "measuring could turn the answer"),
         ((0.3, 0.0, 0.9), {}, MEASURE, "measuring could turn the answer"),
-        ((0.01, 0.0, 0.04), {"beyond": True}, MEASURE, "leaves the range of the fit"),
+        ((0.01, 0.0, 0.04), {"beyond": True}, MEASURE, "leaves the range of the fit in context"),
         ((0.01, 0.0, 0.04), {"unmeasured": True}, MEASURE, "the GPU was not measured"),
         ((0.3, 0.2, 0.4), {"beyond": True, "unmeasured": True}, REJECT, ""),
     ],
@@ -81,7 +90,7 @@ def test_the_likeliest_budget_is_told_and_any_decides() -> None:
     p = np.array([[0.01, 0.01, 0.04], [0.02, 0.40, 0.01]])
     low = np.array([[0.0, 0.0, 0.0], [0.0, 0.2, 0.0]])
     high = np.array([[0.02, 0.02, 0.2], [0.03, 0.6, 0.02]])
-    found = Exceedance(p, low, high, np.zeros(3, bool), np.zeros(3, bool)).decide(0.05)
+    found = exceedance([p, low, high], beyond=[False] * 3, unmeasured=[False] * 3).decide(0.05)
     assert found["decision"].tolist() == [ACCEPT, REJECT, MEASURE]
     assert found["p_exceed"].tolist() == [0.02, 0.40, 0.04]
     assert found["p_exceed_high"].tolist() == [0.03, 0.6, 0.2]

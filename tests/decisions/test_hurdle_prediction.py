@@ -22,6 +22,7 @@ from bayeslat.fitting import fit
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.posterior import Posterior
 from tests.hurdles import BELOW_MS, SPEC, effects_of, make_trace
+from tests.predictions import prediction_of
 
 GPU = "h100_sxm"
 # Of runs that take no time: 0.03 ms, with a spread of 20 %.
@@ -217,7 +218,7 @@ def test_where_nobody_waits_the_range_of_those_who_wait_does_not_matter() -> Non
 def test_mean_and_sd_do_not_hang_on_the_few_draws_that_take_time() -> None:
     """In a table they are the closed ones, which the parts of the sd add up to."""
     part = stage(0.004, draws=400)
-    predicted = Prediction(CONFIGS.head(1), {"queueing": part}, np.zeros(1, dtype=bool))
+    predicted = prediction_of(CONFIGS.head(1), {"queueing": part})
     row = predicted.frame.iloc[0]
     mean = 0.004 * 10.0 * np.exp(0.1**2 / 2) + 0.996 * BELOW.mean()
     for name in ("queueing", "total"):
@@ -240,7 +241,7 @@ def test_the_mean_of_a_total_is_the_sum_of_its_stages() -> None:
 
 def test_the_variance_of_a_total_counts_how_often_a_stage_runs() -> None:
     thrice = stage(0.3, times=np.array([3.0]), typical_ms=np.linspace(8.0, 12.0, 2000)[None])
-    found = Prediction(CONFIGS.head(1), {"queueing": thrice}, np.zeros(1, dtype=bool))
+    found = prediction_of(CONFIGS.head(1), {"queueing": thrice})
     mean, variance = thrice.moments_ms()
     of_one = mean.var(axis=1), variance.mean(axis=1)
     np.testing.assert_allclose(found.variance_ms2("queueing"), of_one)

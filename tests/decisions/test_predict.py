@@ -8,8 +8,10 @@ from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import Prediction
 from bayeslat.errors import HardwareError, InputError, TraceError
 from bayeslat.features.hardware import load_hardware
+from bayeslat.features.spec import Spec
+from bayeslat.inference.fit import fit_posterior
 from bayeslat.posterior import Posterior
-from tests.posteriors import make_configs, make_data, make_frame, with_noise_shared
+from tests.posteriors import SPEC_TEXT, make_configs, make_data, make_frame, with_noise_shared
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -243,3 +245,16 @@ def test_a_stack_has_a_name() -> None:
 def test_of_has_two_values() -> None:
     with pytest.raises(InputError, match="of is 'mean'; it must be run or typical"):
         ask(make_configs(1), of="mean")
+
+
+def test_how_often_a_stage_runs_may_depend_on_the_task() -> None:
+    text = SPEC_TEXT.replace('"output_tokens"\n', '"output_tokens * (1 + (task == \\"qa\\"))"\n')
+    configs = make_configs(30, tasks=("qa", "ocr"))
+    rows = make_frame(1, ("a100_sxm", "h100_sxm"), rows=30, tasks=("qa", "ocr"))
+    known = Posterior(fit_posterior(Spec.from_text(text), rows, engine="laplace"))
+    found = known.predict(configs, "a100_sxm")
+    times = configs["output_tokens"] * configs["task"].map({"qa": 2, "ocr": 1})
+    total = found.draws("prefill") + times.to_numpy()[:, None] * found.draws("decode")
+    np.testing.assert_allclose(found.draws(), total, rtol=1e-12)
+    budget = float(np.median(total))
+    assert set(known.guard("a100_sxm", budget).decide(configs)["decision"]) >= {"accept", "reject"}

@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from bayeslat.decisions.prediction import Prediction, StagePrediction
 from bayeslat.errors import InputError
+from tests.predictions import prediction_of
 
 EPISTEMIC, NOISE = 0.2, 0.1  # sds of log latency
 DRAWS = 4001
@@ -37,7 +38,7 @@ def prediction() -> Prediction:
         "prefill": lognormal_stage([10.0, 40.0]),
         "decode": lognormal_stage([1.0, 2.0], 50, 1),
     }
-    return Prediction(pd.DataFrame({"size": [1, 2]}), stages, np.zeros(2, dtype=bool))
+    return prediction_of(pd.DataFrame({"size": [1, 2]}), stages)
 
 
 @pytest.mark.parametrize("budget_ms", [7.0, 10.0, 13.0, 40.0])
@@ -75,7 +76,7 @@ def heavy_tailed(correlation: float | None) -> Prediction:
     if correlation is not None:
         together = pd.DataFrame([[1.0, correlation], [correlation, 1.0]], names, names)
     configs = pd.DataFrame({"size": [1]})
-    return Prediction(configs, stages, np.zeros(1, dtype=bool), (), together)
+    return prediction_of(configs, stages, together)
 
 
 def simulated_p_exceed(prediction: Prediction, budget_ms: float) -> float:
@@ -176,7 +177,7 @@ def test_the_frame_keeps_the_configs_and_replaces_old_predictions(prediction: Pr
     old = prediction.configs.assign(
         note=["a", "b"], total_q50_ms=0.0, extrapolates=True, p_exceed=1
     )
-    frame = Prediction(old, prediction.stages, prediction.zero_shot).frame
+    frame = replace(prediction, configs=old).frame
     assert frame["note"].tolist() == ["a", "b"]
     assert not frame["extrapolates"].any()
     assert "p_exceed" not in frame  # of a budget that nobody knows any more
@@ -186,9 +187,7 @@ def test_the_frame_keeps_the_configs_and_replaces_old_predictions(prediction: Pr
 
 def test_a_long_table_is_summarised_as_its_rows_are() -> None:
     stage = lognormal_stage([float(k) for k in range(1, 601)])
-    many = Prediction(pd.DataFrame({"k": range(600)}), {"s": stage}, np.zeros(600, dtype=bool))
-    alone = Prediction(
-        pd.DataFrame({"k": [599]}), {"s": stage.rows(slice(599, 600))}, np.zeros(1, bool)
-    )
+    many = prediction_of(pd.DataFrame({"k": range(600)}), {"s": stage})
+    alone = prediction_of(pd.DataFrame({"k": [599]}), {"s": stage.rows(slice(599, 600))})
     pd.testing.assert_frame_equal(many.frame.tail(1).reset_index(drop=True), alone.frame)
     np.testing.assert_array_equal(many.p_exceed(300.0)[-1:], alone.p_exceed(300.0))

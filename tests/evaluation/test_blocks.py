@@ -1,37 +1,10 @@
-"""The rows of a GPU, in a block for each stack that they are taken for."""
+"""The names of a check's blocks: a GPU's rows, by stack."""
 
 from __future__ import annotations
 
-import pandas as pd
 import pytest
 
-from bayeslat.evaluation.blocks import name_block, split_stacks
-from tests.posteriors import make_data
-
-pytestmark = pytest.mark.xdist_group("small posterior")
-
-
-@pytest.mark.parametrize(
-    ("stacks", "named", "blocks"),
-    [
-        ((), (None, "v2", None), {"": [0, 2], "v2": [1]}),
-        (("v1",), (None, "v2", "v1"), {"v1": [0, 2], "v2": [1]}),
-        (("v1", "v2"), ("v2", None, "v2"), {"v2": [0, 2], None: [1]}),
-    ],
-)
-def test_rows_that_name_no_stack_are_of_the_one_that_is_meant(
-    stacks: tuple[str, ...],
-    named: tuple[str | None, ...],
-    blocks: dict[str | None, list[int]],
-) -> None:
-    rows = pd.DataFrame({"stack": list(named)}, index=[7, 7, 9], dtype=object)
-    found = split_stacks(make_data(stacks=stacks), "a100_sxm", rows)
-    assert {stack: held.tolist() for stack, held in found.items()} == blocks
-
-
-def test_without_a_column_all_rows_are_of_one_block() -> None:
-    (held,) = split_stacks(make_data(), "l40s", pd.DataFrame({"context": [1, 2]})).values()
-    assert held.tolist() == [0, 1]
+from bayeslat.evaluation.blocks import name_block
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from bayeslat.decisions.evidence import Unmeasured
 from bayeslat.decisions.prediction import Prediction, StagePrediction
 from bayeslat.evaluation.findings import BIAS, Departure, describe, find_departures
 from bayeslat.evaluation.replicates import simulate_tables
+from tests.predictions import prediction_of
 
 DRAWS, ROWS, POSTERIORS = 256, 40, 200
 NOISE = 0.05
@@ -28,7 +29,7 @@ def make_prediction(rng: np.random.Generator, epistemic: float) -> Prediction:
         excess=np.zeros((ROWS, 1)),
         coordinates=("size",),
     )
-    return Prediction(pd.DataFrame(index=range(ROWS)), {"s": stage}, np.zeros(ROWS, dtype=bool))
+    return prediction_of(pd.DataFrame(index=range(ROWS)), {"s": stage})
 
 
 def measure(rng: np.random.Generator, epistemic: float) -> np.ndarray:

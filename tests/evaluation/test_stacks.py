@@ -55,4 +55,4 @@ def test_rows_that_name_no_stack_are_of_any() -> None:
     assert rows_of_stack(rows, "v1").index.tolist() == [0, 1]
     assert rows_of_stack(rows, "").index.tolist() == [1]
     bare = pd.DataFrame({"context": [1, 2]})
-    assert rows_of_stack(bare, "v1") is bare
+    pd.testing.assert_frame_equal(rows_of_stack(bare, "v1"), bare)

@@ -253,7 +253,6 @@ def test_what_is_no_text_is_no_name(name: object) -> None:
 
 def test_a_field_is_required_by_gpu_and_name() -> None:
     assert TABLE.require("NVIDIA H100 80GB HBM3", "bf16_tflops") == 989.0
-    assert TABLE.values("bf16_tflops", "h100") == 989.0
     assert TABLE.require("t4", "peak_tflops") == 65.0
     for gpu in GPUS:
         assert {name: TABLE.require(gpu.key, name) for name in gpu.fields()} == gpu.fields()

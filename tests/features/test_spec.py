@@ -220,6 +220,11 @@ MALFORMED: dict[str, tuple[str, str, str]] = {
         "knobs[3]:",
         "'gpu' is already a column of the trace table",
     ),
+    "knob is what became of a measurement": (
+        spec_with('"output_tokens"]', '"output_tokens", "outcome"]'),
+        "knobs[3]:",
+        "'outcome' is already a column of the trace table",
+    ),
     "constant is a knob": (
         spec_with("gated = true", "batch_size = 1"),
         "architecture.batch_size:",

@@ -15,7 +15,8 @@ import pytest
 import bayeslat as bl
 from bayeslat.evaluation.comparison import CompareOptions, compare
 from bayeslat.evaluation.crossval import cross_validate
-from bayeslat.evaluation.guardrail.trial import TrialOptions, run_trials
+from bayeslat.evaluation.guardrail.trial import run_trials
+from bayeslat.evaluation.guardrail.trial_options import TrialOptions
 from bayeslat.evaluation.missing_features import find_missing_features
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.fit import fit_posterior

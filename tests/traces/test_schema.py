@@ -83,6 +83,30 @@ def test_repeats_are_told_apart_by_their_number(trace: pd.DataFrame) -> None:
     assert [item.rows for item in check_frame(later)] == [violation.rows]
 
 
+def test_each_file_numbers_its_own_repeats(trace: pd.DataFrame, tmp_path: Path) -> None:
+    numbered = trace.assign(repeat=0)
+    days = {"monday": "2026-01-05T12:00:00Z", "tuesday": "2026-01-06T12:00:00Z"}
+    paths = {day: tmp_path / f"{day}.parquet" for day in days}
+    for day, at in days.items():
+        numbered.assign(collected_at=at).to_parquet(paths[day])
+    assert len(read_traces(*paths.values())) == 2 * len(trace)
+    # The same rows in two files, two rows with one number in a file, and rows without a number.
+    copy = tmp_path / "copy.parquet"
+    numbered.assign(collected_at=days["monday"]).to_parquet(copy)
+    both = read_traces(paths["monday"], copy, paths["tuesday"], check=False)
+    (violation,) = check_frame(both)
+    assert (violation.file, violation.rows) == (str(copy), tuple(range(1, 7)))
+    assert violation.found[0] == f"row 1 repeats row 1 of {paths['monday']}"
+    times = [*days.values()] * len(trace)
+    doubled = pd.concat([numbered, numbered]).sort_values("config_id", kind="stable")
+    doubled.assign(collected_at=times).to_parquet(copy)
+    assert check_frame(read_traces(copy, check=False)) != ()
+    untimed = numbered.assign(collected_at=None)
+    untimed.to_parquet(copy)
+    found = check_frame(read_traces(paths["tuesday"], copy, check=False))
+    assert [item.rows for item in found] == [tuple(range(1, 7))]
+
+
 def test_rows_without_config_id_are_compared_by_their_knobs(trace: pd.DataFrame) -> None:
     trace["config_id"] = [0.0, np.nan, np.nan, 0.0, 1.0, 2.0]
     assert check_frame(trace) == ()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bayeslat.traces.sources import find_files
+from bayeslat.traces.sources import find_files, set_aside_path
 
 
 @pytest.fixture
@@ -48,3 +48,19 @@ def test_order_of_the_sources_is_kept_and_a_file_is_read_once(folder: Path) -> N
     sources = [str(folder / "sub/c.JSONL"), str(folder / "b.csv")]
     expected = ["sub/c.JSONL", "b.csv", "[1].csv", "a.parquet"]
     assert _names(folder, sources, folder, folder / "sub/../b.csv") == expected
+
+
+def test_rows_that_were_set_aside_are_read_where_they_are_named(folder: Path) -> None:
+    aside = set_aside_path(folder / "a.nc")
+    assert aside == folder / "a.dropped.parquet"
+    aside.touch()
+    tables = ["[1].csv", "a.parquet", "b.csv", "sub/c.JSONL"]
+    assert _names(folder, folder) == _names(folder, f"{folder}/*") == tables
+    assert _names(folder, aside) == ["a.dropped.parquet"]
+
+
+def test_rows_set_aside_lie_beside_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder / "sub")
+    beside = folder / "sub.dropped.parquet"
+    assert set_aside_path(Path()) == set_aside_path(folder / "sub") == beside
+    assert set_aside_path(Path("..")) == folder.with_name(f"{folder.name}.dropped.parquet")

@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.counted import counted
-from bayeslat.decisions.config_keys import config_keys
 from bayeslat.inference.gross_errors import is_unsettled
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.target_rows import as_held
 
 __all__ = ["Pool", "make_pool"]
 
@@ -99,11 +99,11 @@ def make_pool(
     -------
     Pool
     """
-    tables = [config_keys(data, candidates)]
+    tables = [as_held(candidates, data.reference)]
     known = None if group[1] is None else data.targets.get((group[0], group[1]))
     made = candidates.head(0) if known is None else known.rows[~is_unsettled(data, known)]
-    tables.append(config_keys(data, made))
-    tables.append(config_keys(data, candidates.head(0) if exclude is None else exclude))
+    tables.append(as_held(made, data.reference))
+    tables.append(as_held(candidates.head(0) if exclude is None else exclude, data.reference))
     labels = number_configs(pd.concat(tables, ignore_index=True))
     ends = np.cumsum([len(table) for table in tables])
     own, measured, excluded = np.split(labels, ends[:-1])

@@ -13,8 +13,8 @@ from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError
 from bayeslat.features.expressions import Expression
 from bayeslat.features.spec import Spec
-from bayeslat.features.spec_fields import TASK
 from bayeslat.features.tasks import NO_TASK, task_names
+from bayeslat.traces.names import TASK
 
 __all__ = ["KnobFeatures", "knob_features", "knobs_of"]
 

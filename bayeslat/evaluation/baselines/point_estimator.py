@@ -13,9 +13,9 @@ from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.baselines.curves import to_ms
 from bayeslat.evaluation.baselines.estimate import Estimate
 from bayeslat.evaluation.baselines.point_model import PointModel
+from bayeslat.features.design import stage_times
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
-from bayeslat.features.spec_fields import TASK
 
 __all__ = ["PointEstimator", "TotalModel", "add_stages", "estimate_draws"]
 
@@ -77,12 +77,9 @@ def add_stages(spec: Spec, configs: pd.DataFrame, gpu: Gpu, stages: Mapping[str,
     -------
     ndarray, shape (config,) or (config, draw)
     """
-    known = (*spec.knobs, TASK)
-    columns = {name: configs[name].to_numpy() for name in known if name in configs}
-    names = spec.namespace(columns, gpu.fields())
     parts = []
     for name, latency in stages.items():
-        times = np.broadcast_to(names.evaluate(spec.stages[name].times), len(configs))
+        times = stage_times(spec, name, configs, gpu)
         parts.append(times.reshape(-1, *[1] * (latency.ndim - 1)) * latency)
     total: Values = np.sum(parts, axis=0)
     return total

@@ -30,10 +30,9 @@ from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.parallel import check_workers, run
+from bayeslat.traces.names import STACK
 
 __all__ = ["CompareOptions", "Comparison", "compare"]
-
-_STACK = "stack"
 
 
 @dataclass(frozen=True)
@@ -230,9 +229,9 @@ def _check(options: CompareOptions, frame: pd.DataFrame) -> None:
 
 def _fingerprint(spec: Spec, frame: pd.DataFrame, options: CompareOptions) -> str:
     """Name what a part depends on, but for its method and the number of repetitions."""
-    columns = [stage.column for stage in spec.stages.values()]
-    used = [name for name in ("gpu", _STACK, "task", *spec.knobs, *columns) if name in frame]
-    text = {name: str for name in ("gpu", _STACK) if name in used}
+    columns = spec.latency_columns
+    used = [name for name in ("gpu", STACK, "task", *spec.knobs, *columns) if name in frame]
+    text = {name: str for name in ("gpu", STACK) if name in used}
     hashed = pd.util.hash_pandas_object(frame[used].astype(text), index=False)
     chosen = {
         key: value
@@ -267,8 +266,8 @@ def _run_repetition(
     gpu = setting.table.resolve(options.target)
     own = setting.frame[setting.frame["gpu"] == options.target]
     seed = [options.seed, repetition]
-    held = above_hurdles(spec, hold_out(spec, own, gpu, options.test_configs, seed, keep=[_STACK]))
-    tested = held.test.drop(columns=_STACK, errors="ignore")  # donors may not know it of any stack
+    held = above_hurdles(spec, hold_out(spec, own, gpu, options.test_configs, seed, keep=[STACK]))
+    tested = held.test.drop(columns=STACK, errors="ignore")  # donors may not know it of any stack
     rows = setting.frame[setting.frame["gpu"].isin(options.donors)]
     rows = without_configs(rows, tested)
     donors = Donors(spec, rows, options.source, setting.table, options.seed + repetition)

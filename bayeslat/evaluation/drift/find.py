@@ -16,12 +16,13 @@ from bayeslat.evaluation.drift.stage_drift import StageDrift
 from bayeslat.evaluation.holm import adjust_holm
 from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
+from bayeslat.features.gpu_rows import gpu_rows
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.finite import is_between, tell
-from bayeslat.inference.calibrate import rows_of
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.model.groups import name_group
 from bayeslat.traces.names import COLLECTED_AT
+from bayeslat.traces.row_stacks import row_stacks
 from bayeslat.traces.times import read_times, tell_times
 
 __all__ = ["ALLOWANCE", "Drift", "find_drift"]
@@ -128,7 +129,7 @@ def find_drift(
     """
     _check(alarm_rate, allowance)
     table = (hardware or load_hardware()).extended(data.hardware)
-    rows = traces if gpu is None else rows_of(traces, gpu, table)
+    rows = traces if gpu is None else gpu_rows(traces, [gpu.key], table)
     admitted = admit(rows, data.spec, table)
     mixtures = [] if stack is None else tell_mixtures(data, admitted, stack)
     notes = tuple(filter(None, [tell_times(rows), *mixtures]))
@@ -210,11 +211,8 @@ def _in_order(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
 
 def _stacks(data: PosteriorData, frame: pd.DataFrame) -> pd.Series:
     """Name the stack of each row; rows that name none are of the GPU's own like them."""
-    own = {key: data.unnamed_stack(key) or "" for key in frame["gpu"].unique()}
-    unnamed = frame["gpu"].map(own).astype(object)
-    if "stack" not in frame:
-        return unnamed
-    return frame["stack"].astype(object).where(frame["stack"].notna(), unnamed).astype(str)
+    own = {gpu: data.unnamed_stack(gpu) or "" for gpu in frame["gpu"].unique()}
+    return row_stacks(frame, own)
 
 
 def _nothing_known(data: PosteriorData, unknown: Sequence[str]) -> str:

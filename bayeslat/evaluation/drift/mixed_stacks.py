@@ -8,7 +8,7 @@ import pandas as pd
 
 from bayeslat.counted import counted
 from bayeslat.inference.posterior import PosteriorData
-from bayeslat.traces.names import STACK
+from bayeslat.traces.row_stacks import row_stacks
 
 __all__ = ["tell_mixtures"]
 
@@ -31,10 +31,7 @@ def tell_mixtures(data: PosteriorData, frame: pd.DataFrame, stack: str) -> Itera
     str
         How many rows name which other stacks, what follows and the cure.
     """
-    if STACK not in frame:
-        return
-    for gpu, names in frame[STACK].groupby(frame["gpu"], sort=False):
-        named = names.astype(object).where(names.notna(), stack).astype(str)
+    for gpu, named in row_stacks(frame, stack).groupby(frame["gpu"], sort=False):
         known = [name for name in data.known_stacks(str(gpu)) if name and name != stack]
         others = named[named.isin(known)]
         if others.empty or named.nunique() == 1:

@@ -24,7 +24,7 @@ AFFINE = "A_polynomial"
 
 def choose_source(data: PosteriorData, rivals: pd.DataFrame) -> str | None:
     """Return the first donor that the traces hold enough of."""
-    columns = [stage.column for stage in data.spec.stages.values()]
+    columns = data.spec.latency_columns
     for key in data.gpus:
         rows = rivals[rivals["gpu"] == key]
         if all(

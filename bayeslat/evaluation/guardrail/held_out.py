@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.arguments import check_tables
+from bayeslat.arguments import check_tables, tell_kind
 from bayeslat.counted import counted
 from bayeslat.decisions.guard import Guard
 from bayeslat.decisions.predict import predict
@@ -24,8 +24,8 @@ from bayeslat.evaluation.guardrail.risk_control import (
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.stacks import choose_stack, rows_of_stack
 from bayeslat.features.admit import admit
+from bayeslat.features.gpu_rows import gpu_rows
 from bayeslat.features.hardware import HardwareTable, load_hardware
-from bayeslat.inference.calibrate import rows_of
 from bayeslat.inference.repeats import number_configs
 
 __all__ = ["HeldOut", "bound_false_accepts", "control_guard", "predict_held_out"]
@@ -93,7 +93,7 @@ def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable
         guard names none.
     """
     data, gpu = guard.data, guard.gpu
-    rows = admit(rows_of(traces, gpu, hardware), data.spec, hardware)
+    rows = admit(gpu_rows(traces, [gpu.key], hardware), data.spec, hardware)
     stack = choose_stack(data, gpu.key, guard.stack, rows)
     rows = rows_of_stack(rows, stack).reset_index(drop=True)
     if rows.empty:
@@ -208,6 +208,8 @@ def control_guard(
         value, or if there are several stacks and the guard names none.
     """
     check_tables(hardware, traces=traces)
+    if not isinstance(guard, Guard):
+        raise InputError(f"guard is {tell_kind(guard)}; make one with posterior.guard(gpu, budget)")
     if problems := limit_problems(false_accepts, confidence):
         raise InputError("; ".join(problems))
     table = (hardware or load_hardware()).extended(guard.data.hardware)

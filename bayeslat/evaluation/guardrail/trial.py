@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayeslat.counted import counted
 from bayeslat.decisions.guard import Budget, Guard
-from bayeslat.decisions.predict import Of, predict
+from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.errors import InputError
 from bayeslat.evaluation.baselines.interface import TrainedBaseline
@@ -24,6 +24,7 @@ from bayeslat.evaluation.guardrail.affine_rival import (
     train_affine,
 )
 from bayeslat.evaluation.guardrail.fractions import decide_fractions
+from bayeslat.evaluation.guardrail.trial_options import TrialOptions
 from bayeslat.evaluation.holdout import Holdout, hold_out, tell_beyond
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.repeatability import run_to_run_error
@@ -36,36 +37,7 @@ from bayeslat.inference.repeats import number_configs
 from bayeslat.inference.stage_rows import with_latency
 from bayeslat.parallel import check_workers, run
 
-__all__ = ["TrialOptions", "Trials", "run_trials"]
-
-
-@dataclass(frozen=True)
-class TrialOptions:
-    """How the trials are run.
-
-    Attributes
-    ----------
-    budget_ms : float
-        Of the total.
-    max_risk : float
-    counts : tuple of int
-        Calibration rows.
-    repetitions : int
-        Random choices of calibration and test configurations.
-    test_configs : int
-        At most half of the GPU's configurations.
-    of : {"run", "typical"}
-        What the budget is for.
-    seed : int
-    """
-
-    budget_ms: float
-    max_risk: float = 0.05
-    counts: tuple[int, ...] = (0, 5, 10, 25, 50)
-    repetitions: int = 5
-    test_configs: int = 100
-    of: Of = "run"
-    seed: int = 0
+__all__ = ["Trials", "run_trials"]
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def list_tiles(plan: FitPlan, stage: str, rows: NDArray[np.int64]) -> tuple[Tile
         a term names itself: some are no multiple of the tile, and some are more than one.
     """
     spec, frame = plan.spec, plan.frame.iloc[rows]
-    columns = {name: frame[name].to_numpy() for name in (*spec.knobs, "task") if name in frame}
+    columns = {name: frame[name].to_numpy() for name in spec.config_columns(frame)}
     found = []
     for term in spec.stages[stage].physics.values():
         if term.kind is not TermKind.flops or "ceil" in term.expression.text:

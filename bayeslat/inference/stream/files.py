@@ -186,7 +186,7 @@ def measured(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     frame : DataFrame, one row a measurement
     spec : Spec
     """
-    columns = [stage.column for stage in spec.stages.values() if stage.column in frame]
+    columns = [name for name in spec.latency_columns if name in frame]
     return frame[frame[columns].notna().any(axis=1)] if columns else frame
 
 
@@ -206,7 +206,7 @@ def _open(path: Path, spec: Spec) -> TraceFile | str:
         return _damage(error)
     if metadata.num_rows == 0:
         return "the table has no rows; give one row for each measurement, or leave the file out"
-    stages = [stage.column for stage in spec.stages.values()]
+    stages = spec.latency_columns
     needed = [*labels_of(spec), *spec.knobs, *stages]
     stored = (schema.metadata or {}).get(METADATA_KEY)
     try:

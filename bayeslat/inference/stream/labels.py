@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
+from bayeslat.features.tasks import task_names
 from bayeslat.inference.stream.files import labels_of
 from bayeslat.traces.names import GPU, STACK, TASK
+from bayeslat.traces.row_stacks import row_stacks
 
 __all__ = ["Label", "Labeller", "Labels"]
 
@@ -115,8 +117,8 @@ class Labeller:
         well = all(each is None or isinstance(each, str) for each in (stack, task))
         return Label(
             gpu.key if gpu is not None and well else None,
-            "" if stack is None else str(stack),
-            None if task is None else str(task),
+            row_stacks(row).iloc[0],
+            task_names([task], 1)[0] or None,
         )
 
 

@@ -41,7 +41,7 @@ def count_rows(source: TraceFiles, place: Place) -> Counter[GroupStage]:
     Counter of GroupStage
     """
     files, spec, _ = source
-    few = {*labels_of(spec), *(stage.column for stage in spec.stages.values())}
+    few = {*labels_of(spec), *spec.latency_columns}
     names = [name for name in files[place[0]].columns if name in few]
     count: Counter[GroupStage] = Counter()
     for _, _, rows in _read(source, place, names):

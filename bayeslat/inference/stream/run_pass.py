@@ -15,7 +15,6 @@ from bayeslat.features.complete import default_values
 from bayeslat.features.expressions import Expression
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.program import Program, Registers
-from bayeslat.features.spec_fields import TASK
 from bayeslat.inference.settled import SettledPoint
 from bayeslat.inference.stream.clean import LeftOut, clean
 from bayeslat.inference.stream.files import TraceFile, read_batches
@@ -25,6 +24,7 @@ from bayeslat.inference.stream.set_aside import SetAside, leave_gross_out
 from bayeslat.inference.stream.stage_pass import BrokenBatchError, Mark, StagePass
 from bayeslat.inference.windows import Window
 from bayeslat.parallel import run
+from bayeslat.traces.names import TASK
 
 __all__ = ["sum_files"]
 
@@ -229,7 +229,7 @@ class _Adder:
 
     def _columns(self, batch: pa.RecordBatch) -> dict[str, NDArray[np.generic]]:
         """Return the knobs and latencies of a batch, in the types that they are stored in."""
-        wanted = [*self._spec.knobs, *(stage.column for stage in self._spec.stages.values())]
+        wanted = [*self._spec.knobs, *self._spec.latency_columns]
         found = {}
         for name in wanted:
             if name in batch.schema.names:

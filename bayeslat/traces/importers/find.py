@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Sequence
 from pathlib import Path
 
 from bayeslat.errors import TraceError
 from bayeslat.traces.importers.importer import Importer
+from bayeslat.traces.sources import expand
 from bayeslat.traces.violations import Violation, report
 
 __all__ = ["find_importable"]
@@ -63,11 +63,7 @@ def _expand(importer: Importer, source: str) -> list[Path]:
     path = Path(source)
     if path.is_file():
         return [path]
-    if path.is_dir():
-        matches = {file for pattern in importer.patterns for file in path.rglob(pattern)}
-        return sorted(file for file in matches if file.is_file())
-    # Not Path.glob: the pattern may be absolute.
-    return sorted(Path(name) for name in glob.glob(source, recursive=True))  # noqa: PTH207
+    return expand(source, lambda file: any(map(file.match, importer.patterns)))
 
 
 def _compression(file: Path) -> str | None:

@@ -12,7 +12,8 @@ import pytest
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError, TraceError
 from bayeslat.evaluation.guardrail.affine_rival import choose_source
-from bayeslat.evaluation.guardrail.trial import TrialOptions, Trials, run_trials
+from bayeslat.evaluation.guardrail.trial import Trials, run_trials
+from bayeslat.evaluation.guardrail.trial_options import TrialOptions
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.posterior import Posterior

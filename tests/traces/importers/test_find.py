@@ -47,3 +47,14 @@ def test_other_compressed_files_do_not_matter(tmp_path: Path) -> None:
     write_case("aiperf", tmp_path, make_requests(5))
     (tmp_path / "logs.gz").write_bytes(gzip.compress(b"other"))
     assert len(find_importable(find_importer("aiperf"), [tmp_path])) == 1
+
+
+def test_hidden_copies_are_not_imported(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / ".ipynb_checkpoints", tmp_path / "plots"):
+        folder.mkdir(exist_ok=True)
+        write_case("vllm_bench", folder, make_requests(5))
+    (tmp_path / "plots" / "notes.txt").touch()
+    importer = find_importer("vllm_bench")
+    own = {file.parent.name for file in find_importable(importer, [tmp_path])}
+    assert own == {tmp_path.name, "plots"}
+    assert find_importable(importer, [f"{tmp_path}/*"]) == find_importable(importer, [tmp_path])

@@ -1,0 +1,71 @@
+"""Which stack each row of a trace is of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayeslat.traces.cells import blank, plain
+from bayeslat.traces.names import GPU, STACK
+
+__all__ = ["row_stacks", "split_by_stack"]
+
+
+def row_stacks(rows: pd.DataFrame, unnamed: str | Mapping[str, str] | None = "") -> pd.Series:
+    """Name the stack of each row. A name of spaces is none, and those round a name are no part.
+
+    Parameters
+    ----------
+    rows : DataFrame, one row a measurement
+    unnamed : str, mapping of GPU to str, or None
+        The stack of rows that name none.
+
+    Returns
+    -------
+    Series of str or None
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"gpu": ["l40s", "h100_sxm"], "stack": [None, "v2"]})
+    >>> row_stacks(rows, "v1").tolist(), row_stacks(rows[["gpu"]]).tolist()
+    (['v1', 'v2'], ['', ''])
+    >>> row_stacks(rows, {"l40s": "v3", "h100_sxm": "v1"}).tolist()
+    ['v3', 'v2']
+    """
+    if isinstance(unnamed, Mapping):
+        meant: list[str | None] = [unnamed[gpu] for gpu in rows[GPU]]
+    else:
+        meant = [unnamed] * len(rows)
+    if STACK in rows:
+        named = plain(rows[STACK]).astype(object)
+        meant = [
+            default if missing else str(name).strip()
+            for name, missing, default in zip(named, blank(named), meant, strict=True)
+        ]
+    return pd.Series(meant, rows.index, dtype=object)
+
+
+def split_by_stack(
+    rows: pd.DataFrame, unnamed: str | None = ""
+) -> dict[str | None, NDArray[np.int64]]:
+    """Return the positions of the rows of each stack.
+
+    Parameters
+    ----------
+    rows : DataFrame, one row a measurement
+    unnamed : str or None
+        The stack of rows that name none.
+
+    Returns
+    -------
+    dict of str or None to ndarray of int, shape (row,)
+        In the order of the rows.
+    """
+    codes, names = pd.factorize(row_stacks(rows, unnamed), use_na_sentinel=False)
+    return {
+        None if pd.isna(name) else name: np.flatnonzero(codes == code)
+        for code, name in enumerate(names)
+    }
