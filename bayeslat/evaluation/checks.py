@@ -214,7 +214,7 @@ def _score(
         },
         "crps_relative": _crps_relative(judged_draws, told),
         "pit_mean": float(np.nanmean(pit(draws, latency))),
-        "beyond_3_sd": float((np.abs(_z(draws, latency)[held]) > 3.0).mean()),
+        "beyond_3_sd": float((np.abs(_z(draws[held], latency[held])) > 3.0).mean()),
         "extrapolates": float(_beyond(prediction, stage)[held].mean()),
         "zero_shot": unmeasured != "",
         "unmeasured": unmeasured,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.decisions.prediction import Prediction
+from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.features.spec import Spec
 from bayeslat.inference.stage_rows import least_ms
 
@@ -25,7 +25,7 @@ def judged(
     spec : Spec
     prediction : Prediction
     stage : str
-        Or `total`, which is judged as it is.
+        Or `total`, which is judged as it is, but for that of a single stage.
     latency : ndarray, shape (config,)
         In ms; NaN where nothing was measured.
 
@@ -36,7 +36,11 @@ def judged(
     latency : ndarray, shape (config,)
         NaN, too, where the stage took no time.
     """
-    part = prediction.stages.get(stage)
+    is_alone = stage == TOTAL and len(prediction.stages) == 1
+    name = next(iter(prediction.stages)) if is_alone else stage
+    part = prediction.stages.get(name)
     if part is None or part.hurdle is None:
         return prediction.draws(stage), latency
-    return part.taking_ms, np.where(latency > least_ms(spec, stage), latency, np.nan)
+    times = part.times if is_alone else np.ones(len(latency))
+    taken = latency > times * least_ms(spec, name)
+    return times[:, None] * part.taking_ms, np.where(taken, latency, np.nan)

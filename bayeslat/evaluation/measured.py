@@ -35,15 +35,22 @@ def measured_latencies(
     -------
     dict of str to ndarray, shape (config,)
         In ms. `total` is the sum over stages of `times` x latency; NaN where a stage that runs at
-        least once was not measured. Likewise `a+b` for stages that are joined.
+        least once was not measured or none runs, and in all rows if these are of different things,
+        as steps of a server and waits of its requests. Likewise `a+b` for stages that are joined.
     """
     frame = spec.complete(frame)
     found = {name: latency_of(spec, name, frame) for name in spec.stages}
     taken = {name: _taken(spec, name, frame, gpu) for name in spec.stages}
     sums = {TOTAL: tuple(spec.stages), **{"+".join(names): names for names in joined}}
-    return found | {
+    found |= {
         name: np.sum([taken[stage] for stage in stages], axis=0) for name, stages in sums.items()
     }
+    runs = np.array([stage_times(spec, name, frame, gpu) > 0 for name in spec.stages])
+    total = np.where(runs.any(axis=0), found[TOTAL], np.nan)
+    measured = np.array([np.isfinite(found[name]).any() for name in spec.stages])
+    alone = runs[:, np.isfinite(total)].sum(axis=0) == 1
+    found[TOTAL] = np.full(len(frame), np.nan) if measured.sum() > 1 and alone.all() else total
+    return found
 
 
 def measured_ms(spec: Spec, frame: pd.DataFrame, gpu: Gpu) -> NDArray[np.float64]:

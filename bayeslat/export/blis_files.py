@@ -25,12 +25,18 @@ __all__ = [
     "go_vectors",
     "hardware_entry",
     "model_config",
+    "options_left_out",
     "sidecar",
 ]
 
 # BLIS reads the width of the weights from a model's name where its configuration does not say it.
 _SAYS_WIDTH = re.compile(r"w\d+a\d+|fp8", re.IGNORECASE)
 _VECTORS = 64
+_SERVER = {
+    "--block-size-in-tokens": "kv_block_tokens",
+    "--max-num-running-reqs": "max_num_seqs",
+    "--max-num-scheduled-tokens": "max_num_batched_tokens",
+}
 _UNLIMITED_BLOCKS = 1_000_000  # as BLIS has it by default
 
 
@@ -123,18 +129,24 @@ def command_line(export: BlisExport) -> str:
         options["--vllm-version"] = _software(export)  # one of the four keys that find the model
     # Without it, BLIS computes the cache from a vocabulary that the traces do not know.
     options["--total-kv-blocks"] = export.kv_blocks or _UNLIMITED_BLOCKS
-    server = {
-        "--block-size-in-tokens": "kv_block_tokens",
-        "--max-num-running-reqs": "max_num_seqs",
-        "--max-num-scheduled-tokens": "max_num_batched_tokens",
-    }
+    left_out = options_left_out(export)
     options |= {
         option: round(export.knobs[knob])
-        for option, knob in server.items()
-        if export.knobs.get(knob, 0.0) >= 1
+        for option, knob in _SERVER.items()
+        if option not in left_out
     }
     words = [str(word) for pair in options.items() for word in pair]
     return shlex.join(["blis", "run", *words]) + "\n"
+
+
+def options_left_out(export: BlisExport) -> dict[str, str]:
+    """Return limits of the server that the command does not name, and the knobs that they are.
+
+    The traces do not have them, or have several servers of the stack that differ in them.
+    """
+    return {
+        option: knob for option, knob in _SERVER.items() if not export.knobs.get(knob, 0.0) >= 1
+    }
 
 
 def sidecar(export: BlisExport) -> dict[str, Any]:

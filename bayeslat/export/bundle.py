@@ -115,7 +115,8 @@ def make_bundle(
         raise InputError(problem)
     if hurdles := [stage for stage, part in data.stages.items() if part.hurdle is not None]:
         raise InputError(
-            f"stage {hurdles[0]!r} has a hurdle, which a bundle cannot hold; use `bayeslat guard`"
+            f"stage {hurdles[0]!r} has a hurdle, which a bundle cannot hold; use `bayeslat guard`, "
+            "or fit the other stages alone: --stages"
         )
     if missing := missing_fields(gpu, data.spec.hardware_fields):
         raise HardwareError(explain_missing(gpu, missing))

@@ -15,6 +15,7 @@ __all__ = ["misnamed_stages", "nearest_column", "unused_columns"]
 # All share `t_` and `_ms`. A name that was cut short, as t_vision_ms, is near t_vision_encoder_ms;
 # other stages are not near each other.
 _NEAR = 0.7
+_ALIKE = 0.5  # of what stands between them: t_e2e_ms and t_step_ms share an e
 
 
 def misnamed_stages(frame: pd.DataFrame, spec: Spec) -> dict[str, str]:
@@ -67,5 +68,15 @@ def nearest_column(name: str, columns: Sequence[str]) -> str | None:
     >>> nearest_column("t_vision_encoder_ms", ["seconds", "t_vision_ms"])
     't_vision_ms'
     """
-    near = difflib.get_close_matches(name, columns, n=1, cutoff=_NEAR)
+    alike = [column for column in columns if _likeness(name, column) >= _ALIKE]
+    near = difflib.get_close_matches(name, alike, n=1, cutoff=_NEAR)
     return near[0] if near else None
+
+
+def _likeness(name: str, column: str) -> float:
+    """Return how near two names are without what all latencies share."""
+    one, other = (
+        each.removeprefix("t_").removesuffix("s").removesuffix("m").removesuffix("_")
+        for each in (name, column)
+    )
+    return difflib.SequenceMatcher(None, one, other).ratio()

@@ -11,6 +11,7 @@ import numpy as np
 from bayeslat.counted import counted
 from bayeslat.export.blis_basis import BASES
 from bayeslat.export.blis_export import BlisExport
+from bayeslat.export.blis_files import options_left_out
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 
 __all__ = ["blis_record", "show_blis"]
@@ -67,6 +68,7 @@ def blis_record(export: BlisExport, folder: Path) -> dict[str, Any]:
         "counted_mean": float(by_blis.mean()),
         "counted_largest": float(by_blis.max()),
         "kv_blocks": export.kv_blocks or None,
+        "options_left_out": options_left_out(export),
     }
 
 
@@ -107,5 +109,11 @@ def show_blis(record: Mapping[str, Any]) -> None:
         print_line(
             console,
             "No trace says how many cache blocks there are on this GPU: put them in command.txt",
+        )
+    if record["options_left_out"]:
+        print_line(
+            console,
+            f"No one value of {', '.join(record['options_left_out'].values())} in the traces: put "
+            f"{', '.join(record['options_left_out'])} in command.txt, or BLIS takes its own",
         )
     print_line(console, f"Saved in {record['folder']}; run it with command.txt")

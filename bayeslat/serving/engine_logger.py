@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from bayeslat.serving.files import LineFiles
+from bayeslat.serving.read_fields import field_at
 from bayeslat.serving.server_row import server_row
 from bayeslat.serving.settings import Settings, read_settings
 from bayeslat.serving.troubles import Troubles, tell
@@ -18,6 +19,7 @@ from bayeslat.serving.writer import Told, Writer, to_line
 
 __all__ = ["EngineLogger", "open_logger"]
 
+_DETAILS = "observability_config.enable_logging_iteration_details"
 _LEAVE_S = 5.0  # how long the end of the server waits for the thread to get on
 
 
@@ -54,6 +56,8 @@ class EngineLogger:
         self._thread.start()
         atexit.register(self.close)
         tell(f"every iteration is logged in {settings.folder}/{stem}.*.jsonl", level=20)
+        if field_at(vllm_config, _DETAILS) is False:
+            tell("steps are logged without times: add --enable-logging-iteration-details")
 
     def record(self, scheduler_stats: object, iteration_stats: object) -> None:
         """Take what one iteration told; runs in the server's loop.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import platform
@@ -40,6 +41,8 @@ _CONFIG = {
     "tensor_parallel_size": "parallel_config.tensor_parallel_size",
     "pipeline_parallel_size": "parallel_config.pipeline_parallel_size",
     "data_parallel_size": "parallel_config.data_parallel_size",
+    "front_ends": "parallel_config._api_process_count",
+    "front_end": "parallel_config._api_process_rank",
     "expert_parallel": "parallel_config.enable_expert_parallel",
     "executor": "parallel_config.distributed_executor_backend",
     "speculative_method": "speculative_config.method",
@@ -76,6 +79,7 @@ def server_row(vllm_config: object, engine: int, run: str, file: int) -> Row:
         "tool": f"bayeslat {_version('bayeslat')}",
         "host": platform.node(),
         "pid": os.getpid(),
+        "launch": _launch(),
         "software": _software(),
         "device": _device(vllm_config),
         "config": {name: value for name, value in config.items() if value is not None},
@@ -88,6 +92,15 @@ def server_row(vllm_config: object, engine: int, run: str, file: int) -> Row:
             field_at(vllm_config, "model_config.hf_config.quantization_config"), parts=3
         ),
     }
+
+
+def _launch() -> str:
+    """Name the process that started this one: the front ends of a server have it in common."""
+    parent, began = os.getppid(), ""
+    with contextlib.suppress(Exception):  # where there is no /proc, its number has to do
+        told = Path(f"/proc/{parent}/stat").read_text(encoding="utf-8", errors="replace")
+        began = told.rpartition(")")[2].split()[19]  # the name before it may hold anything
+    return f"{parent}.{began}" if began else str(parent)
 
 
 def _plain(value: object) -> object:

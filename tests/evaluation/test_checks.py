@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from bayeslat.evaluation.checks import check_posterior
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.metrics import crps, pit
 from bayeslat.features.hardware import load_hardware
+from bayeslat.features.spec import load_spec
 from bayeslat.inference.fit import fit_posterior
 from bayeslat.posterior import Posterior
 from tests.posteriors import make_data, make_frame, small_spec
@@ -181,6 +183,20 @@ def test_the_measured_total_counts_each_stage_as_often_as_it_runs() -> None:
     )
     assert np.isnan(total[1])
     assert total[2] == pytest.approx(frame["t_prefill_ms"].iloc[2])  # a stage that never ran
+
+
+def test_rows_of_different_things_have_no_total() -> None:
+    """As steps of a server, and waits of its requests."""
+    spec = load_spec(Path(__file__).parents[2] / "models" / "vllm.toml")
+    measured = {"t_step_ms": [5.0, np.nan], "t_queueing_ms": [np.nan, 7.0]}
+    rows = pd.DataFrame({"prompt_tokens": [np.nan, 20.0], **measured}).assign(
+        **dict.fromkeys(set(spec.knobs) - set(spec.defaults), 1.0)
+    )
+    gpu = load_hardware().resolve("a100_sxm")
+    assert np.isnan(measured_latencies(spec, rows, gpu)["total"]).all()
+    assert measured_latencies(spec, rows.head(1), gpu)["total"].tolist() == [5.0]
+    waits = measured_latencies(spec.only(["queueing"]), rows, gpu)["total"]  # a step has none
+    assert waits.tolist() == [pytest.approx(np.nan, nan_ok=True), 7.0]
 
 
 def test_scores_are_their_definitions() -> None:

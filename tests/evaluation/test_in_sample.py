@@ -69,3 +69,11 @@ def test_a_stage_with_a_hurdle_is_judged_by_the_rows_that_take_time() -> None:
     assert (queueing["mape"] < 1.5 * NOISE_SD).all()
     assert (queueing["bias"].abs() < NOISE_SD).all()
     assert (queueing["crps_relative"] < NOISE_SD).all()
+
+
+def test_the_total_of_a_single_stage_with_a_hurdle_is_judged_as_that() -> None:
+    trace = make_trace(100, effects_of(0, 0.5))
+    data = fit(SPEC.only(["queueing"]), trace, engine="laplace").data
+    errors = in_sample_errors(data, trace, hardware=HARDWARE)
+    queueing, total = (errors[errors["stage"] == name] for name in ("queueing", "total"))
+    np.testing.assert_allclose(total["mape"], queueing["mape"], rtol=1e-6)

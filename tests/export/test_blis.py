@@ -28,6 +28,7 @@ from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.settings import group_settings
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.posterior import Posterior
+from bayeslat.report.blis_tables import blis_record, show_blis
 from tests.servers import MODEL_KNOBS, fitted_server, make_batches
 
 GPU = load_hardware().resolve("h100_sxm")
@@ -186,6 +187,21 @@ def test_the_command_names_the_server_of_the_traces(folder: Path) -> None:
     unknown = replace(exported(), kv_blocks=0, knobs={})
     assert options_of(command_line(unknown))["--total-kv-blocks"] == "1000000"
     assert "--max-num-running-reqs" not in options_of(command_line(unknown))
+
+
+def test_limits_that_the_command_leaves_to_blis_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of servers that differ in them: BLIS would simulate one without a queue."""
+    show_blis(blis_record(exported(), tmp_path))
+    assert "No one value" not in capsys.readouterr().out
+    same = {**exported().knobs}
+    del same["max_num_seqs"]
+    record = blis_record(replace(exported(), knobs=same), tmp_path)
+    assert record["options_left_out"] == {"--max-num-running-reqs": "max_num_seqs"}
+    show_blis(record)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "No one value of max_num_seqs in the traces: put --max-num-running-reqs in" in told
 
 
 def test_the_command_of_old_versions_names_all_four_keys_of_the_model(tmp_path: Path) -> None:

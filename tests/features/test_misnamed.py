@@ -40,3 +40,10 @@ def test_what_has_a_meaning_is_not_misnamed() -> None:
     frame = make_frame().drop(columns="t_decode_ms").assign(stack="v1", collected_at="now")
     assert unused_columns(frame.assign(note="x"), spec) == ["note"]
     assert misnamed_stages(frame, spec) == {}
+
+
+def test_what_all_latencies_share_makes_no_names_alike() -> None:
+    """A trace of requests alone has times from end to end, and none of steps."""
+    assert nearest_column("t_step_ms", ["t_e2e_ms"]) is None
+    assert nearest_column("t_e2e_ms", ["t_step_ms"]) is None
+    assert nearest_column("t_step_ms", ["step_ms", "t_e2e_ms"]) == "step_ms"

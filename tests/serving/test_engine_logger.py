@@ -148,6 +148,18 @@ class _Collector(logging.Handler):
         self._messages.append(record.getMessage())
 
 
+def test_a_server_that_times_no_steps_is_told_when_it_starts(
+    tmp_path: Path, warnings_told: list[str]
+) -> None:
+    config = vllm.config()
+    EngineLogger(Settings(tmp_path / "a"), config, 0).close()
+    assert warnings_told == []
+    config.observability_config.enable_logging_iteration_details = False
+    EngineLogger(Settings(tmp_path / "b"), config, 0).close()
+    (told,) = warnings_told
+    assert "add --enable-logging-iteration-details" in told
+
+
 def test_a_folder_that_cannot_be_made_is_told_once(
     tmp_path: Path, warnings_told: list[str]
 ) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import enum
 import json
+import os
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -174,3 +175,13 @@ def test_a_server_that_tells_nothing_has_a_row_too(config: Any) -> None:
     row = _row(config)
     assert row["config"] == {}
     assert row["device"]["type"] == "unknown"
+
+
+def test_front_ends_of_a_server_say_which_belong_together() -> None:
+    config = vllm.config()
+    config.parallel_config._api_process_count = 2
+    config.parallel_config._api_process_rank = 1
+    row = _row(config)
+    assert (row["config"]["front_ends"], row["config"]["front_end"]) == (2, 1)
+    assert row["launch"].split(".")[0] == str(os.getppid())
+    assert row["launch"] == _row(config)["launch"]

@@ -12,6 +12,7 @@ from bayeslat.counted import counted
 from bayeslat.decisions.suggest.options import FREE, LATENCY, SuggestOptions
 from bayeslat.decisions.suggest.registry import METHODS
 from bayeslat.errors import InputError
+from bayeslat.features.spec import Spec
 from bayeslat.finite import is_count, tell, tell_count, wrong_budget
 from bayeslat.traces.names import wrong_stack
 
@@ -19,12 +20,14 @@ __all__ = ["check_request", "stacks_named"]
 
 
 def check_request(
-    candidates: object, count: int, stack: str | None, options: SuggestOptions
+    spec: Spec, candidates: object, count: int, stack: str | None, options: SuggestOptions
 ) -> None:
     """Refuse arguments with impossible values.
 
     Parameters
     ----------
+    spec : Spec
+        Which says what makes a stack.
     candidates : object
         A table, if all is well.
     count : int
@@ -36,7 +39,7 @@ def check_request(
     InputError
         With every problem.
     """
-    problems = [*_problems(candidates, count, options), *_stack_problems(candidates, stack)]
+    problems = [*_problems(candidates, count, options), *_stack_problems(spec, candidates, stack)]
     if problems:
         raise InputError("; ".join(problems))
 
@@ -101,15 +104,20 @@ def _strata_problems(candidates: pd.DataFrame, name: str) -> Iterator[str]:
         )
 
 
-def _stack_problems(candidates: object, stack: str | None) -> Iterator[str]:
+def _stack_problems(spec: Spec, candidates: object, stack: str | None) -> Iterator[str]:
     """Say what is wrong with the stacks that are named."""
     if problem := wrong_stack(stack):
         yield problem
-    elif isinstance(candidates, pd.DataFrame) and len(named := stacks_named(candidates, stack)) > 1:
-        yield (
-            f"candidates are of the stacks {', '.join(map(str, named))}; choose for one at a time: "
-            "give the rows of one, or drop the column"
-        )
+    elif isinstance(candidates, pd.DataFrame):
+        named = stacks_named(spec.complete(candidates, stack), None)
+        told = stacks_named(candidates, None)  # without the columns that tell stacks apart
+        if stack is not None and (told or not named) and stack not in [*named, *told]:
+            named.append(stack)
+        if len(named) > 1:
+            yield (
+                f"candidates are of the stacks {', '.join(map(str, named))}; choose for one at a "
+                "time: give the rows of one, or drop the column"
+            )
 
 
 def stacks_named(candidates: pd.DataFrame, stack: str | None) -> list[object]:

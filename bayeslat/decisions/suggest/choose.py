@@ -73,7 +73,7 @@ def suggest(
         If the GPU has no value of a hardware field that the spec needs.
     """
     options = options or SuggestOptions()
-    check_request(candidates, count, stack, options)
+    check_request(data.spec, candidates, count, stack, options)
     candidates = admit_configs(candidates, data.spec, [gpu], stack)
     if exclude is not None:
         exclude = admit_configs(exclude, data.spec, [gpu])

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["find_queue"]
+__all__ = ["find_queue", "order_bursts"]
+
+_BURST_S = 0.1  # an engine that waits for work takes no longer to begin
+_ROUND_S = 1e-3  # requests of one round are scheduled at once; the next is a step away
+_NEXT_S = 1e-9
 
 
 def find_queue(
@@ -39,3 +43,50 @@ def find_queue(
     went_tokens = np.concatenate([[0.0], np.cumsum(known[by_scheduled])])
     tokens = came_tokens[came] - went_tokens[went]
     return (came - went).astype(np.float64), np.maximum(tokens, 0.0)
+
+
+def order_bursts(
+    queued_s: NDArray[np.float64], waits_s: NDArray[np.float64], gaps: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return when requests were queued and scheduled, those of a burst in the order they came in.
+
+    When a request was queued is counted back from when its end reached the server, and the messages
+    take longer on a busy server, by more than lies between the requests of a burst. But an engine
+    takes a burst in at once, between two steps, and schedules it in order: those that wait longer
+    came later, and of those that are scheduled together, earlier.
+
+    Parameters
+    ----------
+    queued_s, waits_s : ndarray, shape (row,)
+        By a clock that is good to a fraction of a step, and how long each then waited.
+    gaps : ndarray of int, shape (row,)
+        Between which two steps each was queued; a number of its own where that is not known.
+
+    Returns
+    -------
+    queued_s, scheduled_s : ndarray, shape (row,)
+        From the first on; of a burst the times of its first, a nanosecond apart.
+    """
+    if not queued_s.size:
+        return queued_s, queued_s
+    since_s = queued_s - np.nanmin(queued_s) if np.isfinite(queued_s).any() else queued_s
+    order = np.lexsort((since_s, gaps))
+    begins = _changes(gaps[order], 0) | _changes(since_s[order], _BURST_S)
+    burst = np.cumsum(begins) - 1
+    first_s = since_s[order][begins][burst]
+    by_wait = np.lexsort((waits_s[order], burst))
+    order, burst, first_s = order[by_wait], burst[by_wait], first_s[by_wait]
+    rounds = np.cumsum(_changes(burst, 0) | _changes(waits_s[order], _ROUND_S))
+    by_round = np.lexsort((-waits_s[order], rounds))
+    order, burst, first_s = order[by_round], burst[by_round], first_s[by_round]
+    places = np.arange(order.size) - np.searchsorted(burst, burst)
+    queued, scheduled = np.empty((2, order.size))
+    queued[order] = first_s + _NEXT_S * places
+    least_s = _NEXT_S * np.bincount(burst)[burst]  # all are queued before one is scheduled
+    scheduled[order] = first_s + np.maximum(waits_s[order], least_s)
+    return queued, scheduled
+
+
+def _changes(values: NDArray[np.float64] | NDArray[np.int64], by: float) -> NDArray[np.bool_]:
+    """Return where values grow by more than so much, and at the first. Shape (row,)."""
+    return np.concatenate([[True], ~(np.diff(values) <= by)])

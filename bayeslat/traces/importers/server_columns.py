@@ -34,6 +34,7 @@ SERVER_COLUMNS = (
     Column("chunked_prefill", "count", "1 if prompts may be spread over steps, or 0"),
     Column("kv_block_tokens", "count", "tokens of a block of the KV cache"),
     Column("kv_blocks", "count", "blocks of the KV cache"),
+    Column("cpu_offload_GB", "number", "weights that stay in the memory of the host, 10^9 bytes"),
     Column("dtype_bytes", "count", "bytes of a value of the activations"),
     *(
         Column(name, "count", f"of the architecture{', 0 if it has none' * (name in _EXPERTS)}")
@@ -44,6 +45,7 @@ SERVER_COLUMNS = (
 """Those that no other importer has."""
 
 _WHOLE = 2**53
+_GIB = 2**30  # bytes
 
 
 def server_columns(log: Log) -> dict[str, Any]:
@@ -64,6 +66,9 @@ def server_columns(log: Log) -> dict[str, Any]:
         for column, name in _CONFIG.items()
         if isinstance(config.get(name), int) and abs(config[name]) < _WHOLE
     }
+    offload = config.get("cpu_offload_GiB")
+    if isinstance(offload, int | float) and 0 <= offload < _WHOLE:
+        found["cpu_offload_GB"] = float(offload) * _GIB / 1e9
     dtype = str(config.get("dtype"))
     if dtype in DTYPE_BYTES:
         found["dtype_bytes"] = DTYPE_BYTES[dtype]

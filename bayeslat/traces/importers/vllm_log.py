@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.traces.formats.content import refuse
+from bayeslat.traces.importers.front_ends import find_met, find_steps, series_key, tell_of_missing
 from bayeslat.traces.importers.importer import Tally
 from bayeslat.traces.importers.json_stream import decode
 
@@ -26,7 +27,7 @@ _BATCH = (
     *("decode_requests", "decode_tokens", "encoder_inputs", "encoder_tokens"),
 )
 _STATE = ("running", "waiting", "kv_usage")
-_STEP = (*_BATCH, *_STATE, "gap_ms")
+_STEP = ("at_s", *_BATCH, *_STATE, "gap_ms")
 _REQUEST = (
     *("at_s", "arrived_at_s", "queued_at_s", "iteration"),
     *("queueing_ms", "prefill_ms", "decode_ms", "e2e_ms"),
@@ -152,9 +153,11 @@ def read_log(files: Sequence[Path], tally: Tally) -> Log:
     Parameters
     ----------
     files : sequence of Path
-        In the order in which they were written.
+        In the order in which they were written; where the engine answered to several front ends,
+        of all of them.
     tally : Tally
-        Is told of lines that are no rows, rows that the logger lost, and steps without a time.
+        Is told of lines that are no rows, rows that the logger lost, steps without a time, and
+        front ends whose files are missing.
 
     Returns
     -------
@@ -168,7 +171,29 @@ def read_log(files: Sequence[Path], tally: Tally) -> Log:
     """
     steps, requests = _Growing(_STEP), _Growing(_REQUEST)
     servers = [_read_file(path, steps, requests, tally) for path in files]
-    return Log(servers[0], _by_number(steps.finished()), requests.finished())
+    missing = tell_of_missing(servers)
+    if missing is not None:
+        tally.note(missing)
+    ordered, finished = _by_number(steps.finished()), requests.finished()
+    if len({each.get("run") for each in servers}) > 1:
+        finished = _of_all_front_ends(finished, ordered, bool(servers[0].get("file")))
+    return Log(servers[0], ordered, finished)
+
+
+def _of_all_front_ends(requests: Rows, steps: Rows, starts_late: bool) -> Rows:
+    """Return the requests of all front ends as one that had been told of every step has them."""
+    order = np.argsort(requests.numbers("at_s"), kind="stable")
+    columns = {name: column[order] for name, column in requests.columns.items()}
+    rows = Rows(columns, [requests.ids[place] for place in order.tolist()])
+    at_s, told = steps.numbers("at_s"), rows.numbers("iteration")
+    found = find_steps(rows.numbers("at_s"), at_s, steps.numbers("iteration"))
+    columns["iteration"] = np.where(np.isnan(told), found, told)
+    met = find_met(rows.numbers("queued_at_s"), at_s, steps.numbers("elapsed_ms"))
+    for name in (*_BATCH, *_STATE):
+        # Before the first step a server is idle, if its first file is at hand.
+        before = 0.0 if name in _STATE and not starts_late else np.nan
+        columns[f"met_{name}"] = np.append(steps.numbers(name), before)[met]
+    return Rows(columns, rows.ids)
 
 
 def _read_file(path: Path, steps: _Growing, requests: _Growing, tally: Tally) -> Mapping[str, Any]:
@@ -196,7 +221,7 @@ def _read_file(path: Path, steps: _Growing, requests: _Growing, tally: Tally) ->
 
 
 def engine_series(files: Sequence[Path]) -> list[tuple[Path, ...]]:
-    """Put the files of each engine together: the logger begins a new one when one is full.
+    """Put the files of each engine together: of a log that went on, and of all front ends.
 
     Parameters
     ----------
@@ -211,10 +236,8 @@ def engine_series(files: Sequence[Path]) -> list[tuple[Path, ...]]:
     series: dict[object, list[tuple[float, Path]]] = {}
     for path in files:
         row = _first_row(path)
-        number = row.get("file", 0)
-        known = row.get("kind") == "server" and isinstance(number, int) and "run" in row
-        key = (str(row.get("run")), str(row.get("engine"))) if known else path
-        series.setdefault(key, []).append((number if known else 0, path))
+        number, key = row.get("file", 0), series_key(row, path)
+        series.setdefault(key, []).append((0 if key is path else number, path))
     return [tuple(path for _, path in sorted(part)) for part in series.values()]
 
 

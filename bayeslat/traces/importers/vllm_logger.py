@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.traces.importers.batch_contexts import Contexts, Finished, Steps, find_contexts
+from bayeslat.traces.importers.front_ends import find_met
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
-from bayeslat.traces.importers.queue import find_queue
+from bayeslat.traces.importers.queue import find_queue, order_bursts
 from bayeslat.traces.importers.server_columns import (
     SERVER_COLUMNS,
     server_columns,
@@ -32,7 +33,6 @@ from bayeslat.traces.importers.vocabulary import Column, columns_named
 
 __all__ = ["IMPORTER"]
 
-_NOT_COUNTED = "requests that never finished, or were interrupted"
 _OWN = (
     Column("step_interval_ms", "number", "from the end of the step before to the end of this one"),
     Column("arrivals_per_s", "number", "requests that arrived in the 10 s before, by second"),
@@ -65,11 +65,11 @@ def _read_series(files: Sequence[Path], tally: Tally) -> Iterator[Batch]:
     if not contexts.is_exact.all():
         tally.note(
             f"the contexts of {(~contexts.is_exact).mean():.1%} of the steps are estimated from "
-            f"the KV usage (column contexts): their batches held {_NOT_COUNTED}"
+            f"the KV usage (column contexts): {_why_estimated(log)}"
         )
     columns = _context_columns(log, contexts, server)
     yield Batch(len(log.steps), {**server, **_step_columns(log, times_ms), **columns}, section)
-    met = _met(log.requests) | _met_contexts(log, columns)
+    met = _met(log) | _met_contexts(log, columns)
     for first in range(0, max(len(log.requests), 1), _BATCH_ROWS):
         rows = slice(first, first + _BATCH_ROWS)
         requests = log.requests.part(rows)
@@ -90,7 +90,12 @@ def _tell(log: Log, times_ms: NDArray[np.float64], tally: Tally) -> None:
     written_s = log.server.get("written_at_s")
     if tally.collected_at is None and isinstance(written_s, float) and 0 < written_s < _YEAR_3000_S:
         tally.collected_at = f"{datetime.fromtimestamp(written_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    if not waits_for_its_steps(log):
+    if log.told("config").get("iteration_details") is False:
+        tally.note(
+            "this server runs without --enable-logging-iteration-details, so that no step has a "
+            "time and no request knows the batch that it met: start it with it"
+        )
+    elif not waits_for_its_steps(log):
         untimed = np.isnan(times_ms).sum()
         tally.note(
             "this server does not wait for the model where it times its steps (asynchronous "
@@ -98,6 +103,12 @@ def _tell(log: Log, times_ms: NDArray[np.float64], tally: Tally) -> None:
             f"time to their first tokens; neither is known of {untimed:,} of {len(log.steps):,} "
             "steps"
         )
+
+
+def _why_estimated(log: Log) -> str:
+    if log.told("config").get("speculative_tokens"):
+        return "this server speculates, so that a step may make several tokens of a request"
+    return "their batches held requests that never finished, or were interrupted"
 
 
 def _steps_of(log: Log, server: Mapping[str, Any]) -> Steps:
@@ -190,16 +201,35 @@ def _request_columns(requests: Rows, met: Mapping[str, NDArray[np.float64]]) -> 
     }
 
 
-def _met(requests: Rows) -> dict[str, NDArray[np.float64]]:
+def _met(log: Log) -> dict[str, NDArray[np.float64]]:
     """Return what each request met of the others, shape (row,)."""
-    queued_s = requests.numbers("queued_at_s")
-    scheduled_s = queued_s + 1e-3 * requests.numbers("queueing_ms")
+    requests = log.requests
+    queued_s, scheduled_s = order_bursts(
+        requests.numbers("queued_at_s"), 1e-3 * requests.numbers("queueing_ms"), _gaps(log)
+    )
     ahead, tokens = find_queue(queued_s, scheduled_s, requests.numbers("prompt_tokens"))
     return {
         "waiting": ahead,
         "waiting_prompt_tokens": tokens,
         "arrivals_per_s": _arrivals_per_s(requests.numbers("arrived_at_s")),
     }
+
+
+def _gaps(log: Log) -> NDArray[np.int64]:
+    """Return between which two steps each request was queued. Shape (request,).
+
+    That is the number of the one before; one of its own where the steps round it are not known, and
+    where priorities and not the order of the queue say who is next.
+    """
+    ids = log.steps.counts("iteration")
+    queued_s, alone = log.requests.numbers("queued_at_s"), -2 - np.arange(len(log.requests))
+    at_s = log.steps.numbers("at_s")
+    policy = log.told("config").get("scheduling_policy", "fcfs")
+    if not ids.size or np.isnan(at_s).any() or policy != "fcfs":
+        return alone
+    before = find_met(queued_s, at_s, log.steps.numbers("elapsed_ms"))
+    follows = np.diff(ids, prepend=-1, append=ids[-1] + 1) == 1
+    return np.where(follows[before + 1], np.append(ids, -1)[before], alone)
 
 
 def _arrivals_per_s(arrived_s: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,12 +20,13 @@ from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.decisions.unseen_task import task_sd
 from bayeslat.errors import InputError, TraceError
 from bayeslat.features.hardware import load_hardware
+from bayeslat.features.spec import Spec
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.posterior import Posterior
-from tests.posteriors import make_configs, make_data, make_frame, small_spec
+from tests.posteriors import SPEC_TEXT, make_configs, make_data, make_frame, small_spec
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -294,6 +295,22 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
     for told in ("n is 0", "without a budget", "'price' is 0.0 at row 2", "in 2 rows", "no method"):
         assert told in str(caught.value)
     assert "candidates are of the stacks v1, v2; choose for one at a time" in str(caught.value)
+
+
+def test_a_stack_is_what_the_spec_makes_of_the_columns() -> None:
+    """The name of the fit and that of the column are of one; two models are two."""
+    spec = Spec.from_text('stack_columns = ["model"]\n' + SPEC_TEXT)
+    data = replace(make_data(stacks=("v1/qwen",)), spec=spec)
+    configs = make_configs(6)
+    for own in ({"stack": "v1", "model": "qwen"}, {"model": "qwen"}, {"stack": "v1/qwen"}, {}):
+        stack = "v1" if own == {"model": "qwen"} else "v1/qwen"
+        found = ask(configs.assign(**own), 2, data, "h100_sxm", stack)
+        assert found.stack == "v1/qwen"
+    two = configs.assign(stack="v1", model=["qwen"] * 3 + ["llama"] * 3)
+    with pytest.raises(InputError, match="of the stacks v1/qwen, v1/llama; choose for one at a"):
+        ask(two, 2, data, "h100_sxm")
+    with pytest.raises(InputError, match="of the stacks v1/qwen, v2"):
+        ask(two.head(3), 2, data, "h100_sxm", "v2")
 
 
 def test_too_few_are_told_with_what_became_of_the_rest() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,16 +22,15 @@ from tests.traces.importers.workload import make_requests
 STEPS, OUTPUTS = 200, 40
 
 
-def write_log(folder: Path, max_file_bytes: int) -> list[Path]:
-    """Log a request every ten steps: its prompt, and a token in each of forty steps."""
-    folder.mkdir()
-    logger = EngineLogger(LoggerSettings(folder, max_file_bytes), vllm.config(), 0)
+def iterations() -> list[tuple[Any, Any]]:
+    """Return a request every ten steps: its prompt, and a token in each of forty steps."""
+    told = []
     for step in range(STEPS):
         running = [first for first in range(0, STEPS, 10) if first <= step < first + OUTPUTS]
         decode = sum(first < step for first in running)
         finished = [each for each in running if each + OUTPUTS - 1 == step]
-        logger.record(
-            *vllm.iteration(
+        told.append(
+            vllm.iteration(
                 step,
                 1000.0 + 0.01 * step,
                 prefill=(1, 100) if step % 10 == 0 else (0, 0),
@@ -42,7 +43,7 @@ def write_log(folder: Path, max_file_bytes: int) -> list[Path]:
                     vllm.FinishedRequestStats(
                         "length",
                         f"r{first}",
-                        e2e_latency=0.01 * OUTPUTS,
+                        e2e_latency=0.01 * OUTPUTS + 0.003,
                         num_prompt_tokens=100,
                         num_generation_tokens=OUTPUTS,
                         num_cached_tokens=0,
@@ -55,7 +56,45 @@ def write_log(folder: Path, max_file_bytes: int) -> list[Path]:
                 ],
             )
         )
+    return told
+
+
+def write_log(folder: Path, max_file_bytes: int) -> list[Path]:
+    """Log an engine that answers to one front end."""
+    folder.mkdir()
+    logger = EngineLogger(LoggerSettings(folder, max_file_bytes), vllm.config(), 0)
+    for scheduler, iteration in iterations():
+        logger.record(scheduler, iteration)
     logger.close()
+    return sorted(folder.glob("*.jsonl"))
+
+
+def write_front_ends(folder: Path, max_file_bytes: int, count: int = 3) -> list[Path]:
+    """Log the same engine as front ends do that each send it every third request.
+
+    It tells of a step to one of those that have a request in it, and a message later to others.
+    """
+    folder.mkdir()
+    config = vllm.config()
+    config.parallel_config._api_process_count = count
+    loggers = [
+        EngineLogger(LoggerSettings(folder, max_file_bytes), config, 0) for _ in range(count)
+    ]
+    for step, (scheduler, iteration) in enumerate(iterations()):
+        whose = [int(each.request_id[1:]) // 10 % count for each in iteration.finished_requests]
+        told = step // 7 % count
+        for place, logger in enumerate(loggers):
+            finished = [
+                each
+                for owner, each in zip(whose, iteration.finished_requests, strict=True)
+                if owner == place
+            ]
+            if place == told or finished:
+                own = replace(iteration, finished_requests=finished)
+                own.iteration_timestamp += 0.0005 * (place != told)
+                logger.record(scheduler if place == told else None, own)
+    for logger in loggers:
+        logger.close()
     return sorted(folder.glob("*.jsonl"))
 
 
@@ -82,6 +121,28 @@ def test_what_an_engine_left_in_a_file_that_is_lost_is_not_known(tmp_path: Path)
     steps = trace[trace["t_step_ms"].notna()].sort_values("step_id")
     assert steps[["running", "kv_usage"]].iloc[0].isna().all()
     assert steps[["running", "kv_usage"]].iloc[1:].notna().all(axis=None)
+
+
+@pytest.mark.parametrize("max_file_bytes", [1 << 30, 12_000])
+def test_front_ends_of_an_engine_are_like_one(tmp_path: Path, max_file_bytes: int) -> None:
+    """`vllm serve` starts as many as there are data-parallel engines, if nobody says otherwise."""
+    (one,) = write_log(tmp_path / "one", 1 << 30)
+    several = write_front_ends(tmp_path / "several", max_file_bytes)
+    whole, notes = convert("vllm_logger", [one], tmp_path / "whole.parquet")
+    parts, told = convert("vllm_logger", several[::-1], tmp_path / "parts.parquet")
+    assert parts["run"].nunique() == 1
+    assert told == notes
+    of_clocks = {"run", "t_admission_ms", "arrived_s"}  # a message later
+    same = [name for name in whole if name not in of_clocks]
+    pd.testing.assert_frame_equal(parts[same], whole[same])
+
+
+def test_a_front_end_whose_log_is_missing_is_told(tmp_path: Path) -> None:
+    first, *rest = write_front_ends(tmp_path / "logs", 1 << 30)
+    _, notes = convert("vllm_logger", rest, tmp_path / "two.parquet")
+    assert any("answered to 3 front ends, of which 2 wrote these files" in note for note in notes)
+    _, notes = convert("vllm_logger", [first], tmp_path / "one.parquet")
+    assert any("of which 1 wrote these files" in note for note in notes)
 
 
 def test_two_engines_stay_two_runs(tmp_path: Path) -> None:

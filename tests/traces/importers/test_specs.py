@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from bayeslat.features.design import stage_inputs, stage_times
+from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import load_spec
 from bayeslat.traces import read_traces
 from bayeslat.traces.importers.convert import Settings, import_traces
@@ -40,7 +43,7 @@ def test_steps_have_the_knobs_of_models_vllm(name: str) -> None:
     spec = load_spec(MODELS / "vllm.toml")
     columns = {column.name for column in find_importer(name).columns}
     of_a_step = [knob for knob in spec.knobs if knob.startswith(("prefill_", "decode_"))]
-    assert len(of_a_step) == 5
+    assert len(of_a_step) == 6
     assert set(of_a_step) <= columns
 
 
@@ -136,6 +139,42 @@ def test_models_vllm_counts_the_parameters_of_published_models(
     spec = load_spec(MODELS / "vllm.toml")
     assert spec.evaluate("dense_weights", sizes, {}) == pytest.approx(dense, rel=0.015)
     assert spec.evaluate("moe_weights", sizes, {}) == pytest.approx(routed, rel=0.002)
+
+
+def test_models_vllm_counts_the_tokens_that_a_server_speculates() -> None:
+    """Each is computed as one of a request of its own is, and the cache is read once a request."""
+    spec = load_spec(MODELS / "vllm.toml")
+    sizes = model_sizes(_config(32, 4096, 32, 8, intermediate_size=14336, torch_dtype="bfloat16"))
+    server = {"max_num_seqs": 8, "max_num_batched_tokens": 512, "kv_block_tokens": 16}
+    rows = pd.DataFrame(
+        [
+            {"decode_requests": 3, "decode_context_tokens": 900},
+            {"decode_requests": 3, "decode_context_tokens": 900, "decode_tokens": 3},
+            {"decode_requests": 3, "decode_context_tokens": 900, "decode_tokens": 12},
+            {"decode_requests": 12, "decode_context_tokens": 3600, "decode_tokens": 12},
+        ]
+    ).assign(**sizes, **server, kv_blocks=100)
+    gpu = load_hardware().resolve("h100_sxm")
+    terms = stage_inputs(spec, "step", spec.complete(rows), gpu).terms_ms
+    at = {name: place for place, name in enumerate(spec.stages["step"].physics)}
+    np.testing.assert_allclose(terms[1], terms[0])
+    compute, cache = terms[:, at["decode_compute"]], terms[:, at["decode_kv"]]
+    assert compute[2] == pytest.approx(compute[3])
+    assert cache[2] == pytest.approx(cache[1] * 912 / 903)
+    assert terms[2, at["per_request"]] == terms[1, at["per_request"]]
+
+
+def test_a_step_waits_for_nothing_in_models_vllm() -> None:
+    """Its total is its time, and the queue does not say that it extrapolates."""
+    spec = load_spec(MODELS / "vllm.toml")
+    gpu = load_hardware().resolve("h100_sxm")
+    rows = spec.complete(
+        pd.DataFrame([{"decode_requests": 3}, {"decode_requests": 3, "prompt_tokens": 20}]).assign(
+            **dict.fromkeys(set(spec.knobs) - {"prompt_tokens", "decode_requests"}, np.nan)
+        )
+    )
+    assert stage_times(spec, "step", rows, gpu).tolist() == [1, 1]
+    assert stage_times(spec, "queueing", rows, gpu).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

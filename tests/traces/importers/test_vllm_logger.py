@@ -146,7 +146,18 @@ def test_a_request_meets_the_last_step_before_its_queueing(written: Any) -> None
         assert row["decode_context_tokens"] == truth.rows[met]["decode_context"]
 
 
-def test_the_queue_counts_those_of_a_burst_that_came_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("policy", "late_s", "places"),
+    [
+        ("fcfs", [0.0] * 5, [0, 1, 2, 3, 4]),
+        ("fcfs", [0.004, 0.0, 0.003, 0.002, 0.001], [0, 1, 2, 3, 4]),
+        ("priority", [0.0, 0.001, 0.002, 0.003, 0.0035], [0, 1, 2, 3, 4]),
+        ("priority", [0.004, 0.0, 0.003, 0.002, 0.001], [4, 0, 3, 2, 1]),  # waits tell no order
+    ],
+)
+def test_the_queue_counts_those_of_a_burst_that_came_before(
+    tmp_path: Path, policy: str, late_s: list[float], places: list[int]
+) -> None:
     # Five requests come one after another between two steps; the engine takes two at once.
     requests = [Request(10, 0, 4, 0) for _ in range(5)]
     truth, _, _ = run(requests, BUDGET, 2)
@@ -154,16 +165,19 @@ def test_the_queue_counts_those_of_a_burst_that_came_before(tmp_path: Path) -> N
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     order = {f"r{id(request)}": place for place, request in enumerate(requests)}
     for row in rows:
+        if row["kind"] == "server":
+            row["config"]["scheduling_policy"] = policy
         if row["kind"] == "request":
             scheduled_s = row["queued_at_s"] + row["queueing_ms"] / 1e3
             row["queued_at_s"] = 999.99 + 1e-5 * order[row["id"]]
             row["queueing_ms"] = 1e3 * (scheduled_s - row["queued_at_s"])
+            row["queued_at_s"] += late_s[order[row["id"]]]  # the message of its end
             row["met_waiting"] = 0
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     _, frame, _ = _read(path)
     frame = frame.sort_values("request_id", key=lambda names: names.map(order))
-    assert frame["waiting"].tolist() == [0, 1, 2, 3, 4]
-    assert frame["waiting_prompt_tokens"].tolist() == [0, 10, 20, 30, 40]
+    assert frame["waiting"].tolist() == places
+    assert frame["waiting_prompt_tokens"].tolist() == [10 * place for place in places]
 
 
 def test_the_server_stands_beside_every_row(written: Any) -> None:
@@ -186,6 +200,46 @@ def test_the_server_stands_beside_every_row(written: Any) -> None:
         assert set(frame["model"]) == {"models/tiny"}
     assert "python" in tally.software
     assert tally.collected_at is not None
+
+
+@pytest.mark.parametrize(("told", "expected"), [(0.0, 0.0), (4, 4 * 2**30 / 1e9)])
+def test_weights_that_stay_with_the_host_stand_beside_every_row(
+    written: Any, tmp_path: Path, told: float, expected: float
+) -> None:
+    def offloading(row: dict[str, Any]) -> dict[str, Any]:
+        if row["kind"] == "server":
+            row["config"]["cpu_offload_GiB"] = told
+        return row
+
+    for frame in _read(_edited(written[0], tmp_path / "vllm-x.jsonl", offloading))[:2]:
+        assert frame["cpu_offload_GB"].unique() == [pytest.approx(expected)]
+
+
+def test_a_server_that_times_no_steps_is_told(written: Any, tmp_path: Path) -> None:
+    def without_details(row: dict[str, Any]) -> dict[str, Any]:
+        if row["kind"] == "server":
+            row["config"]["iteration_details"] = False
+        for name in ("iteration", "elapsed_ms", "met_iteration"):
+            row.pop(name, None)
+        return row
+
+    steps, requests, tally = _read(_edited(written[0], tmp_path / "vllm-x.jsonl", without_details))
+    assert (len(steps), len(requests)) == (0, 120)
+    (note,) = tally.notes
+    assert "without --enable-logging-iteration-details" in note
+
+
+def test_speculation_is_told_as_why_contexts_are_estimated(written: Any, tmp_path: Path) -> None:
+    def speculating(row: dict[str, Any]) -> dict[str, Any]:
+        if row["kind"] == "server":
+            row["config"]["speculative_tokens"] = 3
+        return row
+
+    steps, _, tally = _read(_edited(written[0], tmp_path / "vllm-x.jsonl", speculating))
+    assert set(steps["contexts"]) == {"estimated"}
+    (note,) = tally.notes
+    assert "speculates" in note
+    assert "never finished" not in note
 
 
 def _edited(path: Path, target: Path, edit: Any) -> Path:
