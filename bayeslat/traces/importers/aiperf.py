@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.traces.formats.content import refuse
+from bayeslat.traces.importers.client import per_token, typical_ratio
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.json_rows import read_lines
 from bayeslat.traces.importers.json_stream import decode
@@ -69,15 +70,13 @@ def _read(path: Path, tally: Tally) -> Iterator[Batch]:
             for name in ("request_start_ns", "request_end_ns")
         )
         _check_unit(end_to_end, 1e3 * (end - start), path)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            per_token = np.where(output > 1, (end_to_end - ttft) / (output - 1), np.nan)
         yield Batch(
             n_rows=len(rows),
             columns={
                 **constants,
                 "request_id": [_name(row.metadata) for row in rows],
                 "t_ttft_ms": ttft,
-                "t_tpot_ms": per_token,
+                "t_tpot_ms": per_token(end_to_end - ttft, output),
                 "t_e2e_ms": end_to_end,
                 "prompt_tokens": _counts(
                     [
@@ -98,10 +97,7 @@ def _read(path: Path, tally: Tally) -> Iterator[Batch]:
 
 def _check_unit(end_to_end_ms: Numbers, lasted_ms: Numbers, path: Path) -> None:
     """Refuse times whose unit is not the one beside them: they contradict when requests ended."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = end_to_end_ms / lasted_ms
-    ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
-    if len(ratio) and not 0.5 < (typical := float(np.median(ratio))) < 2:
+    if not 0.5 < (typical := typical_ratio(end_to_end_ms, lasted_ms)) < 2:
         raise refuse(
             path,
             "its times are not in the units beside them: request_latency is "

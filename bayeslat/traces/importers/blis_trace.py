@@ -17,6 +17,7 @@ import yaml
 
 from bayeslat.errors import TraceError
 from bayeslat.traces.formats.content import refuse
+from bayeslat.traces.importers.client import per_token
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.tables import numbers, read_table, texts
 from bayeslat.traces.importers.vocabulary import columns_named
@@ -140,13 +141,11 @@ def _batch(table: pa.Table, constants: Mapping[str, str | int], first: int, warm
     ended = np.where(last > 0, last, np.nan)
     output = numbers(table, "output_tokens")
     server, client = numbers(table, "server_input_tokens"), numbers(table, "input_tokens")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        per_token = np.where(output > 1, 1e-3 * (ended - begun) / (output - 1), np.nan)
     columns: dict[str, Any] = {
         **constants,
         "request_id": texts(table, "request_id"),
         "t_ttft_ms": 1e-3 * (begun - sent),
-        "t_tpot_ms": per_token,
+        "t_tpot_ms": per_token(1e-3 * (ended - begun), output),
         "t_e2e_ms": 1e-3 * (ended - sent),
         "prompt_tokens": np.where(server > 0, server, client),
         "image_tokens": numbers(table, "image_tokens"),

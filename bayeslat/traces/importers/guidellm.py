@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.traces.formats.content import refuse
+from bayeslat.traces.importers.client import per_token, typical_ratio
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.json_rows import decode_rows
 from bayeslat.traces.importers.json_stream import JsonStream, open_json
@@ -167,15 +168,13 @@ def _batch(
     ttft = 1e3 * (first - start)
     stated = np.array([row.time_to_first_token_ms for row in rows], dtype=np.float64)
     _check_unit(ttft, stated, path)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        per_token = np.where(output > 1, 1e3 * (last - first) / (output - 1), np.nan)
     return Batch(
         n_rows=len(rows),
         columns={
             **constants,
             "request_id": [row.request_id for row in rows],
             "t_ttft_ms": np.where(np.isnan(ttft), stated, ttft),
-            "t_tpot_ms": per_token,
+            "t_tpot_ms": per_token(1e3 * (last - first), output),
             "t_e2e_ms": 1e3 * (end - start),
             "prompt_tokens": np.array([row.prompt_tokens for row in rows], dtype=np.float64),
             "cached_tokens": np.array([row.cached_tokens for row in rows], dtype=np.float64),
@@ -207,14 +206,11 @@ def _times(row: _Request) -> tuple[float | None, ...]:
 
 def _check_unit(ttft: Numbers, stated: Numbers, path: Path) -> None:
     """Refuse timings that are no seconds: they contradict the report's own milliseconds."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = ttft / stated
-    ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
-    if len(ratio) and not 0.5 < float(np.median(ratio)) < 2:
+    if not 0.5 < (typical := typical_ratio(ttft, stated)) < 2:
         raise refuse(
             path,
             "its timings are no seconds: the times to first token that follow from them are "
-            f"{float(np.median(ratio)):.3g} times its time_to_first_token_ms; name the file as "
+            f"{typical:.3g} times its time_to_first_token_ms; name the file as "
             "GuideLLM wrote it",
         )
 

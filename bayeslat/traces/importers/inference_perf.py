@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 
 from bayeslat.traces.formats.content import refuse
+from bayeslat.traces.importers.client import per_token
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.json_rows import decode_rows
 from bayeslat.traces.importers.json_stream import decode, open_json
@@ -96,8 +97,6 @@ def _batch(rows: list[_Request], first: int) -> Batch:
     begin, last = np.array([_token_times(row) for row in rows]).reshape(-1, 2).T
     counts = np.array([_tokens(row) for row in rows], dtype=np.float64).reshape(len(rows), 2)
     output = counts[:, 1]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        per_token = np.where(output > 1, 1e3 * (last - begin) / (output - 1), np.nan)
     return Batch(
         n_rows=len(rows),
         columns={
@@ -105,7 +104,7 @@ def _batch(rows: list[_Request], first: int) -> Batch:
             "request_id": np.arange(first, first + len(rows)).astype(str).tolist(),
             "observed_by": "client",
             "t_ttft_ms": 1e3 * (begin - start),
-            "t_tpot_ms": per_token,
+            "t_tpot_ms": per_token(1e3 * (last - begin), output),
             "t_e2e_ms": 1e3 * (end - start),
             "prompt_tokens": counts[:, 0],
             "output_tokens": output,

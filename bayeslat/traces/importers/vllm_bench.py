@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bayeslat.errors import TraceError
 from bayeslat.traces.formats.content import refuse
+from bayeslat.traces.importers.client import per_token
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.json_stream import JsonStream, decode, open_json
 from bayeslat.traces.importers.vocabulary import columns_named
@@ -183,12 +184,10 @@ def _batches(run: _Run, section: str) -> Iterator[Batch]:
     failed = ~(end_to_end > 0) | (ttft <= 0) | (output <= 0)
     if run.failed is not None:
         failed |= run.failed
-    with np.errstate(invalid="ignore", divide="ignore"):
-        per_token = np.where(output > 1, (end_to_end - ttft) / (output - 1), np.nan)
     columns = {
         "request_id": np.arange(n_rows).astype(str).astype(object),
         "t_ttft_ms": 1e3 * ttft,
-        "t_tpot_ms": 1e3 * per_token,
+        "t_tpot_ms": 1e3 * per_token(end_to_end - ttft, output),
         "t_e2e_ms": 1e3 * end_to_end,
         "prompt_tokens": run.lists["input_lens"],
         "output_tokens": output,
