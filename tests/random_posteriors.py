@@ -25,8 +25,8 @@ from bayeslat.inference.settled import SettledStage
 from bayeslat.inference.target import Target, TargetStage
 from bayeslat.inference.walk import Trail, Walk
 from bayeslat.model.groups import GroupTree, grow_tree
-from bayeslat.model.priors import stage_features, stage_scales
-from bayeslat.model.problem import MOST_COUNTED, ROUNDING, StageProblem
+from bayeslat.model.priors import stage_problem
+from bayeslat.model.problem import MOST_COUNTED
 from bayeslat.model.statistics import Statistics
 from tests.posteriors import SPEC_TEXT, make_configs
 
@@ -192,23 +192,18 @@ def _stage(
         tasks if len(tasks) > 1 else (),
     )
     basis = replace(basis, corners=_corners(rng))
-    features = stage_features(spec, stage, basis)
-    size, terms = len(features.names), len(spec.stages[stage].physics)
+    terms = len(spec.stages[stage].physics)
+    size = terms + len(basis.names)
     untold = tuple(np.flatnonzero(rng.uniform(size=terms) < 0.3).tolist())
-    layout = stage_scales(spec, stage, basis, groups, tree, untold)
+    statistics = Statistics(
+        numbers(rng, len(groups), size, size),
+        numbers(rng, len(groups), size),
+        numbers(rng, len(groups)),
+        numbers(rng, len(groups)),
+    )
+    problem = stage_problem(spec, stage, basis, groups, tree, statistics, untold=untold)
     return StagePosterior(
-        problem=StageProblem(
-            statistics=Statistics(
-                numbers(rng, len(groups), size, size),
-                numbers(rng, len(groups), size),
-                numbers(rng, len(groups)),
-                numbers(rng, len(groups)),
-            ),
-            tree=tree,
-            features=features,
-            layout=layout,
-            rounding=ROUNDING,
-        ),
+        problem=problem,
         basis=basis,
         pilots=_pilots(rng, len(groups), size),
         most_counted=float(rng.choice([MOST_COUNTED, 12.5])),
@@ -221,7 +216,7 @@ def _stage(
         noise_shape=NoiseShape(numbers(rng, 2 * count), numbers(rng, 2 * count)),
         noise_dof=float(rng.choice([4.0, np.inf])),
         measured=tuple(rng.integers(0, 2**40, len(groups)).tolist()),
-        scales=rng.standard_normal((draws, layout.size)),
+        scales=rng.standard_normal((draws, problem.layout.size)),
         effects=numbers(rng, draws, len(tree.names) + 1, size),
     )
 

@@ -25,8 +25,8 @@ from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.settled import SettledPoint
 from bayeslat.inference.settled_rows import Regression, settled_rows
 from bayeslat.inference.windows import StageSums, Window, total_sums
-from bayeslat.model.priors import stage_features, stage_scales
-from bayeslat.model.problem import ROUNDING, StageProblem
+from bayeslat.model.priors import stage_problem
+from bayeslat.model.problem import StageProblem
 
 __all__ = ["fit_compressed", "join_stages", "rows_fingerprint", "stage_problems"]
 
@@ -122,15 +122,15 @@ def stage_problems(point: SettledPoint, sums: Mapping[str, StageSums]) -> dict[s
             "the spec"
         )
     return {
-        stage: StageProblem(
-            statistics=sums[stage].statistics,
-            tree=point.tree,
-            features=stage_features(point.spec, stage, part.basis),
-            layout=stage_scales(
-                point.spec, stage, part.basis, point.groups, point.tree, part.untold
-            ),
+        stage: stage_problem(
+            point.spec,
+            stage,
+            part.basis,
+            point.groups,
+            point.tree,
+            sums[stage].statistics,
+            untold=part.untold,
             most_counted=part.most_counted,
-            rounding=ROUNDING,
         )
         for stage, part in point.stages.items()
     }

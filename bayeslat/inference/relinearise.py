@@ -17,8 +17,8 @@ from bayeslat.inference.regression import StageRegression, first_anchor, regress
 from bayeslat.inference.sound_donor_rows import SoundStage
 from bayeslat.inference.stage_table import StageTable
 from bayeslat.model.collapsed_data import CollapsedData, collapse
-from bayeslat.model.priors import stage_scales
-from bayeslat.model.problem import MOST_COUNTED, ROUNDING, StageProblem
+from bayeslat.model.priors import stage_problem
+from bayeslat.model.problem import MOST_COUNTED, StageProblem
 from bayeslat.model.scores import FARTHEST
 from bayeslat.model.statistics import stack_statistics, summarise
 
@@ -76,7 +76,7 @@ def settle(
     while True:
         for most in (MOST_COUNTED, _FEW_ROWS, _FEWEST_ROWS):
             regression = _relinearise_damped(steps, steps.regress_at(start), most)
-            problem = replace(steps.problem_of(regression), most_counted=most)
+            problem = steps.problem_of(regression, most)
             scores, is_mode = _mode(collapse(problem))
             if is_mode:
                 break
@@ -106,15 +106,22 @@ class _Steps:
         """Linearise at a point."""
         return regress(self.table, anchor, self.noise)
 
-    def problem_of(self, regression: StageRegression) -> StageProblem:
+    def problem_of(
+        self, regression: StageRegression, most_counted: float = MOST_COUNTED
+    ) -> StageProblem:
         """Sum the rows up."""
         plan, table = self.plan, self.table
-        layout = stage_scales(
-            plan.spec, self.stage, table.basis, plan.groups, plan.tree, table.untold
-        )
         parts = zip(regression.designs, regression.responses, regression.noise.weights, strict=True)
-        sums = stack_statistics([summarise(*part) for part in parts])
-        return StageProblem(sums, plan.tree, table.features, layout, rounding=ROUNDING)
+        return stage_problem(
+            plan.spec,
+            self.stage,
+            table.basis,
+            plan.groups,
+            plan.tree,
+            stack_statistics([summarise(*part) for part in parts]),
+            untold=table.untold,
+            most_counted=most_counted,
+        )
 
     def moves(
         self, regression: StageRegression, problem: StageProblem, scores: NDArray[np.float64]
@@ -188,7 +195,7 @@ def _relinearise_damped(steps: _Steps, regression: StageRegression, most: float)
     last = np.zeros_like(reach)
     for number in range(_DAMPED_STEPS):
         counted = most if number >= _TEMPERED_STEPS else min(most, _FEW_ROWS)
-        problem = replace(steps.problem_of(regression), most_counted=counted)
+        problem = steps.problem_of(regression, counted)
         scores = held_mode(collapse(problem), _LIKELY)
         move = steps.moves(regression, problem, scores)
         reach = np.where(move * last < 0.0, 0.5 * reach, reach)

@@ -13,8 +13,7 @@ from bayeslat.inference.tree_hurdle import read_hurdle
 from bayeslat.inference.tree_settled import read_settled, settled_group
 from bayeslat.inference.tree_sums import read_sums, sums_group
 from bayeslat.model.groups import GroupTree
-from bayeslat.model.priors import stage_features, stage_scales
-from bayeslat.model.problem import ROUNDING, StageProblem
+from bayeslat.model.priors import stage_problem
 
 __all__ = ["read_stage", "stage_group"]
 
@@ -70,13 +69,15 @@ def read_stage(
     stored = node.dataset
     settled = read_settled(stored)
     statistics, measured = read_sums(stored)
-    problem = StageProblem(
-        statistics=statistics,
-        tree=tree,
-        features=stage_features(spec, stage, settled.basis),
-        layout=stage_scales(spec, stage, settled.basis, groups, tree, settled.untold),
+    problem = stage_problem(
+        spec,
+        stage,
+        settled.basis,
+        groups,
+        tree,
+        statistics,
+        untold=settled.untold,
         most_counted=settled.most_counted,
-        rounding=ROUNDING,
     )
     return StagePosterior(
         **vars(settled),

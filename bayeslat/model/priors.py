@@ -1,4 +1,4 @@
-"""Priors of a stage's effects and scales, from its terms and residual features."""
+"""A stage's problem: priors of effects and scales, from its terms and residual features."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.spec import Spec
 from bayeslat.features.terms import KindPrior
 from bayeslat.model.groups import GroupTree, label_group
-from bayeslat.model.problem import FeaturePriors
+from bayeslat.model.problem import MOST_COUNTED, ROUNDING, FeaturePriors, StageProblem
 from bayeslat.model.scales import ScaleLayout
+from bayeslat.model.statistics import Statistics
 
 __all__ = [
     "RESIDUAL_OFFSET_SCALE",
@@ -21,6 +22,7 @@ __all__ = [
     "scale_layout",
     "stage_features",
     "stage_priors",
+    "stage_problem",
     "stage_scales",
 ]
 
@@ -99,6 +101,41 @@ def stage_scales(
     terms = list(spec.stages[stage].physics)
     layout = scale_layout(terms, stage_priors(spec, stage), basis, groups, tree)
     return replace(layout, untold=tuple(terms[place] for place in untold))
+
+
+def stage_problem(
+    spec: Spec,
+    stage: str,
+    basis: ResidualBasis,
+    groups: Sequence[tuple[str, str]],
+    tree: GroupTree,
+    statistics: Statistics,
+    *,
+    untold: Sequence[int] = (),
+    most_counted: float = MOST_COUNTED,
+) -> StageProblem:
+    """Lay out a stage's problem: all but its statistics follows from the spec.
+
+    Parameters
+    ----------
+    spec, stage, basis, groups, tree, untold
+        As `stage_scales` takes them.
+    statistics : Statistics
+    most_counted : float
+        Rows that those of a group count for together at most.
+
+    Returns
+    -------
+    StageProblem
+    """
+    return StageProblem(
+        statistics=statistics,
+        tree=tree,
+        features=stage_features(spec, stage, basis),
+        layout=stage_scales(spec, stage, basis, groups, tree, untold),
+        most_counted=most_counted,
+        rounding=ROUNDING,
+    )
 
 
 def stage_priors(spec: Spec, stage: str) -> list[KindPrior]:
