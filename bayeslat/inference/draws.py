@@ -40,6 +40,16 @@ class StageDraws:
         chains, draws = self.scales.shape[:2]
         return int(chains * draws)
 
+    @property
+    def flat_scales(self) -> NDArray[np.float64]:
+        """The scales, one chain after the other. Shape (chain x draw, scale)."""
+        return self.scales.reshape(-1, *self.scales.shape[2:])
+
+    @property
+    def flat_effects(self) -> NDArray[np.float64]:
+        """The effects, one chain after the other. Shape (chain x draw, node + 1, feature)."""
+        return self.effects.reshape(-1, *self.effects.shape[2:])
+
 
 def draw_all_effects(
     problem: StageProblem, scales: NDArray[np.float64], seed: int

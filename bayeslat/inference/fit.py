@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from bayeslat.features.hardware import HardwareTable
@@ -16,7 +14,6 @@ from bayeslat.inference.draw_stages import OnProgress, draw_stages
 from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.engine import Engine, EngineOptions, library_versions
 from bayeslat.inference.gross_errors import donor_gross_errors
-from bayeslat.inference.hurdle import HurdlePosterior
 from bayeslat.inference.hurdle_fit import fit_hurdle
 from bayeslat.inference.noise_correlation import GroupRows, correlate_noise, residuals
 from bayeslat.inference.plan import FitPlan, plan_fit
@@ -26,7 +23,7 @@ from bayeslat.inference.stage_rows import check_measured
 from bayeslat.parallel import check_workers
 from bayeslat.traces import row_sources
 
-__all__ = ["Engine", "OnProgress", "constant_knobs", "fit_posterior", "flat_chains"]
+__all__ = ["Engine", "OnProgress", "constant_knobs", "fit_posterior"]
 
 
 def fit_posterior(
@@ -71,8 +68,15 @@ def fit_posterior(
         families={gpu: plan.hardware[gpu].family for gpu in plan.gpus},
         reference=plan.reference,
         stages={
-            stage: _join(prepared[stage], drawn[stage], fit_hurdle(plan, stage, first.count, seed))
-            for stage in spec.stages
+            stage: StagePosterior.of(
+                each.settled,
+                each.problem,
+                each.measured,
+                drawn[stage].flat_scales,
+                drawn[stage].flat_effects,
+                fit_hurdle(plan, stage, first.count, seed),
+            )
+            for stage, each in prepared.items()
         },
         chains=first.scales.shape[0],
         statistics={stage: dict(drawn[stage].statistics) for stage in spec.stages},
@@ -96,31 +100,12 @@ def fit_posterior(
     )
 
 
-def _join(
-    prepared: PreparedStage, drawn: StageDraws, hurdle: HurdlePosterior | None
-) -> StagePosterior:
-    """Put the draws of all chains beside what the stage was linearised round."""
-    return StagePosterior(
-        **vars(prepared.settled),
-        problem=prepared.problem,
-        measured=prepared.measured,
-        scales=flat_chains(drawn.scales),
-        effects=flat_chains(drawn.effects),
-        hurdle=hurdle,
-    )
-
-
 def _residuals(prepared: PreparedStage, drawn: StageDraws) -> list[GroupRows]:
     """What the fit leaves of a stage's rows, group by group."""
     rows = prepared.regression
     positions = [part.position for part in prepared.rows]
     groups = zip(positions, rows.designs, rows.responses, strict=True)
     return residuals(list(groups), prepared.problem.tree, drawn)
-
-
-def flat_chains(draws: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Put one chain after the other. Shape (chain x draw, ...)."""
-    return draws.reshape(-1, *draws.shape[2:])
 
 
 def constant_knobs(plan: FitPlan) -> list[dict[str, float]]:

@@ -16,7 +16,7 @@ from bayeslat.inference.compressed import Compressed
 from bayeslat.inference.draw_stages import OnProgress, draw_stages
 from bayeslat.inference.draws import StageDraws
 from bayeslat.inference.engine import EngineOptions, library_versions
-from bayeslat.inference.fit import constant_knobs, flat_chains
+from bayeslat.inference.fit import constant_knobs
 from bayeslat.inference.hurdle import HurdlePosterior
 from bayeslat.inference.hurdle_fit import fit_hurdle
 from bayeslat.inference.noise_correlation import correlate_noise, residuals
@@ -158,13 +158,13 @@ def join_stages(
     dict of stage to StagePosterior
     """
     return {
-        stage: StagePosterior(
-            **vars(part),
-            problem=problems[stage],
-            measured=tuple(sums[stage].measured.tolist()),
-            scales=flat_chains(drawn[stage].scales),
-            effects=flat_chains(drawn[stage].effects),
-            hurdle=hurdles[stage],
+        stage: StagePosterior.of(
+            part,
+            problems[stage],
+            tuple(sums[stage].measured.tolist()),
+            drawn[stage].flat_scales,
+            drawn[stage].flat_effects,
+            hurdles[stage],
         )
         for stage, part in point.stages.items()
     }

@@ -77,7 +77,7 @@ def residuals(
     -------
     list over group of GroupRows
     """
-    effects = drawn.effects.reshape(-1, *drawn.effects.shape[2:]).mean(axis=0)
+    effects = drawn.flat_effects.mean(axis=0)
     return [
         (position, response - design @ effects[tree.node_of(group)])
         for group, (position, design, response) in enumerate(groups)

@@ -47,6 +47,26 @@ class StagePosterior(SettledStage):
     effects: NDArray[np.float64]
     hurdle: HurdlePosterior | None = None
 
+    @classmethod
+    def of(
+        cls,
+        settled: SettledStage,
+        problem: StageProblem,
+        measured: tuple[int, ...],
+        scales: NDArray[np.float64],
+        effects: NDArray[np.float64],
+        hurdle: HurdlePosterior | None,
+    ) -> StagePosterior:
+        """Put what was drawn beside what decided how a row entered; see `StagePosterior`."""
+        return cls(
+            **vars(settled),
+            problem=problem,
+            measured=measured,
+            scales=scales,
+            effects=effects,
+            hurdle=hurdle,
+        )
+
     @property
     def settled(self) -> SettledStage:
         """What decided how a row entered, alone."""

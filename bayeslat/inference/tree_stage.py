@@ -79,11 +79,5 @@ def read_stage(
         untold=settled.untold,
         most_counted=settled.most_counted,
     )
-    return StagePosterior(
-        **vars(settled),
-        problem=problem,
-        measured=measured,
-        scales=drawn.scales,
-        effects=drawn.effects,
-        hurdle=read_hurdle(node["hurdle"].dataset) if "hurdle" in node.children else None,
-    )
+    hurdle = read_hurdle(node["hurdle"].dataset) if "hurdle" in node.children else None
+    return StagePosterior.of(settled, problem, measured, drawn.scales, drawn.effects, hurdle)
