@@ -210,9 +210,9 @@ def _of_stacks(
     rng: np.random.Generator,
 ) -> Population:
     """Describe a stack without rows, on a GPU that was measured with another."""
-    names = part.problem.layout.names
-    if "stack_ratio" in names:
-        log_ratio = part.scales[:, names.index("stack_ratio")]
+    layout = part.problem.layout
+    if layout.has_stacks:
+        log_ratio = part.scales[:, layout.stack_at]
     else:
         log_ratio = STACK_RATIO.mean + STACK_RATIO.sd * stratified_normal((len(part.scales),), rng)
     spread = part.problem.offset_sd(part.scales) * np.exp(log_ratio)[:, None]
@@ -239,9 +239,9 @@ def _of_kin(
 
 def _family_share(part: StagePosterior, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draws of the family share, from its prior when no family was fitted. Shape (draw,)."""
-    names = part.problem.layout.names
-    if "family_share" in names:
-        logit = part.scales[:, names.index("family_share")]
+    layout = part.problem.layout
+    if layout.has_families:
+        logit = part.scales[:, layout.family_at]
     else:
         logit = FAMILY_SHARE.mean + FAMILY_SHARE.sd * stratified_normal((len(part.scales),), rng)
     share: NDArray[np.float64] = 1 / (1 + np.exp(-logit))

@@ -87,10 +87,7 @@ class StagePosterior(SettledStage):
         group : int, optional
             A group of rows; the stage's own noise without one.
         """
-        first = self.problem.layout.names.index("noise")
-        log_sd = self.scales[:, first]
-        if group is not None:
-            log_sd = log_sd + self.scales[:, first + 1 + group]
+        log_sd = self.problem.layout.log_noise(self.scales, group)
         # The scales describe pseudo-values, whose variance is (dof + 3) / (dof + 1) times the
         # squared scale of the noise itself.
         dof = self.noise_dof

@@ -140,7 +140,7 @@ class _Steps:
     ) -> int | None:
         """Find the term whose linear view is the farthest off, given the scales."""
         scales = problem.layout.from_scores(scores)
-        noise_sd = float(np.exp(scales[problem.layout.names.index("noise")]))
+        noise_sd = float(np.exp(problem.layout.log_noise(scales)))
         moves = self.moves(regression, problem, scores)
         return find_astray(self.plan, regression, moves, noise_sd, self.table.untold)
 

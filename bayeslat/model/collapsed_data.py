@@ -40,7 +40,6 @@ class CollapsedData(NamedTuple):
 
 def collapse(problem: StageProblem) -> CollapsedData:
     """Lay a stage's problem out for `log_likelihood` and `draw_effects`."""
-    names = problem.layout.names
     statistics, tree, layout = problem.counted, problem.tree, problem.layout
     return CollapsedData(
         gram=np.ascontiguousarray(statistics.gram),
@@ -56,7 +55,7 @@ def collapse(problem: StageProblem) -> CollapsedData:
         shared_sd=np.nan_to_num(problem.features.shared_sd),
         half_normal=layout.half_normal,
         normal=layout.normal,
-        family_at=names.index("family_share") if layout.has_families else -1,
-        stack_at=names.index("stack_ratio") if layout.has_stacks else -1,
-        noise_at=names.index("noise"),
+        family_at=layout.family_at,
+        stack_at=layout.stack_at,
+        noise_at=layout.noise_at,
     )

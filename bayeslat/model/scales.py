@@ -93,6 +93,21 @@ class ScaleLayout:
         return tuple(labels)
 
     @cached_property
+    def family_at(self) -> int:
+        """Position of the family share; -1 without one."""
+        return self.names.index("family_share") if self.has_families else -1
+
+    @cached_property
+    def stack_at(self) -> int:
+        """Position of the stack ratio; -1 without one."""
+        return self.names.index("stack_ratio") if self.has_stacks else -1
+
+    @cached_property
+    def noise_at(self) -> int:
+        """Position of the noise; the noise ratios follow."""
+        return self.names.index("noise")
+
+    @cached_property
     def half_normal(self) -> NDArray[np.float64]:
         """Half-normal scale at each position; 0 where the prior is normal. Shape (scale,)."""
         priors = np.array(self.offset_prior + self.shared_prior)
@@ -103,14 +118,14 @@ class ScaleLayout:
     def normal(self) -> NDArray[np.float64]:
         """Mean and sd of the normal priors; (0, 1) where it is half-normal. Shape (scale, 2)."""
         table = np.tile([0.0, 1.0], (self.size, 1))
-        for name, prior in (
-            ("family_share", FAMILY_SHARE),
-            ("stack_ratio", STACK_RATIO),
-            ("noise", NOISE),
+        for at, prior in (
+            (self.family_at, FAMILY_SHARE),
+            (self.stack_at, STACK_RATIO),
+            (self.noise_at, NOISE),
         ):
-            if name in self.names:
-                table[self.names.index(name)] = prior.mean, prior.sd
-        table[self.size - len(self.groups) :] = NOISE_RATIO.mean, NOISE_RATIO.sd
+            if at >= 0:
+                table[at] = prior.mean, prior.sd
+        table[self.noise_at + 1 :] = NOISE_RATIO.mean, NOISE_RATIO.sd
         for at in map(self.offset_names.index, self.untold):
             table[at] = np.log(_HALF_NORMAL_MEDIAN * self.offset_prior[at]), _UNTOLD_SD
         return table
@@ -122,6 +137,23 @@ class ScaleLayout:
     def draw_prior(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Draw scales from the prior. Shape (scale,)."""
         return self.from_scores(rng.standard_normal(self.size))
+
+    def log_noise(
+        self, scales: NDArray[np.float64], group: int | None = None
+    ) -> NDArray[np.float64]:
+        """Log of the noise of a group's rows, with outliers calmed; the stage's own without one.
+
+        Parameters
+        ----------
+        scales : ndarray, shape (..., scale)
+        group : int, optional
+
+        Returns
+        -------
+        ndarray, shape (...)
+        """
+        noise = scales[..., self.noise_at]
+        return noise if group is None else noise + scales[..., self.noise_at + 1 + group]
 
     def name_draws(self, draws: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Split draws of the scales by name, as positive numbers and shares.
@@ -136,16 +168,15 @@ class ScaleLayout:
             `offset_scale` (..., offset), `shared_scale` (..., kind), `family_share` and
             `stack_ratio` (...) where they exist, `noise` (...), `noise_ratio` (..., group).
         """
-        edges = np.cumsum([len(self.offset_names), len(self.shared_names), 1 * self.has_families])
+        offsets, kinds = len(self.offset_names), len(self.shared_names)
         named = {
-            "offset_scale": np.exp(draws[..., : edges[0]]),
-            "shared_scale": np.exp(draws[..., edges[0] : edges[1]]),
+            "offset_scale": np.exp(draws[..., :offsets]),
+            "shared_scale": np.exp(draws[..., offsets : offsets + kinds]),
         }
         if self.has_families:
-            named["family_share"] = 1 / (1 + np.exp(-draws[..., edges[1]]))
+            named["family_share"] = 1 / (1 + np.exp(-draws[..., self.family_at]))
         if self.has_stacks:
-            named["stack_ratio"] = np.exp(draws[..., edges[2]])
-        noise = self.size - len(self.groups) - 1
-        named["noise"] = np.exp(draws[..., noise])
-        named["noise_ratio"] = np.exp(draws[..., noise + 1 :])
+            named["stack_ratio"] = np.exp(draws[..., self.stack_at])
+        named["noise"] = np.exp(draws[..., self.noise_at])
+        named["noise_ratio"] = np.exp(draws[..., self.noise_at + 1 :])
         return named

@@ -249,14 +249,12 @@ def _groups(
     order = np.random.default_rng(seed).permutation(int(config.max()) + 1)
     fold = np.split(order[config] % _FOLDS, np.cumsum([len(each) for each in positions])[:-1])
     part, regression = data.stages[stage], prepared.regression
-    names = part.problem.layout.names
-    first = names.index("noise")
-    scales = part.scales.mean(axis=0)
+    layout, scales = part.problem.layout, part.scales.mean(axis=0)
     return [
         GroupRows(
             design=regression.designs[number],
             response=regression.responses[number],
-            variance=np.exp(2.0 * (scales[first] + scales[first + 1 + number]))
+            variance=np.exp(2.0 * layout.log_noise(scales, number))
             / regression.noise.weights[number],
             fold=fold[number],
         )
