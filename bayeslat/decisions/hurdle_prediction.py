@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+
+from bayeslat.model.student_t import student_t_quantile
 
 __all__ = ["HurdlePrediction"]
-
-_MOST_DOF = 1e6  # normal to six digits
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ class HurdlePrediction:
         ndarray, shape (config, draw)
         """
         level = np.clip(1.0 - 0.5 / np.maximum(self.chance, 1e-9), 1e-9, 0.5)
-        above = above_ms * np.exp(noise_sd * stdtrit(min(dof, _MOST_DOF), level))
+        above = above_ms * np.exp(noise_sd * student_t_quantile(level, dof))
         return np.where(self.chance > 0.5, above, self.below_ms)
 
     def rows(self, rows: slice | NDArray[np.int64]) -> HurdlePrediction:

@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from bayeslat.decisions.counted_range import beyond_counts
 from bayeslat.decisions.group_view import GroupView, view_group
@@ -25,6 +24,7 @@ from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.strata import stratified_uniform
 from bayeslat.inference.walk import walked
 from bayeslat.inference.widening import correction_rms, widening
+from bayeslat.model.student_t import student_t_quantile
 
 __all__ = ["Of", "correction_size", "held_design", "predict_stage", "stratified_noise"]
 
@@ -242,6 +242,4 @@ def stratified_noise(draws: int, dof: float, rng: np.random.Generator) -> NDArra
     -------
     ndarray, shape (draw,)
     """
-    # A t with a million degrees of freedom is normal to six digits.
-    noise: NDArray[np.float64] = stdtrit(min(dof, 1e6), stratified_uniform((draws,), rng))
-    return noise
+    return student_t_quantile(stratified_uniform((draws,), rng), dof)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
+from bayeslat.model.student_t import MOST_DOF, student_t_quantile
+
 __all__ = [
     "RunNoise",
     "ScoreTable",
@@ -20,7 +22,6 @@ __all__ = [
 ]
 
 _LEAST_DOF = 2.1
-_MOST_DOF = 1e6  # normal to six digits
 _BODY = 2.6  # the cubic is fitted to normal scores up to here, with weights that fall slowly
 _FALL = 0.3
 _BODY_SLOPE = 1.5  # of the cubic within the body: a + 1.5 b
@@ -92,7 +93,7 @@ class ScoreTable:
 @lru_cache(maxsize=1)
 def score_table() -> ScoreTable:
     """Return the cubics over the degrees of freedom that noise may have."""
-    inverse = np.linspace(1.0 / _MOST_DOF, 1.0 / _LEAST_DOF, 96)
+    inverse = np.linspace(1.0 / MOST_DOF, 1.0 / _LEAST_DOF, 96)
     score = np.linspace(0.0, _BODY, 101)[1:]
     weight = np.exp(-0.5 * _FALL * score**2)
     powers = np.stack([score, score**3], axis=1) * weight[:, None]
@@ -192,7 +193,7 @@ def normal_sd(noise_sd: NDArray[np.float64], dof: float) -> NDArray[np.float64]:
     -------
     ndarray, shape (...)
     """
-    sd: NDArray[np.float64] = noise_sd * stdtrit(min(dof, _MOST_DOF), _LEVEL) / ndtri(_LEVEL)
+    sd: NDArray[np.float64] = noise_sd * student_t_quantile(_LEVEL, dof) / ndtri(_LEVEL)
     return sd
 
 
@@ -205,7 +206,7 @@ def score_cubic(
     ----------
     dof : ndarray, shape (stage,)
     """
-    table, inverse = score_table(), 1.0 / np.minimum(dof, _MOST_DOF)
+    table, inverse = score_table(), 1.0 / np.minimum(dof, MOST_DOF)
     linear = np.interp(inverse, table.inverse_dof, table.linear)
     return linear, np.interp(inverse, table.inverse_dof, table.cubic)
 

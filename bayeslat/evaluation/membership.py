@@ -21,6 +21,7 @@ from bayeslat.inference.target import Target
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
 from bayeslat.inference.walk import find_trail
 from bayeslat.inference.widening import with_trail
+from bayeslat.model.student_t import draw_student_t
 
 __all__ = ["Membership", "check_membership"]
 
@@ -167,8 +168,7 @@ def _simulate(
 ) -> NDArray[np.float64]:
     """Draw responses of GPUs of the donors' family. Shape (row, draw)."""
     effects, noise_sd = population.draw(rng, heavy=False)
-    shape = (len(design), len(noise_sd))
-    noise = rng.standard_normal(shape) if np.isinf(dof) else rng.standard_t(dof, shape)
+    noise = draw_student_t((len(design), len(noise_sd)), dof, rng)
     responses: NDArray[np.float64] = design @ effects.T + noise_sd * noise
     return responses
 

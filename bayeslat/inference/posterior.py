@@ -20,6 +20,7 @@ from bayeslat.inference.settled import SettledStage
 from bayeslat.inference.target import Target
 from bayeslat.inference.windows import Window
 from bayeslat.model.problem import StageProblem
+from bayeslat.model.student_t import information
 
 __all__ = ["PosteriorData", "StagePosterior"]
 
@@ -88,11 +89,8 @@ class StagePosterior(SettledStage):
             A group of rows; the stage's own noise without one.
         """
         log_sd = self.problem.layout.log_noise(self.scales, group)
-        # The scales describe pseudo-values, whose variance is (dof + 3) / (dof + 1) times the
-        # squared scale of the noise itself.
-        dof = self.noise_dof
-        shrink = 1.0 if np.isinf(dof) else np.sqrt((dof + 1) / (dof + 3))
-        sd: NDArray[np.float64] = shrink * np.exp(log_sd)
+        # The scales describe pseudo-values, which scatter more than the noise itself.
+        sd: NDArray[np.float64] = np.sqrt(information(self.noise_dof)) * np.exp(log_sd)
         return sd
 
 

@@ -18,6 +18,7 @@ from bayeslat.inference.repeats import row_weights, shared_variance
 from bayeslat.inference.sound_rows import sound_rows
 from bayeslat.inference.stage_rows import StageRows
 from bayeslat.inference.walk import Trail
+from bayeslat.model.student_t import pseudo_variance
 
 __all__ = ["Solved", "TargetRegression"]
 
@@ -67,8 +68,7 @@ class TargetRegression:
     @property
     def inflation(self) -> float:
         """Noise of pseudo-values over the scale of the Student-t noise."""
-        dof = self.part.noise_dof
-        return 1.0 if np.isinf(dof) else float(np.sqrt((dof + 3.0) / (dof + 1.0)))
+        return float(np.sqrt(pseudo_variance(self.part.noise_dof)))
 
     def solve(
         self,

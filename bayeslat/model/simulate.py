@@ -22,6 +22,7 @@ from bayeslat.model.simulation_parameters import (
 )
 from bayeslat.model.simulation_plan import SimulationPlan, plan_simulation
 from bayeslat.model.simulation_prior import draw_from_priors
+from bayeslat.model.student_t import draw_student_t
 from bayeslat.traces import Provenance, stage_columns
 from bayeslat.traces.trace_record import TraceRecord
 
@@ -196,9 +197,8 @@ def _noise(
     truth: StageParameters, label: str, rows: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Noise of each run, in log latency. Shape (row,)."""
-    dof = truth.noise_dof
-    standard = rng.standard_normal(rows) if dof is None else rng.standard_t(dof, rows)
-    return truth.noise[label] * standard
+    dof = np.inf if truth.noise_dof is None else truth.noise_dof
+    return truth.noise[label] * draw_student_t(rows, dof, rng)
 
 
 def _check_latencies(frame: pd.DataFrame, spec: Spec) -> None:

@@ -23,6 +23,7 @@ from bayeslat.inference.gross_errors import sound_rows_of
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.repeats import number_configs, row_weights
 from bayeslat.inference.target import Target
+from bayeslat.model.student_t import MOST_DOF, pseudo_variance
 
 __all__ = ["Posed", "pose"]
 
@@ -194,8 +195,7 @@ def _measurements(
     A row with Student-t noise of scale s tells as much of its location as one with normal noise of
     sd s root((dof + 3) / (dof + 1)) (its Fisher information; Lange, Little and Taylor 1989).
     """
-    dof = min(part.noise_dof, 1e6)
-    noise_sd = rows.scale * np.sqrt((dof + 3.0) / (dof + 1.0))
+    noise_sd = rows.scale * np.sqrt(pseudo_variance(min(part.noise_dof, MOST_DOF)))
     places = rows.places[:, : len(part.basis.features)]
     return Measurements(design, np.sqrt(noise_sd**2 + left), noise_sd, places, weights)
 

@@ -11,13 +11,13 @@ from scipy.special import ndtri
 from bayeslat.evaluation.drift.scores import Scores, clip_errors
 from bayeslat.inference.pilot import Pilot, fit_pilot
 from bayeslat.inference.repeats import row_weights
+from bayeslat.model.student_t import MOST_DOF
 
 __all__ = ["Calmed", "calm_window", "find_start"]
 
 _MOVE_SD = 0.5  # log latency: how far effects may have moved
 _LEAST_ROWS = 5  # of a part that is fitted apart
 _MEETINGS = 5  # of the two fits
-_MOST_DOF = 1e6  # normal to six digits
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _meet(scores: Scores, cut: int, parts: list[tuple[Pilot, float]]) -> int:
     """Return the cut at which the two fits together make the rows likeliest."""
     window = scores.window
     count = len(window)
-    dof = min(window.dof, _MOST_DOF)
+    dof = min(window.dof, MOST_DOF)
     surprise = []
     for rows, (pilot, _) in zip((slice(0, cut), slice(cut, None)), parts, strict=True):
         effects = np.linalg.lstsq(window.design[rows], pilot.fitted, rcond=1e-10)[0]

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from bayeslat.evaluation.drift.misfit import Misfit, estimate_misfit
 from bayeslat.evaluation.drift.window import Window
+from bayeslat.model.student_t import draw_student_t
 
 __all__ = ["RowErrors", "row_errors"]
 
@@ -108,7 +109,7 @@ class RowErrors:
         return covariance
 
     def _noise(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:
-        return rng.standard_normal(shape) if np.isinf(self.dof) else rng.standard_t(self.dof, shape)
+        return draw_student_t(shape, self.dof, rng)
 
 
 def row_errors(window: Window) -> RowErrors:
@@ -140,6 +141,5 @@ def row_errors(window: Window) -> RowErrors:
 @lru_cache(maxsize=16)
 def _median_difference(dof: float) -> float:
     """Median of |difference| of two errors of scale 1."""
-    rng, shape = np.random.default_rng(0), (2, _PAIRS)
-    first, second = rng.standard_normal(shape) if np.isinf(dof) else rng.standard_t(dof, shape)
+    first, second = draw_student_t((2, _PAIRS), dof, np.random.default_rng(0))
     return float(np.median(np.abs(first - second)))

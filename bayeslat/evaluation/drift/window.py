@@ -19,6 +19,7 @@ from bayeslat.inference.gross_errors import sound_rows_of
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.repeats import number_configs
 from bayeslat.inference.stage_rows import StageRows, held_rows, latency_of, least_ms
+from bayeslat.model.student_t import information
 
 __all__ = ["MOST_ROWS", "Window", "WindowCounts", "take_window"]
 
@@ -220,9 +221,7 @@ def _own_rows(data: PosteriorData, stage: str, gpu: Gpu, stack: str) -> tuple[St
     frame = frame.iloc[evenly(len(frame), _MOST_OWN)] if len(frame) else frame
     labels = np.arange(len(frame))
     held = held_rows(data.spec, stage, frame.reset_index(drop=True), gpu, labels)
-    # What a row tells of effects under Student-t noise (Lange et al. 1989).
-    told = 1.0 if np.isinf(part.noise_dof) else (part.noise_dof + 1.0) / (part.noise_dof + 3.0)
-    return held, told * rows / max(len(held), 1)
+    return held, information(part.noise_dof) * rows / max(len(held), 1)
 
 
 def _subset(rows: StageRows, kept: NDArray[np.int64]) -> StageRows:
