@@ -207,7 +207,7 @@ def _calibrate_stage(
         if step < _RELINEARISATIONS:
             departure = _within(population, found.effects[: part.terms])
             point = linearise_at(departure)
-    drawn = condition(population, found.calmed, regression.inflation, rng, start, _PROPOSALS)
+    drawn = condition(found.calmed, rng, start, _PROPOSALS)
     reached = farthest(trail.distances(places[found.sound]))
     return TargetStage(
         departure=departure,

@@ -15,8 +15,7 @@ from scipy.optimize import minimize
 from scipy.special import chdtri, gammaln
 
 from bayeslat.features.thinning import evenly
-from bayeslat.inference.evidence import Evidence, Rows
-from bayeslat.inference.population import Population
+from bayeslat.inference.marginal import Marginal
 from bayeslat.inference.strata import stratified_normal, stratified_uniform
 
 __all__ = ["Conditioned", "condition", "find_mode", "mean_given"]
@@ -45,9 +44,7 @@ class Conditioned:
 
 
 def condition(
-    population: Population,
-    rows: Rows,
-    noise_inflation: float,
+    marginal: Marginal,
     rng: np.random.Generator,
     start: NDArray[np.float64] | None = None,
     proposals: int | None = None,
@@ -61,11 +58,8 @@ def condition(
 
     Parameters
     ----------
-    population : Population
-    rows : Rows
-        One or more.
-    noise_inflation : float
-        Noise of the rows' responses over that of a run, as a ratio: pseudo-values scatter more.
+    marginal : Marginal
+        Of the rows.
     rng : Generator
     start : ndarray, shape (score,), optional
         The mode of nearly the same rows, as `find_mode` found it; found anew by default.
@@ -77,37 +71,37 @@ def condition(
     Conditioned
         With as many draws as the population.
     """
-    evidence = Evidence(rows, population, float(np.log(noise_inflation)))
+    population = marginal.population
     draws = len(population.centre)
     chosen = evenly(draws, proposals or draws)
-    scores, log_density = _propose(evidence, chosen, rng, start)
-    variance = evidence.variance(scores, population.spread[chosen])
-    log_sd = evidence.log_sd(scores, population.log_noise[chosen])
-    covariance = evidence.row_covariance(variance, log_sd)
-    log_weight = evidence.log_density(covariance, log_sd)
-    log_weight += evidence.log_prior(scores) - log_density
+    scores, log_density = _propose(marginal, chosen, rng, start)
+    variance = marginal.variance(scores, population.spread[chosen])
+    log_sd = marginal.log_sd(scores, population.log_noise[chosen])
+    covariance = marginal.row_covariance(variance, log_sd)
+    log_weight = marginal.log_density(covariance, log_sd)
+    log_weight += marginal.log_prior(scores) - log_density
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
     kept = _resample(weight, draws, rng)
-    effects = _draw_effects(evidence, variance[kept], log_sd[kept], covariance[kept], rng)
-    noise_sd = np.exp(log_sd[kept] - evidence.inflation)
+    effects = _draw_effects(marginal, variance[kept], log_sd[kept], covariance[kept], rng)
+    noise_sd = np.exp(log_sd[kept] - marginal.log_inflation)
     return Conditioned(effects, noise_sd, float(1.0 / np.sum(weight**2)))
 
 
-def find_mode(population: Population, rows: Rows, noise_inflation: float) -> NDArray[np.float64]:
+def find_mode(marginal: Marginal) -> NDArray[np.float64]:
     """Find the likeliest scales: scores of the log factors, then of the noise. Shape (score,)."""
-    return _mode(Evidence(rows, population, float(np.log(noise_inflation))))[0]
+    return _mode(marginal)[0]
 
 
 def mean_given(
-    population: Population, rows: Rows, noise_inflation: float, scores: NDArray[np.float64]
+    marginal: Marginal, scores: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Return the mean and covariance of the effects given rows and scales.
 
     Parameters
     ----------
-    population, rows, noise_inflation
-        As `condition` takes them.
+    marginal : Marginal
+        Of the rows.
     scores : ndarray, shape (score,)
         Of the scales, as `find_mode` finds them.
 
@@ -117,21 +111,21 @@ def mean_given(
     covariance : ndarray, shape (feature, feature)
     noise_sd : float
     """
-    evidence = Evidence(rows, population, float(np.log(noise_inflation)))
+    population = marginal.population
     spread, log_noise = population.typical
-    variance = evidence.variance(scores[None], spread)
-    log_sd = evidence.log_sd(scores[None], log_noise)
+    variance = marginal.variance(scores[None], spread)
+    log_sd = marginal.log_sd(scores[None], log_noise)
     prior = population.covariance + np.diag(variance[0])
-    gain = prior @ rows.reduced[0].T
+    gain = prior @ marginal.rows.reduced.design.T
     solved = np.linalg.solve(
-        evidence.row_covariance(variance, log_sd)[0], np.column_stack([evidence.gap, gain.T])
+        marginal.row_covariance(variance, log_sd)[0], np.column_stack([marginal.gap, gain.T])
     )
     effects = population.mean + gain @ solved[:, 0]
-    return effects, prior - gain @ solved[:, 1:], float(np.exp(log_sd[0])) / noise_inflation
+    return effects, prior - gain @ solved[:, 1:], float(np.exp(log_sd[0])) / marginal.inflation
 
 
 def _mode(
-    evidence: Evidence, start: NDArray[np.float64] | None = None
+    marginal: Marginal, start: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mode of the scores at typical spread and noise, and the curvature there.
 
@@ -141,14 +135,14 @@ def _mode(
     curvature : ndarray, shape (score, score)
         Minus the second derivatives of the log density.
     """
-    spread, log_noise = evidence.population.typical
-    size = len(evidence.population.factors) + 1
+    spread, log_noise = marginal.population.typical
+    size = len(marginal.population.factors) + 1
     shifts = _STEP * np.concatenate([np.zeros((1, size)), np.eye(size), -np.eye(size)])
 
     def density(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        variance = evidence.variance(scores, spread)
-        log_sd = evidence.log_sd(scores, log_noise)
-        return evidence.log_likelihood(variance, log_sd) + evidence.log_prior(scores)
+        variance = marginal.variance(scores, spread)
+        log_sd = marginal.log_sd(scores, log_noise)
+        return marginal.log_likelihood(variance, log_sd) + marginal.log_prior(scores)
 
     def objective(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         values = density(point + shifts)
@@ -169,7 +163,7 @@ def _mode(
 
 
 def _propose(
-    evidence: Evidence,
+    marginal: Marginal,
     chosen: NDArray[np.int64],
     rng: np.random.Generator,
     start: NDArray[np.float64] | None,
@@ -178,7 +172,7 @@ def _propose(
 
     Parameters
     ----------
-    evidence : Evidence
+    marginal : Marginal
     chosen : ndarray of int, shape (proposal,)
         Draws of the population.
     rng : Generator
@@ -189,15 +183,15 @@ def _propose(
     scores : ndarray, shape (proposal, score)
     log_density : ndarray, shape (proposal,)
     """
-    mode, curvature = _mode(evidence, start)
+    mode, curvature = _mode(marginal, start)
     values, vectors = np.linalg.eigh(curvature)
     # Where the rows say little, the prior bounds the sd: half as wide as its own.
     values = np.maximum(values, 0.5)
     sd = _INFLATION / np.sqrt(values)
     # The rows tell factor x spread and the noise itself. For a draw with a larger spread than is
     # typical, the mode of the factor is smaller: one Newton step from the typical draw's.
-    told = curvature - np.diag(evidence.prior_curvature(mode))
-    step = evidence.excess()[chosen] @ (told @ (vectors / values) @ vectors.T)
+    told = curvature - np.diag(marginal.prior_curvature(mode))
+    step = marginal.excess()[chosen] @ (told @ (vectors / values) @ vectors.T)
     moved = np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
     size, draws = len(mode), len(chosen)
     tail = np.sqrt(_PROPOSAL_DOF / chdtri(_PROPOSAL_DOF, stratified_uniform((draws,), rng)))
@@ -223,22 +217,21 @@ def _resample(
 
 
 def _draw_effects(
-    evidence: Evidence,
+    marginal: Marginal,
     variance: NDArray[np.float64],
     log_sd: NDArray[np.float64],
     scatter: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Draw effects given scales and rows, whose covariance is `scatter`. Shape (draw, feature)."""
-    design, response, _, _ = evidence.rows.reduced
-    shape = variance.shape
-    population = evidence.population
+    reduced, shape = marginal.rows.reduced, variance.shape
+    population = marginal.population
     values, vectors = np.linalg.eigh(population.covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     centre = population.mean + stratified_normal(shape, rng) @ root.T
     before = centre + np.sqrt(variance) * stratified_normal(shape, rng)
-    noise = np.exp(log_sd)[:, None] * rng.standard_normal((len(log_sd), len(response)))
-    gap = response - before @ design.T - noise
-    pull = np.linalg.solve(scatter, gap[:, :, None])[:, :, 0] @ design
+    noise = np.exp(log_sd)[:, None] * rng.standard_normal((len(log_sd), len(reduced.response)))
+    gap = reduced.response - before @ reduced.design.T - noise
+    pull = np.linalg.solve(scatter, gap[:, :, None])[:, :, 0] @ reduced.design
     effects: NDArray[np.float64] = before + pull @ population.covariance + variance * pull
     return effects

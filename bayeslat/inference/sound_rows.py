@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.inference.condition import mean_given
-from bayeslat.inference.evidence import Rows
+from bayeslat.inference.marginal import Marginal, Rows
 from bayeslat.inference.population import Population
 from bayeslat.inference.repeats import row_weights
 
@@ -52,7 +52,7 @@ def sound_rows(
         """How far each row is from what the other sound rows say, in the donors' noise sds."""
         rows = Rows(design[sound], response[sound], row_weights(labels[sound], 1.0))
         typical = np.zeros(len(population.factors) + 1)
-        effects, covariance, sd = mean_given(population, rows, inflation, typical)
+        effects, covariance, sd = mean_given(Marginal(population, rows, inflation), typical)
         sd *= inflation
         unsure = np.sum(design @ covariance * design, axis=1) / sd**2
         unsure[sound] *= -rows.weights

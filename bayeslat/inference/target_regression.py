@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayeslat.features.design import Linearisation
 from bayeslat.inference.condition import find_mode, mean_given
 from bayeslat.inference.even_rows import even_rows
-from bayeslat.inference.evidence import Rows
+from bayeslat.inference.marginal import Marginal, Rows
 from bayeslat.inference.pilot import Pilot
 from bayeslat.inference.population import Population
 from bayeslat.inference.posterior import StagePosterior
@@ -29,8 +29,8 @@ class Solved:
 
     Attributes
     ----------
-    calmed : Rows
-        The sound rows, without the pull of outliers.
+    calmed : Marginal
+        Of the sound rows, without the pull of outliers.
     effects : ndarray, shape (feature,)
         Their mean.
     scores : ndarray, shape (score,)
@@ -40,7 +40,7 @@ class Solved:
         Latency over what the sound rows say it is.
     """
 
-    calmed: Rows
+    calmed: Marginal
     effects: NDArray[np.float64]
     scores: NDArray[np.float64]
     sound: NDArray[np.bool_]
@@ -94,17 +94,19 @@ class TargetRegression:
         sound = sound_rows(self.population, self.inflation, design, response, self.rows.config)
         labels = np.unique(self.rows.config[sound], return_inverse=True)[1]
         once = row_weights(labels, 1.0)
-        kept = Rows(design[sound], response[sound], once)
+        rows = Rows(design[sound], response[sound], once)
+        kept = Marginal(self.population, rows, self.inflation)
         if scores is None:
-            scores = find_mode(self.population, kept, self.inflation)
-        effects, covariance, sd = mean_given(self.population, kept, self.inflation, scores)
+            scores = find_mode(kept)
+        effects, covariance, sd = mean_given(kept, scores)
         fitted = design @ effects
         error = response - fitted
         spread = part.noise_shape.spread(part.basis, self.rows.inputs.raw)
-        leverage = once * np.sum(kept.design @ covariance * kept.design, axis=1)
+        leverage = once * np.sum(rows.design @ covariance * rows.design, axis=1)
         leverage = leverage / (sd * self.inflation) ** 2
         pilot = Pilot(effects, fitted[sound], error[sound], leverage, sd, 0.0)
         weights = row_weights(labels, shared_variance(pilot, labels))
-        calmed = Rows(kept.design, pilot.pseudo_values(part.noise_dof), weights)
-        effects = mean_given(self.population, calmed, self.inflation, scores)[0]
+        rows = Rows(rows.design, pilot.pseudo_values(part.noise_dof), weights)
+        calmed = Marginal(self.population, rows, self.inflation)
+        effects = mean_given(calmed, scores)[0]
         return Solved(calmed, effects, scores, sound, np.exp(error * spread))

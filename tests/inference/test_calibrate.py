@@ -18,10 +18,10 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference import sound_rows
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.condition import Conditioned, condition
-from bayeslat.inference.evidence import Rows
 from bayeslat.inference.fit import fit_posterior
 from bayeslat.inference.gross_errors import find_gross_errors, is_unsettled
-from bayeslat.inference.population import Population, population_of
+from bayeslat.inference.marginal import Marginal
+from bayeslat.inference.population import population_of
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.posterior_file import read_posterior
 from bayeslat.model.simulate import simulate
@@ -188,11 +188,11 @@ def test_repeats_count_by_how_much_runs_scatter(
     of_runs: float, least: float, most: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six runs of thirty configurations: nearly six rows where they scatter, and else one."""
-    seen: list[Rows] = []
+    seen: list[Marginal] = []
 
-    def spy(population: Population, rows: Rows, *others: Any) -> Conditioned:
-        seen.append(rows)
-        return condition(population, rows, *others)
+    def spy(marginal: Marginal, *others: Any) -> Conditioned:
+        seen.append(marginal)
+        return condition(marginal, *others)
 
     monkeypatch.setattr("bayeslat.inference.calibrate.condition", spy)
     noise = np.exp(of_runs * np.random.default_rng(3).standard_normal((6, 30, 2)))
@@ -204,7 +204,7 @@ def test_repeats_count_by_how_much_runs_scatter(
         run[["t_prefill_ms", "t_decode_ms"]] *= each
     posterior().calibrate(pd.concat(runs), GPU)
     assert len(seen) == len(STAGES)
-    assert all(least < rows.weights.mean() < most for rows in seen)
+    assert all(least < each.rows.weights.mean() < most for each in seen)
 
 
 def test_rows_of_other_gpus_and_other_names_of_this_one() -> None:

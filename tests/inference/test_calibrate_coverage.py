@@ -24,7 +24,7 @@ from bayeslat.inference import calibrate as calibration
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.condition import Conditioned, condition
 from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.population import Population
+from bayeslat.inference.marginal import Marginal
 from bayeslat.model.simulate import draw_parameters, simulate
 from tests.posteriors import GPUS, make_configs, make_data, small_spec, with_noise_shared
 from tests.targets import draw_targets, stranger
@@ -106,15 +106,19 @@ def test_truth_is_among_the_draws_as_often_as_they_say(rows: int) -> None:
 type Twin = Callable[..., Conditioned]
 
 
-def too_sure_of_offsets(population: Population, *rest, **options):  # type: ignore[no-untyped-def]
+def too_sure_of_offsets(marginal: Marginal, *rest, **options):  # type: ignore[no-untyped-def]
     """Half of the spread between GPUs."""
-    return condition(replace(population, spread=0.5 * population.spread), *rest, **options)
+    population = marginal.population
+    narrow = replace(population, spread=0.5 * population.spread)
+    return condition(replace(marginal, population=narrow), *rest, **options)
 
 
-def too_sure_of_the_centre(population: Population, *rest, **options):  # type: ignore[no-untyped-def]
+def too_sure_of_the_centre(marginal: Marginal, *rest, **options):  # type: ignore[no-untyped-def]
     """The centre and the noise of the mean draw, at a third of the noise."""
+    population = marginal.population
     flat = np.broadcast_to(population.log_noise.mean() - np.log(3), population.log_noise.shape)
-    return condition(replace(population, log_noise=flat, log_noise_sd=0.05), *rest, **options)
+    quiet = replace(population, log_noise=flat, log_noise_sd=0.05)
+    return condition(replace(marginal, population=quiet), *rest, **options)
 
 
 def too_narrow(*given, **options):  # type: ignore[no-untyped-def]

@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 
 from bayeslat.inference.calibrate import calibrate_group
 from bayeslat.inference.condition import condition, find_mode, mean_given
-from bayeslat.inference.evidence import Evidence, Rows
+from bayeslat.inference.marginal import Marginal, Rows
 from bayeslat.inference.population import Population
 from tests.posteriors import make_configs, make_data
 from tests.targets import draw_targets, stranger
@@ -79,7 +79,7 @@ def distance(found: Array, mean: Array, covariance: Array) -> tuple[float, float
 def test_with_known_scales_draws_have_the_conjugate_moments(count: int) -> None:
     rows, _ = make_rows(1, count, 4)
     population = known_scales(4, sd=0.1)
-    drawn = condition(population, rows, 1.0, np.random.default_rng(2))
+    drawn = condition(Marginal(population, rows, 1.0), np.random.default_rng(2))
     mean, covariance = conjugate(rows, population.mean, population.covariance, 0.1)
     assert max(distance(drawn.effects, mean, covariance)) < 4.0
     np.testing.assert_allclose(drawn.noise_sd, 0.1, rtol=1e-4)
@@ -91,7 +91,7 @@ def test_with_known_scales_draws_have_the_conjugate_moments(count: int) -> None:
 def test_inflated_noise_is_the_rows_and_not_the_groups() -> None:
     rows, _ = make_rows(1, 40, 4)
     population = known_scales(4, sd=0.1)
-    drawn = condition(population, rows, 1.3, np.random.default_rng(2))
+    drawn = condition(Marginal(population, rows, 1.3), np.random.default_rng(2))
     mean, covariance = conjugate(rows, population.mean, population.covariance, 0.13)
     assert max(distance(drawn.effects, mean, covariance)) < 4.0
     np.testing.assert_allclose(drawn.noise_sd, 0.1, rtol=1e-4)
@@ -101,12 +101,12 @@ def test_inflated_noise_is_the_rows_and_not_the_groups() -> None:
 def test_the_marginal_likelihood_is_that_of_the_dense_normal(count: int) -> None:
     rows, _ = make_rows(3, count, 3)
     population = heavy_population()
-    evidence = Evidence(rows, population, 0.1)
+    marginal = Marginal(population, rows, float(np.exp(0.1)))
     rng = np.random.default_rng(4)
     scores = rng.standard_normal((6, 3))
-    variance = evidence.variance(scores, population.spread[:6])
-    log_sd = evidence.log_sd(scores, population.log_noise[:6])
-    found = evidence.log_likelihood(variance, log_sd)
+    variance = marginal.variance(scores, population.spread[:6])
+    log_sd = marginal.log_sd(scores, population.log_noise[:6])
+    found = marginal.log_likelihood(variance, log_sd)
     expected = []
     for each in range(6):
         factor = np.exp(scores[each, [0, 1, 1]])
@@ -124,14 +124,14 @@ def test_the_marginal_likelihood_is_that_of_the_dense_normal(count: int) -> None
 def test_fewer_rows_say_the_same() -> None:
     """Reduced to as many rows as features, the likelihood of any effects and noise stays."""
     rows, _ = make_rows(5, 30, 4)
-    design, response, rest, free = rows.reduced
-    assert design.shape == (4, 4)
+    reduced = rows.reduced
+    assert reduced.design.shape == (4, 4)
     rng = np.random.default_rng(6)
     found, expected = [], []
     for _ in range(5):
         effects, sd = rng.standard_normal(4), float(np.exp(rng.standard_normal()))
-        square = np.sum((response - design @ effects) ** 2) + rest
-        found.append(-0.5 * square / sd**2 - (4 + free) * np.log(sd))
+        square = np.sum((reduced.response - reduced.design @ effects) ** 2) + reduced.rest
+        found.append(-0.5 * square / sd**2 - (4 + reduced.free) * np.log(sd))
         square = np.sum(rows.weights * (rows.response - rows.design @ effects) ** 2)
         expected.append(-0.5 * square / sd**2 - rows.weights.sum() * np.log(sd))
     np.testing.assert_allclose(found, expected, rtol=1e-9)
@@ -173,7 +173,7 @@ def test_weighted_scales_agree_with_a_grid(effect: float) -> None:
         log_noise=np.full(DRAWS, np.log(0.1)),
     )
     weight, noises, (mean, sd) = brute_force(population, rows)
-    drawn = condition(population, rows, 1.0, np.random.default_rng(8))
+    drawn = condition(Marginal(population, rows, 1.0), np.random.default_rng(8))
     assert drawn.effective_draws > DRAWS / 3
     error = 1 / np.sqrt(drawn.effective_draws)
     assert abs(drawn.effects.mean() - mean) < 4 * sd * error
@@ -185,7 +185,9 @@ def test_weighted_scales_agree_with_a_grid(effect: float) -> None:
     assert abs(noise.mean() - centre) < 4 * width * error
     assert abs(noise.std() / width - 1) < 4 * error
     # The broken twin: a noise that is not integrated is too sure of it.
-    fixed = condition(replace(population, log_noise_sd=0.1), rows, 1.0, np.random.default_rng(8))
+    fixed = condition(
+        Marginal(replace(population, log_noise_sd=0.1), rows, 1.0), np.random.default_rng(8)
+    )
     scatter = (np.log(fixed.noise_sd) - np.log(0.1)).std() / 0.5
     assert abs(scatter / width - 1) > 4 * error
 
@@ -205,11 +207,14 @@ def test_draws_of_the_population_count_by_what_they_say_of_the_rows() -> None:
     share = float(np.exp(evidence[1] - logsumexp(evidence)))
     # Effects tell the two apart only together; noise does not. So compare with the mixture's mean.
     means = [
-        condition(replace(one, spread=np.full((DRAWS, 1), s)), rows, 1.0, np.random.default_rng(1))
+        condition(
+            Marginal(replace(one, spread=np.full((DRAWS, 1), s)), rows, 1.0),
+            np.random.default_rng(1),
+        )
         for s in spreads
     ]
     expected = (1 - share) * means[0].effects.mean() + share * means[1].effects.mean()
-    drawn = condition(both, rows, 1.0, np.random.default_rng(2))
+    drawn = condition(Marginal(both, rows, 1.0), np.random.default_rng(2))
     error = drawn.effects.std() / np.sqrt(drawn.effective_draws)
     assert drawn.effective_draws > DRAWS / 10
     assert abs(drawn.effects.mean() - expected) < 4 * error
@@ -221,11 +226,11 @@ def test_draws_of_the_population_count_by_what_they_say_of_the_rows() -> None:
 def _log_evidence(population: Population, rows: Rows) -> float:
     """Log marginal likelihood, integrated over factor and noise by plain Monte Carlo."""
     rng = np.random.default_rng(10)
-    evidence = Evidence(rows, population, 0.0)
+    marginal = Marginal(population, rows, 1.0)
     chi2 = rng.chisquare(4.0, DRAWS)
     scores = np.column_stack([0.5 * np.log(4.0 / chi2), rng.standard_normal(DRAWS)])
-    likelihood = evidence.log_likelihood(
-        evidence.variance(scores, population.spread), evidence.log_sd(scores, population.log_noise)
+    likelihood = marginal.log_likelihood(
+        marginal.variance(scores, population.spread), marginal.log_sd(scores, population.log_noise)
     )
     return float(logsumexp(likelihood))
 
@@ -234,7 +239,7 @@ def test_the_mean_given_scales_is_the_conjugate_one() -> None:
     rows, _ = make_rows(11, 20, 3)
     population = heavy_population()
     scores = np.array([0.3, -0.2, 0.5])
-    effects, covariance, sd = mean_given(population, rows, 1.2, scores)
+    effects, covariance, sd = mean_given(Marginal(population, rows, 1.2), scores)
     spread = np.exp(np.log(population.spread).mean(axis=0))
     prior = population.covariance + np.diag((spread * np.exp(scores[[0, 1, 1]])) ** 2)
     noise = float(np.exp(population.log_noise.mean() + 0.5 * scores[2]))
@@ -247,14 +252,14 @@ def test_the_mean_given_scales_is_the_conjugate_one() -> None:
 def test_the_mode_is_a_maximum() -> None:
     rows, _ = make_rows(12, 30, 3, sd=0.3)
     population = heavy_population()
-    mode = find_mode(population, rows, 1.0)
-    evidence = Evidence(rows, population, 0.0)
+    mode = find_mode(Marginal(population, rows, 1.0))
+    marginal = Marginal(population, rows, 1.0)
     spread, log_noise = population.typical
 
     def density(scores: Array) -> float:
-        variance = evidence.variance(scores[None], spread)
-        likelihood = evidence.log_likelihood(variance, evidence.log_sd(scores[None], log_noise))
-        return float((likelihood + evidence.log_prior(scores[None]))[0])
+        variance = marginal.variance(scores[None], spread)
+        likelihood = marginal.log_likelihood(variance, marginal.log_sd(scores[None], log_noise))
+        return float((likelihood + marginal.log_prior(scores[None]))[0])
 
     best = density(mode)
     assert best > density(np.zeros(3)) + 1.0  # it moved
@@ -263,11 +268,11 @@ def test_the_mode_is_a_maximum() -> None:
 
 
 def test_the_curvature_of_the_prior_is_its_second_derivative() -> None:
-    evidence = Evidence(make_rows(13, 5, 3)[0], heavy_population(), 0.0)
+    marginal = Marginal(heavy_population(), make_rows(13, 5, 3)[0], 1.0)
     at, step = np.array([0.4, -0.3, 0.7]), 1e-3
-    for each, expected in enumerate(evidence.prior_curvature(at)):
+    for each, expected in enumerate(marginal.prior_curvature(at)):
         shift = step * np.eye(3)[each]
-        values = evidence.log_prior(np.array([at - shift, at, at + shift]))
+        values = marginal.log_prior(np.array([at - shift, at, at + shift]))
         found = -(values[0] - 2 * values[1] + values[2]) / step**2
         assert found == pytest.approx(expected, rel=1e-3)
 

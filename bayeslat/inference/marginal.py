@@ -1,4 +1,4 @@
-"""The evidence of a group's rows: their marginal likelihood, given the scales of its population."""
+"""The marginal likelihood of a group's rows, given the scales of its population."""
 
 from __future__ import annotations
 
@@ -11,7 +11,27 @@ from scipy.special import gammaln
 
 from bayeslat.inference.population import OFFSET_DOF, Population
 
-__all__ = ["Evidence", "Rows"]
+__all__ = ["Marginal", "Reduced", "Rows"]
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """What rows tell, in at most as many as there are features.
+
+    Attributes
+    ----------
+    design : ndarray, shape (row or feature, feature)
+    response : ndarray, shape (row or feature,)
+    rest : float
+        Sum of squares that no effects explain.
+    free : float
+        How many rows count for nothing but noise.
+    """
+
+    design: NDArray[np.float64]
+    response: NDArray[np.float64]
+    rest: float
+    free: float
 
 
 @dataclass(frozen=True)
@@ -31,56 +51,52 @@ class Rows:
     weights: NDArray[np.float64]
 
     @cached_property
-    def reduced(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
-        """The same information in at most as many rows as features.
-
-        Returns
-        -------
-        design : ndarray, shape (row or feature, feature)
-        response : ndarray, shape (row or feature,)
-        rest : float
-            Sum of squares that no effects explain.
-        free : float
-            How many rows count for nothing but noise.
-        """
+    def reduced(self) -> Reduced:
+        """The same information in at most as many rows as features."""
         root = np.sqrt(self.weights)
         design, response = self.design * root[:, None], self.response * root
         total = float(self.weights.sum())
         if len(response) <= design.shape[1]:
-            return design, response, 0.0, total - len(response)
+            return Reduced(design, response, 0.0, total - len(response))
         basis, triangle = np.linalg.qr(design)
         rotated = basis.T @ response
         rest = max(float(response @ response - rotated @ rotated), 0.0)
-        return triangle, rotated, rest, total - len(rotated)
+        return Reduced(triangle, rotated, rest, total - len(rotated))
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Marginal:
     """The marginal likelihood of the rows, as a function of scores: log factors, then noise.
 
     Attributes
     ----------
-    rows : Rows
     population : Population
+    rows : Rows
+        One or more.
     inflation : float
-        Of the rows' noise over that of the population, in logs.
+        Noise of the rows' responses over that of a run, as a ratio: pseudo-values scatter more.
     """
 
-    rows: Rows
     population: Population
+    rows: Rows
     inflation: float
 
     @property
+    def log_inflation(self) -> float:
+        """The inflation, in logs."""
+        return float(np.log(self.inflation))
+
+    @cached_property
     def gap(self) -> NDArray[np.float64]:
         """The reduced rows less what the population expects. Shape (row,)."""
-        design, response, _, _ = self.rows.reduced
-        gap: NDArray[np.float64] = response - design @ self.population.mean
+        reduced = self.rows.reduced
+        gap: NDArray[np.float64] = reduced.response - reduced.design @ self.population.mean
         return gap
 
     @cached_property
     def centre_covariance(self) -> NDArray[np.float64]:
         """Of the reduced rows, by the centre alone. Shape (row, row)."""
-        design = self.rows.reduced[0]
+        design = self.rows.reduced.design
         covariance: NDArray[np.float64] = design @ self.population.covariance @ design.T
         return covariance
 
@@ -101,7 +117,7 @@ class Evidence:
     ) -> NDArray[np.float64]:
         """Log noise of the rows. Shape (draw,)."""
         sd: NDArray[np.float64] = (
-            log_noise + self.population.log_noise_sd * scores[:, -1] + self.inflation
+            log_noise + self.population.log_noise_sd * scores[:, -1] + self.log_inflation
         )
         return sd
 
@@ -109,7 +125,7 @@ class Evidence:
         self, variance: NDArray[np.float64], log_sd: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Of the reduced rows. Shape (draw, row, row)."""
-        design = self.rows.reduced[0]
+        design = self.rows.reduced.design
         shape = (len(variance), *self.centre_covariance.shape)
         # One product of two matrices, not one for each draw.
         wide = (design * variance[:, None, :]).reshape(-1, design.shape[1])
@@ -128,8 +144,7 @@ class Evidence:
         self, covariance: NDArray[np.float64], log_sd: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Log density of the rows under their covariance, up to a constant. Shape (draw,)."""
-        _, _, rest, free = self.rows.reduced
-        gap = self.gap
+        gap, reduced = self.gap, self.rows.reduced
         count = len(gap)
         # With the gap as a further row and column, the last pivot holds the quadratic form: one
         # factorisation gives it and the determinant.
@@ -141,7 +156,7 @@ class Evidence:
         pivots = np.diagonal(np.linalg.cholesky(bordered), axis1=1, axis2=2)
         quadratic = high - pivots[:, -1] ** 2
         determinant = 2.0 * np.log(pivots[:, :-1]).sum(axis=1)
-        noise = rest * np.exp(-2.0 * log_sd) + 2.0 * free * log_sd
+        noise = reduced.rest * np.exp(-2.0 * log_sd) + 2.0 * reduced.free * log_sd
         likelihood: NDArray[np.float64] = -0.5 * (quadratic + determinant + noise)
         return likelihood
 
