@@ -228,10 +228,8 @@ def _corners(rng: np.random.Generator) -> Corners:
     return Corners(rng.integers(0, 4, (pairs, 2)), depth, margin=float(rng.uniform(0.25, 2.0)))
 
 
-def _pilots(rng: np.random.Generator, groups: int, features: int) -> Pilots | None:
-    """What outliers are calmed round, or nothing."""
-    if rng.uniform() < 0.5:
-        return None
+def _pilots(rng: np.random.Generator, groups: int, features: int) -> Pilots:
+    """What outliers are calmed round."""
     return Pilots(numbers(rng, groups, features), numbers(rng, groups), numbers(rng, groups))
 
 
@@ -290,13 +288,12 @@ def _assert_same_settled(found: SettledStage, expected: SettledStage) -> None:
         assert getattr(found, name) == getattr(expected, name), name
     for name in ("features", "degree", "watched", "tasks"):
         assert getattr(found.basis, name) == getattr(expected.basis, name), name
-    assert (found.pilots is None) == (expected.pilots is None)
     pairs = [
         (found, expected, ("shared_efficiency", "departure", "projection")),
         (found.noise_shape, expected.noise_shape, ("slopes", "centre")),
         (found.basis, expected.basis, ("low", "high")),
         (found.basis.corners, expected.basis.corners, ("pairs", "depth", "margin")),
-        (found.pilots, expected.pilots, ("effect", "sd", "weight") if expected.pilots else ()),
+        (found.pilots, expected.pilots, ("effect", "sd", "weight")),
     ]
     for one, other, names in pairs:
         for name in names:

@@ -77,7 +77,7 @@ def find_changes(point: SettledPoint, sample: pd.DataFrame) -> tuple[Change, ...
     def changes() -> Iterator[Change]:
         for at, group in enumerate(plan.groups):
             for stage, part in point.stages.items():
-                if part.pilots is None or point.spec.stages[stage].hurdle is not None:
+                if point.spec.stages[stage].hurdle is not None:
                     continue
                 number = point.groups.index(group)
                 off = noise_off(plan, point, stage, number, plan.members[at])

@@ -111,14 +111,12 @@ def _with_column(
         features=stage_features(spec, stage, basis),
     )
     pilots = part.pilots
-    if pilots is not None:
-        pilots = replace(pilots, effect=np.insert(pilots.effect, feature, 0.0, axis=1))
     return replace(
         part,
         problem=problem,
         basis=basis,
         projection=np.insert(part.projection, column, 0.0, axis=2),
-        pilots=pilots,
+        pilots=replace(pilots, effect=np.insert(pilots.effect, feature, 0.0, axis=1)),
     )
 
 

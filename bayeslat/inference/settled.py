@@ -47,8 +47,8 @@ class SettledStage:
         Degrees of freedom of the Student-t noise; infinite for Gaussian noise.
     noise_shared : float
         What part of the noise's variance is a configuration's own, which all of its runs share.
-    pilots : Pilots or None
-        Round which centre outliers are calmed; None in posteriors that kept none.
+    pilots : Pilots
+        Round which centre outliers are calmed.
     most_counted : float
         Rows that those of a group count for together at most.
     untold : tuple of int
@@ -65,7 +65,7 @@ class SettledStage:
     projection: NDArray[np.float64]
     noise_shape: NoiseShape
     noise_dof: float
-    pilots: Pilots | None = None
+    pilots: Pilots
     most_counted: float = MOST_COUNTED
     noise_shared: float = UNTOLD_SHARED
     untold: tuple[int, ...] = ()
@@ -120,8 +120,7 @@ class SettledPoint:
             arrays = [part.basis.low, part.basis.high, part.shared_efficiency, part.departure]
             arrays += [part.projection, part.noise_shape.slopes, part.noise_shape.centre]
             arrays.append(np.array([part.noise_dof, part.basis.degree]))
-            if part.pilots is not None:
-                arrays += [part.pilots.effect, part.pilots.sd, part.pilots.weight]
+            arrays += [part.pilots.effect, part.pilots.sd, part.pilots.weight]
             for array in arrays:
                 found.update(np.ascontiguousarray(array, dtype=float).tobytes())
         return found.hexdigest()

@@ -38,10 +38,8 @@ def settled_rows(
 ) -> Regression:
     """Linearise rows of a group at a settled point, and calm their outliers."""
     part, rows = point.stages[stage], _linear(plan, point, stage, group, members)
-    response = rows.response
-    if part.pilots is not None:
-        fitted, sd = rows.design @ part.pilots.effect[group], part.pilots.sd[group]
-        response = pseudo_values(fitted, response - fitted, sd, part.noise_dof)
+    fitted, sd = rows.design @ part.pilots.effect[group], part.pilots.sd[group]
+    response = pseudo_values(fitted, rows.response - fitted, sd, part.noise_dof)
     return members[rows.held.position], rows.design, response
 
 
@@ -54,7 +52,7 @@ def noise_off(
     little: they are left out.
     """
     part, rows = point.stages[stage], _linear(plan, point, stage, group, members)
-    if part.pilots is None or not len(rows.held):
+    if not len(rows.held):
         return np.zeros(0)
     within = ~_beyond(part, rows.held)
     off = (rows.response - rows.design @ part.pilots.effect[group]) / part.pilots.sd[group]
@@ -68,7 +66,7 @@ def gross_rows(
 ) -> NDArray[np.int64]:
     """Tell which rows of a group a pass sets aside, by position. Shape (gross,)."""
     part, rows = point.stages[stage], _linear(plan, point, stage, group, members)
-    if part.pilots is None or not len(rows.held):
+    if not len(rows.held):
         return members[:0]
     unit = noise_units(part, part.pilots.sd)[group]
     residual = (rows.response - rows.design @ part.pilots.effect[group]) / unit

@@ -67,13 +67,10 @@ def settled_group(
         "high": (("coordinate",), basis.high),
         "corner_pair": (("corner", "feature_of_pair"), basis.corners.pairs),
         "corner_depth": (("corner", "cell", "cell_of_second"), basis.corners.depth),
+        "pilot_effect": (("group", "feature"), part.pilots.effect),
+        "pilot_sd": (("group",), part.pilots.sd),
+        "row_weight": (("group",), part.pilots.weight),
     }
-    if part.pilots is not None:
-        variables |= {
-            "pilot_effect": (("group", "feature"), part.pilots.effect),
-            "pilot_sd": (("group",), part.pilots.sd),
-            "row_weight": (("group",), part.pilots.weight),
-        }
     labels = {
         "feature": features,
         "term": features[: len(part.shared_efficiency)],
@@ -115,13 +112,6 @@ def read_settled(stored: xr.Dataset) -> SettledStage:
         If something is missing or does not fit.
     """
     departure = stored["departure"].to_numpy()
-    pilots = None
-    if "pilot_sd" in stored:
-        pilots = Pilots(
-            effect=stored["pilot_effect"].to_numpy(),
-            sd=stored["pilot_sd"].to_numpy(),
-            weight=stored["row_weight"].to_numpy(),
-        )
     return SettledStage(
         basis=_read_basis(stored),
         shared_efficiency=stored["shared_efficiency"].to_numpy(),
@@ -131,7 +121,11 @@ def read_settled(stored: xr.Dataset) -> SettledStage:
             _array(stored, "noise_slope", (0,)), _array(stored, "noise_centre", (0,))
         ),
         noise_dof=float(stored.attrs["noise_dof"]),
-        pilots=pilots,
+        pilots=Pilots(
+            effect=stored["pilot_effect"].to_numpy(),
+            sd=stored["pilot_sd"].to_numpy(),
+            weight=stored["row_weight"].to_numpy(),
+        ),
         most_counted=float(stored.attrs.get("most_counted", MOST_COUNTED)),
         noise_shared=float(stored.attrs.get("noise_shared", UNTOLD_SHARED)),
         untold=tuple(json.loads(stored.attrs.get("untold", "[]"))),

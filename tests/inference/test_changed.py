@@ -42,7 +42,6 @@ def slower(frame: pd.DataFrame, factor: float, part: float = 1.0) -> pd.DataFram
 
 def noise_of(data: PosteriorData) -> float:
     pilots = point_of(data).stages["decode"].pilots
-    assert pilots is not None
     return float(pilots.sd[data.groups.index((GPU, ""))])
 
 

@@ -131,7 +131,6 @@ def test_large_traces_have_the_statistics_of_their_rows_at_the_point(
         for group, members in enumerate(plan.members):
             _, design, response = settled_rows(plan, data.point, stage, group, members)
             pilots = data.point.stages[stage].pilots
-            assert pilots is not None
             weights = np.full(len(response), pilots.weight[group])
             held = sums.statistics
             own = Statistics(*(getattr(held, name)[[group]] for name in NAMES))
@@ -207,7 +206,6 @@ def test_a_group_that_has_changed_is_no_error_of_single_rows(tmp_path: Path) -> 
     data = compress_files(small_spec(), [folder], like=point)
     assert not data.set_aside
     plan, pilots = plan_fit(small_spec(), read_traces(folder)), point.stages["prefill"].pilots
-    assert pilots is not None
     group = point.groups.index((SPOILT, ""))
     _, design, response = settled_rows(plan, point, "prefill", group, plan.members[group])
     held = sums_of(data, "prefill").statistics
@@ -425,8 +423,9 @@ def test_repeats_are_weighed_as_their_number_in_all_rows_says(tmp_path: Path) ->
     once = compress_files(small_spec(), [write(make_frame(4, rows=1200), tmp_path / "t", 1)])
     many = compress_files(small_spec(), [write(often, tmp_path / "u", 1)], sample_rows=200)
     whole = compress_files(small_spec(), [tmp_path / "u"], sample_rows=2000)
-    weights = [each.point.stages["prefill"].pilots for each in (once, many, whole)]
-    plain, sampled, exact = (each.weight for each in weights if each is not None)
+    plain, sampled, exact = (
+        each.point.stages["prefill"].pilots.weight for each in (once, many, whole)
+    )
     np.testing.assert_allclose(plain, 1.0, atol=0.2)
     # The same latencies thirty times are one: 1/30 of a row each.
     np.testing.assert_allclose(exact, 1 / 30, rtol=1e-6)
@@ -716,7 +715,6 @@ def test_the_point_decides_its_hash(tmp_path: Path) -> None:
 def test_all_that_decides_how_a_row_enters_decides_the_hash(name: str) -> None:
     point = point_of(make_data())
     part = point.stages["prefill"]
-    assert part.pilots is not None
     moved = {
         "shared_efficiency": part.shared_efficiency + 1e-9,
         "departure": part.departure + 1e-9,

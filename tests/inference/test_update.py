@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -120,11 +119,6 @@ def test_what_cannot_be_updated_says_why(folder: Path, fitted: PosteriorData) ->
     other = compress_files(small_spec(), [folder / "wednesday.parquet"])
     with pytest.raises(InputError, match=r"settled at another point.*--like POSTERIOR"):
         update_posterior(fitted, other, LAPLACE)
-    old = replace(
-        fitted, stages={name: replace(part, pilots=None) for name, part in fitted.stages.items()}
-    )
-    with pytest.raises(InputError, match=r"earlier version.*fit again"):
-        update_posterior(old, None, LAPLACE, retire=["monday.parquet"])
 
 
 @pytest.mark.parametrize(

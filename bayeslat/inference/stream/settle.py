@@ -82,18 +82,8 @@ def point_of(data: PosteriorData) -> SettledPoint:
     Returns
     -------
     SettledPoint
-
-    Raises
-    ------
-    InputError
-        If the posterior is of a version that kept none.
     """
     stages = {stage: part.settled for stage, part in data.stages.items()}
-    if any(part.pilots is None for part in stages.values()):
-        raise InputError(
-            "the posterior does not hold what further rows need (an earlier version of bayeslat "
-            "wrote it); fit again"
-        )
     gpus = {gpu: data.hardware[gpu] for gpu in data.gpus}
     return SettledPoint(data.spec, gpus, data.groups, data.reference, stages)
 

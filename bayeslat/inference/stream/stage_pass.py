@@ -43,14 +43,11 @@ class StagePass:
     ----------
     stage : Stage
     point : SettledStage
-        With its pilots.
     groups : sequence of int, shape (group,)
         Position of each group's GPU.
     """
 
     def __init__(self, stage: Stage, point: SettledStage, groups: Sequence[int]) -> None:
-        if point.pilots is None:
-            raise ValueError("a settled point without pilots takes no rows")
         self._stage, self._point, self._pilots = stage, point, point.pilots
         self._least_ms = stage.hurdle.above_ms if stage.hurdle else 0.0
         self._gpu_of = tuple(groups)
