@@ -20,7 +20,7 @@ from bayeslat.features.admit import resolve_gpus
 from bayeslat.features.hardware import load_hardware
 from bayeslat.inference.plan import plan_admitted
 from bayeslat.inference.settled import SettledPoint
-from bayeslat.inference.settled_rows import noise_off
+from bayeslat.inference.settled_rows import settled_rows
 from bayeslat.model.groups import name_group
 
 __all__ = ["Change", "find_changes", "refuse_changed"]
@@ -75,15 +75,14 @@ def find_changes(point: SettledPoint, sample: pd.DataFrame) -> tuple[Change, ...
     plan = plan_admitted(point.spec, resolve_gpus(point.spec.complete(sample), hardware), hardware)
 
     def changes() -> Iterator[Change]:
-        for at, group in enumerate(plan.groups):
-            for stage, part in point.stages.items():
+        for group in plan.groups:
+            for stage in point.stages:
                 if point.spec.stages[stage].hurdle is not None:
                     continue
-                number = point.groups.index(group)
-                off = noise_off(plan, point, stage, number, plan.members[at])
+                rows = settled_rows(plan, point, stage, group)
+                off = rows.config_offsets
                 if _has_changed(off):
-                    noise = float(part.pilots.sd[number])
-                    yield Change(*group, stage, float(np.median(off)) * noise, noise)
+                    yield Change(*group, stage, float(np.median(off)) * rows.noise, rows.noise)
 
     return tuple(changes())
 

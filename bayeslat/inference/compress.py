@@ -15,7 +15,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference.compressed import Compressed
 from bayeslat.inference.plan import plan_admitted
 from bayeslat.inference.settled import SettledPoint
-from bayeslat.inference.settled_rows import gross_rows
+from bayeslat.inference.settled_rows import settled_rows
 from bayeslat.inference.stream.files import open_files
 from bayeslat.inference.stream.run_pass import sum_files
 from bayeslat.inference.stream.sample import SAMPLE_ROWS, take_sample
@@ -112,8 +112,7 @@ def _sound(
     for gpu, stack, stage in {(each.gpu, each.stack, each.stage) for each in set_aside}:
         group = (gpu, stack)
         if group in plan.groups:
-            members = plan.members[plan.groups.index(group)]
-            gross = gross_rows(plan, point, stage, point.groups.index(group), members)
+            gross = settled_rows(plan, point, stage, group).gross
             column = point.spec.stages[stage].column
             wrong = np.isin(np.arange(len(sample)), gross)
             sample = sample.assign(**{column: sample[column].mask(wrong)})

@@ -19,11 +19,11 @@ from bayeslat.inference.engine import EngineOptions, library_versions
 from bayeslat.inference.fit import constant_knobs
 from bayeslat.inference.hurdle import HurdlePosterior
 from bayeslat.inference.hurdle_fit import fit_hurdle
-from bayeslat.inference.noise_correlation import correlate_noise, residuals
+from bayeslat.inference.noise_correlation import Regression, correlate_noise, residuals
 from bayeslat.inference.plan import FitPlan, plan_fit
 from bayeslat.inference.posterior import PosteriorData, StagePosterior
 from bayeslat.inference.settled import SettledPoint
-from bayeslat.inference.settled_rows import Regression, settled_rows
+from bayeslat.inference.settled_rows import settled_rows
 from bayeslat.inference.windows import StageSums, Window, total_sums
 from bayeslat.model.priors import stage_problem
 from bayeslat.model.problem import StageProblem
@@ -204,6 +204,5 @@ def _sample_plan(data: Compressed) -> FitPlan:
 
 def _sample_rows(plan: FitPlan, point: SettledPoint, stage: str) -> list[Regression]:
     """The sample's regression at the settled point, one part a group of the fit."""
-    return [
-        settled_rows(plan, point, stage, at, members) for at, members in enumerate(plan.members)
-    ]
+    rows = [settled_rows(plan, point, stage, group) for group in point.groups]
+    return [(each.position, each.design, each.calmed) for each in rows]

@@ -12,11 +12,14 @@ from scipy.special import ndtri
 from bayeslat.inference.draws import StageDraws
 from bayeslat.model.groups import GroupTree
 
-__all__ = ["GroupRows", "correlate_noise", "residuals"]
+__all__ = ["GroupRows", "Regression", "correlate_noise", "residuals"]
 
 _FEWEST_ROWS = 30  # with both stages
 _SURE = 3.0  # standard errors: a weaker correlation counts as none
 
+
+type Regression = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
+"""Of a group: positions of its rows, design and response. Shapes (row,), (row, feature), (row,)."""
 
 type GroupRows = tuple[NDArray[np.int64], NDArray[np.float64]]
 """Of a group: positions of its rows in a table, and what a fit leaves there. Shapes (row,)."""
@@ -59,17 +62,12 @@ def correlate_noise(
     return _nearest(correlation)
 
 
-def residuals(
-    groups: Sequence[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]],
-    tree: GroupTree,
-    drawn: StageDraws,
-) -> list[GroupRows]:
+def residuals(groups: Sequence[Regression], tree: GroupTree, drawn: StageDraws) -> list[GroupRows]:
     """Return what the mean of a stage's draws leaves of its rows.
 
     Parameters
     ----------
-    groups : sequence over group of (position, design, response)
-        Shapes (row,), (row, feature), (row,).
+    groups : sequence over group of Regression
     tree : GroupTree
     drawn : StageDraws
 

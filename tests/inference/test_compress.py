@@ -128,13 +128,13 @@ def test_large_traces_have_the_statistics_of_their_rows_at_the_point(
     plan = plan_fit(small_spec(), read_traces(folder))
     for stage in small_spec().stages:
         sums = sums_of(data, stage)
-        for group, members in enumerate(plan.members):
-            _, design, response = settled_rows(plan, data.point, stage, group, members)
+        for number, group in enumerate(plan.groups):
+            rows = settled_rows(plan, data.point, stage, group)
             pilots = data.point.stages[stage].pilots
-            weights = np.full(len(response), pilots.weight[group])
+            weights = np.full(len(rows.response), pilots.weight[number])
             held = sums.statistics
-            own = Statistics(*(getattr(held, name)[[group]] for name in NAMES))
-            assert_equal(summarise(design, response, weights), own)
+            own = Statistics(*(getattr(held, name)[[number]] for name in NAMES))
+            assert_equal(summarise(rows.design, rows.calmed, weights), own)
 
 
 SPOILT = "h100_sxm"
@@ -207,10 +207,10 @@ def test_a_group_that_has_changed_is_no_error_of_single_rows(tmp_path: Path) -> 
     assert not data.set_aside
     plan, pilots = plan_fit(small_spec(), read_traces(folder)), point.stages["prefill"].pilots
     group = point.groups.index((SPOILT, ""))
-    _, design, response = settled_rows(plan, point, "prefill", group, plan.members[group])
+    rows = settled_rows(plan, point, "prefill", (SPOILT, ""))
     held = sums_of(data, "prefill").statistics
     own = Statistics(*(getattr(held, name)[[group]] for name in NAMES))
-    assert_equal(summarise(design, response, np.full(60, pilots.weight[group])), own)
+    assert_equal(summarise(rows.design, rows.calmed, np.full(60, pilots.weight[group])), own)
 
 
 def test_rows_beyond_the_range_are_no_gross_errors(tmp_path: Path) -> None:
