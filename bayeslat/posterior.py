@@ -25,6 +25,7 @@ from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.finite import wrong_share
 from bayeslat.inference.calibrate import calibrate
+from bayeslat.inference.caveats import caveats_of
 from bayeslat.inference.diagnostics import Diagnostics
 from bayeslat.inference.gross_errors import GrossError, find_gross_errors
 from bayeslat.inference.posterior import PosteriorData
@@ -76,7 +77,7 @@ class Posterior:
     @property
     def caveats(self) -> tuple[str, ...]:
         """What this fit cannot know, from the GPUs that it had."""
-        return self.data.caveats
+        return caveats_of(self.data)
 
     @property
     def gross_errors(self) -> tuple[GrossError, ...]:

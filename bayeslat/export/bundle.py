@@ -32,6 +32,7 @@ from bayeslat.features.corners import CELLS
 from bayeslat.features.design import stage_times
 from bayeslat.features.hardware import Gpu, explain_missing, missing_fields
 from bayeslat.features.tasks import task_names
+from bayeslat.inference.caveats import caveats_of
 from bayeslat.inference.new_tasks import grid_of_tasks
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.inference.thin_draws import DRAWS, thin_draws
@@ -145,7 +146,7 @@ def make_bundle(
         "unmeasured": list(evidence.unmeasured),
         "evidence": str(evidence),
         "converged": data.diagnostics.converged,
-        "caveats": list(data.caveats),
+        "caveats": list(caveats_of(data)),
         "made_with": {name: version(name) for name in ("bayeslat", "numpy", "scipy")},
         "fitted": {
             name: data.attrs[name] for name in ("engine", "fingerprint") if name in data.attrs

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayeslat.features.terms import TermKind
+from bayeslat.inference.posterior import PosteriorData
 from bayeslat.model.problem import MOST_COUNTED
-
-if TYPE_CHECKING:
-    from bayeslat.inference.posterior import PosteriorData
 
 __all__ = ["IMPOSSIBLE", "caveats_of"]
 

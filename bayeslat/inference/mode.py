@@ -109,8 +109,8 @@ def _climb(data: CollapsedData, bounds: Sequence[tuple[float, float]]) -> Optimi
     """Maximise the log posterior within bounds of the scores."""
     size = data.half_normal.size
     origin, unit = np.zeros(size), np.eye(size)
-    # The objective is scaled: on the raw one, an optimiser once stopped after two steps, and
-    # everything downstream looked plausible.
+    # Per row: on the sum over many rows, the optimiser can stop after a few steps, far from the
+    # mode, and nothing downstream would look wrong.
     rows = max(float(data.rows.sum()), 1.0)
 
     def objective(scores: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
-from bayeslat.inference.caveats import caveats_of
 from bayeslat.inference.diagnostics import Diagnostics
 from bayeslat.inference.gross_error import GrossError
 from bayeslat.inference.hurdle import HurdlePosterior
@@ -167,8 +166,3 @@ class PosteriorData:
     def sources(self) -> tuple[str, ...]:
         """What kinds of traces were fitted: measured, composed, simulated, unknown."""
         return tuple(self.attrs.get("sources", ()))
-
-    @property
-    def caveats(self) -> tuple[str, ...]:
-        """What the fit cannot know, and what in it cannot be."""
-        return caveats_of(self)

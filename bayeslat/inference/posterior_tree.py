@@ -22,6 +22,7 @@ import xarray as xr
 
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.spec import Spec
+from bayeslat.inference.caveats import caveats_of
 from bayeslat.inference.diagnostics import Diagnostics, StageDiagnostics
 from bayeslat.inference.labelled import label, read_table, table_group
 from bayeslat.inference.posterior import PosteriorData
@@ -133,7 +134,7 @@ def _attributes(data: PosteriorData) -> dict[str, Any]:
         "families": json.dumps(dict(data.families)),
         "diagnostics": _diagnostics_text(data.diagnostics),
         "converged": int(data.diagnostics.converged),
-        "caveats": json.dumps(data.caveats),
+        "caveats": json.dumps(caveats_of(data)),
         "library_versions": json.dumps(fit.get("versions", {})),
         "fit": json.dumps(fit),
         **{name: _storable(value) for name, value in noted.items()},

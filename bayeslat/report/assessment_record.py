@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.assessment import Assessment
+from bayeslat.inference.caveats import caveats_of
 from bayeslat.report.gross_errors import gross_error_records
 from bayeslat.report.guard_tables import control_record
 from bayeslat.traces.provenance import Provenance
@@ -65,7 +66,7 @@ def assessment_record(
         "trials": _trials(found),
         "guardrail": None if found.guardrail is None else guardrail_analysis(found),
         "missing": dict(found.missing),
-        "caveats": list(found.data.caveats),
+        "caveats": list(caveats_of(found.data)),
         "posterior": {
             name: found.data.attrs.get(name)
             for name in ("engine", "seed", "rows", "fingerprint", "sources", "versions")

@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from bayeslat.counted import counted
+from bayeslat.inference.caveats import caveats_of
 from bayeslat.inference.diagnostics import MAX_PARETO_K, MAX_RHAT, MIN_ESS
 from bayeslat.inference.posterior import PosteriorData
 from bayeslat.report.tables import flag, format_percent, make_table, print_line, print_table
@@ -58,7 +59,7 @@ def convergence_record(data: PosteriorData) -> dict[str, Any]:
         "seed": data.attrs["seed"],
         "converged": data.diagnostics.converged,
         "problems": list(data.diagnostics.problems),
-        "caveats": list(data.caveats),
+        "caveats": list(caveats_of(data)),
         "stages": stages,
     }
 

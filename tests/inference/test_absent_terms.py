@@ -24,7 +24,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference import astray, relinearise
 from bayeslat.inference.astray import find_astray, minor_terms
 from bayeslat.inference.calibrate import calibrate_group
-from bayeslat.inference.caveats import IMPOSSIBLE
+from bayeslat.inference.caveats import IMPOSSIBLE, caveats_of
 from bayeslat.inference.compress import compress_files
 from bayeslat.inference.engine import EngineOptions
 from bayeslat.inference.fit import fit_posterior
@@ -153,13 +153,13 @@ def test_the_broken_twin_misses_the_rows_that_it_was_calibrated_with(seed: int) 
 def test_the_fit_says_which_terms_rows_cannot_tell() -> None:
     data = fit_donors(5)
     assert data.stages["prefill"].untold == (1,)
-    (caveat,) = data.caveats
+    (caveat,) = caveats_of(data)
     assert caveat.startswith("Stage prefill: the rows cannot tell how long `weights` takes")
 
 
 def test_efficiencies_that_no_gpu_has_are_told_with_their_gpus() -> None:
     """By the twin, whose donors have them; where the term is untold there are none."""
-    (caveat,) = fit_donors(5, twin=True).caveats
+    (caveat,) = caveats_of(fit_donors(5, twin=True))
     fast = slowdowns(fit_donors(5, twin=True)) < IMPOSSIBLE
     assert 0 < fast.sum() < len(DONORS)
     assert caveat.startswith("Stage prefill: `weights` is found to run up to ")
