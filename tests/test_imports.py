@@ -36,7 +36,8 @@ ALLOWED["posterior"] = ALLOWED["report"] | {"arguments"}
 ALLOWED["fitting"] = ALLOWED["posterior"] | {"posterior"}
 ALLOWED["cli"] |= {"collect", "export", "fitting", "posterior"}
 ALLOWED["cli"] |= {"cli_collect", "cli_decide", "cli_export", "cli_import", "cli_report"}
-ALLOWED["cli"] |= {"cli_drift", "cli_fit", "cli_transfer"}
+ALLOWED["cli"] |= {"cli_check", "cli_drift", "cli_fit", "cli_predict", "cli_simulate"}
+ALLOWED["cli"] |= {"cli_transfer"}
 ALLOWED["compression"] = ALLOWED["posterior"] | {"posterior"}
 ALLOWED["cli"] |= {"cli_scale", "compression"}
 ALLOWED["report"] |= {"export"}
@@ -55,7 +56,8 @@ ALLOWED["cli_transfer"] = ALLOWED["report"] | {"report", "fitting", "posterior"}
 ALLOWED["cli_transfer"] |= {"cli_input", "cli_options", "cli_rows", "cli_run", "cli_values"}
 ALLOWED["cli_transfer"] |= {"cli_output"}
 ALLOWED["cli_decide"] = ALLOWED["cli_report"] = ALLOWED["cli_transfer"]
-ALLOWED["cli_drift"] = ALLOWED["cli_transfer"]
+ALLOWED["cli_check"] = ALLOWED["cli_drift"] = ALLOWED["cli_transfer"]
+ALLOWED["cli_predict"] = ALLOWED["cli_simulate"] = ALLOWED["cli_transfer"]
 ALLOWED["cli_export"] = ALLOWED["cli_transfer"] | {"export"}
 ALLOWED["cli_fit"] = ALLOWED["cli_transfer"] | {"compression"}
 ALLOWED["cli_scale"] = ALLOWED["cli_fit"] | {"cli_fit"}
