@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 __all__ = ["find_queue", "order_bursts"]
 
 _BURST_S = 0.1  # an engine that waits for work takes no longer to begin
-_ROUND_S = 1e-3  # requests of one round are scheduled at once; the next is a step away
 _NEXT_S = 1e-9
 
 
@@ -46,19 +45,25 @@ def find_queue(
 
 
 def order_bursts(
-    queued_s: NDArray[np.float64], waits_s: NDArray[np.float64], gaps: NDArray[np.int64]
+    queued_s: NDArray[np.float64],
+    arrived_s: NDArray[np.float64],
+    waits_s: NDArray[np.float64],
+    gaps: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return when requests were queued and scheduled, those of a burst in the order they came in.
 
     When a request was queued is counted back from when its end reached the server, and the messages
     take longer on a busy server, by more than lies between the requests of a burst. But an engine
-    takes a burst in at once, between two steps, and schedules it in order: those that wait longer
-    came later, and of those that are scheduled together, earlier.
+    takes a burst in at once, between two steps, in the order in which its requests arrived.
 
     Parameters
     ----------
-    queued_s, waits_s : ndarray, shape (row,)
-        By a clock that is good to a fraction of a step, and how long each then waited.
+    queued_s : ndarray, shape (row,)
+        By a clock that is good to a fraction of a step.
+    arrived_s : ndarray, shape (row,)
+        At the server, by a clock that tells the requests of a burst apart; NaN where not known.
+    waits_s : ndarray, shape (row,)
+        From when each was queued until it was scheduled.
     gaps : ndarray of int, shape (row,)
         Between which two steps each was queued; a number of its own where that is not known.
 
@@ -74,11 +79,9 @@ def order_bursts(
     begins = _changes(gaps[order], 0) | _changes(since_s[order], _BURST_S)
     burst = np.cumsum(begins) - 1
     first_s = since_s[order][begins][burst]
-    by_wait = np.lexsort((waits_s[order], burst))
-    order, burst, first_s = order[by_wait], burst[by_wait], first_s[by_wait]
-    rounds = np.cumsum(_changes(burst, 0) | _changes(waits_s[order], _ROUND_S))
-    by_round = np.lexsort((-waits_s[order], rounds))
-    order, burst, first_s = order[by_round], burst[by_round], first_s[by_round]
+    came_s = np.where(np.isnan(arrived_s), queued_s, arrived_s)
+    by_arrival = np.lexsort((came_s[order], burst))
+    order, burst, first_s = order[by_arrival], burst[by_arrival], first_s[by_arrival]
     places = np.arange(order.size) - np.searchsorted(burst, burst)
     queued, scheduled = np.empty((2, order.size))
     queued[order] = first_s + _NEXT_S * places

@@ -205,7 +205,10 @@ def _met(log: Log) -> dict[str, NDArray[np.float64]]:
     """Return what each request met of the others, shape (row,)."""
     requests = log.requests
     queued_s, scheduled_s = order_bursts(
-        requests.numbers("queued_at_s"), 1e-3 * requests.numbers("queueing_ms"), _gaps(log)
+        requests.numbers("queued_at_s"),
+        requests.numbers("arrived_at_s"),
+        1e-3 * requests.numbers("queueing_ms"),
+        _gaps(log),
     )
     ahead, tokens = find_queue(queued_s, scheduled_s, requests.numbers("prompt_tokens"))
     return {

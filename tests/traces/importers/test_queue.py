@@ -32,13 +32,17 @@ def test_a_prompt_of_unknown_length_leaves_the_others_as_they_are() -> None:
 
 
 def test_a_burst_is_put_in_the_order_in_which_the_engine_took_it_in() -> None:
-    """By a clock that is some ms off: two are scheduled at once, then one after another."""
+    """By a clock that is some ms off: two are scheduled at once, then one after another.
+
+    How long each waited has no say in it: an engine may pass over one that is not ready.
+    """
     truth = 1.8e9 + 1e-5 * np.arange(6)
-    scheduled = 1.8e9 + np.array([0.0002, 0.0002, 0.4, 0.4, 0.9, 1.7])
+    scheduled = 1.8e9 + np.array([0.0002, 0.0002, 0.9, 0.4, 0.4, 1.7])
     told = truth + np.array([0.004, 0.001, 0.006, 0.0, 0.002, 0.0005])
     before, after = 1.8e9 - 3.0, 1.8e9 + 1.0  # the latter meets the one that still waits
     queued, scheduled = order_bursts(
         np.array([after, *told, before]),
+        np.array([after, *(truth - 0.002), before]),
         np.array([0.01, *(scheduled - truth), 0.01]),
         np.array([40, *[17] * 6, 2]),
     )
@@ -50,9 +54,11 @@ def test_a_burst_is_put_in_the_order_in_which_the_engine_took_it_in() -> None:
 def test_what_is_not_known_to_be_a_burst_stays_in_its_order() -> None:
     queued = np.array([3.0, 1.0, 2.0, np.nan])
     waits = np.array([0.5, 5.0, 2.0, 1.0])
-    ordered, scheduled = order_bursts(queued, waits, np.array([-2, -3, -4, -5]))
+    unknown = np.full(4, np.nan)
+    ordered, scheduled = order_bursts(queued, unknown, waits, np.array([-2, -3, -4, -5]))
     assert ordered[:3].tolist() == [2.0, 0.0, 1.0]
     assert scheduled[:3].tolist() == [2.5, 5.0, 3.0]
-    far = order_bursts(queued[:3], waits[:3], np.zeros(3, dtype=int))[0]
+    far = order_bursts(queued[:3], unknown[:3], waits[:3], np.zeros(3, dtype=int))[0]
     assert far.tolist() == [2.0, 0.0, 1.0]
-    assert order_bursts(queued[:0], waits[:0], np.zeros(0, dtype=int))[0].size == 0
+    none = np.zeros(0)
+    assert order_bursts(none, none, none, none.astype(int))[0].size == 0

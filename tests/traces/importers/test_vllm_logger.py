@@ -169,6 +169,7 @@ def test_the_queue_counts_those_of_a_burst_that_came_before(
             row["config"]["scheduling_policy"] = policy
         if row["kind"] == "request":
             scheduled_s = row["queued_at_s"] + row["queueing_ms"] / 1e3
+            row["arrived_at_s"] = 999.98 + 1e-5 * order[row["id"]]
             row["queued_at_s"] = 999.99 + 1e-5 * order[row["id"]]
             row["queueing_ms"] = 1e3 * (scheduled_s - row["queued_at_s"])
             row["queued_at_s"] += late_s[order[row["id"]]]  # the message of its end
