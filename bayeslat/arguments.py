@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
@@ -85,7 +85,7 @@ def no_hardware(hardware: object) -> str:
 
 def no_names(name: str, names: object) -> str:
     """Say what was given in place of a list of names: a text is a sequence, too, of its letters."""
-    if isinstance(names, Iterable) and not isinstance(names, str):
+    if isinstance(names, Collection) and not isinstance(names, str):
         return ""
     like = f"[{names!r}]" if isinstance(names, str) else "['a', 'b']"
     return f"{name} is {tell_kind(names)}; give a list of names, as in {like}"

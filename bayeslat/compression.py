@@ -100,8 +100,8 @@ def compress(
         raise InputError(
             f"sample_rows is {tell_count(sample_rows)}; it must be a whole number of at least 1"
         )
-    if window is not None and not window.strip():
-        raise InputError("window has no name; write one, or leave it out")
+    if window is not None and not str(window).strip():
+        raise InputError(f"window is {window!r}; write a name, or leave it out")
     check_workers(jobs, engine_address)
     return compress_files(
         spec,

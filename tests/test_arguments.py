@@ -31,7 +31,7 @@ def known() -> Posterior:
     ("call", "told"),
     [
         (lambda: bl.compress(PATH, "t", hardware=Path(PATH)), f"{SPEC}; {HARDWARE}"),
-        (lambda: bl.compress(small_spec(), "t", window=" "), "window has no name"),
+        (lambda: bl.compress(small_spec(), "t", window=" "), "window is ' '; write a name"),
         (lambda: bl.simulate(PATH, "c", "l40s"), f"{SPEC}; configs is the text 'c'.*; gpus is"),
         (
             lambda: bl.simulate(small_spec(), make_configs(3), GPUS, hardware=Path(PATH)),

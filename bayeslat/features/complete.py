@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bayeslat.features.expressions import Expression, FloatArray
+from bayeslat.traces.cells import blank, plain
 from bayeslat.traces.names import STACK
 
 __all__ = ["complete_rows", "default_values"]
@@ -87,8 +88,7 @@ def default_values(
 def _stacks(frame: pd.DataFrame, columns: Sequence[str], software: str | None) -> pd.Series:
     """Name each row's stack; None where nothing names one."""
     named = frame[STACK] if STACK in frame else pd.Series(None, frame.index, dtype=object)
-    if software is not None:
-        named = named.astype(object).where(named.notna(), software)
+    named = plain(named).astype(object).where(~blank(named), software)
     values = zip(*(frame[name].to_list() for name in columns), strict=True)
     names = [_stack(name, parts) for name, parts in zip(named.to_list(), values, strict=True)]
     return pd.Series(names, frame.index, dtype=object)

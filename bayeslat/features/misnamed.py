@@ -68,7 +68,7 @@ def nearest_column(name: str, columns: Sequence[str]) -> str | None:
     >>> nearest_column("t_vision_encoder_ms", ["seconds", "t_vision_ms"])
     't_vision_ms'
     """
-    alike = [column for column in columns if _likeness(name, column) >= _ALIKE]
+    alike = [column for column in columns if _likeness(name, column) > _ALIKE]
     near = difflib.get_close_matches(name, alike, n=1, cutoff=_NEAR)
     return near[0] if near else None
 

@@ -29,5 +29,10 @@ def task_names(task: Sequence[object] | None, rows: int) -> NDArray[np.object_]:
     """
     names = np.full(rows, NO_TASK, dtype=object)
     if task is not None:
-        names[:] = [NO_TASK if pd.isna(name) else str(name).strip() for name in task]  # type: ignore[call-overload]
+        names[:] = [_name(each) for each in task]
     return names
+
+
+def _name(task: object) -> str:
+    name = NO_TASK if pd.isna(task) else str(task)  # type: ignore[call-overload]
+    return name if name.strip() else NO_TASK

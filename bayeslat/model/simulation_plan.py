@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslat.arguments import no_hardware, no_names, no_spec, no_table, refuse
+from bayeslat.errors import InputError
 from bayeslat.features.admit import admit_configs
 from bayeslat.features.design import coordinates, stage_inputs
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
@@ -71,9 +72,9 @@ def plan_simulation(
     """
     problems = [no_spec(spec), no_table("configs", configs), no_hardware(hardware)]
     problems += [no_names("gpus", gpus), no_names("stacks", stacks), wrong_seed(seed)]
-    if not len(gpus):
-        problems.append("there is no GPU; name at least one")
     refuse(problems)
+    if not len(gpus):
+        raise InputError("there is no GPU; name at least one")
     table = hardware or load_hardware()
     found = {gpu.key: gpu for gpu in (table.resolve(name, spec.hardware_fields) for name in gpus)}
     configs = admit_configs(configs, spec, list(found.values()))

@@ -72,8 +72,9 @@ def blank(column: pd.Series) -> BoolArray:
 
 
 def is_true(column: pd.Series) -> BoolArray:
-    """Return where a cell is true, shape (row,): a CSV with an empty cell holds truth as text."""
-    found: BoolArray = plain(column).astype(str).str.lower().eq("true").to_numpy(dtype=bool)
+    """Return where a cell is true, or 1, shape (row,): CSV with an empty cell has truth as text."""
+    texts = plain(column).astype(str).str.lower()
+    found: BoolArray = texts.isin(["true", "1", "1.0"]).to_numpy(dtype=bool)
     return found
 
 

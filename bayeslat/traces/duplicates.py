@@ -19,12 +19,14 @@ from bayeslat.traces.names import (
     TASK,
     stage_columns,
 )
+from bayeslat.traces.times import read_times
 from bayeslat.traces.violations import Violation, locate, violations_at
 
 __all__ = ["duplicate_violations"]
 
 _SHOWN = 3
 _FILE = "file of the row"
+_NEVER = pd.Timestamp(0, tz="UTC")  # rows whose times cannot be read are not told apart by them
 
 
 def duplicate_violations(
@@ -34,9 +36,10 @@ def duplicate_violations(
 
     Rows with a `config_id` are the same config when GPU, stack, task and `config_id` agree; other
     rows when every column but the latencies and `collected_at` does. Rows that hold different
-    stages of one config are not repeats, nor are rows of different files that all tell a number of
-    their repeat and were collected at different times: each file numbers its own. Rows without a
-    GPU are not compared: nobody knows whether they are of the same one.
+    stages of one config are not repeats, nor are rows of different files that tell a number of
+    their repeat and were collected at different times, with other latencies: each file numbers its
+    own.
+    Rows without a GPU are not compared: nobody knows whether they are of the same one.
 
     Parameters
     ----------
@@ -62,8 +65,8 @@ def duplicate_violations(
     keyed = _earlier(frame, placed & known, named, stages)
     if (keyed >= 0).any() and {REPEAT, COLLECTED_AT} <= {*frame.columns}:
         told = ~(blank(frame[REPEAT]) | blank(frame[COLLECTED_AT]))
-        if told[placed & known].all():
-            keyed = _earlier_of_several_files(frame, placed & known, named, stages)
+        apart = told & told[keyed]  # of a row that no other is like, it does not matter
+        keyed = np.where(apart, _copied(frame, placed & known & told, named, stages), keyed)
     alike = _earlier(frame, placed & ~known, others, stages)
     cure = (
         "number the repeats of a config in a column 'repeat', or remove the row; "
@@ -74,13 +77,18 @@ def duplicate_violations(
     ) + _violations(frame, alike, f"the same config as another row; {cure}")
 
 
-def _earlier_of_several_files(
+def _copied(
     frame: pd.DataFrame, among: NDArray[np.bool_], keys: list[str], stages: Sequence[str]
 ) -> NDArray[np.intp]:
-    """Return what `_earlier` does, less rows of other files that were collected at other times."""
+    """Return what `_earlier` does, less rows of other files that were measured by themselves.
+
+    A tool that writes a trace again may write its times in another form, or cut them short.
+    """
     within = _earlier(frame, among, keys, stages, locate(frame).file_index)
-    copied = _earlier(frame, among, [*keys, COLLECTED_AT], stages)
-    return np.where(within >= 0, within, copied)
+    times = read_times(frame[COLLECTED_AT]).fillna(_NEVER)
+    at_once = _earlier(frame.assign(**{COLLECTED_AT: times}), among, [*keys, COLLECTED_AT], stages)
+    alike = _earlier(frame, among, [*keys, *stages], stages)
+    return np.maximum(np.maximum(within, at_once), alike)
 
 
 def _earlier(

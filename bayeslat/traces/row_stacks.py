@@ -15,7 +15,7 @@ __all__ = ["row_stacks", "split_by_stack"]
 
 
 def row_stacks(rows: pd.DataFrame, unnamed: str | Mapping[str, str] | None = "") -> pd.Series:
-    """Name the stack of each row. A name of spaces is none, and those round a name are no part.
+    """Name the stack of each row; a name of spaces is none.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ def row_stacks(rows: pd.DataFrame, unnamed: str | Mapping[str, str] | None = "")
     else:
         meant = [unnamed] * len(rows)
     if STACK in rows:
-        named = plain(rows[STACK]).astype(object)
+        named = plain(rows[STACK])
         meant = [
-            default if missing else str(name).strip()
+            default if missing else str(name)
             for name, missing, default in zip(named, blank(named), meant, strict=True)
         ]
     return pd.Series(meant, rows.index, dtype=object)

@@ -16,6 +16,7 @@ type Source = str | Path | Iterable[str | Path]
 
 _WILDCARDS = frozenset("*?[")
 _SET_ASIDE = ".dropped.parquet"
+_TABLES = f"{SUFFIXES}; rows that were set aside (*{_SET_ASIDE}) are read where they are named"
 
 
 def find_files(sources: Iterable[Source]) -> tuple[tuple[Path, ...], tuple[Violation, ...]]:
@@ -79,7 +80,7 @@ def set_aside_path(output: Path) -> Path:
         A file, or a folder: the rows lie beside it.
     """
     named = output if output.name not in ("", "..") else output.resolve()
-    return named.with_name(f"{named.stem}{_SET_ASIDE}")
+    return named.parent / f"{named.stem}{_SET_ASIDE}"
 
 
 def _flat(sources: Iterable[Source]) -> Iterator[str]:
@@ -96,14 +97,14 @@ def _expand(source: str) -> tuple[list[Path], str]:
     path = Path(source)
     if path.is_dir():
         files = expand(source, _is_table)
-        return files, "" if files else f"the folder holds no table; its files end in {SUFFIXES}"
+        return files, "" if files else f"the folder holds no table; its files end in {_TABLES}"
     if path.exists():
         if named(path) in READERS:
             return [path], ""
         return [], f"unknown suffix {path.suffix!r}; a table ends in {SUFFIXES}"
     if not _WILDCARDS.isdisjoint(source):
         files = [file for file in expand(source, _is_table) if _is_table(file)]
-        return files, "" if files else f"no table matches; its name must end in {SUFFIXES}"
+        return files, "" if files else f"no table matches; its name must end in {_TABLES}"
     return [], "no such file or folder; check the path"
 
 

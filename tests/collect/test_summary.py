@@ -59,11 +59,12 @@ def test_each_device_is_summarised(frame: pd.DataFrame) -> None:
 
 def test_flags_of_a_csv_with_an_empty_cell_are_what_they_say(frame: pd.DataFrame) -> None:
     flags = ["reference", "steady", "shared"]
-    text = frame.assign(**frame[flags].astype(str))
-    pd.testing.assert_frame_equal(
-        pd.DataFrame([each.record() for each in summarise(text)]),
-        pd.DataFrame([each.record() for each in summarise(frame)]),
-    )
+    for kind in (str, int, float):
+        told = summarise(frame.assign(**frame[flags].astype(kind)))
+        pd.testing.assert_frame_equal(
+            pd.DataFrame([each.record() for each in told]),
+            pd.DataFrame([each.record() for each in summarise(frame)]),
+        )
     shared = pd.Series(["False", None, "False", "False", "False"], dtype=object)
     (first, _) = summarise(frame.assign(shared=shared))
     assert first.shared == 0

@@ -83,28 +83,57 @@ def test_repeats_are_told_apart_by_their_number(trace: pd.DataFrame) -> None:
     assert [item.rows for item in check_frame(later)] == [violation.rows]
 
 
-def test_each_file_numbers_its_own_repeats(trace: pd.DataFrame, tmp_path: Path) -> None:
+MONDAY, TUESDAY = "2026-01-05T12:00:00.250Z", "2026-01-06T12:00:00Z"
+
+
+def two_days(trace: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return what two boards of a kind told of the same configurations, of a day each."""
     numbered = trace.assign(repeat=0)
-    days = {"monday": "2026-01-05T12:00:00Z", "tuesday": "2026-01-06T12:00:00Z"}
-    paths = {day: tmp_path / f"{day}.parquet" for day in days}
-    for day, at in days.items():
-        numbered.assign(collected_at=at).to_parquet(paths[day])
-    assert len(read_traces(*paths.values())) == 2 * len(trace)
-    # The same rows in two files, two rows with one number in a file, and rows without a number.
-    copy = tmp_path / "copy.parquet"
-    numbered.assign(collected_at=days["monday"]).to_parquet(copy)
-    both = read_traces(paths["monday"], copy, paths["tuesday"], check=False)
-    (violation,) = check_frame(both)
-    assert (violation.file, violation.rows) == (str(copy), tuple(range(1, 7)))
-    assert violation.found[0] == f"row 1 repeats row 1 of {paths['monday']}"
-    times = [*days.values()] * len(trace)
-    doubled = pd.concat([numbered, numbered]).sort_values("config_id", kind="stable")
-    doubled.assign(collected_at=times).to_parquet(copy)
-    assert check_frame(read_traces(copy, check=False)) != ()
-    untimed = numbered.assign(collected_at=None)
-    untimed.to_parquet(copy)
-    found = check_frame(read_traces(paths["tuesday"], copy, check=False))
-    assert [item.rows for item in found] == [tuple(range(1, 7))]
+    slower = {name: 1.01 * trace[name] for name in stage_columns(trace)}
+    return {
+        "monday": numbered.assign(collected_at=MONDAY),
+        "tuesday": numbered.assign(collected_at=TUESDAY, **slower),
+    }
+
+
+def faults(tmp_path: Path, *frames: pd.DataFrame) -> list[tuple[str, tuple[int, ...]]]:
+    """Read frames from files, and return the rows at fault."""
+    paths = [tmp_path / f"{number}.parquet" for number in range(len(frames))]
+    for path, frame in zip(paths, frames, strict=True):
+        frame.to_parquet(path)
+    found = check_frame(read_traces(*paths, check=False))
+    return [(Path(item.file).name, item.rows) for item in found]
+
+
+def test_each_file_numbers_its_own_repeats(trace: pd.DataFrame, tmp_path: Path) -> None:
+    days, rows = two_days(trace), tuple(range(1, 7))
+    assert faults(tmp_path, *days.values()) == []
+    assert faults(tmp_path, *days.values(), days["monday"]) == [("2.parquet", rows)]
+    doubled = pd.concat(days.values()).sort_values("config_id", kind="stable")
+    assert faults(tmp_path, doubled) == [("0.parquet", (3, 4, 7, 8, 11, 12))]
+    untimed = days["monday"].assign(collected_at=None)
+    assert faults(tmp_path, days["tuesday"], untimed) == [("1.parquet", rows)]
+
+
+@pytest.mark.parametrize("bare", ["repeat", "collected_at"])
+def test_a_file_that_tells_less_says_nothing_of_others(
+    trace: pd.DataFrame, tmp_path: Path, bare: str
+) -> None:
+    days = two_days(trace)
+    third = days["monday"].head(3).assign(gpu="t4").drop(columns=bare)
+    assert faults(tmp_path, *days.values(), third) == []
+
+
+@pytest.mark.parametrize(
+    "again",
+    ["2026-01-05 12:00:00.250+00:00", "2026-01-05T13:00:00.250+01:00", "2026-01-05", "1767614400"],
+)
+def test_a_copy_is_one_however_its_times_are_written(
+    trace: pd.DataFrame, tmp_path: Path, again: str
+) -> None:
+    monday = two_days(trace)["monday"]
+    copy = monday.assign(collected_at=again)
+    assert faults(tmp_path, monday, copy) == [("1.parquet", tuple(range(1, 7)))]
 
 
 def test_rows_without_config_id_are_compared_by_their_knobs(trace: pd.DataFrame) -> None:

@@ -14,7 +14,8 @@ from bayeslat.decisions.suggest.registry import METHODS
 from bayeslat.errors import InputError
 from bayeslat.features.spec import Spec
 from bayeslat.finite import is_count, tell, tell_count, wrong_budget
-from bayeslat.traces.names import wrong_stack
+from bayeslat.traces.cells import blank
+from bayeslat.traces.names import STACK, wrong_stack
 
 __all__ = ["check_request", "stacks_named"]
 
@@ -122,5 +123,7 @@ def _stack_problems(spec: Spec, candidates: object, stack: str | None) -> Iterat
 
 def stacks_named(candidates: pd.DataFrame, stack: str | None) -> list[object]:
     """Stacks that are named, by the argument or a column; a column has each row's own."""
-    column = candidates["stack"].dropna().tolist() if "stack" in candidates else []
-    return list(dict.fromkeys([*column, *([] if stack is None else [stack])]))
+    named = [] if stack is None else [stack]
+    if STACK in candidates:
+        named = [*candidates.loc[~blank(candidates[STACK]), STACK], *named]
+    return list(dict.fromkeys(named))

@@ -53,11 +53,11 @@ def parse_constants(texts: Sequence[str]) -> dict[str, int | float | str]:
         if not (name.isidentifier() and equals and value):
             problems.append(f"{text!r} is not NAME=VALUE")
         elif is_stage_column(name):
-            problems.append(f"{name} is a latency, which has to be measured")
+            problems.append(f"{name!r} is a latency, which has to be measured")
         elif name in _ELSEWHERE:
-            problems.append(f"{name} is said by {_ELSEWHERE[name]}")
+            problems.append(f"{name!r} is said by {_ELSEWHERE[name]}")
         elif name in found:
-            problems.append(f"{name} is set twice")
+            problems.append(f"{name!r} is set twice")
         else:
             try:
                 found[name] = _typed(name, value)
