@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["ACCEPT", "MEASURE", "REJECT", "Exceedance"]
+__all__ = ["ACCEPT", "LEAVES", "MEASURE", "REJECT", "Exceedance"]
 
 ACCEPT, REJECT, MEASURE = "accept", "reject", "measure"
+LEAVES = "leaves the range of the fit"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Exceedance:
         -------
         DataFrame, one row a config
             As `Guard.decide` adds them: `p_exceed`, `p_exceed_low`, `p_exceed_high`, `decision`,
-            `reason`.
+            `reason`, `left_in`.
         """
         worst = np.argmax(self.p_exceed, axis=0)
         p_exceed, low, high = (
@@ -70,7 +71,7 @@ class Exceedance:
         for where, why in (
             (unsure, "measuring could turn the answer"),
             (accepted & self.doubted, "its own measurement was set aside"),
-            (accepted & self._extrapolates, "leaves the range of the fit in " + self.left_in),
+            (accepted & self._extrapolates, LEAVES),
             (accepted & self._unmeasured, self.gap),
         ):
             decision[where], reason[where] = MEASURE, np.broadcast_to(why, where.shape)[where]
@@ -81,6 +82,7 @@ class Exceedance:
                 "p_exceed_high": high,
                 "decision": decision,
                 "reason": reason,
+                "left_in": self.left_in,
             }
         )
 

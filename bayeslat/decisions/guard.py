@@ -128,7 +128,8 @@ class Guard:
         DataFrame, one row a config
             The configs with `p_exceed`, `p_exceed_low` and `p_exceed_high` (its 5 % and 95 %
             quantile over the posterior), of the budget that is the likeliest to be exceeded;
-            `decision`; and `reason`, empty where p_exceed alone decides.
+            `decision`; `reason`, empty where p_exceed alone decides; and `left_in`, what leaves the
+            range of the fit in a stage that a budget holds.
 
         Raises
         ------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bayeslat.errors import InputError
 from bayeslat.evaluation.guardrail.risk_control import limit_problems
-from bayeslat.evaluation.guardrail.trial_options import TrialOptions
+from bayeslat.evaluation.guardrail.trial_options import TrialOptions, trial_problems
 
 __all__ = ["AssessmentOptions"]
 
@@ -29,9 +29,16 @@ class AssessmentOptions(TrialOptions):
     confidence: float = 0.95
     suggested: int = 10
 
-    def problems(self) -> Iterator[str]:
-        """Say which values are impossible."""
-        yield from super().problems()
+    def check(self) -> None:
+        """Refuse impossible values.
+
+        Raises
+        ------
+        InputError
+            With every one.
+        """
+        problems = [*trial_problems(self), *limit_problems(self.false_accepts, self.confidence)]
         if self.suggested < 1:
-            yield f"suggested is {self.suggested}; it must be 1 or more"
-        yield from limit_problems(self.false_accepts, self.confidence)
+            problems.append(f"suggested is {self.suggested}; it must be 1 or more")
+        if problems:
+            raise InputError("; ".join(problems))

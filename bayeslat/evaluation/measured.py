@@ -35,8 +35,9 @@ def measured_latencies(
     -------
     dict of str to ndarray, shape (config,)
         In ms. `total` is the sum over stages of `times` x latency; NaN where a stage that runs at
-        least once was not measured or none runs, and in all rows if these are of different things,
-        as steps of a server and waits of its requests. Likewise `a+b` for stages that are joined.
+        least once was not measured or none runs, and in all rows if those with a total run one
+        stage each and others have what they lack: steps of a server and waits of its requests.
+        Likewise `a+b` for stages that are joined.
     """
     frame = spec.complete(frame)
     found = {name: latency_of(spec, name, frame) for name in spec.stages}
@@ -47,9 +48,11 @@ def measured_latencies(
     }
     runs = np.array([stage_times(spec, name, frame, gpu) > 0 for name in spec.stages])
     total = np.where(runs.any(axis=0), found[TOTAL], np.nan)
-    measured = np.array([np.isfinite(found[name]).any() for name in spec.stages])
-    alone = runs[:, np.isfinite(total)].sum(axis=0) == 1
-    found[TOTAL] = np.full(len(frame), np.nan) if measured.sum() > 1 and alone.all() else total
+    whole = np.isfinite(total)
+    told = np.array([np.isfinite(found[name]) for name in spec.stages])
+    elsewhere = told[:, ~whole].any(axis=1) & ~told[:, whole].any(axis=1)
+    apart = (runs[:, whole].sum(axis=0) == 1).all() and elsewhere.any()
+    found[TOTAL] = np.full(len(frame), np.nan) if apart else total
     return found
 
 

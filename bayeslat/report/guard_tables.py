@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bayeslat.counted import counted, rows_of_configs
+from bayeslat.decisions.exceedance import LEAVES
 from bayeslat.evaluation.guardrail.risk_control import RiskControl
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
@@ -19,6 +20,7 @@ from bayeslat.report.tables import make_table, open_console, print_line, print_t
 __all__ = ["control_record", "guard_record", "show_guard"]
 
 _DECISIONS = ("accept", "reject", "measure")
+_FEATURES = 3  # that rows leave the range in, told by name
 
 
 def guard_record(
@@ -51,7 +53,8 @@ def guard_record(
     dict
         For JSON: `about`, `rows`, `configs` (repeats counted once), `other_gpus` (the rows of each
         other GPU that they name), `decisions` (with the rows and the mean p_exceed of each),
-        `reasons` (rows of each) and `output`. The mean p_exceed of what is accepted is the
+        `reasons` (rows of each), `left_in` (of the rows that leave the range, how many do so in
+        what) and `output`. The mean p_exceed of what is accepted is the
         false-accept rate to expect.
     """
     decisions = {
@@ -62,6 +65,7 @@ def guard_record(
         for name in _DECISIONS
     }
     reasons = frame.loc[frame["reason"] != "", "reason"].value_counts()
+    left = frame.loc[frame["reason"] == LEAVES, "left_in"].str.split(", ").explode().value_counts()
     return {
         **about,
         "rows": len(frame),
@@ -69,6 +73,7 @@ def guard_record(
         "other_gpus": count_other_gpus(frame, about["gpu"], hardware),
         "decisions": decisions,
         "reasons": {str(name): int(count) for name, count in reasons.items()},
+        "left_in": {str(name): int(count) for name, count in left.items()},
         "risk_control": None if control is None else control_record(control, about["max_risk"]),
         "output": path,
     }
@@ -122,7 +127,8 @@ def show_guard(record: Mapping[str, Any]) -> None:
     if others := record["other_gpus"]:
         print_line(console, other_gpus_line(others, record["rows"], record["gpu"]))
     for reason, count in record["reasons"].items():
-        print_line(console, f"measure: {counted(count, 'row')}, because {reason}")
+        where = _left_in(record["left_in"]) if reason == LEAVES else ""
+        print_line(console, f"measure: {counted(count, 'row')}, because {reason}{where}")
     if control := record["risk_control"]:
         unseen = " (if the fit did not see them: the GPU is a donor)" if control["fitted"] else ""
         print_line(
@@ -140,3 +146,10 @@ def show_guard(record: Mapping[str, Any]) -> None:
             )
         print_line(console, f"Risk control: {control['sentence']}")
     print_line(console, f"Saved in {record['output']}")
+
+
+def _left_in(left: Mapping[str, int]) -> str:
+    """Say in what rows leave the range, and how many do."""
+    shown = [f"{name} ({rows:,})" for name, rows in list(left.items())[:_FEATURES]]
+    more = len(left) - len(shown)
+    return f" in {', '.join([*shown, *([f'{more} more'] if more else [])])}"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.traces.cells import blank, plain
+from bayeslat.traces.cells import plain
 from bayeslat.traces.names import GPU, STACK
 
 __all__ = ["row_stacks", "split_by_stack"]
@@ -35,17 +35,16 @@ def row_stacks(rows: pd.DataFrame, unnamed: str | Mapping[str, str] | None = "")
     >>> row_stacks(rows, {"l40s": "v3", "h100_sxm": "v1"}).tolist()
     ['v3', 'v2']
     """
-    if isinstance(unnamed, Mapping):
-        meant: list[str | None] = [unnamed[gpu] for gpu in rows[GPU]]
-    else:
-        meant = [unnamed] * len(rows)
+    found = np.full(len(rows), None, dtype=object)
     if STACK in rows:
-        named = plain(rows[STACK])
-        meant = [
-            default if missing else str(name)
-            for name, missing, default in zip(named, blank(named), meant, strict=True)
-        ]
-    return pd.Series(meant, rows.index, dtype=object)
+        codes, names = pd.factorize(plain(rows[STACK]))  # -1 where none is named
+        told = [str(name) if str(name).strip() else None for name in names]
+        found = np.array([*told, None], dtype=object)[codes]
+    if isinstance(unnamed, Mapping):
+        meant = rows[GPU].map(unnamed).to_numpy(dtype=object)
+    else:
+        meant = np.full(len(rows), unnamed, dtype=object)
+    return pd.Series(np.where(pd.isna(found), meant, found), rows.index).astype(object)
 
 
 def split_by_stack(

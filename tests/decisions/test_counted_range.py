@@ -35,7 +35,8 @@ def test_what_was_not_seen_is_never_accepted(gpu: str, tokens: int) -> None:
     assert set(guard.decide(near)["decision"]) == {"accept"}
     decided = guard.decide(far)
     assert set(decided["decision"]) == {"measure"}
-    assert set(decided["reason"]) == {"leaves the range of the fit in output_tokens"}
+    assert set(decided["reason"]) == {"leaves the range of the fit"}
+    assert set(decided["left_in"]) == {"output_tokens"}
     frame = posterior().predict(far, gpu).frame
     assert set(frame["extrapolates_in"]) == {"decode: output_tokens"}
 

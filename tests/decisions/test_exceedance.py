@@ -73,7 +73,7 @@ def one(
         ((0.3, 0.2, 0.4), {}, REJECT, ""),
         ((0.03, 0.0, 0.1), {}, MEASURE, "measuring could turn the answer"),
         ((0.3, 0.0, 0.9), {}, MEASURE, "measuring could turn the answer"),
-        ((0.01, 0.0, 0.04), {"beyond": True}, MEASURE, "leaves the range of the fit in context"),
+        ((0.01, 0.0, 0.04), {"beyond": True}, MEASURE, "leaves the range of the fit"),
         ((0.01, 0.0, 0.04), {"unmeasured": True}, MEASURE, "the GPU was not measured"),
         ((0.3, 0.2, 0.4), {"beyond": True, "unmeasured": True}, REJECT, ""),
     ],

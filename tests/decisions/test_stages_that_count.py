@@ -84,7 +84,9 @@ def test_the_range_of_a_stage_counts_where_a_budget_holds_it() -> None:
     assert decide(known, GPU, often, prefill=LARGE) == {"accept"}
     assert decide(known, GPU, often, decode=LARGE) == {"measure"}
     guard = known.guard(GPU, stage_budgets_ms={"decode": LARGE})
-    assert set(guard.decide(often)["reason"]) == {"leaves the range of the fit in output_tokens"}
+    decided = guard.decide(often)
+    assert set(decided["reason"]) == {"leaves the range of the fit"}
+    assert set(decided["left_in"]) == {"output_tokens"}
 
 
 @lru_cache(maxsize=1)

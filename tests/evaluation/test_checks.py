@@ -183,6 +183,9 @@ def test_the_measured_total_counts_each_stage_as_often_as_it_runs() -> None:
     )
     assert np.isnan(total[1])
     assert total[2] == pytest.approx(frame["t_prefill_ms"].iloc[2])  # a stage that never ran
+    idle = frame.iloc[[0, 0]].assign(output_tokens=0)  # though it is timed
+    total = measured_latencies(small_spec(), idle, load_hardware().resolve("a100_sxm"))["total"]
+    assert total.tolist() == pytest.approx([first["t_prefill_ms"]] * 2)
 
 
 def test_rows_of_different_things_have_no_total() -> None:

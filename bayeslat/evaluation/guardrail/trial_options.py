@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bayeslat.decisions.predict import Of, wrong_of
-from bayeslat.errors import InputError
 from bayeslat.finite import wrong_budget, wrong_share
 
-__all__ = ["TrialOptions"]
+__all__ = ["TrialOptions", "trial_problems"]
 
 
 @dataclass(frozen=True)
@@ -40,28 +39,18 @@ class TrialOptions:
     of: Of = "run"
     seed: int = 0
 
-    def check(self) -> None:
-        """Refuse impossible values.
 
-        Raises
-        ------
-        InputError
-            With every one.
-        """
-        if problems := list(self.problems()):
-            raise InputError("; ".join(problems))
-
-    def problems(self) -> Iterator[str]:
-        """Say which values are impossible."""
-        for problem in (
-            wrong_budget("budget_ms", self.budget_ms),
-            wrong_share("max_risk", self.max_risk, "0.05 for 5 %"),
-            wrong_of(self.of),
-        ):
-            if problem:
-                yield problem
-        if not self.counts or min(self.counts) < 0:
-            yield f"counts are {self.counts}; give numbers of rows from 0 on, as in 0, 10, 50"
-        for name in ("repetitions", "test_configs"):
-            if (value := getattr(self, name)) < 1:
-                yield f"{name} is {value}; it must be 1 or more"
+def trial_problems(options: TrialOptions) -> Iterator[str]:
+    """Say which values are impossible."""
+    for problem in (
+        wrong_budget("budget_ms", options.budget_ms),
+        wrong_share("max_risk", options.max_risk, "0.05 for 5 %"),
+        wrong_of(options.of),
+    ):
+        if problem:
+            yield problem
+    if not options.counts or min(options.counts) < 0:
+        yield f"counts are {options.counts}; give numbers of rows from 0 on, as in 0, 10, 50"
+    for name in ("repetitions", "test_configs"):
+        if (value := getattr(options, name)) < 1:
+            yield f"{name} is {value}; it must be 1 or more"

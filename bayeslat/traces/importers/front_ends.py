@@ -91,5 +91,5 @@ def find_met(
     steps_at_s, elapsed_ms : ndarray, shape (step,)
         In the order of the steps.
     """
-    middles = np.maximum.accumulate(steps_at_s - np.nan_to_num(elapsed_ms) / 2e3)
+    middles = np.fmax.accumulate(steps_at_s - np.nan_to_num(elapsed_ms) / 2e3)
     return np.searchsorted(middles, queued_s, side="left") - 1
