@@ -99,7 +99,8 @@ def guard(
 ) -> None:
     """Accept, reject, or ask to measure configurations.
 
-    Adds p_exceed, its range over the posterior (p_exceed_low, p_exceed_high), decision and reason.
+    Adds p_exceed, its range over the posterior (p_exceed_low, p_exceed_high), decision, reason, and
+    what leaves the range of the fit (left_in).
     Measurements that calibrated nothing (--held-out) bound the false accepts, whatever the model.
     """
     from bayeslat.decisions.evidence import stack_used
