@@ -63,9 +63,9 @@ def check_fit(
 
 def no_spec(spec: object) -> str:
     """Say what was given in place of a specification; nothing if it is one."""
-    return (
-        "" if isinstance(spec, Spec) else f"spec is {tell_kind(spec)}; load it with load_spec(path)"
-    )
+    if isinstance(spec, Spec):
+        return ""
+    return f"spec is {tell_kind(spec)}; load it with load_spec(path)"
 
 
 def no_table(name: str, table: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,6 @@ from bayeslat.counted import counted
 from bayeslat.errors import InputError
 
 if TYPE_CHECKING:
-    from bayeslat.features.gpu import Gpu
-    from bayeslat.features.spec import Spec
     from bayeslat.inference.compressed import Compressed
     from bayeslat.posterior import Posterior
 
@@ -48,7 +45,7 @@ def compress(
     import time
 
     from bayeslat.compression import compress as compress_traces
-    from bayeslat.compression import write_statistics
+    from bayeslat.compression import settled_point, write_statistics
     from bayeslat.features.hardware import load_hardware
     from bayeslat.inference.compressed_file import check_statistics_path
     from bayeslat.report.compression_tables import compression_record, show_compression
@@ -59,12 +56,16 @@ def compress(
     processes = choose_jobs(jobs, engine_address)
     _check_window(window)
     base = None if like is None else _read_like(like)
-    if model is None and base is None:
+    point = None if base is None else settled_point(base)
+    if model is not None:
+        spec = choose_spec(model, stages)
+    elif point is None:
         raise InputError("give the specification: --model SPEC.toml (or --like FILE, which has it)")
-    if model is None and stages is not None:
+    elif stages is not None:
         raise InputError("--stages chooses from --model SPEC.toml; give it, or leave --stages out")
-    spec = choose_spec(model, stages) if model is not None else _spec_of(base)
-    table = load_hardware(hardware) if base is None else hardware_with(_gpus_of(base), hardware)
+    else:
+        spec = point.spec
+    table = load_hardware(hardware) if point is None else hardware_with(point.hardware, hardware)
     with fraction_bar("rows") as on_progress:
         data = compress_traces(
             spec,
@@ -195,22 +196,6 @@ def _read_like(path: Path) -> Compressed | Posterior:
         return read_statistics(path)
     except StatisticsFileError as error:
         raise StatisticsFileError(f"--like: {error}") from error
-
-
-def _spec_of(base: Compressed | Posterior | None) -> Spec:
-    """Return the spec of what rows are to be added to."""
-    from bayeslat.posterior import Posterior
-
-    if base is None:
-        raise InputError("no specification; give --model SPEC.toml")
-    return base.spec if isinstance(base, Posterior) else base.point.spec
-
-
-def _gpus_of(base: Compressed | Posterior) -> Mapping[str, Gpu]:
-    """Return the data sheets of what rows are to be added to."""
-    from bayeslat.posterior import Posterior
-
-    return base.data.hardware if isinstance(base, Posterior) else base.point.hardware
 
 
 def _check_window(name: str | None) -> None:

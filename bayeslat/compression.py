@@ -30,6 +30,7 @@ __all__ = [
     "compress",
     "fit_statistics",
     "read_statistics",
+    "settled_point",
     "update",
     "write_statistics",
 ]
@@ -90,7 +91,7 @@ def compress(
         As for `bayeslat.fit`.
     """
     refuse([no_spec(spec), no_hardware(hardware)])
-    point = None if like is None else _point(like)
+    point = None if like is None else settled_point(like)
     if point is not None and point.spec.hash != spec.hash:
         raise InputError(
             f"spec {spec.name!r} is not the one of what the rows are to be added to "
@@ -256,8 +257,14 @@ def _no_statistics(data: object, maker: str) -> str:
     return f"data is {tell_kind(data)}; give the statistics of the rows, by {maker}"
 
 
-def _point(like: Compressed | Posterior) -> SettledPoint:
-    """Return the settled point of a posterior, or of statistics."""
+def settled_point(like: Compressed | Posterior) -> SettledPoint:
+    """Return the settled point of a posterior, or of statistics.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
     if isinstance(like, Compressed):
         return like.point
     if not isinstance(like, Posterior):
