@@ -33,7 +33,7 @@ def check(
     """
     from bayeslat.evaluation.checks import check_posterior
     from bayeslat.evaluation.missing_features import find_missing_features
-    from bayeslat.inference.posterior_file import read_posterior
+    from bayeslat.inference.storage.posterior_file import read_posterior
     from bayeslat.report.check_tables import check_record, show_check
     from bayeslat.report.progress import stage_bars
 

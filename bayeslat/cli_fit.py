@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bayeslat.features.spec import Spec
-    from bayeslat.inference.compressed import Compressed
+    from bayeslat.inference.compression.compressed import Compressed
     from bayeslat.posterior import Posterior
 
 __all__ = ["end_fit", "fit", "save_fit"]
@@ -58,7 +58,7 @@ def fit(
     from bayeslat.evaluation.in_sample import in_sample_errors
     from bayeslat.features.hardware import load_hardware
     from bayeslat.fitting import fit as fit_traces
-    from bayeslat.inference.posterior_file import check_posterior_path
+    from bayeslat.inference.storage.posterior_file import check_posterior_path
     from bayeslat.report.fit_tables import fit_record, show_fit
     from bayeslat.report.gross_errors import gross_error_lines
     from bayeslat.report.progress import stage_bars
@@ -140,7 +140,7 @@ def statistics_among(traces: Sequence[str], spec: Spec | None) -> Compressed | N
     InputError
         If traces are among them, two were settled at different points, or the spec is another.
     """
-    from bayeslat.inference.sealed_file import holds_netcdf
+    from bayeslat.inference.storage.sealed_file import holds_netcdf
 
     held = [name for name in traces if holds_netcdf(name)]
     if not held:

@@ -118,8 +118,8 @@ def draw_configs(
 
     from bayeslat.features.admit import admit
     from bayeslat.features.gpu_rows import gpu_rows
-    from bayeslat.inference.repeats import number_configs
-    from bayeslat.inference.stage_rows import with_latency
+    from bayeslat.inference.rows.repeats import number_configs
+    from bayeslat.inference.rows.stage_rows import with_latency
 
     own = with_latency(spec, admit(gpu_rows(frame, [gpu.key], hardware), spec, hardware))
     label = number_configs(own[spec.config_columns(own)])

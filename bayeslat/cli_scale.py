@@ -17,7 +17,7 @@ from bayeslat.counted import counted
 from bayeslat.errors import InputError
 
 if TYPE_CHECKING:
-    from bayeslat.inference.compressed import Compressed
+    from bayeslat.inference.compression.compressed import Compressed
     from bayeslat.posterior import Posterior
 
 __all__ = ["compress", "update"]
@@ -47,7 +47,7 @@ def compress(
     from bayeslat.compression import compress as compress_traces
     from bayeslat.compression import settled_point, write_statistics
     from bayeslat.features.hardware import load_hardware
-    from bayeslat.inference.compressed_file import check_statistics_path
+    from bayeslat.inference.compression.compressed_file import check_statistics_path
     from bayeslat.report.compression_tables import compression_record, show_compression
     from bayeslat.report.progress import fraction_bar
 
@@ -114,7 +114,7 @@ def update(
     from bayeslat.compression import compress as compress_traces
     from bayeslat.compression import update as update_draws
     from bayeslat.evaluation.in_sample import in_sample_errors
-    from bayeslat.inference.posterior_file import check_posterior_path
+    from bayeslat.inference.storage.posterior_file import check_posterior_path
     from bayeslat.posterior import load_posterior
     from bayeslat.report.compression_tables import show_windows, windows_record
     from bayeslat.report.fit_tables import fit_record, show_fit
@@ -186,7 +186,7 @@ def _read_like(path: Path) -> Compressed | Posterior:
     """Read statistics or a posterior, as the file says which."""
     from bayeslat.compression import read_statistics
     from bayeslat.errors import StatisticsFileError
-    from bayeslat.inference.sealed_file import format_of
+    from bayeslat.inference.storage.sealed_file import format_of
     from bayeslat.posterior import load_posterior
 
     kind = format_of(path)

@@ -51,7 +51,7 @@ def calibrate(
     """
     from bayeslat.evaluation.passes import passes_of
     from bayeslat.evaluation.transfer import judge_transfer
-    from bayeslat.inference.posterior_file import check_posterior_path
+    from bayeslat.inference.storage.posterior_file import check_posterior_path
     from bayeslat.posterior import load_posterior
     from bayeslat.report.transfer_tables import (
         show_transfer,

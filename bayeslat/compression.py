@@ -11,19 +11,19 @@ from bayeslat.errors import InputError
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
 from bayeslat.finite import is_count, tell_count
-from bayeslat.inference.compress import compress_files
-from bayeslat.inference.compressed import Compressed
-from bayeslat.inference.compressed_file import read_compressed, write_compressed
-from bayeslat.inference.settled import SettledPoint
-from bayeslat.inference.stream.sample import SAMPLE_ROWS
-from bayeslat.inference.stream.settle import point_of
+from bayeslat.inference.compression.compress import compress_files
+from bayeslat.inference.compression.compressed import Compressed
+from bayeslat.inference.compression.compressed_file import read_compressed, write_compressed
+from bayeslat.inference.compression.stream.sample import SAMPLE_ROWS
+from bayeslat.inference.compression.stream.settle import point_of
+from bayeslat.inference.rows.settled import SettledPoint
 from bayeslat.parallel import check_workers
 from bayeslat.posterior import Posterior
 from bayeslat.traces.sources import Source
 
 if TYPE_CHECKING:
-    from bayeslat.inference.draw_stages import OnProgress
-    from bayeslat.inference.engine import Engine
+    from bayeslat.inference.engines.draw_stages import OnProgress
+    from bayeslat.inference.engines.engine import Engine
 
 __all__ = [
     "Compressed",
@@ -151,8 +151,8 @@ def fit_statistics(
     WorkerError
         As for `bayeslat.fit`.
     """
-    from bayeslat.inference.engine import EngineOptions  # samplers
-    from bayeslat.inference.fit_compressed import fit_compressed
+    from bayeslat.inference.compression.fit_compressed import fit_compressed
+    from bayeslat.inference.engines.engine import EngineOptions  # samplers
 
     refuse([_no_statistics(data, "compress(spec, files) or read_statistics(path)")])
     options = EngineOptions(engine, seed, chains, draws, tune)
@@ -200,8 +200,8 @@ def update(
     WorkerError
         As for `bayeslat.fit`.
     """
-    from bayeslat.inference.engine import EngineOptions  # samplers
-    from bayeslat.inference.update import update_posterior
+    from bayeslat.inference.compression.update import update_posterior
+    from bayeslat.inference.engines.engine import EngineOptions  # samplers
 
     maker = "compress(spec, files, like=posterior)"
     statistics = "" if data is None else _no_statistics(data, maker)

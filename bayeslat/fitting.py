@@ -15,7 +15,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.posterior import Posterior
 
 if TYPE_CHECKING:
-    from bayeslat.inference.fit import Engine, OnProgress
+    from bayeslat.inference.fitting.fit import Engine, OnProgress
 
 __all__ = ["fit"]
 
@@ -75,7 +75,9 @@ def fit(
         If the cluster cannot be reached, runs other versions, or loses its workers for good.
     """
     check_fit(spec, traces, gpus, hardware)
-    from bayeslat.inference.fit import fit_posterior  # samplers: not for those who only predict
+    from bayeslat.inference.fitting.fit import (
+        fit_posterior,  # samplers: not for those who only predict
+    )
 
     data = fit_posterior(
         spec,

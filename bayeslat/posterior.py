@@ -24,12 +24,12 @@ from bayeslat.evaluation.transfer import Transfer, choose_target, judge_transfer
 from bayeslat.features.hardware import Gpu, HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.finite import wrong_share
-from bayeslat.inference.calibrate import calibrate
-from bayeslat.inference.caveats import caveats_of
-from bayeslat.inference.diagnostics import Diagnostics
-from bayeslat.inference.gross_errors import GrossError, find_gross_errors
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.posterior_file import read_posterior, write_posterior
+from bayeslat.inference.calibration.calibrate import calibrate
+from bayeslat.inference.engines.diagnostics import Diagnostics
+from bayeslat.inference.posteriors.caveats import caveats_of
+from bayeslat.inference.posteriors.gross_errors import GrossError, find_gross_errors
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.storage.posterior_file import read_posterior, write_posterior
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -424,7 +424,7 @@ class Posterior:
 
     def to_datatree(self) -> xr.DataTree:
         """Return the posterior file's content as ArviZ takes it."""
-        from bayeslat.inference.posterior_tree import to_tree
+        from bayeslat.inference.storage.posterior_tree import to_tree
 
         return to_tree(self.data)
 

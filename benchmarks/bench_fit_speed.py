@@ -40,7 +40,7 @@ FIT = (
     _PREAMBLE
     + """
 import nutpie, arviz_stats.base
-import bayeslat.inference.draw_stage as drawing, bayeslat.inference.fit as fitting
+import bayeslat.inference.engines.draw_stage as drawing, bayeslat.inference.fitting.fit as fitting
 imported = time.perf_counter()
 seconds = {}
 def timed(module, name):
@@ -75,8 +75,8 @@ _PLAIN = (
     _PREAMBLE
     + """
 import pymc as pm
-from bayeslat.inference.plan import plan_fit
-from bayeslat.inference.prepare import prepare_stage
+from bayeslat.inference.rows.plan import plan_fit
+from bayeslat.inference.fitting.prepare import prepare_stage
 from bayeslat.model.plain import build_plain
 plan, stage = plan_fit(spec, frame), sys.argv[5]
 prepared = prepare_stage(plan, stage)

@@ -53,7 +53,7 @@ def used():
 _COMPRESS = (
     _START
     + """
-import bayeslat.inference.compress as steps
+import bayeslat.inference.compression.compress as steps
 from bayeslat.compression import compress, write_statistics
 seconds = {}
 def timed(name):
@@ -135,7 +135,7 @@ print(json.dumps({"rows": rows, "seconds": done - begin, "rows_per_s": rows / (d
 _READ = (
     _START
     + """
-from bayeslat.inference.stream.files import open_files, read_batches
+from bayeslat.inference.compression.stream.files import open_files, read_batches
 begin = time.perf_counter()
 rows = 0
 for file in open_files(files, spec):

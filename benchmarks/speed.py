@@ -32,7 +32,7 @@ import bayeslat as bl
 from bayeslat.export import guard_reader, write_bundle
 from bayeslat.features.knob_range import parse_knob
 from bayeslat.features.spec import Spec
-from bayeslat.inference.thin_draws import thin_draws
+from bayeslat.inference.posteriors.thin_draws import thin_draws
 from bayeslat.model.sample_configs import sample_configs
 from bayeslat.posterior import Posterior
 from benchmarks.bench_bundle import columns_of, least_seconds

@@ -11,7 +11,7 @@ import pandas as pd
 from bayeslat.evaluation.assessment import Assessment, assess
 from bayeslat.evaluation.assessment_options import AssessmentOptions
 from bayeslat.features.hardware import load_hardware
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.posterior import Posterior
 from bayeslat.report.assessment_drawings import Drawing, draw_assessment
 from bayeslat.report.assessment_page import assessment_page

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.evaluation.uniformity import KEPT, Ranks, rank_among
-from bayeslat.inference.draws import StageDraws
+from bayeslat.inference.engines.draws import StageDraws
 from bayeslat.model.problem import StageProblem
 from bayeslat.parallel import run
 from tests.problems import Case, make_case, noise_sd

@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.model.simulate import draw_parameters, simulate
 from bayeslat.model.simulation_parameters import SimulationParameters
 from tests.posteriors import GPUS, make_configs, small_spec

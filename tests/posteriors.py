@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bayeslat.features.spec import Spec
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.model.simulate import draw_parameters, simulate
 
 SPEC_TEXT = """

@@ -17,13 +17,13 @@ from bayeslat.features.hardware import load_hardware
 from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import span_basis
 from bayeslat.features.spec import Spec
-from bayeslat.inference.diagnostics import Diagnostics, StageDiagnostics
-from bayeslat.inference.gross_error import GrossError
-from bayeslat.inference.pilot import Pilots
-from bayeslat.inference.posterior import PosteriorData, StagePosterior
-from bayeslat.inference.settled import SettledStage
-from bayeslat.inference.target import Target, TargetStage
-from bayeslat.inference.walk import Trail, Walk
+from bayeslat.inference.engines.diagnostics import Diagnostics, StageDiagnostics
+from bayeslat.inference.posteriors.gross_error import GrossError
+from bayeslat.inference.posteriors.posterior import PosteriorData, StagePosterior
+from bayeslat.inference.posteriors.target import Target, TargetStage
+from bayeslat.inference.posteriors.walk import Trail, Walk
+from bayeslat.inference.rows.pilot import Pilots
+from bayeslat.inference.rows.settled import SettledStage
 from bayeslat.model.groups import GroupTree, grow_tree
 from bayeslat.model.priors import stage_problem
 from bayeslat.model.problem import MOST_COUNTED

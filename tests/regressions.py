@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayeslat.features.design import StageInputs
 from bayeslat.features.residual import ResidualBasis, span_basis
-from bayeslat.inference.stage_rows import StageRows
+from bayeslat.inference.rows.stage_rows import StageRows
 
 type Array = NDArray[np.float64]
 

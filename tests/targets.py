@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from bayeslat.features.design import StageInputs, linearise, stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import load_hardware
-from bayeslat.inference.posterior import PosteriorData, StagePosterior
-from bayeslat.inference.thin_draws import thin_draws
+from bayeslat.inference.posteriors.posterior import PosteriorData, StagePosterior
+from bayeslat.inference.posteriors.thin_draws import thin_draws
 
 type Array = NDArray[np.float64]
 type Bend = Callable[[pd.DataFrame, StageInputs], StageInputs]

@@ -17,6 +17,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "bayeslat"
 
 CHAIN = ("traces", "features", "model", "inference", "decisions", "evaluation", "report", "cli")
+# Folders of `inference`: each may import those before it.
+INFERENCE = (
+    *("engines", "rows", "hurdles", "posteriors"),
+    *("storage", "calibration", "fitting", "compression"),
+)
 LEAVES = frozenset({"errors", "atomic", "counted", "finite", "parallel"})
 ALONE = frozenset({"serving"})  # runs in the environment of a server, without the rest
 TOP = frozenset({"", "__main__"})  # the package's own __init__, and `python -m`
@@ -192,6 +197,23 @@ def _may_import(importer: str, imported: str) -> bool:
     return imported == importer or imported in LEAVES | ALLOWED[importer]
 
 
+def backward_imports_of_inference(imports: list[Import]) -> list[Import]:
+    """Return the imports between folders of `inference` that point backwards."""
+    return [
+        found
+        for found in imports
+        if (importer := _folder_of_inference(found.importer))
+        and (imported := _folder_of_inference(found.imported))
+        and INFERENCE.index(imported) > INFERENCE.index(importer)
+    ]
+
+
+def _folder_of_inference(module: str) -> str:
+    """Return the folder of `inference` that a module lies in; "" for others."""
+    inside = module.removeprefix(f"{PACKAGE}.inference.")
+    return "" if inside == module else inside.split(".")[0]
+
+
 def misplaced_libraries(imports: list[Import]) -> list[Import]:
     """Return the imports of a heavy library by a unit that must do without it."""
     return [found for found in imports if _is_misplaced(unit_of(found.importer), found.library)]
@@ -257,6 +279,8 @@ def broken_twin(tmp_path: Path) -> Path:
         "features/spec.py": "from .. import cli\nfrom ..traces.read import read",
         "model/build.py": "import importlib\nimportlib.import_module('bayeslat.report')",
         "report/__init__.py": "import bayeslat",
+        "inference/rows/plan.py": "def plan():\n    from ..fitting import fit",
+        "inference/fitting/fit.py": "from bayeslat.inference.rows import plan",
         "decisions/guard.py": "def guard():\n    import pymc.math",
         "collect/probe.py": "import torch\nfrom arviz import summary",
     }
@@ -285,6 +309,19 @@ def test_backward_imports_of_the_twin_are_found(broken_twin: Path) -> None:
         ("bayeslat.model.build", "bayeslat.report"),
         ("bayeslat.report", "bayeslat"),
     }
+
+
+def test_folders_of_inference_point_one_way(imports: list[Import]) -> None:
+    folders = {_folder_of_inference(module) for module in modules_of(ROOT)} - {""}
+    assert folders == set(INFERENCE)
+    assert [str(found) for found in backward_imports_of_inference(imports)] == []
+
+
+def test_backward_imports_in_inference_of_the_twin_are_found(broken_twin: Path) -> None:
+    found = backward_imports_of_inference(imports_of(broken_twin))
+    assert [(item.importer, item.imported) for item in found] == [
+        ("bayeslat.inference.rows.plan", "bayeslat.inference.fitting.fit")
+    ]
 
 
 def test_heavy_libraries_are_imported_by_their_owners_alone(imports: list[Import]) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.inference.gross_errors import stands_alone
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.repeats import are_among
-from bayeslat.inference.target_rows import as_held
+from bayeslat.inference.posteriors.gross_errors import stands_alone
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.target_rows import as_held
+from bayeslat.inference.rows.repeats import are_among
 
 __all__ = ["doubted_configs", "is_doubted"]
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from bayeslat.features.design import Linearisation, linearise, stage_inputs
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.residual import ResidualBasis
-from bayeslat.inference.gross_errors import sound_rows_of
-from bayeslat.inference.hurdle import GroupHurdle
-from bayeslat.inference.population import Population, population_of
-from bayeslat.inference.posterior import PosteriorData, StagePosterior
-from bayeslat.inference.target import Target
-from bayeslat.inference.walk import Walk
+from bayeslat.inference.calibration.population import Population, population_of
+from bayeslat.inference.hurdles.hurdle import GroupHurdle
+from bayeslat.inference.posteriors.gross_errors import sound_rows_of
+from bayeslat.inference.posteriors.posterior import PosteriorData, StagePosterior
+from bayeslat.inference.posteriors.target import Target
+from bayeslat.inference.posteriors.walk import Walk
 
 __all__ = ["GroupView", "view_group"]
 

@@ -17,7 +17,7 @@ from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.errors import InputError
 from bayeslat.features.hardware import Gpu
 from bayeslat.finite import tell, wrong_budget, wrong_share
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.traces.names import wrong_stack
 
 __all__ = ["Budget", "Guard", "check_guard"]

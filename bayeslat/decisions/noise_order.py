@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.strata import stratified_normal
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.rows.strata import stratified_normal
 
 __all__ = ["noise_orders"]
 

@@ -12,8 +12,8 @@ from bayeslat.decisions.prediction import Prediction
 from bayeslat.errors import InputError
 from bayeslat.features.admit import admit_configs
 from bayeslat.features.hardware import Gpu
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.thin_draws import DRAWS, thin_draws
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.thin_draws import DRAWS, thin_draws
 from bayeslat.traces.names import wrong_stack
 from bayeslat.traces.row_stacks import split_by_stack
 

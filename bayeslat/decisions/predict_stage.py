@@ -20,10 +20,10 @@ from bayeslat.features.hold_knobs import hold_knobs
 from bayeslat.features.hurdle_inputs import hurdle_inputs
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.tasks import task_names
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.strata import stratified_uniform
-from bayeslat.inference.walk import walked
-from bayeslat.inference.widening import correction_rms, widening
+from bayeslat.inference.calibration.widening import correction_rms, widening
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.walk import walked
+from bayeslat.inference.rows.strata import stratified_uniform
 from bayeslat.model.student_t import student_t_quantile
 
 __all__ = ["Of", "correction_size", "held_design", "predict_stage", "stratified_noise"]

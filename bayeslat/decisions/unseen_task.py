@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.inference.posterior import StagePosterior
-from bayeslat.inference.strata import stratified_normal
+from bayeslat.inference.posteriors.posterior import StagePosterior
+from bayeslat.inference.rows.strata import stratified_normal
 
 __all__ = ["is_unseen", "task_effects", "task_sd"]
 

@@ -32,8 +32,8 @@ from bayeslat.evaluation.transfer import Transfer, judge_transfer
 from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.repeats import are_among
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.rows.repeats import are_among
 from bayeslat.parallel import check_workers
 
 __all__ = ["Assessment", "assess"]

@@ -24,10 +24,10 @@ from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
-from bayeslat.inference.gross_errors import find_gross_errors, remembered_ratios
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.repeats import count_configs
-from bayeslat.inference.stage_rows import latency_of
+from bayeslat.inference.posteriors.gross_errors import find_gross_errors, remembered_ratios
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.rows.repeats import count_configs
+from bayeslat.inference.rows.stage_rows import latency_of
 from bayeslat.traces.row_stacks import split_by_stack
 
 __all__ = ["PosteriorCheck", "check_posterior"]

@@ -18,7 +18,7 @@ from bayeslat.evaluation.holdout import Holdout, above_hurdles, hold_out, tell_l
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
-from bayeslat.inference.calibrate import calibrate_stacks
+from bayeslat.inference.calibration.calibrate import calibrate_stacks
 from bayeslat.parallel import check_workers, run
 from bayeslat.traces.names import STACK
 
@@ -187,7 +187,9 @@ def _plan(donors: Sequence[str], candidates: Sequence[str]) -> Iterator[_Job]:
 
 def _score_target(setting: _Setting, job: _Job) -> list[dict[str, Any]]:
     """Score one target from one set of donors."""
-    from bayeslat.inference.fit import fit_posterior  # samplers: not for those who only predict
+    from bayeslat.inference.fitting.fit import (
+        fit_posterior,  # samplers: not for those who only predict
+    )
 
     spec, frame, table, seed = setting.spec, setting.frame, setting.table, setting.seed
     data = fit_posterior(

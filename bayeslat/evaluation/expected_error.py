@@ -17,9 +17,9 @@ from bayeslat.decisions.summary import summarise_draws
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.thinning import evenly
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.settings import own_settings
-from bayeslat.inference.thin_draws import DRAWS, thin_draws
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.settings import own_settings
+from bayeslat.inference.posteriors.thin_draws import DRAWS, thin_draws
 
 __all__ = ["ErrorOutlook", "ExpectedError"]
 

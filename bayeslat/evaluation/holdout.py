@@ -15,8 +15,8 @@ from bayeslat.evaluation.measured import measured_latencies, measured_ms
 from bayeslat.evaluation.row_kinds import row_kinds, take_turns
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.spec import Spec
-from bayeslat.inference.repeats import number_configs
-from bayeslat.inference.stage_rows import least_ms, with_latency
+from bayeslat.inference.rows.repeats import number_configs
+from bayeslat.inference.rows.stage_rows import least_ms, with_latency
 
 __all__ = ["Holdout", "above_hurdles", "hold_out", "tell_beyond", "tell_left", "without_configs"]
 

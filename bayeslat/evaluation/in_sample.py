@@ -16,8 +16,8 @@ from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.metrics import coverage, mape
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.thinning import evenly
-from bayeslat.inference.gross_errors import without_gross_errors
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.gross_errors import without_gross_errors
+from bayeslat.inference.posteriors.posterior import PosteriorData
 
 __all__ = ["MOST_ROWS", "in_sample_errors"]
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.features.spec import Spec
-from bayeslat.inference.stage_rows import least_ms
+from bayeslat.inference.rows.stage_rows import least_ms
 
 __all__ = ["judged"]
 

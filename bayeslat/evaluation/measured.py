@@ -12,7 +12,7 @@ from bayeslat.decisions.prediction import TOTAL
 from bayeslat.features.design import stage_times
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
-from bayeslat.inference.stage_rows import latency_of
+from bayeslat.inference.rows.stage_rows import latency_of
 
 __all__ = ["measured_latencies", "measured_ms"]
 

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.gpu import Gpu
-from bayeslat.inference.even_rows import even_rows
-from bayeslat.inference.gross_errors import repeats_of
-from bayeslat.inference.population import Population, population_of
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.repeats import number_configs
-from bayeslat.inference.stage_rows import held_rows
-from bayeslat.inference.target import Target
-from bayeslat.inference.thin_draws import DRAWS, thin_draws
-from bayeslat.inference.walk import find_trail
-from bayeslat.inference.widening import with_trail
+from bayeslat.inference.calibration.even_rows import even_rows
+from bayeslat.inference.calibration.population import Population, population_of
+from bayeslat.inference.calibration.widening import with_trail
+from bayeslat.inference.posteriors.gross_errors import repeats_of
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.target import Target
+from bayeslat.inference.posteriors.thin_draws import DRAWS, thin_draws
+from bayeslat.inference.posteriors.walk import find_trail
+from bayeslat.inference.rows.repeats import number_configs
+from bayeslat.inference.rows.stage_rows import held_rows
 from bayeslat.model.student_t import draw_student_t
 
 __all__ = ["Membership", "check_membership"]

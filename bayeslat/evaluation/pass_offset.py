@@ -17,7 +17,7 @@ from bayeslat.evaluation.pass_spread import (
 from bayeslat.evaluation.passes import PassDifferences, total_effects
 from bayeslat.features.admit import resolve_gpus
 from bayeslat.features.hardware import HardwareTable, load_hardware
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.traces.names import COLLECTED_AT, REPEAT
 
 __all__ = ["PassOffset", "donor_passes", "pass_offset"]

@@ -22,9 +22,9 @@ from bayeslat.features.gpu import Gpu
 from bayeslat.features.gpu_rows import gpu_rows
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.repeats import are_among, number_configs
-from bayeslat.inference.stage_rows import least_ms
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.rows.repeats import are_among, number_configs
+from bayeslat.inference.rows.stage_rows import least_ms
 from bayeslat.traces.names import TASK
 from bayeslat.traces.passes import Kind, label_passes
 

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.evaluation.metrics import mape
-from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.rows.repeats import number_configs
 
 __all__ = ["run_to_run_error"]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from bayeslat.features.spec import Spec
-from bayeslat.inference.stage_rows import latency_of
+from bayeslat.inference.rows.stage_rows import latency_of
 
 __all__ = ["row_kinds", "take_turns"]
 

@@ -18,14 +18,14 @@ from bayeslat.evaluation.uniformity import KEPT, Ranks, rank_among, uniformity_p
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.finite import is_count, tell_count
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.model.groups import label_group
 from bayeslat.model.simulate import draw_parameters, simulate
 from bayeslat.model.simulation_parameters import SimulationParameters
 from bayeslat.parallel import check_workers, run
 
 if TYPE_CHECKING:
-    from bayeslat.inference.fit import Engine
+    from bayeslat.inference.fitting.fit import Engine
 
 __all__ = ["SimulatedCalibration", "simulation_based_calibration"]
 
@@ -202,7 +202,9 @@ class _Setting:
 
 def _rank(setting: _Setting, number: int) -> NDArray[np.int64]:
     """Simulate once, fit, and rank each truth. Shape (parameter,)."""
-    from bayeslat.inference.fit import fit_posterior  # samplers: not for those who only predict
+    from bayeslat.inference.fitting.fit import (
+        fit_posterior,  # samplers: not for those who only predict
+    )
 
     truth, seed = setting.draw_truth(number), setting.own_seed(number)
     trace = simulate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bayeslat.errors import InputError
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.traces.row_stacks import row_stacks
 
 __all__ = ["choose_stack", "rows_of_stack"]

@@ -18,8 +18,8 @@ from bayeslat.evaluation.pass_offset import pass_offset
 from bayeslat.evaluation.passes import PassDifferences
 from bayeslat.features.gpu import Gpu
 from bayeslat.finite import is_between, tell
-from bayeslat.inference.gross_errors import GrossError, find_gross_errors, sound_rows_of
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.gross_errors import GrossError, find_gross_errors, sound_rows_of
+from bayeslat.inference.posteriors.posterior import PosteriorData
 
 __all__ = [
     "FALSE_ALARMS",

@@ -15,7 +15,7 @@ from bayeslat.decisions.prediction import Prediction
 from bayeslat.decisions.run_exceeds import exceed_given
 from bayeslat.export import guard_reader
 from bayeslat.features.hardware import Gpu
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.posterior import PosteriorData
 
 __all__ = ["Answers", "answer", "check_agreement"]
 

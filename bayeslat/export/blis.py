@@ -29,8 +29,8 @@ from bayeslat.export.blis_files import (
 from bayeslat.export.blis_model import blis_model, find_stack, model_knobs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.thinning import evenly
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.settings import group_settings
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.settings import group_settings
 
 __all__ = ["make_blis", "write_blis"]
 

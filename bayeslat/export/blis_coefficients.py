@@ -21,8 +21,8 @@ from bayeslat.export.blis_basis import (
     step_bases_us,
 )
 from bayeslat.features.gpu import Gpu
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.thin_draws import DRAWS, thin_draws
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.thin_draws import DRAWS, thin_draws
 
 __all__ = ["STAGE", "BlisCoefficients", "fit_coefficients"]
 

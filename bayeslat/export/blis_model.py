@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from bayeslat.errors import HardwareError, InputError
 from bayeslat.export.blis_basis import BlisModel
 from bayeslat.features.gpu import Gpu
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.settings import group_settings
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.settings import group_settings
 
 __all__ = ["blis_model", "find_stack", "model_knobs", "peak_tflops"]
 

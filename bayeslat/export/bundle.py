@@ -32,10 +32,10 @@ from bayeslat.features.corners import CELLS
 from bayeslat.features.design import stage_times
 from bayeslat.features.hardware import Gpu, explain_missing, missing_fields
 from bayeslat.features.tasks import task_names
-from bayeslat.inference.caveats import caveats_of
-from bayeslat.inference.new_tasks import grid_of_tasks
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.thin_draws import DRAWS, thin_draws
+from bayeslat.inference.calibration.new_tasks import grid_of_tasks
+from bayeslat.inference.posteriors.caveats import caveats_of
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.thin_draws import DRAWS, thin_draws
 from bayeslat.traces.names import TASK, wrong_stack
 
 __all__ = ["READER_NAME", "Bundle", "make_bundle", "write_bundle"]

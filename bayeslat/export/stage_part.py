@@ -20,10 +20,10 @@ from bayeslat.features.hardware import Gpu
 from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.tasks import NO_TASK
-from bayeslat.inference.new_tasks import grid_of_tasks
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.walk import Walk
-from bayeslat.inference.widening import walk_steps
+from bayeslat.inference.calibration.new_tasks import grid_of_tasks
+from bayeslat.inference.calibration.widening import walk_steps
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.walk import Walk
 
 __all__ = ["StagePart", "join_parts", "make_part"]
 

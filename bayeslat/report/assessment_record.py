@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.assessment import Assessment
-from bayeslat.inference.caveats import caveats_of
+from bayeslat.inference.posteriors.caveats import caveats_of
 from bayeslat.report.gross_errors import gross_error_records
 from bayeslat.report.guard_tables import control_record
 from bayeslat.traces.provenance import Provenance

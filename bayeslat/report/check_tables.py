@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from bayeslat.evaluation.blocks import name_block
-from bayeslat.inference.gross_errors import find_gross_errors
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.gross_errors import find_gross_errors
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.report.convergence import convergence_record, show_convergence, show_verdict
 from bayeslat.report.gross_errors import gross_error_lines, gross_error_records
 from bayeslat.report.tables import (

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bayeslat.counted import counted
-from bayeslat.inference.compressed import Compressed
-from bayeslat.inference.windows import StageSums, Window, total_sums
+from bayeslat.inference.compression.compressed import Compressed
+from bayeslat.inference.rows.windows import StageSums, Window, total_sums
 from bayeslat.model.groups import name_group
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 

@@ -10,9 +10,9 @@ import numpy as np
 from rich.console import Console
 
 from bayeslat.counted import counted
-from bayeslat.inference.caveats import caveats_of
-from bayeslat.inference.diagnostics import MAX_PARETO_K, MAX_RHAT, MIN_ESS
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.engines.diagnostics import MAX_PARETO_K, MAX_RHAT, MIN_ESS
+from bayeslat.inference.posteriors.caveats import caveats_of
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.report.tables import flag, format_percent, make_table, print_line, print_table
 
 __all__ = ["convergence_record", "show_convergence", "show_verdict"]

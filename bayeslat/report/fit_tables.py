@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bayeslat.evaluation.coefficients import coefficient_table
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.report.convergence import convergence_record, show_convergence, show_verdict
 from bayeslat.report.gross_errors import gross_error_records
 from bayeslat.report.tables import (

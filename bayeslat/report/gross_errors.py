@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bayeslat.counted import counted
-from bayeslat.inference.gross_errors import GrossError
+from bayeslat.inference.posteriors.gross_errors import GrossError
 
 __all__ = ["gross_error_lines", "gross_error_records"]
 

@@ -13,7 +13,7 @@ from bayeslat.decisions.exceedance import LEAVES
 from bayeslat.evaluation.guardrail.risk_control import RiskControl
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
-from bayeslat.inference.repeats import count_configs
+from bayeslat.inference.rows.repeats import count_configs
 from bayeslat.report.other_gpus import count_other_gpus, other_gpus_line
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 

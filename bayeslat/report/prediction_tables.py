@@ -12,8 +12,8 @@ import pandas as pd
 from bayeslat.counted import counted, rows_of_configs
 from bayeslat.decisions.evidence import Evidence
 from bayeslat.features.hardware import HardwareTable
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.repeats import count_configs
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.rows.repeats import count_configs
 from bayeslat.report.other_gpus import count_other_gpus, other_gpus_line
 from bayeslat.report.tables import (
     format_ms,

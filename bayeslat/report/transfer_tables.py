@@ -11,7 +11,7 @@ import numpy as np
 from bayeslat.counted import counted
 from bayeslat.evaluation.coefficients import coefficient_table
 from bayeslat.evaluation.transfer import FALSE_ALARMS, Transfer
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.report.gross_errors import gross_error_lines, gross_error_records
 from bayeslat.report.tables import make_table, open_console, print_line, print_table
 

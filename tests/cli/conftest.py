@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bayeslat.cli import app
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.posterior_file import write_posterior
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.storage.posterior_file import write_posterior
 from bayeslat.traces import write_traces
 from tests.posteriors import SPEC_TEXT, make_configs, make_data, make_frame, small_spec
 

@@ -111,7 +111,8 @@ def test_all_faults_of_a_trace_are_told_at_once(
 def test_a_stage_without_rows_is_told_before_any_is_sampled(
     workshop: Workshop, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bayeslat.inference.draw_stage.sample_nuts", None)  # would be a TypeError
+    # To call it would be a TypeError.
+    monkeypatch.setattr("bayeslat.inference.engines.draw_stage.sample_nuts", None)
     trace = workshop.trace(make_frame().drop(columns="t_decode_ms"))
     result = run("fit", trace, "--model", workshop.spec, "-o", workshop.folder / "p.nc")
     assert result.exit_code == 1

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from typer.testing import Result
 
-from bayeslat.inference.posterior_file import write_posterior
+from bayeslat.inference.storage.posterior_file import write_posterior
 from bayeslat.traces import write_traces
 from tests.cli.conftest import Workshop
 from tests.drifts import Scene, make_scene

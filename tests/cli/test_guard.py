@@ -11,7 +11,7 @@ import pytest
 from typer.testing import Result
 
 from bayeslat.evaluation.guardrail.held_out import control_guard
-from bayeslat.inference.posterior_file import write_posterior
+from bayeslat.inference.storage.posterior_file import write_posterior
 from bayeslat.posterior import load_posterior
 from bayeslat.traces import read_traces
 from tests.cli.conftest import Workshop

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import Result
 
-from bayeslat.inference.posterior_file import write_posterior
+from bayeslat.inference.storage.posterior_file import write_posterior
 from bayeslat.posterior import load_posterior
 from bayeslat.traces import read_configs
 from tests.cli.conftest import Workshop

@@ -12,8 +12,8 @@ import pytest
 from bayeslat.export import guard_reader, make_bundle
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import Spec
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.model.simulate import draw_parameters, simulate
 from bayeslat.posterior import Posterior, load_posterior
 from tests.posteriors import GPUS, SPEC_TEXT, make_configs

@@ -9,8 +9,8 @@ import pytest
 from bayeslat.decisions.evidence import Evidence, find_evidence, stack_used
 from bayeslat.decisions.predict import predict
 from bayeslat.features.spec import Spec
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from tests.posteriors import SPEC_TEXT, make_configs, make_data, make_frame, small_spec
 
 pytestmark = pytest.mark.xdist_group("small posterior")

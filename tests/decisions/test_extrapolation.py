@@ -14,9 +14,9 @@ from bayeslat.features.hardware import load_hardware
 from bayeslat.features.hold_knobs import hold_knobs
 from bayeslat.features.residual import span_basis
 from bayeslat.features.spec import Spec
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.walk import walked
-from bayeslat.inference.widening import correction_rms, widening
+from bayeslat.inference.calibration.widening import correction_rms, widening
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.posteriors.walk import walked
 from tests.posteriors import SPEC_TEXT, make_configs, make_data, make_frame
 
 pytestmark = pytest.mark.xdist_group("small posterior")

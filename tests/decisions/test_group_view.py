@@ -12,8 +12,8 @@ from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.predict import predict
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.hardware import load_hardware
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.thin_draws import thin_draws
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.thin_draws import thin_draws
 from tests.posteriors import make_configs, make_data
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -102,7 +102,7 @@ def test_the_mean_of_a_stranger_hardly_depends_on_the_seed(
 ) -> None:
     assert spread_over_seeds() < 0.1  # its own Monte Carlo error is an eighth of it
     # The broken twin: exp of a Student-t, whose mean does not exist.
-    monkeypatch.setattr("bayeslat.inference.population._MOST_DEPARTURE", np.inf)
+    monkeypatch.setattr("bayeslat.inference.calibration.population._MOST_DEPARTURE", np.inf)
     assert spread_over_seeds() > 0.2
 
 

@@ -12,7 +12,7 @@ from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError, TraceError
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.features.hardware import load_hardware
-from bayeslat.inference.fit import fit_posterior
+from bayeslat.inference.fitting.fit import fit_posterior
 from bayeslat.posterior import Posterior
 from tests.posteriors import make_configs, make_data, make_frame, small_spec, with_noise_shared
 

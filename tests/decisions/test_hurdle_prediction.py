@@ -19,7 +19,7 @@ from bayeslat.decisions.stage_prediction import StagePrediction
 from bayeslat.decisions.suggest.pose import pose
 from bayeslat.evaluation.metrics import pit
 from bayeslat.fitting import fit
-from bayeslat.inference.thin_draws import DRAWS, thin_draws
+from bayeslat.inference.posteriors.thin_draws import DRAWS, thin_draws
 from bayeslat.posterior import Posterior
 from tests.hurdles import BELOW_MS, SPEC, effects_of, make_trace
 from tests.predictions import prediction_of

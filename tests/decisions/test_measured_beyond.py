@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from bayeslat.export import guard_reader, make_bundle
 from bayeslat.export.bundle import Bundle
 from bayeslat.features.hardware import load_hardware
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.walk import find_trail
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.walk import find_trail
 from bayeslat.model.simulate import draw_parameters, simulate
 from bayeslat.posterior import Posterior, load_posterior
 from tests.posteriors import GPUS, make_configs, small_spec
@@ -94,7 +94,7 @@ def test_rows_beyond_the_range_tell_the_departure_there(monkeypatch: pytest.Monk
 
     blind, seeing = errors(calibrated(0)), errors(calibrated())
     nowhere = find_trail(np.zeros((1, 1)))
-    monkeypatch.setattr("bayeslat.inference.calibrate.find_trail", lambda _: nowhere)
+    monkeypatch.setattr("bayeslat.inference.calibration.calibrate.find_trail", lambda _: nowhere)
     twin = errors(calibrated())
     assert blind[1] < -0.1  # the departure
     assert abs(seeing[1]) < 0.03

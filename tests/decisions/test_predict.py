@@ -9,7 +9,7 @@ from bayeslat.decisions.prediction import Prediction
 from bayeslat.errors import HardwareError, InputError, TraceError
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import Spec
-from bayeslat.inference.fit import fit_posterior
+from bayeslat.inference.fitting.fit import fit_posterior
 from bayeslat.posterior import Posterior
 from tests.posteriors import SPEC_TEXT, make_configs, make_data, make_frame, with_noise_shared
 

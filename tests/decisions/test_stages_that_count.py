@@ -11,7 +11,7 @@ import pytest
 from bayeslat.export import guard_reader, make_bundle
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import Spec
-from bayeslat.inference.fit import fit_posterior
+from bayeslat.inference.fitting.fit import fit_posterior
 from bayeslat.model.simulate import draw_parameters, simulate
 from bayeslat.posterior import Posterior
 from tests.posteriors import GPUS, make_configs, make_data, make_frame

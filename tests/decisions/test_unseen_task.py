@@ -12,8 +12,8 @@ from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import Prediction
 from bayeslat.decisions.unseen_task import is_unseen, task_effects
 from bayeslat.features.hardware import load_hardware
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from tests.posteriors import make_configs, make_data, make_frame, small_spec
 
 pytestmark = pytest.mark.xdist_group("small posterior")

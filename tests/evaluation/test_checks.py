@@ -14,7 +14,7 @@ from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.metrics import crps, pit
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import load_spec
-from bayeslat.inference.fit import fit_posterior
+from bayeslat.inference.fitting.fit import fit_posterior
 from bayeslat.posterior import Posterior
 from tests.posteriors import make_data, make_frame, small_spec
 

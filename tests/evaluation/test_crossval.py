@@ -6,7 +6,7 @@ import pytest
 
 from bayeslat.errors import InputError
 from bayeslat.evaluation.crossval import cross_validate
-from bayeslat.inference import fit
+from bayeslat.inference.fitting import fit
 from tests.posteriors import make_frame, small_spec
 
 

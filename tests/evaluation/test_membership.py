@@ -15,9 +15,9 @@ from bayeslat.decisions.predict import predict
 from bayeslat.evaluation.membership import _Split, check_membership
 from bayeslat.evaluation.transfer import FALSE_ALARMS
 from bayeslat.features.design import StageInputs
-from bayeslat.inference.calibrate import calibrate_group
-from bayeslat.inference.population import Population
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.calibration.calibrate import calibrate_group
+from bayeslat.inference.calibration.population import Population
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from tests.posteriors import make_configs, make_data
 from tests.servers import fitted_server, make_trace
 from tests.targets import Bend, draw_targets, stranger

@@ -13,8 +13,8 @@ import pytest
 from bayeslat.evaluation.transfer import FALSE_ALARMS
 from bayeslat.features.design import StageInputs
 from bayeslat.features.spec import Spec
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.model.simulate import draw_parameters, simulate
 from tests.evaluation.test_membership import alarms, p_values, rate_interval, uniform
 

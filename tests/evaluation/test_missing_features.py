@@ -13,7 +13,7 @@ from bayeslat.evaluation.missing_features.candidates import Axis, list_candidate
 from bayeslat.evaluation.missing_features.gain import GroupRows, held_out_density
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import Spec
-from bayeslat.inference.fit import fit_posterior
+from bayeslat.inference.fitting.fit import fit_posterior
 from bayeslat.model.simulate import draw_parameters, simulate
 from tests.posteriors import SPEC_TEXT, make_configs, make_frame, small_spec
 

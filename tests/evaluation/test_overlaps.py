@@ -12,9 +12,9 @@ from bayeslat.evaluation.missing_features import MissingFeature, find_missing_fe
 from bayeslat.evaluation.missing_features.overlaps import list_overlaps
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import Spec
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.plan import plan_fit
-from bayeslat.inference.prepare import prepare_stage
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.fitting.prepare import prepare_stage
+from bayeslat.inference.rows.plan import plan_fit
 from bayeslat.model.simulate import draw_parameters, simulate
 
 pytestmark = pytest.mark.xdist_group("missing features")

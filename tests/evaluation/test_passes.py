@@ -17,8 +17,8 @@ from bayeslat.evaluation.passes import FALSE_ALARMS, PassDifferences, compare_pa
 from bayeslat.evaluation.transfer import judge_transfer
 from bayeslat.features.hardware import load_hardware
 from bayeslat.fitting import fit
-from bayeslat.inference.calibrate import calibrate_group
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.calibration.calibrate import calibrate_group
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.posterior import Posterior, load_posterior
 from tests.posteriors import GPUS, make_configs, make_data, make_frame, small_spec
 

@@ -11,8 +11,8 @@ import pytest
 import bayeslat as bl
 from bayeslat.errors import InputError
 from bayeslat.evaluation.simulated_calibration import SimulatedCalibration
-from bayeslat.inference import fit as fit_module
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.fitting import fit as fit_module
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from tests.posteriors import make_configs, small_spec
 
 GPUS = ("a100_sxm", "l40s")

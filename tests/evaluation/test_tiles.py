@@ -12,8 +12,8 @@ from bayeslat.evaluation.missing_features import MissingFeature, find_missing_fe
 from bayeslat.evaluation.missing_features.tiles import Tile, list_tiles
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import Spec
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.plan import plan_fit
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.rows.plan import plan_fit
 from bayeslat.model.simulate import draw_parameters, simulate
 
 pytestmark = pytest.mark.xdist_group("missing features")

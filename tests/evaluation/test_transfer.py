@@ -12,8 +12,8 @@ from scipy.special import ndtri, stdtrit
 
 from bayeslat.errors import InputError
 from bayeslat.evaluation.transfer import choose_target, judge_transfer
-from bayeslat.inference.calibrate import calibrate_group
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.calibration.calibrate import calibrate_group
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.posterior import Posterior
 from tests.evaluation.test_membership import QUIET, double_memory
 from tests.posteriors import make_configs, make_data, make_frame, with_noise_shared

@@ -25,8 +25,8 @@ from bayeslat.export.blis_export import BlisExport
 from bayeslat.export.blis_files import command_line, hardware_entry, model_config
 from bayeslat.export.blis_model import blis_model, find_stack, model_knobs, peak_tflops
 from bayeslat.features.hardware import load_hardware
-from bayeslat.inference.settings import group_settings
-from bayeslat.inference.thin_draws import DRAWS, thin_draws
+from bayeslat.inference.posteriors.settings import group_settings
+from bayeslat.inference.posteriors.thin_draws import DRAWS, thin_draws
 from bayeslat.posterior import Posterior
 from bayeslat.report.blis_tables import blis_record, show_blis
 from tests.servers import MODEL_KNOBS, fitted_server, make_batches

@@ -26,8 +26,8 @@ from bayeslat.features.expressions import Expression
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.residual import span_basis
 from bayeslat.features.spec import Spec
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.model.simulate import draw_parameters, simulate
 from bayeslat.posterior import Posterior
 from tests.posteriors import (

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bayeslat.features.residual import span_basis
 from bayeslat.features.terms import DEFAULT_PRIORS, TermKind
-from bayeslat.inference.mode import find_mode
+from bayeslat.inference.engines.mode import find_mode
 from bayeslat.model.collapsed_data import collapse
 from bayeslat.model.groups import grow_tree
 from bayeslat.model.priors import (

@@ -9,8 +9,8 @@ import pytest
 
 from bayeslat.features.knob_range import parse_knob
 from bayeslat.features.spec import Spec, load_spec
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.model.sample_configs import sample_configs
 from bayeslat.model.simulate import draw_parameters, simulate
 from bayeslat.model.simulation_parameters import SimulationParameters

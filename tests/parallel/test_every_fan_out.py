@@ -19,9 +19,9 @@ from bayeslat.evaluation.guardrail.trial import run_trials
 from bayeslat.evaluation.guardrail.trial_options import TrialOptions
 from bayeslat.evaluation.missing_features import find_missing_features
 from bayeslat.features.hardware import load_hardware
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.stream import run_pass
+from bayeslat.inference.compression.stream import run_pass
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from tests.clusters import Cluster, cluster
 from tests.posteriors import GPUS, make_configs, make_frame, small_spec
 

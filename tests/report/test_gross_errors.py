@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bayeslat.inference.gross_errors import GrossError
+from bayeslat.inference.posteriors.gross_errors import GrossError
 from bayeslat.report.gross_errors import gross_error_lines, gross_error_records
 
 

@@ -25,8 +25,8 @@ from bayeslat.decisions.suggest.suggestion import Suggestion
 from bayeslat.errors import InputError
 from bayeslat.features.admit import admit_configs
 from bayeslat.features.gpu import Gpu
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.thin_draws import DRAWS, thin_draws
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.thin_draws import DRAWS, thin_draws
 
 __all__ = ["suggest"]
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from bayeslat.decisions.group_view import GroupView
-from bayeslat.inference.walk import Trail, find_trail, walked
-from bayeslat.inference.widening import step_variance
+from bayeslat.inference.calibration.widening import step_variance
+from bayeslat.inference.posteriors.walk import Trail, find_trail, walked
 
 __all__ = ["Departures", "departures_at"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeslat.inference.nearness import nearness_between
+from bayeslat.inference.rows.nearness import nearness_between
 
 __all__ = ["Measurements", "shared_covariance"]
 

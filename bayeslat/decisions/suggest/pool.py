@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.counted import counted
-from bayeslat.inference.gross_errors import is_unsettled
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.repeats import number_configs
-from bayeslat.inference.target_rows import as_held
+from bayeslat.inference.posteriors.gross_errors import is_unsettled
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.target_rows import as_held
+from bayeslat.inference.rows.repeats import number_configs
 
 __all__ = ["Pool", "make_pool"]
 

@@ -19,10 +19,10 @@ from bayeslat.features.design import StageInputs, stage_inputs, stage_times
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hurdle_inputs import hurdle_inputs
 from bayeslat.features.tasks import task_names
-from bayeslat.inference.gross_errors import sound_rows_of
-from bayeslat.inference.posterior import PosteriorData, StagePosterior
-from bayeslat.inference.repeats import number_configs, row_weights
-from bayeslat.inference.target import Target
+from bayeslat.inference.posteriors.gross_errors import sound_rows_of
+from bayeslat.inference.posteriors.posterior import PosteriorData, StagePosterior
+from bayeslat.inference.posteriors.target import Target
+from bayeslat.inference.rows.repeats import number_configs, row_weights
 from bayeslat.model.student_t import MOST_DOF, pseudo_variance
 
 __all__ = ["Posed", "pose"]

@@ -16,7 +16,7 @@ from bayeslat.errors import InputError
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
-from bayeslat.inference.stage_rows import least_ms
+from bayeslat.inference.rows.stage_rows import least_ms
 
 __all__ = ["Observations", "observe", "observe_target"]
 

@@ -22,8 +22,8 @@ from bayeslat.evaluation.baselines import (
 )
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.spec import Spec
-from bayeslat.inference.calibrate import calibrate_stacks
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.calibration.calibrate import calibrate_stacks
+from bayeslat.inference.posteriors.posterior import PosteriorData
 
 __all__ = [
     "HIERARCHICAL",
@@ -53,7 +53,9 @@ class Hierarchical:
 
     def train(self, donors: Donors) -> _Trained:
         """Fit the donors."""
-        from bayeslat.inference.fit import fit_posterior  # samplers: not for those who predict
+        from bayeslat.inference.fitting.fit import (
+            fit_posterior,  # samplers: not for those who predict
+        )
 
         engine: Any = self.engine
         data = fit_posterior(

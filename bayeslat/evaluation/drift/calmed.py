@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from bayeslat.evaluation.drift.scores import Scores, clip_errors
-from bayeslat.inference.pilot import Pilot, fit_pilot
-from bayeslat.inference.repeats import row_weights
+from bayeslat.inference.rows.pilot import Pilot, fit_pilot
+from bayeslat.inference.rows.repeats import row_weights
 from bayeslat.model.student_t import MOST_DOF
 
 __all__ = ["Calmed", "calm_window", "find_start"]

@@ -20,7 +20,7 @@ from bayeslat.features.gpu import Gpu
 from bayeslat.features.gpu_rows import gpu_rows
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.finite import is_between, tell, wrong_share
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.model.groups import name_group
 from bayeslat.traces.names import COLLECTED_AT
 from bayeslat.traces.row_stacks import row_stacks

@@ -20,7 +20,7 @@ from bayeslat.evaluation.drift.scores import Scores
 from bayeslat.evaluation.drift.stage_drift import StageDrift
 from bayeslat.evaluation.drift.window import Window, take_window
 from bayeslat.features.gpu import Gpu
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.posterior import PosteriorData
 
 __all__ = ["LEAST_ROWS", "Judged", "compare_stage", "explain_stage"]
 

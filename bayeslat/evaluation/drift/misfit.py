@@ -17,7 +17,7 @@ from scipy.special import betainc
 
 from bayeslat.evaluation.drift.window import Window
 from bayeslat.features.thinning import evenly
-from bayeslat.inference.nearness import Contrasts, nearness
+from bayeslat.inference.rows.nearness import Contrasts, nearness
 
 __all__ = ["Misfit", "estimate_misfit"]
 

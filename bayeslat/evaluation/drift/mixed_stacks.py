@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from bayeslat.counted import counted
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.traces.row_stacks import row_stacks
 
 __all__ = ["tell_mixtures"]

@@ -14,11 +14,11 @@ from bayeslat.decisions.unseen_task import is_unseen
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.tasks import task_names
 from bayeslat.features.thinning import evenly
-from bayeslat.inference.even_rows import even_rows
-from bayeslat.inference.gross_errors import sound_rows_of
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.repeats import number_configs
-from bayeslat.inference.stage_rows import StageRows, held_rows, latency_of, least_ms
+from bayeslat.inference.calibration.even_rows import even_rows
+from bayeslat.inference.posteriors.gross_errors import sound_rows_of
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.rows.repeats import number_configs
+from bayeslat.inference.rows.stage_rows import StageRows, held_rows, latency_of, least_ms
 from bayeslat.model.student_t import information
 
 __all__ = ["MOST_ROWS", "Window", "WindowCounts", "take_window"]

@@ -13,7 +13,7 @@ from bayeslat.evaluation.baselines.interface import TrainedBaseline
 from bayeslat.evaluation.holdout import Holdout, without_configs
 from bayeslat.features.hardware import Gpu, HardwareTable
 from bayeslat.features.spec import Spec
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.posterior import PosteriorData
 
 __all__ = ["AFFINE", "affine_points", "choose_source", "train_affine"]
 

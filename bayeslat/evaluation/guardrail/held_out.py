@@ -26,7 +26,7 @@ from bayeslat.evaluation.stacks import choose_stack, rows_of_stack
 from bayeslat.features.admit import admit
 from bayeslat.features.gpu_rows import gpu_rows
 from bayeslat.features.hardware import HardwareTable, load_hardware
-from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.rows.repeats import number_configs
 
 __all__ = ["HeldOut", "bound_false_accepts", "control_guard", "predict_held_out"]
 

@@ -31,10 +31,10 @@ from bayeslat.evaluation.repeatability import run_to_run_error
 from bayeslat.evaluation.stacks import rows_of_stack
 from bayeslat.features.admit import admit
 from bayeslat.features.hardware import Gpu, HardwareTable
-from bayeslat.inference.calibrate import calibrate_group
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.repeats import number_configs
-from bayeslat.inference.stage_rows import with_latency
+from bayeslat.inference.calibration.calibrate import calibrate_group
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.rows.repeats import number_configs
+from bayeslat.inference.rows.stage_rows import with_latency
 from bayeslat.parallel import check_workers, run
 
 __all__ = ["Trials", "run_trials"]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.features.spec_fields import reachable
-from bayeslat.inference.plan import FitPlan
-from bayeslat.inference.stage_rows import StageRows
+from bayeslat.inference.rows.plan import FitPlan
+from bayeslat.inference.rows.stage_rows import StageRows
 
 __all__ = ["Axis", "Candidate", "list_candidates", "stage_axes"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bayeslat.features.spec import Spec
 from bayeslat.features.terms import TermKind
-from bayeslat.inference.stage_rows import StageRows
+from bayeslat.inference.rows.stage_rows import StageRows
 
 __all__ = ["Overlap", "list_overlaps"]
 

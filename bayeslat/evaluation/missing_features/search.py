@@ -17,10 +17,10 @@ from bayeslat.evaluation.missing_features.overlaps import list_overlaps
 from bayeslat.evaluation.missing_features.tiles import list_tiles
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.residual import DEGREE_SHRINKAGE
-from bayeslat.inference.plan import FitPlan, plan_fit
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.prepare import PreparedStage, prepare_stage
-from bayeslat.inference.repeats import number_configs
+from bayeslat.inference.fitting.prepare import PreparedStage, prepare_stage
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.rows.plan import FitPlan, plan_fit
+from bayeslat.inference.rows.repeats import number_configs
 from bayeslat.model.priors import RESIDUAL_OFFSET_SCALE, RESIDUAL_SHARED_SCALE
 from bayeslat.parallel import check_workers, run
 

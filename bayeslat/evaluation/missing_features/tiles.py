@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bayeslat.features.expressions import Expression
 from bayeslat.features.spec import Spec
 from bayeslat.features.terms import TermKind
-from bayeslat.inference.plan import FitPlan
+from bayeslat.inference.rows.plan import FitPlan
 
 __all__ = ["SIZES", "Tile", "list_tiles"]
 

@@ -21,10 +21,10 @@ from bayeslat.decisions.unseen_task import task_sd
 from bayeslat.errors import InputError, TraceError
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import Spec
-from bayeslat.inference.calibrate import calibrate_group
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.thin_draws import DRAWS, thin_draws
+from bayeslat.inference.calibration.calibrate import calibrate_group
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.thin_draws import DRAWS, thin_draws
 from bayeslat.posterior import Posterior
 from tests.posteriors import SPEC_TEXT, make_configs, make_data, make_frame, small_spec
 

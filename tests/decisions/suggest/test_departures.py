@@ -14,9 +14,9 @@ from bayeslat.decisions.predict_stage import correction_size
 from bayeslat.decisions.suggest.departures import Departures, departures_at
 from bayeslat.features.design import stage_inputs
 from bayeslat.features.hardware import load_hardware
-from bayeslat.inference.posterior import PosteriorData
-from bayeslat.inference.walk import walked
-from bayeslat.inference.widening import step_variance
+from bayeslat.inference.calibration.widening import step_variance
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.posteriors.walk import walked
 from bayeslat.posterior import Posterior
 from tests.decisions.test_measured_beyond import KNOBS, MOST, TARGET, calibrated, donors, own
 

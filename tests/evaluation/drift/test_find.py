@@ -10,8 +10,8 @@ from bayeslat.errors import InputError, TraceError
 from bayeslat.evaluation.drift import Drift, StageDrift, find_drift, judge
 from bayeslat.evaluation.drift.window import MOST_ROWS, WindowCounts
 from bayeslat.features.hardware import load_hardware
-from bayeslat.inference.calibrate import calibrate_group
-from bayeslat.inference.fit import fit_posterior
+from bayeslat.inference.calibration.calibrate import calibrate_group
+from bayeslat.inference.fitting.fit import fit_posterior
 from tests import hurdles
 from tests.drifts import FITTED, NOISE, make_scene
 from tests.posteriors import GPUS, make_data, make_frame

@@ -14,7 +14,7 @@ from bayeslat.evaluation.drift.p_values import compare_window, simulate_errors
 from bayeslat.evaluation.drift.row_errors import RowErrors, row_errors
 from bayeslat.evaluation.drift.scores import Scores
 from bayeslat.evaluation.drift.window import Window, take_window
-from bayeslat.inference.nearness import nearness
+from bayeslat.inference.rows.nearness import nearness
 from tests.drifts import make_scene
 from tests.evaluation.drift.windows import make_scores, make_window
 from tests.posteriors import GPUS

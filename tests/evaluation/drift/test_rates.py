@@ -11,8 +11,8 @@ import pytest
 from scipy.stats import binomtest, kstest
 
 from bayeslat.evaluation.drift import find_drift
-from bayeslat.inference.fit import fit_posterior
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.fitting.fit import fit_posterior
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.model.simulate import draw_parameters, simulate
 from tests.drifts import make_scene
 from tests.posteriors import GPUS, make_configs, small_spec, with_noise_shared

@@ -15,7 +15,7 @@ from bayeslat.evaluation.guardrail.affine_rival import choose_source
 from bayeslat.evaluation.guardrail.trial import Trials, run_trials
 from bayeslat.evaluation.guardrail.trial_options import TrialOptions
 from bayeslat.features.hardware import load_hardware
-from bayeslat.inference.posterior import PosteriorData
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.posterior import Posterior
 from tests.posteriors import make_data, make_frame
 

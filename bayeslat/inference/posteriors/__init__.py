@@ -1,0 +1,3 @@
+"""What a fit knows, and what was left out of it."""
+
+__all__: list[str] = []
