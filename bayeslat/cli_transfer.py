@@ -49,8 +49,11 @@ def calibrate(
     Without traces, the GPU is as its data sheet and the donors have it. The output is written
     whatever the verdict; `refit as donor` ends with exit status 3.
     """
+    from bayeslat.counted import counted
     from bayeslat.evaluation.passes import passes_of
     from bayeslat.evaluation.transfer import judge_transfer
+    from bayeslat.features.gpu_rows import gpu_rows
+    from bayeslat.inference.rows.stage_rows import with_latency
     from bayeslat.inference.storage.posterior_file import check_posterior_path
     from bayeslat.posterior import load_posterior
     from bayeslat.report.transfer_tables import (
@@ -95,11 +98,17 @@ def calibrate(
         )
         for name in changed
     ]
-    record = {**transfer_record(known, transfers, output), "seed": seed}
+    given = len(with_latency(fitted.spec, gpu_rows(frame, [entry.key], table)))
+    again = given - known.calibration_rows(entry.key) + fitted.data.calibration_rows(entry.key)
+    record = {**transfer_record(known, transfers, output), "known_rows": again, "seed": seed}
     if dropped:
         record["dropped"] = dropped.record()
     converged = fitted.diagnostics.converged
     print_result_of(posterior, converged, record, as_json, show_transfer)
+    if again:
+        note_warning(
+            [f"the posterior holds {again} of the {counted(given, 'row')} already; they count once"]
+        )
     note_warning(transfer_warnings(record))
     refit = [each for each in transfers if each.verdict == "refit as donor"]
     if refit:

@@ -106,6 +106,10 @@ def random_posteriors(draw: st.DrawFn) -> PosteriorData:
             _gross_error(rng, row, draw(st.sampled_from(groups)), draw(_names), list(spec.stages))
             for row in range(draw(st.integers(0, 3)))
         ),
+        fitted_latencies={
+            stage: rng.integers(0, 2**64, size=3, dtype=np.uint64)
+            for stage in (spec.stages if draw(st.booleans()) else ())
+        },
     )
 
 
@@ -277,6 +281,9 @@ def assert_same(found: PosteriorData, expected: PosteriorData) -> None:
         assert found.statistics[stage].keys() == expected.statistics[stage].keys()
         for name, values in expected.statistics[stage].items():
             assert bits(found.statistics[stage][name]) == bits(values), (stage, name)
+    assert list(found.fitted_latencies) == list(expected.fitted_latencies)
+    for stage, known in expected.fitted_latencies.items():
+        assert bits(found.fitted_latencies[stage]) == bits(known), stage
     assert list(found.targets) == list(expected.targets)
     for group, target in expected.targets.items():
         _assert_same_target(found.targets[group], target)

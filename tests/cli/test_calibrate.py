@@ -51,6 +51,25 @@ def test_rows_of_an_unknown_gpu_are_told(workshop: Workshop, run: Callable[..., 
     assert told in done.stderr
 
 
+def test_rows_that_the_posterior_holds_are_told(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    """Those of the fit as those of an earlier calibration."""
+    first, second = workshop.folder / "first.nc", workshop.folder / "second.nc"
+    trace = workshop.trace(make_frame(0, (TARGET,), rows=10))
+    done = run("calibrate", workshop.posterior, trace, "--gpu", TARGET, "-o", first, "--json")
+    assert json.loads(done.stdout)["known_rows"] == 0
+    assert "already" not in done.stderr
+    later = make_frame(4, (TARGET,), rows=5).assign(repeat=1)
+    longer = pd.concat([make_frame(0, (TARGET,), rows=10).assign(repeat=0), later])
+    trace = workshop.trace(longer.reset_index(drop=True))
+    done = run("calibrate", first, trace, "--gpu", TARGET, "-o", second, "--json")
+    assert json.loads(done.stdout)["known_rows"] == 10
+    assert json.loads(done.stdout)["stacks"][0]["rows"] == 15
+    told = "warning: the posterior holds 10 of the 15 rows already; they count once"
+    assert told in done.stderr
+
+
 def test_n_counts_configurations_that_were_measured(
     workshop: Workshop, run: Callable[..., Result]
 ) -> None:

@@ -99,10 +99,10 @@ def calibrate_group(
 ) -> PosteriorData:
     """Add a GPU with a stack, or update it.
 
-    Rows join those of earlier calibrations; a latency that repeats one of them to the last bit, at
-    the same configuration, was read twice and counts once. The rows of a fit count through its
-    posterior. Without any rows, the GPU is as its data sheet and the donors have it. A task that
-    no donor ran gets an effect of its own, where the fit knew how far tasks differ.
+    Rows join those of earlier calibrations. A latency that repeats one of them, or one of the fit,
+    to the last bit, at the same configuration, was read twice and counts once; a fit of statistics
+    does not know its rows. Without any rows, the GPU is as its data sheet and the donors have it. A
+    task that no donor ran gets an effect of its own, where the fit knew how far tasks differ.
 
     Parameters
     ----------
@@ -121,10 +121,9 @@ def calibrate_group(
     """
     known = data.targets.get((gpu.key, stack))
     own = as_held(rows, [*data.reference.columns, *data.spec.latency_columns])
-    origin = origin_of(rows)
-    if known is not None and len(known.rows):
-        own, kept = join_held(data, known.rows, own)
-        origin = pd.concat([known.origin, origin[kept]], ignore_index=True)
+    own, kept = join_held(data, (gpu.key, stack), own)
+    held = [] if known is None else [known.origin]
+    origin = pd.concat([*held, origin_of(rows)[kept]], ignore_index=True)
     if "task" in own:
         data = admit_tasks(data, own["task"])
     # What is drawn does not depend on the order that rows came in, which the labels keep.

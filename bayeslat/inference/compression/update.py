@@ -105,6 +105,7 @@ def update_posterior(
             "versions": library_versions(),
         },
         windows=windows,
+        fitted_latencies=data.fitted_latencies if FIRST_WINDOW in windows else {},
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from bayeslat.features.hardware import HardwareTable
@@ -16,7 +18,9 @@ from bayeslat.inference.engines.engine import Engine, EngineOptions, library_ver
 from bayeslat.inference.fitting.prepare import PreparedStage, prepare_stage
 from bayeslat.inference.hurdles.hurdle_fit import fit_hurdle
 from bayeslat.inference.posteriors.gross_errors import donor_gross_errors
+from bayeslat.inference.posteriors.known_latencies import hash_latencies
 from bayeslat.inference.posteriors.posterior import PosteriorData, StagePosterior
+from bayeslat.inference.posteriors.target_rows import as_held
 from bayeslat.inference.rows.noise_correlation import GroupRows, correlate_noise, residuals
 from bayeslat.inference.rows.plan import FitPlan, plan_fit
 from bayeslat.inference.rows.stage_rows import check_measured
@@ -97,6 +101,7 @@ def fit_posterior(
         set_aside=donor_gross_errors(
             plan, {stage: each.set_aside for stage, each in prepared.items()}
         ),
+        fitted_latencies=_fitted_latencies(plan),
     )
 
 
@@ -116,6 +121,21 @@ def constant_knobs(plan: FitPlan) -> list[dict[str, float]]:
         kept = rows.columns[rows.nunique() == 1]
         found.append({str(knob): float(rows[knob].iloc[0]) for knob in kept})
     return found
+
+
+def _fitted_latencies(plan: FitPlan) -> dict[str, NDArray[np.uint64]]:
+    """What tells the latencies of the fit from others, by stage."""
+    knobs, columns = list(plan.reference), plan.spec.latency_columns
+    held = [as_held(plan.frame.iloc[rows], [*knobs, *columns]) for rows in plan.members]
+    return {
+        stage: np.concatenate(
+            [
+                hash_latencies(rows[rows[part.column].notna()], part.column, knobs, group)
+                for group, rows in zip(plan.groups, held, strict=True)
+            ]
+        )
+        for stage, part in plan.spec.stages.items()
+    }
 
 
 def _fingerprint(frame: pd.DataFrame, spec: Spec) -> str:

@@ -123,6 +123,8 @@ class PosteriorData:
         The rows that were fitted, apart, if they were fitted from statistics or updated.
     set_aside : tuple of GrossError
         Rows of donors whose latency the others make impossible: the draws do not stand on them.
+    fitted_latencies : mapping of stage to ndarray of uint64, shape (row,)
+        What tells the fitted rows from others (`hash_latencies`); empty for a fit of statistics.
     """
 
     spec: Spec
@@ -139,6 +141,7 @@ class PosteriorData:
     noise_correlation: NDArray[np.float64] | None = None
     windows: Mapping[str, Window] = field(default_factory=dict)
     set_aside: tuple[GrossError, ...] = ()
+    fitted_latencies: Mapping[str, NDArray[np.uint64]] = field(default_factory=dict)
 
     @property
     def gpus(self) -> tuple[str, ...]:
@@ -161,6 +164,10 @@ class PosteriorData:
         if "" in known:
             return ""
         return known[0] if len(known) == 1 else None
+
+    def calibration_rows(self, gpu: str) -> int:
+        """Rows that a GPU was calibrated with, over its stacks."""
+        return sum(len(target.rows) for (name, _), target in self.targets.items() if name == gpu)
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.features.tasks import task_names
+from bayeslat.inference.posteriors.known_latencies import hash_latencies
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.traces.names import TASK
 
@@ -40,14 +41,17 @@ def as_held(rows: pd.DataFrame, columns: Iterable[Hashable]) -> pd.DataFrame:
 
 
 def join_held(
-    data: PosteriorData, earlier: pd.DataFrame, later: pd.DataFrame
+    data: PosteriorData, group: tuple[str, str], later: pd.DataFrame
 ) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
-    """Append rows, but for the latencies that were there before.
+    """Append rows to those that a group was calibrated with, but for latencies that are known.
+
+    Known are those of the fit, if it was one of rows, and of earlier calibrations.
 
     Parameters
     ----------
     data : PosteriorData
-    earlier, later : DataFrame, one row a measurement
+    group : (gpu, stack)
+    later : DataFrame, one row a measurement
         Held ones.
 
     Returns
@@ -56,13 +60,14 @@ def join_held(
     kept : ndarray of bool, shape (row,)
         Which of the later ones bring any latency.
     """
-    stages = data.spec.latency_columns
-    fresh = {}
-    for name in stages:
-        keys = [*data.reference, name]
-        seen = pd.util.hash_pandas_object(earlier.loc[earlier[name].notna(), keys], index=False)
-        again = pd.util.hash_pandas_object(later[keys], index=False).isin(seen)
-        fresh[name] = later[name].mask(again)
+    target = data.targets.get(group)
+    earlier = later.head(0) if target is None or target.rows.empty else target.rows
+    knobs, fresh = list(data.reference), {}
+    for stage, part in data.spec.stages.items():
+        held = hash_latencies(earlier[earlier[part.column].notna()], part.column, knobs, group)
+        known = np.append(held, data.fitted_latencies.get(stage, held[:0]))
+        again = np.isin(hash_latencies(later, part.column, knobs, group), known)
+        fresh[part.column] = later[part.column].mask(again)
     later = later.assign(**fresh)
-    kept = later[stages].notna().any(axis=1).to_numpy()
+    kept = later[list(fresh)].notna().any(axis=1).to_numpy()
     return pd.concat([earlier, later[kept]], ignore_index=True), kept

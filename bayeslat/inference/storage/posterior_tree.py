@@ -1,7 +1,8 @@
 """A posterior as a tree of labelled arrays: what the posterior file holds, and ArviZ takes.
 
 Groups: `posterior` (draws by name), `unconstrained` (scales as they were sampled), `sample_stats`,
-`stages/<stage>` (statistics and linearisation points, with its `hurdle`, if it has one),
+`stages/<stage>` (statistics and linearisation points, what tells its fitted latencies from others,
+and its `hurdle`, if it has one),
 `reference` (the knob grid) and `targets/<number>` (GPUs that were calibrated, with their rows),
 `windows` (statistics of the rows that came together, if they were fitted so), `noise`
 where stages of a run are noisy together, and `gross_errors` (rows of donors that were set aside).
@@ -56,6 +57,9 @@ def to_tree(data: PosteriorData) -> xr.DataTree:
     groups["reference"] = table_group(data.reference, "config")
     for stage, part in data.stages.items():
         groups[f"stages/{stage}"] = stage_group(part, data.gpus)
+        if stage in data.fitted_latencies:
+            known = ("fitted_row", data.fitted_latencies[stage])
+            groups[f"stages/{stage}"]["fitted_latencies"] = known
         if part.hurdle is not None:
             labels = part.problem.layout.groups
             groups[f"stages/{stage}/hurdle"] = hurdle_group(part.hurdle, data.spec, stage, labels)
@@ -117,6 +121,11 @@ def from_tree(tree: xr.DataTree) -> PosteriorData:
         set_aside=(
             read_set_aside(tree["gross_errors"].dataset) if "gross_errors" in tree.children else ()
         ),
+        fitted_latencies={
+            stage: node.dataset["fitted_latencies"].to_numpy()
+            for stage, node in tree["stages"].children.items()
+            if "fitted_latencies" in node.dataset
+        },
     )
 
 

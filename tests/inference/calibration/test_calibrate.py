@@ -27,7 +27,7 @@ from bayeslat.inference.storage.posterior_file import read_posterior
 from bayeslat.model.simulate import simulate
 from bayeslat.posterior import Posterior
 from bayeslat.traces import read_traces
-from tests.posteriors import GPUS, make_configs, make_data
+from tests.posteriors import GPUS, make_configs, make_data, make_frame
 from tests.random_posteriors import assert_same
 from tests.targets import Truth, draw_targets
 from tests.test_imports import HEAVY, loaded_by
@@ -49,6 +49,11 @@ def target(seed: int = 0, rows: int = 60) -> Truth:
 def trace(rows: int = 10, seed: int = 0, **columns: Any) -> pd.DataFrame:
     """Return rows of it."""
     return target(seed).frame.iloc[:rows].assign(**columns)
+
+
+def own_rows(frame: pd.DataFrame, gpu: str) -> pd.DataFrame:
+    """Return the rows of a GPU, told apart by their configs."""
+    return frame[frame["gpu"] == gpu].drop(columns="config_id")
 
 
 def posterior(**options: Any) -> Posterior:
@@ -126,6 +131,33 @@ def test_rows_that_are_read_again_count_once(again: dict[str, Any]) -> None:
     assert_equal_draws(draws_of(twice), draws_of(once))
     other = once.calibrate(trace(10).assign(t_prefill_ms=trace(10)["t_prefill_ms"] * 1.01), GPU)
     assert other.data.targets[GPU, ""].stages["prefill"].measured == 20
+
+
+def test_rows_of_the_fit_count_once(tmp_path: Path) -> None:
+    fitted, gpu = posterior(), GPUS[0]
+    own, more = own_rows(make_frame(), gpu), make_frame(1, (gpu,), rows=8).drop(columns="config_id")
+    fitted.save(tmp_path / "p.nc")
+    for each in (fitted, Posterior(read_posterior(tmp_path / "p.nc"))):
+        again = each.calibrate(pd.concat([own, more], ignore_index=True), gpu)
+        assert again.data.calibration_rows(gpu) == len(more)
+        assert_equal_draws(draws_of(again, gpu), draws_of(fitted.calibrate(more, gpu), gpu))
+    assert fitted.calibrate(own, gpu).data.calibration_rows(gpu) == 0
+    # A fit that does not know its rows: the broken twin.
+    forgetful = Posterior(replace(fitted.data, fitted_latencies={}))
+    twice = forgetful.calibrate(own, gpu)
+    assert twice.data.calibration_rows(gpu) == len(own)
+    assert (widths(twice, gpu)["total"] < widths(fitted, gpu)["total"]).all()
+
+
+def test_a_latency_of_another_gpu_or_stack_is_no_repeat() -> None:
+    stacked, gpu = posterior(stacks=STACKS), GPUS[0]
+    own = own_rows(make_frame(stacks=STACKS), gpu)
+    first = own[own["stack"] == STACKS[0]]
+    assert len(first) == 40
+    assert stacked.calibrate(first, gpu).data.calibration_rows(gpu) == 0
+    moved = first.assign(stack=STACKS[1])
+    assert stacked.calibrate(moved, gpu).data.calibration_rows(gpu) == len(first)
+    assert stacked.calibrate(first.assign(gpu=GPU), GPU).data.calibration_rows(GPU) == len(first)
 
 
 def test_a_stage_can_be_measured_later() -> None:

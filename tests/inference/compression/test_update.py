@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -96,7 +97,12 @@ def test_a_fit_of_rows_can_be_updated(folder: Path, tmp_path: Path) -> None:
     updated = update_posterior(rows, day(folder, "tuesday", rows), LAPLACE)
     monday = compress_files(small_spec(), [folder / "monday.parquet"])
     tuesday = compress_files(small_spec(), [folder / "tuesday.parquet"], like=monday.point)
-    assert_same(updated, fit_compressed(monday.merged(tuesday), LAPLACE))
+    # Statistics do not know their rows; a fit of rows does, for as long as they count.
+    assert updated.fitted_latencies == rows.fitted_latencies
+    expected = fit_compressed(monday.merged(tuesday), LAPLACE)
+    assert expected.fitted_latencies == {}
+    assert_same(replace(updated, fitted_latencies={}), expected)
+    assert update_posterior(updated, None, LAPLACE, retire=["fit"]).fitted_latencies == {}
     assert list(updated.windows) == ["fit", "tuesday.parquet"]
     write_posterior(updated, tmp_path / "u.nc")
     again = read_posterior(tmp_path / "u.nc")
