@@ -52,7 +52,7 @@ class Posterior:
     data: PosteriorData
 
     def __repr__(self) -> str:
-        fitted, calibrated = self.data.gpus, [gpu for gpu, _ in self.data.targets]
+        fitted, calibrated = self.data.fitted_gpus, [gpu for gpu, _ in self.data.targets]
         more = f"; calibrated {', '.join(dict.fromkeys(calibrated))}" if calibrated else ""
         if gross := len(self.gross_errors):
             more += f", {counted(gross, 'row')} set aside"
@@ -67,7 +67,7 @@ class Posterior:
     @property
     def gpus(self) -> tuple[str, ...]:
         """Keys of the fitted GPUs."""
-        return self.data.gpus
+        return self.data.fitted_gpus
 
     @property
     def diagnostics(self) -> Diagnostics:
@@ -423,10 +423,10 @@ class Posterior:
         write_posterior(self.data, path)
 
     def to_datatree(self) -> xr.DataTree:
-        """Return the posterior file's content as ArviZ takes it."""
+        """Return a copy of the posterior file's content as ArviZ takes it."""
         from bayeslat.inference.storage.posterior_tree import to_tree
 
-        return to_tree(self.data)
+        return to_tree(self.data).copy(deep=True)
 
     def _gpu(self, name: str, hardware: HardwareTable | None) -> Gpu:
         """Find a GPU; one that was fitted keeps the data sheet that it was fitted with."""
