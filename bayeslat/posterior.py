@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Posterior", "load_posterior"]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Posterior:
     """What the traces say about every stage on every GPU, with its uncertainty.
 
@@ -52,12 +52,9 @@ class Posterior:
     data: PosteriorData
 
     def __repr__(self) -> str:
-        fitted, calibrated = self.data.gpus, [gpu for gpu, _ in self.data.targets]
-        more = f"; calibrated {', '.join(dict.fromkeys(calibrated))}" if calibrated else ""
-        if gross := len(self.gross_errors):
-            more += f", {counted(gross, 'row')} set aside"
-        stages = ", ".join(self.data.stages)
-        return f"<Posterior of {self.spec.name}: {stages}; fitted {', '.join(fitted)}{more}>"
+        gross = len(self.gross_errors)
+        more = f", {counted(gross, 'row')} set aside" if gross else ""
+        return f"<Posterior of {self.data}{more}>"
 
     @property
     def spec(self) -> Spec:

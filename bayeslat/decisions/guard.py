@@ -55,7 +55,7 @@ class Budget:
         return replace(prediction, stages=held), TOTAL
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Guard:
     """Decides which configurations a GPU may be given.
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.counted import counted, listed
 from bayeslat.decisions.evidence import Evidence
 from bayeslat.decisions.hurdle_prediction import HurdlePrediction
 from bayeslat.decisions.run_exceeds import exceed_given
@@ -26,7 +27,7 @@ P_EXCEED = "p_exceed"
 _BLOCK = 256  # configs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """Predicted latency of configurations on one GPU.
 
@@ -48,6 +49,15 @@ class Prediction:
     evidence: tuple[Evidence, ...]
     rests_on: NDArray[np.int64]
     noise_correlation: pd.DataFrame | None = None
+
+    def __repr__(self) -> str:
+        gpu = listed(dict.fromkeys(each.gpu for each in self.evidence))
+        stacks = listed(each.stack for each in self.evidence if each.stack)
+        unseen = ", zero-shot" if any(each.zero_shot for each in self.evidence) else ""
+        return (
+            f"<Prediction of {gpu}{f' with {stacks}' if stacks else ''}: "
+            f"{counted(len(self.configs), 'config')}{unseen}; {listed(self.stages)}>"
+        )
 
     def draws(self, stage: str = TOTAL) -> NDArray[np.float64]:
         """Draws of a stage's latency, or of the total, in ms. Shape (config, draw).

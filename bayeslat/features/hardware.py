@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from bayeslat.counted import counted
+from bayeslat.counted import counted, listed
 from bayeslat.errors import HardwareError, InputError
 from bayeslat.features.frozen_map import FrozenMap
 from bayeslat.features.gpu import FIELDS, PEAKS, Gpu, fold_name
@@ -21,7 +21,7 @@ _SHIPPED = Path(__file__).with_name("gpus.toml")
 _COMPARED_CHARACTERS = 80
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HardwareTable:
     """GPUs by key, found by key, data-sheet name or alias.
 
@@ -46,6 +46,9 @@ class HardwareTable:
             raise HardwareError(_report("hardware table", clashes))
         object.__setattr__(self, "gpus", FrozenMap(self.gpus))
         object.__setattr__(self, "_keys", FrozenMap(keys))
+
+    def __repr__(self) -> str:
+        return f"<HardwareTable of {counted(len(self.gpus), 'GPU')}: {listed(self.gpus)}>"
 
     def find(self, name: str) -> Gpu | None:
         """Return the GPU that `name` means, or None; see `resolve`."""

@@ -21,7 +21,7 @@ DEGREE_SHRINKAGE = 0.5
 _PER_POWER = 2.0  # half widths that a power of e beyond a range counts as, if it has more
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ResidualBasis:
     """A polynomial with pair products over features scaled to [-1, 1] on the training range.
 

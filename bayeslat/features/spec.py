@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, model_validator
 
+from bayeslat.counted import listed
 from bayeslat.errors import SpecError
 from bayeslat.features.complete import complete_rows
 from bayeslat.features.expressions import Expression, FloatArray
@@ -63,6 +64,11 @@ class Spec(SpecFields):
 
     def __hash__(self) -> int:
         return hash(self.hash)
+
+    def __repr__(self) -> str:
+        return f"<Spec of {self.name}: {listed(self.stages)}; knobs {listed(self.knobs)}>"
+
+    __str__ = __repr__
 
     @cached_property
     def uses_task(self) -> bool:

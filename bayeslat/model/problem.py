@@ -20,7 +20,7 @@ ROUNDING = 5e-4
 """Log latency that a row is off by at least: tables of computed latencies have no noise at all."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FeaturePriors:
     """How far each feature's effect may lie from zero, and a group's from the shared one.
 
@@ -49,7 +49,7 @@ class FeaturePriors:
     shared_sd: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StageProblem:
     """The linear Gaussian hierarchy of one stage, given its scales.
 

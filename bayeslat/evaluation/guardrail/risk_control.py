@@ -30,7 +30,7 @@ LEVELS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Values of max_risk that are tested."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class RiskControl:
     """What held-out rows say of the guard's false accepts.
 
@@ -67,6 +67,9 @@ class RiskControl:
     def at(self, max_risk: float) -> pd.Series:
         """Return the row of a max_risk."""
         return self.table.loc[self.table["max_risk"] == max_risk].iloc[0]
+
+    def __repr__(self) -> str:
+        return f"<RiskControl: {self}>"
 
     def __str__(self) -> str:
         """Say what holds."""
