@@ -22,7 +22,7 @@ INFERENCE = (
     *("engines", "rows", "hurdles", "posteriors"),
     *("storage", "calibration", "fitting", "compression"),
 )
-LEAVES = frozenset({"errors", "atomic", "counted", "finite", "parallel"})
+LEAVES = frozenset({"errors", "atomic", "caches", "counted", "finite", "parallel"})
 ALONE = frozenset({"serving"})  # runs in the environment of a server, without the rest
 TOP = frozenset({"", "__main__"})  # the package's own __init__, and `python -m`
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle  # noqa: TID251  as workers get objects: nothing is pickled to a file
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 
 from bayeslat.decisions.guard import Budget
 from bayeslat.features.spec import load_spec
-from bayeslat.posterior import Posterior
-from tests.posteriors import make_configs, make_data
+from bayeslat.posterior import Posterior, load_posterior
+from tests.posteriors import make_configs, make_data, make_frame
 from tests.public_objects import NAMES, public_objects
 
 pytestmark = pytest.mark.xdist_group("small posterior")
@@ -122,3 +124,19 @@ def test_small_values_are_compared_by_what_they_hold() -> None:
     assert Budget(1.0, ("prefill",)) == Budget(1.0, ("prefill",))
     first, second = (posterior.predict(configs, "l40s").evidence for _ in range(2))
     assert first == second
+
+
+def test_what_is_pickled_does_not_change_with_use(tmp_path: Path) -> None:
+    Posterior(make_data()).save(tmp_path / "small.nc")
+    posterior, configs = load_posterior(tmp_path / "small.nc"), make_configs(3)
+    before = joblib.hash(posterior)
+    frame = posterior.predict(configs, "l40s").frame
+    posterior.suggest(configs, "h100_sxm", 1)
+    posterior.calibrate(make_frame(5, ("l40s",), rows=3), "l40s")
+    assert "names" in vars(posterior.data.stages["prefill"].basis)  # caches are filled
+    assert "hash" in vars(posterior.spec)
+    assert joblib.hash(posterior) == before
+    copy = pickle.loads(pickle.dumps(posterior))
+    assert "hash" not in vars(copy.spec)
+    assert copy.spec == posterior.spec
+    pd.testing.assert_frame_equal(copy.predict(configs, "l40s").frame, frame)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, model_validator
 
+from bayeslat.caches import without_caches
 from bayeslat.counted import listed
 from bayeslat.errors import SpecError
 from bayeslat.features.complete import complete_rows
@@ -69,6 +70,9 @@ class Spec(SpecFields):
         return f"<Spec of {self.name}: {listed(self.stages)}; knobs {listed(self.knobs)}>"
 
     __str__ = __repr__
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return {**super().__getstate__(), "__dict__": without_caches(self)}
 
     @cached_property
     def uses_task(self) -> bool:

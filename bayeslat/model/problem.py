@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.caches import without_caches
 from bayeslat.model.groups import GroupTree
 from bayeslat.model.scales import ScaleLayout
 from bayeslat.model.statistics import Statistics
@@ -75,6 +77,9 @@ class StageProblem:
     layout: ScaleLayout
     most_counted: float = MOST_COUNTED
     rounding: float = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return without_caches(self)
 
     @cached_property
     def counted(self) -> Statistics:
