@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.arguments import check_tables
 from bayeslat.decisions.doubted import is_doubted
 from bayeslat.decisions.exceedance import Exceedance
 from bayeslat.decisions.predict import Of, predict, wrong_of
@@ -105,7 +106,10 @@ class Guard:
         ------
         TraceError
             With every config that the spec cannot take, by file and row.
+        InputError
+            If `configs` is no table.
         """
+        check_tables(configs=configs)
         return predict(self.data, configs, self.gpu, stack=self.stack, of=self.of, seed=self.seed)
 
     def decide(self, configs: pd.DataFrame, prediction: Prediction | None = None) -> pd.DataFrame:
@@ -135,7 +139,10 @@ class Guard:
         ------
         TraceError
             With every config that the spec cannot take, by file and row.
+        InputError
+            If `configs` is no table.
         """
+        check_tables(configs=configs)
         if prediction is None:
             prediction = self.predict(configs)
         decided = self.judge(prediction).decide(self.max_risk)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.arguments import no_names, refuse
 from bayeslat.counted import counted, listed
 from bayeslat.decisions.evidence import Evidence
 from bayeslat.decisions.hurdle_prediction import HurdlePrediction
@@ -184,7 +185,13 @@ class Prediction:
         Parameters
         ----------
         stages : iterable of str
+
+        Raises
+        ------
+        InputError
+            If it is no list of stages.
         """
+        stages = self._listed(stages)
         left: list[dict[str, None]] = [{} for _ in range(len(self.configs))]
         for part in map(self.stages.__getitem__, stages):
             for row, j in zip(*np.nonzero(part.excess), strict=True):
@@ -313,8 +320,18 @@ class Prediction:
             total = total + part.times[:, None] * latency[name]
         return total
 
-    def _known(self, stage: str) -> None:
-        if stage not in self.stages:
+    def _known(self, stage: object) -> None:
+        if not isinstance(stage, str) or stage not in self.stages:
             raise InputError(
                 f"no stage {stage!r}; the posterior has {', '.join(self.stages)} and total"
             )
+
+    def _listed(self, stages: Iterable[str]) -> list[str]:
+        """Return names of stages, each of which is known."""
+        if isinstance(stages, str) or not isinstance(stages, Iterable):
+            refuse([no_names("stages", stages)])
+        names: list[Any] = list(stages)
+        for name in names:
+            if not isinstance(name, str) or name not in self.stages:
+                raise InputError(f"no stage {name!r}; the posterior has {', '.join(self.stages)}")
+        return names

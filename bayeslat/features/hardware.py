@@ -14,6 +14,7 @@ from bayeslat.errors import HardwareError, InputError
 from bayeslat.features.frozen_map import FrozenMap
 from bayeslat.features.gpu import FIELDS, PEAKS, Gpu, fold_name
 from bayeslat.features.hardware_file import build_gpu, lines_to_fill, read_entries, shorten
+from bayeslat.paths import as_path
 
 __all__ = ["FIELDS", "Gpu", "HardwareTable", "explain_missing", "load_hardware", "missing_fields"]
 
@@ -173,10 +174,12 @@ def load_hardware(path: str | Path | None = None) -> HardwareTable:
     ------
     HardwareError
         When the file cannot be read, or with every broken rule of every entry.
+    InputError
+        When `path` is no path.
     """
     if path is None:
         return _load_shipped()
-    return _overlay(_load_shipped(), Path(path))
+    return _overlay(_load_shipped(), as_path(path, "hardware.toml"))
 
 
 @lru_cache(maxsize=1)

@@ -27,6 +27,7 @@ from bayeslat.features.spec_rules import find_problems
 from bayeslat.features.spec_tables import meaning, tables
 from bayeslat.features.stage import Hurdle, Residual, Stage, Term
 from bayeslat.features.terms import HARDWARE_FIELDS
+from bayeslat.paths import as_path
 from bayeslat.traces.names import TASK
 
 __all__ = ["Hurdle", "Residual", "Spec", "Stage", "Term", "load_spec"]
@@ -309,9 +310,12 @@ def load_spec(path: str | Path) -> Spec:
     SpecError
         If the file cannot be read, is not TOML or breaks a rule. The message has every violation
         with its place in the file (``stages.llm_prefill.physics.memory``), the rule and the cure.
+    InputError
+        If `path` is no path.
     """
+    file = as_path(path, "models/vlm.toml")
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SpecError(
             f"{path}: cannot be read ({error.strerror or error}); give the path of a spec, a TOML "
@@ -319,7 +323,7 @@ def load_spec(path: str | Path) -> Spec:
         ) from None
     except ValueError as error:
         raise SpecError(f"{path}: not UTF-8 text ({error}); give the path of a TOML file") from None
-    return _build(parse_toml(text, str(path)), text, str(path), Path(path).parent)
+    return _build(parse_toml(text, str(path)), text, str(path), file.parent)
 
 
 def _build(content: Mapping[str, Any], text: str, source: str, base: Path | None) -> Spec:

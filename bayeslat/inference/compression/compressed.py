@@ -80,9 +80,14 @@ class Compressed:
         Raises
         ------
         InputError
-            If they were settled at two points, both hold a window of the same name, or the rows of
-            the other are of groups that have changed.
+            If the other is none, they were settled at two points, both hold a window of the same
+            name, or the rows of the other are of groups that have changed.
         """
+        if not isinstance(other, Compressed):
+            raise InputError(
+                f"other is a {type(other).__name__}; give the statistics of further rows, by "
+                "compress(spec, files, like=statistics)"
+            )
         if other.point.hash != self.point.hash:
             raise InputError(
                 "the statistics were settled at different points, and do not add up; compress the "
