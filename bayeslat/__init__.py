@@ -2,8 +2,8 @@
 
 >>> import bayeslat as bl
 >>> traces = bl.read_traces("traces/*.parquet")  # doctest: +SKIP
->>> posterior = bl.fit(bl.load_spec("models/vlm.toml"), traces)  # doctest: +SKIP
->>> posterior.predict(configs, gpu="h100_sxm").frame  # doctest: +SKIP
+>>> posterior = bl.fit(bl.load_spec("models/tiny_vlm.toml"), traces)  # doctest: +SKIP
+>>> posterior.predict(traces, gpu="milan_2t_bf16").frame  # doctest: +SKIP
 """
 
 from __future__ import annotations

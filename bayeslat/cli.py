@@ -28,7 +28,7 @@ from bayeslat.cli_run import BAD_INPUT, INTERRUPTED, discard_output, note
 __all__ = ["app", "main"]
 
 _COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
-    "fit": (cli_fit.fit, "traces/*.parquet -m models/vlm.toml -o posterior.nc"),
+    "fit": (cli_fit.fit, "traces/*.parquet -m models/tiny_vlm.toml -o posterior.nc"),
     "check": (cli_check.check, "posterior.nc held_out.parquet"),
     "drift": (cli_drift.drift, "posterior.nc last_week.parquet -o drift.parquet"),
     "calibrate": (
@@ -37,11 +37,11 @@ _COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     ),
     "compare": (
         cli_transfer.compare,
-        "traces/*.parquet -m models/vlm.toml --target l40s -o out/",
+        "traces/*.parquet -m models/tiny_vlm.toml --target milan_2t_bf16 -o out/",
     ),
     "crossval": (
         cli_transfer.crossval,
-        "traces/*.parquet -m models/vlm.toml -o crossval.parquet",
+        "traces/*.parquet -m models/tiny_vlm.toml -o crossval.parquet",
     ),
     "compress": (cli_scale.compress, "fleet/*.parquet -m models/vlm.toml -o statistics.nc"),
     "update": (cli_scale.update, "posterior.nc today.parquet -o updated.nc"),
@@ -55,7 +55,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     ),
     "report": (
         cli_report.report,
-        "calibrated.nc traces/ --gpu l40s --budget-ms 500 -o report/",
+        "calibrated.nc traces/*.parquet --gpu milan_2t_bf16 --budget-ms 400 -o report/",
     ),
     "import": (
         cli_import.import_files,

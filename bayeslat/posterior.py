@@ -65,7 +65,7 @@ class Posterior:
     @property
     def gpus(self) -> tuple[str, ...]:
         """Keys of the fitted GPUs."""
-        return self.data.gpus
+        return self.data.fitted_gpus
 
     @property
     def diagnostics(self) -> Diagnostics:
@@ -444,10 +444,10 @@ class Posterior:
         write_posterior(self.data, path)
 
     def to_datatree(self) -> xr.DataTree:
-        """Return the posterior file's content as ArviZ takes it."""
+        """Return a copy of the posterior file's content as ArviZ takes it."""
         from bayeslat.inference.storage.posterior_tree import to_tree
 
-        return to_tree(self.data)
+        return to_tree(self.data).copy(deep=True)
 
     def _gpu(self, name: str, hardware: HardwareTable | None) -> Gpu:
         """Find a GPU; one that was fitted keeps the data sheet that it was fitted with."""

@@ -56,6 +56,11 @@ def main() -> None:
     errors = total[total["rows"] > 0].astype({"expected_total_mape": float})
     expected = 100 * errors.pivot_table("expected_total_mape", "rows", "donors", sort=False)
     print_table("MAPE % of the total that the verdict expects", expected.round(2))
+    errors["held"] = errors["mape"].between(
+        errors["expected_low"].astype(float), errors["expected_high"].astype(float)
+    )
+    held = 100 * errors.pivot_table("held", "rows", "donors", sort=False)
+    print_table("its 90 % range holds the MAPE, %", held.round(1))
     speed = total.groupby("rows")["calibration_s"].median()
     print_table("Calibration, s (median)", speed.to_frame().round(4))
     content = {
@@ -73,6 +78,7 @@ def main() -> None:
             for donors in dict.fromkeys(scores["donors"])
         },
         "expected_total_mape_percent": expected.to_dict(),
+        "expected_range_holds_percent": held.to_dict(),
         "calibration_s": speed.to_dict(),
         "scores": rows,
     }
@@ -137,6 +143,8 @@ def score_case(
                         "stage": stage,
                         "mape": mape(named["point"], truth[stage]),
                         "expected_total_mape": verdict.error.mean if verdict else None,
+                        "expected_low": verdict.error.low if verdict else None,
+                        "expected_high": verdict.error.high if verdict else None,
                         "typical_90": coverage(low, high, truth[stage]),
                         "coverage_90": coverage(named["q05"], named["q95"], noisy[stage]),
                         "coverage_50": coverage(named["q25"], named["q75"], noisy[stage]),

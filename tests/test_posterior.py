@@ -13,7 +13,7 @@ import xarray as xr
 import bayeslat as bl
 from bayeslat.errors import InputError
 from bayeslat.posterior import Posterior, load_posterior
-from tests.posteriors import make_configs, make_data, make_frame, small_spec
+from tests.posteriors import GPUS, make_configs, make_data, make_frame, small_spec
 
 
 @pytest.mark.parametrize(
@@ -181,6 +181,17 @@ def test_a_posterior_is_shown_in_a_line() -> None:
         "<Posterior of small: prefill, decode; fitted a100_sxm, h100_sxm, h200_sxm; "
         "calibrated l40s>"
     )
+
+
+@pytest.mark.xdist_group("small posterior")
+def test_the_tree_for_arviz_is_a_copy() -> None:
+    posterior, configs = Posterior(make_data()), make_configs(3)
+    expected = posterior.predict(configs, GPUS[0]).frame
+    tree = posterior.to_datatree()
+    tree["stages/prefill"]["shared_efficiency"].to_numpy()[:] += 1.0
+    for draws in tree["posterior"].data_vars.values():
+        draws.to_numpy()[:] = 0.0
+    pd.testing.assert_frame_equal(posterior.predict(configs, GPUS[0]).frame, expected)
 
 
 @pytest.mark.xdist_group("small posterior")

@@ -63,7 +63,7 @@ def test_every_object_is_shown_in_a_line_or_two(name: str) -> None:
     [
         ("PosteriorData", "<PosteriorData of small: prefill, decode; fitted .*; calibrated l40s>"),
         ("Spec", "<Spec of small: prefill, decode; knobs batch_size, context, output_tokens>"),
-        ("Prediction", "<Prediction of l40s: 20 configs; prefill, decode>"),
+        ("Prediction", "<Prediction of l40s: 20 configs; prefill, decode; of run>"),
         ("Suggestion", r"<Suggestion of 3 from 20 of 20 candidates: expected MAPE .*% after>"),
         ("Transfer", r"<Transfer to l40s: trust; expected MAPE .*, threshold 10%>"),
         ("Drift", r"<Drift: no drift \(2 stages judged\)>"),
@@ -96,9 +96,9 @@ def test_a_drift_says_its_verdict_in_a_sentence() -> None:
 def test_a_prediction_tells_its_stacks_and_what_was_not_measured() -> None:
     posterior, configs = Posterior(make_data(stacks=("v1", "v2"))), make_configs(2)
     known = posterior.predict(configs.assign(stack=["v1", "v2"]), "h100_sxm")
-    assert repr(known) == "<Prediction of h100_sxm with v1, v2: 2 configs; prefill, decode>"
+    assert repr(known) == "<Prediction of h100_sxm with v1, v2: 2 configs; prefill, decode; of run>"
     unseen = repr(posterior.predict(configs, "l40s", stack="v1"))
-    assert unseen == "<Prediction of l40s with v1: 2 configs, zero-shot; prefill, decode>"
+    assert unseen == "<Prediction of l40s with v1: 2 configs, zero-shot; prefill, decode; of run>"
 
 
 @pytest.mark.parametrize("name", NAMES)

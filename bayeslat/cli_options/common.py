@@ -47,11 +47,11 @@ PosteriorFile = Annotated[
     Path, typer.Argument(help="A posterior that `fit` wrote.", metavar="POSTERIOR.nc")
 ]
 Model = Annotated[
-    Path, typer.Option("--model", "-m", help="Specification of the stages.", metavar="SPEC.toml")
+    Path, typer.Option("--model", "-m", help="Spec of the stages.", metavar="SPEC.toml")
 ]
 Stages = Annotated[
     str | None,
-    typer.Option(help="Stages of the specification; all of them by default.", metavar="A,B,..."),
+    typer.Option(help="Stages of the spec; all of them by default.", metavar="A,B,..."),
 ]
 Hardware = Annotated[
     Path | None,

@@ -22,7 +22,7 @@ Reader = Annotated[
 ]
 BlisModel = Annotated[
     str,
-    typer.Option("--model", "-m", help="Model, as the traces name it.", metavar="NAME"),
+    typer.Option("--model", "-m", help="Served model, as the traces name it.", metavar="NAME"),
 ]
 TensorParallel = Annotated[
     int, typer.Option("--tp", help="Tensor parallel degree.", min=1, metavar="INTEGER")

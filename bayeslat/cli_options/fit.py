@@ -44,7 +44,7 @@ ModelOrNone = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="Specification of the stages; statistics hold theirs.",
+        help="Spec of the stages; statistics hold theirs.",
         metavar="SPEC.toml",
         show_default=False,
     ),

@@ -44,10 +44,6 @@ class Evidence:
         """Whether any stage has no row of this GPU and stack."""
         return bool(self.unmeasured)
 
-    def lacks_any_of(self, stages: Sequence[str]) -> bool:
-        """Tell whether any of some stages has no row of this GPU and stack."""
-        return not set(stages).isdisjoint(self.unmeasured)
-
     def lacks(self, stage: str | None = None) -> Unmeasured:
         """Say what has no row, of a stage or, by default, of any."""
         if not (self.unmeasured if stage is None else stage in self.unmeasured):
@@ -126,7 +122,7 @@ def find_evidence(
     meant = data.unnamed_stack(gpu) if stack is None else stack
     unmeasured = tuple(data.stages)
     if meant is not None and meant in known:
-        rows = _measured(data, gpu, meant)
+        rows = data.measured_rows(gpu, meant)
         unmeasured = tuple(stage for stage in data.stages if not rows[stage])
     return Evidence(gpu, meant, known, unmeasured, tuple(absent))
 
@@ -149,14 +145,3 @@ def stack_used(evidence: Sequence[Evidence], stack: str | None) -> str | None:
     """
     used = {each.stack for each in evidence}
     return used.pop() if len(used) == 1 else stack
-
-
-def _measured(data: PosteriorData, gpu: str, stack: str) -> dict[str, int]:
-    """Count the rows of each stage, fitted and calibrated."""
-    fitted = data.groups.index((gpu, stack)) if (gpu, stack) in data.groups else None
-    target = data.targets.get((gpu, stack))
-    return {
-        stage: (0 if fitted is None else part.measured[fitted])
-        + (0 if target is None else target.stages[stage].measured)
-        for stage, part in data.stages.items()
-    }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayeslat.arguments import check_tables
 from bayeslat.decisions.doubted import is_doubted
+from bayeslat.decisions.evidence import find_evidence
 from bayeslat.decisions.exceedance import Exceedance
 from bayeslat.decisions.predict import Of, predict, wrong_of
 from bayeslat.decisions.prediction import TOTAL, Prediction
@@ -19,7 +20,8 @@ from bayeslat.errors import InputError
 from bayeslat.features.hardware import Gpu
 from bayeslat.finite import tell, wrong_budget, wrong_share
 from bayeslat.inference.posteriors.posterior import PosteriorData
-from bayeslat.traces.names import wrong_stack
+from bayeslat.traces.names import STACK, TASK, wrong_stack
+from bayeslat.traces.row_stacks import split_by_stack
 
 __all__ = ["Budget", "Guard", "check_guard"]
 
@@ -36,7 +38,7 @@ class Budget:
     stages : tuple of str
         Empty for the total. A single stage counts for one run, so that a budget of a decode stage
         is one per token; several count as often as they run in a request, as the time to the first
-        token does.
+        token does. What does not run keeps any budget.
     """
 
     ms: float
@@ -140,11 +142,16 @@ class Guard:
         TraceError
             With every config that the spec cannot take, by file and row.
         InputError
-            If `configs` is no table.
+            If `configs` is no table, or the prediction is of something else.
         """
         check_tables(configs=configs)
         if prediction is None:
             prediction = self.predict(configs)
+        elif not self._is_of(configs, prediction):
+            raise InputError(
+                "the prediction is of other configs, or of another GPU, stack, posterior or `of`; "
+                "give what `predict` of this guard makes of these configs, or leave it out"
+            )
         decided = self.judge(prediction).decide(self.max_risk)
         kept = configs.drop(columns=[name for name in decided if name in configs])
         return pd.concat([kept, decided.set_index(configs.index)], axis=1)
@@ -161,10 +168,25 @@ class Guard:
         p_exceed, low, high = (np.stack(each) for each in zip(*bounds, strict=True))
         held = self._held
         left_in = np.array(prediction.left_in(held), dtype=object)
-        gaps = [each.gap if each.lacks_any_of(held) else "" for each in prediction.evidence]
-        gap = np.array(gaps, dtype=object)[prediction.rests_on]
+        gaps = np.array([each.gap for each in prediction.evidence], dtype=object)
+        gap = np.where(prediction.unmeasured_in(held), gaps[prediction.rests_on], "")
         doubted = is_doubted(self.data, self.gpu.key, self.stack, prediction.configs)
         return Exceedance(p_exceed, low, high, left_in, gap, doubted)
+
+    def _is_of(self, configs: pd.DataFrame, prediction: Prediction) -> bool:
+        """Tell whether a prediction is this guard's, of these configs."""
+        names = split_by_stack(prediction.configs, self.stack)
+        evidence = {find_evidence(self.data, self.gpu.key, name) for name in names}
+        return (
+            prediction.of == self.of
+            and {replace(each, absent=()) for each in prediction.evidence} == evidence
+            and configs.index.equals(prediction.configs.index)
+            and all(
+                _agree(configs[name], prediction.configs[name])
+                for name in (*self.data.spec.knobs, STACK, TASK)
+                if name in configs
+            )
+        )
 
     @property
     def _held(self) -> tuple[str, ...]:
@@ -180,8 +202,15 @@ class Guard:
         """P_exceed of a budget, and its range over the posterior. Shapes (config,)."""
         part, name = budget.of(prediction)
         given = part.p_exceed_given(budget.ms, name)
+        if name != TOTAL:  # a total of stages that do not run takes no time by itself
+            given = np.where(part.stages[name].times[:, None] > 0, given, 0.0)
         low, high = np.quantile(given, _CENTRAL, axis=1)
         return given.mean(axis=1), low, high
+
+
+def _agree(given: pd.Series, predicted: pd.Series) -> bool:
+    """Tell whether cells are those that were predicted, where an empty one may have a default."""
+    return bool(((given == predicted) | given.isna()).all())
 
 
 def check_guard(

@@ -116,4 +116,4 @@ def predict_group(
         names = list(data.stages)
         correlation = pd.DataFrame(data.noise_correlation, index=names, columns=names)
     rests_on = np.zeros(len(configs), dtype=np.int64)
-    return Prediction(configs, stages, (evidence,), rests_on, correlation)
+    return Prediction(configs, stages, (evidence,), rests_on, correlation, of)

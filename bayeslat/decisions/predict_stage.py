@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from bayeslat.decisions.counted_range import beyond_counts
 from bayeslat.decisions.group_view import GroupView, view_group
 from bayeslat.decisions.hurdle_prediction import HurdlePrediction
-from bayeslat.decisions.prediction import StagePrediction
+from bayeslat.decisions.prediction import Of, StagePrediction
 from bayeslat.decisions.unseen_task import is_unseen, task_effects
 from bayeslat.features.design import StageInputs, counting_knobs, stage_inputs, stage_times
 from bayeslat.features.hardware import Gpu
@@ -27,8 +26,6 @@ from bayeslat.inference.rows.strata import stratified_uniform
 from bayeslat.model.student_t import student_t_quantile
 
 __all__ = ["Of", "correction_size", "held_design", "predict_stage", "stratified_noise"]
-
-type Of = Literal["run", "typical"]
 
 _SELDOM = 0.05  # P(taking time), below which the range of runs that take time does not matter
 _MOST_LOG_MS = 50.0  # far beyond the range: as good as any latency, and its square still a number

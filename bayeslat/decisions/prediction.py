@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,10 @@ from bayeslat.decisions.summary import summarise_draws
 from bayeslat.errors import InputError
 from bayeslat.finite import wrong_budget
 
-__all__ = ["P_EXCEED", "TOTAL", "Prediction", "StagePrediction"]
+__all__ = ["P_EXCEED", "TOTAL", "Of", "Prediction", "StagePrediction"]
+
+type Of = Literal["run", "typical"]
+"""What is predicted: one further measured run, with its noise, or the run-to-run median."""
 
 TOTAL = "total"
 P_EXCEED = "p_exceed"
@@ -43,6 +46,8 @@ class Prediction:
     noise_correlation : DataFrame, stage by stage, or None
         How the noise of a run strikes the stages together, as a Gaussian copula; None where they
         are independent.
+    of : {"run", "typical"}
+        What was predicted: one further measured run, or the run-to-run median.
     """
 
     configs: pd.DataFrame
@@ -50,6 +55,7 @@ class Prediction:
     evidence: tuple[Evidence, ...]
     rests_on: NDArray[np.int64]
     noise_correlation: pd.DataFrame | None = None
+    of: Of = "run"
 
     def __repr__(self) -> str:
         gpu = listed(dict.fromkeys(each.gpu for each in self.evidence))
@@ -57,11 +63,13 @@ class Prediction:
         unseen = ", zero-shot" if any(each.zero_shot for each in self.evidence) else ""
         return (
             f"<Prediction of {gpu}{f' with {stacks}' if stacks else ''}: "
-            f"{counted(len(self.configs), 'config')}{unseen}; {listed(self.stages)}>"
+            f"{counted(len(self.configs), 'config')}{unseen}; {listed(self.stages)}; of {self.of}>"
         )
 
     def draws(self, stage: str = TOTAL) -> NDArray[np.float64]:
         """Draws of a stage's latency, or of the total, in ms. Shape (config, draw).
+
+        They are not to be written to: copy them.
 
         Raises
         ------
@@ -71,14 +79,14 @@ class Prediction:
         if stage == TOTAL:
             return self._total({name: part.run_ms for name, part in self.stages.items()})
         self._known(stage)
-        return self.stages[stage].run_ms
+        return _read_only(self.stages[stage].run_ms)
 
     def typical(self, stage: str = TOTAL) -> NDArray[np.float64]:
         """Draws by the effects alone, without any noise, in ms. Shape (config, draw)."""
         if stage == TOTAL:
             return self._total({name: part.median_ms for name, part in self.stages.items()})
         self._known(stage)
-        return self.stages[stage].median_ms
+        return _read_only(self.stages[stage].median_ms)
 
     def p_exceed(self, budget_ms: float, stage: str = TOTAL) -> NDArray[np.float64]:
         """P(latency > budget) of each config. Shape (config,).
@@ -171,8 +179,25 @@ class Prediction:
 
     @cached_property
     def zero_shot(self) -> NDArray[np.bool_]:
-        """Whether the GPU (and stack) was not measured in some stage. Shape (config,)."""
-        return np.array([each.zero_shot for each in self.evidence])[self.rests_on]
+        """Whether the GPU (and stack) was not measured in a stage that runs. Shape (config,)."""
+        return self.unmeasured_in(self.stages)
+
+    def unmeasured_in(self, stages: Iterable[str]) -> NDArray[np.bool_]:
+        """Tell where one of some stages runs of which the GPU (and stack) has no row.
+
+        Parameters
+        ----------
+        stages : iterable of str
+
+        Returns
+        -------
+        ndarray of bool, shape (config,)
+        """
+        found = np.zeros(len(self.configs), dtype=bool)
+        for stage in stages:
+            lacks = np.array([stage in each.unmeasured for each in self.evidence])
+            found |= lacks[self.rests_on] & (self.stages[stage].times > 0)
+        return found
 
     @cached_property
     def extrapolates(self) -> NDArray[np.bool_]:
@@ -210,14 +235,19 @@ class Prediction:
             )
         return labels
 
-    @cached_property
+    @property
     def frame(self) -> pd.DataFrame:
         """The configs with, for each stage and `total`, the columns of `summarise_draws`.
 
         Further columns: `extrapolates`, `extrapolates_in` and `zero_shot`. Columns of these names
         in the configs are from an earlier prediction and are left out, and so is `p_exceed`, which
-        is of a budget.
+        is of a budget. What is written to it stays there: the next frame is as the first.
         """
+        return self._frame.copy(deep=False)
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
+        """What `frame` copies: pandas copies a column when it is written to."""
         blocks = [part._summary() for part in self._blocks()]
         columns: dict[str, Any] = {
             name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]
@@ -273,7 +303,7 @@ class Prediction:
         rests_on = np.concatenate(
             [place[part.rests_on] for place, part in zip(places, parts, strict=True)]
         )[order]
-        return cls(configs, stages, evidence, rests_on, parts[0].noise_correlation)
+        return cls(configs, stages, evidence, rests_on, parts[0].noise_correlation, parts[0].of)
 
     def _summary(self) -> dict[str, NDArray[np.float64]]:
         """Numbers of every stage and the total, by column."""
@@ -335,3 +365,10 @@ class Prediction:
             if not isinstance(name, str) or name not in self.stages:
                 raise InputError(f"no stage {name!r}; the posterior has {', '.join(self.stages)}")
         return names
+
+
+def _read_only(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a view that cannot be written to: the predictions stand on what it shows."""
+    view = values.view()
+    view.flags.writeable = False
+    return view

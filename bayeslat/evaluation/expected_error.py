@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import erf
+from scipy.special import betaincinv, erf
 
 from bayeslat.decisions.predict import predict_group
 from bayeslat.decisions.prediction import TOTAL, Prediction
@@ -20,12 +20,15 @@ from bayeslat.features.thinning import evenly
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.inference.posteriors.settings import own_settings
 from bayeslat.inference.posteriors.thin_draws import DRAWS, thin_draws
+from bayeslat.inference.rows.repeats import UNTOLD_CONFIGS
 
 __all__ = ["ErrorOutlook", "ExpectedError"]
 
 _CONFIGS = 128  # of the knob grid
 _MORE_ROWS = (5, 10, 15, 20, 25, 35, 50, 75, 100, 150, 200)
 _BOUND = 0.95  # chance with which the error has to be within a threshold
+_LEAST_SHARED = 0.01  # of the variance: nothing is all noise, or without any
+_UNTOLD_ROWS = 2.0  # that what is known of that part without repeats counts for
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class ErrorOutlook:
     configs : DataFrame, one row a config
     prediction : Prediction
         Of typical runs.
+    seed : int
     """
 
     data: PosteriorData
@@ -64,6 +68,7 @@ class ErrorOutlook:
     stack: str
     configs: pd.DataFrame
     prediction: Prediction
+    seed: int
 
     @staticmethod
     def of(data: PosteriorData, gpu: Gpu, stack: str, *, seed: int) -> ErrorOutlook:
@@ -79,7 +84,7 @@ class ErrorOutlook:
         grid = data.reference.iloc[evenly(len(data.reference), _CONFIGS)]
         configs = grid.assign(**own_settings(data, (gpu.key, stack)))
         prediction = predict_group(thin_draws(data, DRAWS), configs, gpu, stack, "typical", seed)
-        return ErrorOutlook(data, gpu, stack, configs, prediction)
+        return ErrorOutlook(data, gpu, stack, configs, prediction, seed)
 
     @property
     def size(self) -> int:
@@ -152,23 +157,44 @@ class ErrorOutlook:
 
     @cached_property
     def missed_sd(self) -> NDArray[np.float64]:
-        """Sd of a typical run's log total by what the model misses of it. Shape (config,).
+        """Sd of a typical run's log total by what the model misses of it. Shape (config, draw).
 
         The noise of a fit is what neither physics nor correction explain; a part of it is the
         configuration's own, and no error of a run. Each stage counts by its share in the total.
+        How large that part is, few repeats hardly tell: it is drawn (`_shared_factors`).
         """
         total = np.median(self.draws, axis=1)
+        factors = self._shared_factors()
         parts = [
-            part.times
-            * np.median(part.typical_ms, axis=1)
-            * normal_sd(np.sqrt(np.mean(part.noise_sd**2, axis=1)), part.noise_dof)
-            / total
-            for part in self.prediction.stages.values()
+            np.outer(
+                part.times
+                * np.median(part.typical_ms, axis=1)
+                * normal_sd(np.sqrt(np.mean(part.noise_sd**2, axis=1)), part.noise_dof)
+                / total,
+                factors[stage],
+            )
+            for stage, part in self.prediction.stages.items()
         ]
-        sds, correlation = np.stack(parts, axis=1), self.prediction.noise_correlation
+        sds, correlation = np.stack(parts, axis=2), self.prediction.noise_correlation
         together = sds if correlation is None else sds @ correlation.to_numpy()
-        missed: NDArray[np.float64] = np.sqrt(np.sum(together * sds, axis=1))
+        missed: NDArray[np.float64] = np.sqrt(np.sum(together * sds, axis=2))
         return missed
+
+    def _shared_factors(self) -> dict[str, NDArray[np.float64]]:
+        """Draw how far the sd of what is a configuration's own is from its estimate, by stage.
+
+        Its part of the variance is a Beta round the estimate, which counts for two observations
+        where no repeats tell (uniform, if that is a half), and for more as they do. The stages'
+        parts were told in one way, so they are off together. Shapes (draw,).
+        """
+        rng = np.random.default_rng([self.seed, 23])
+        place = rng.permutation((np.arange(self.size) + 0.5) / self.size)
+        found = {}
+        for stage, part in self.data.stages.items():
+            mean = min(max(part.noise_shared, _LEAST_SHARED), 1.0 - _LEAST_SHARED)
+            rows = _UNTOLD_ROWS * part.noise_shared_configs / UNTOLD_CONFIGS
+            found[stage] = np.sqrt(betaincinv(rows * mean, rows * (1.0 - mean), place) / mean)
+        return found
 
     def _errors(
         self, draws: NDArray[np.float64], offset: NDArray[np.float64]
@@ -183,7 +209,7 @@ class ErrorOutlook:
         point = summarise_draws(draws)["point"][:, None]
         truth = draws * np.exp(offset)
         away = (point - truth) / truth
-        sd = np.maximum(self.missed_sd, 1e-12)[:, None]
+        sd = np.maximum(self.missed_sd, 1e-12)
         scaled = away / sd
         near = sd * np.sqrt(2 / np.pi) * np.exp(-0.5 * scaled**2)
         errors: NDArray[np.float64] = (near + away * erf(scaled / np.sqrt(2))).mean(axis=0)

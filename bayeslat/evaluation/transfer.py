@@ -46,7 +46,7 @@ class Transfer:
     ----------
     gpu, stack : str
     rows : mapping of stage to int
-        Measurements.
+        Measurements, fitted ones among them.
     stages : mapping of stage to Membership
         Of the measured stages.
     alarms : tuple of str
@@ -221,7 +221,6 @@ def judge_transfer(
         raise InputError(
             f"threshold is {tell(threshold)}; it must be a positive number, as 0.10 for 10 %"
         )
-    target = data.targets[gpu.key, stack]
     stages = check_membership(data, gpu, stack, seed=seed)
     changed = _changes(data, gpu, stack, seed)
     alarms = (*changed, *_alarms(stages))
@@ -237,7 +236,7 @@ def judge_transfer(
     return Transfer(
         gpu=gpu.key,
         stack=stack,
-        rows={stage: part.measured for stage, part in target.stages.items()},
+        rows=data.measured_rows(gpu.key, stack),
         stages=stages,
         alarms=alarms,
         changed=changed,

@@ -439,7 +439,9 @@ class _Model:
                 )
             over, unsure = self.total.central(count.item())
             p_exceed = chance.item()
-        unknown = self.zero_shot or any(point.is_beyond for point in points)
+        unknown = any(point.is_beyond for point in points)
+        if self.unmeasured and not unknown:
+            unknown = any(map(self.is_unmeasured, self.stages, points))
         unknown = unknown or (bool(self.doubted) and bool(self.is_doubted(_NUMBERS, here)))
         answer = _answer(_NUMBERS, (p_exceed, over, unsure), max_risk, unknown)
         return (ACCEPT, REJECT, MEASURE)[answer], p_exceed
@@ -584,11 +586,15 @@ class _Model:
         unknown = np.zeros(count, dtype=bool)
         for at in {at for text in budgets for at in self.bound(text).places}:
             unknown |= points[at].is_beyond
-            unknown |= self.stages[at].name in self.unmeasured
+            unknown |= self.is_unmeasured(self.stages[at], points[at])
         if self.doubted:
             unknown |= self.is_doubted(_ARRAYS, here)
         answers = _answer(_ARRAYS, (p_exceed, over, unsure), asked.max_risk, unknown)
         return p_exceed, answers
+
+    def is_unmeasured(self, stage: _Stage, point: _Point) -> Any:
+        """Tell where a stage that nothing was measured of runs."""
+        return (stage.name in self.unmeasured) & (point.times > 0)
 
     def _refuse(self, stage: _Stage, rows: _Array, here: _Place, possible: _Array) -> None:
         """Raise an error that names the first configuration with an impossible value."""
@@ -1091,7 +1097,8 @@ class _Bound:
         logs, variances, noise = [], [], []
         for at, stage, own in zip(self.places, self.stages, table):
             log_ms = points[at].log_ms + np.clip(own[0], -_MOST_LOG_MS, _MOST_LOG_MS)
-            times = np.log(np.maximum(points[at].times, _TINY)) if self.per_request else 0.0
+            times = points[at].times if self.per_request else np.minimum(points[at].times, 1.0)
+            times = np.log(np.maximum(times, _TINY))
             logs.append(np.asarray(log_ms + times - np.log(budget), dtype=_FLOAT))
             variances.append(np.einsum("ij,ij->j", own[2:], own[2:]))
             of_a_run = stage.log_noise + own[1]

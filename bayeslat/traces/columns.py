@@ -16,6 +16,8 @@ __all__ = ["join"]
 
 # Above this, float64 no longer holds every whole number.
 _EXACT = 2**53
+_ISO_8601_LOCAL = "%Y-%m-%dT%H:%M:%S"
+_ISO_8601 = _ISO_8601_LOCAL + "%z"
 
 
 def join(contents: Sequence[FileContent]) -> pd.DataFrame:
@@ -30,8 +32,8 @@ def join(contents: Sequence[FileContent]) -> pd.DataFrame:
     -------
     DataFrame
         Columns in the order in which they are first met; NaN where a file has none. Whole numbers
-        stay whole where no cell is missing. A column that is text in one file and a number in
-        another keeps the cells as they are.
+        stay whole where no cell is missing. Times are text in ISO 8601 where another file holds
+        text. A column that is text in one file and a number in another keeps the cells as they are.
     """
     names = dict.fromkeys(name for content in contents for name in content.columns)
     n_rows = sum(content.n_rows for content in contents)
@@ -51,11 +53,25 @@ def _stack(pieces: Sequence[Column]) -> pd.Series:
     """Return the pieces of one column as one."""
     if all(isinstance(piece, pa.ChunkedArray) for piece in pieces):
         try:
-            return _series(_concatenate(pieces))
+            return _series(_concatenate(_times_beside_text(pieces)))
         except pa.ArrowException:
             # The types have nothing in common, or a number would change in the common one.
             pass
     return pd.Series(np.concatenate([_objects(piece) for piece in pieces]), dtype=object)
+
+
+def _times_beside_text(pieces: Sequence[pa.ChunkedArray]) -> Sequence[pa.ChunkedArray]:
+    """Write times as text, as CSV has them, where another piece is text."""
+    text = any(
+        pa.types.is_string(piece.type) or pa.types.is_large_string(piece.type) for piece in pieces
+    )
+    times = [pa.types.is_timestamp(piece.type) for piece in pieces]
+    if not (text and any(times)):
+        return pieces
+    return [
+        pc.strftime(piece, _ISO_8601 if piece.type.tz else _ISO_8601_LOCAL) if is_time else piece
+        for piece, is_time in zip(pieces, times, strict=True)
+    ]
 
 
 def _concatenate(pieces: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:

@@ -191,3 +191,17 @@ def test_a_long_table_is_summarised_as_its_rows_are() -> None:
     alone = prediction_of(pd.DataFrame({"k": [599]}), {"s": stage.rows(slice(599, 600))})
     pd.testing.assert_frame_equal(many.frame.tail(1).reset_index(drop=True), alone.frame)
     np.testing.assert_array_equal(many.p_exceed(300.0)[-1:], alone.p_exceed(300.0))
+
+
+def test_what_is_read_off_a_prediction_cannot_change_it(prediction: Prediction) -> None:
+    expected = prediction.frame.copy(deep=True)
+    stage = next(iter(prediction.stages))
+    for draws in (prediction.draws(stage), prediction.typical(stage)):
+        with pytest.raises(ValueError, match="read-only"):
+            draws *= 0.1
+    prediction.draws()[:] = 0.0
+    prediction.typical()[:] = 0.0
+    frame = prediction.frame
+    frame["truth"] = 1.0
+    frame.loc[:, "total_point_ms"] = 0.0
+    pd.testing.assert_frame_equal(prediction.frame, expected)

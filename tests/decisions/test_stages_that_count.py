@@ -89,16 +89,20 @@ def test_the_range_of_a_stage_counts_where_a_budget_holds_it() -> None:
     assert set(decided["left_in"]) == {"output_tokens"}
 
 
-@lru_cache(maxsize=1)
-def with_images() -> Posterior:
+def rows_with_images(gpus: tuple[str, ...]) -> pd.DataFrame:
     spec, rng = Spec.from_text(SPEC), np.random.default_rng(0)
     configs = pd.DataFrame(
         {"images": rng.integers(0, 9, 60), "context": rng.integers(100, 4000, 60)}
     )
-    truth = draw_parameters(spec, GPUS, configs=configs, seed=0)
-    trace = simulate(spec, configs, GPUS, parameters=truth, seed=0)
-    trace["t_encoder_ms"] = trace["t_encoder_ms"].where(trace["images"] > 0)
-    return Posterior(fit_posterior(spec, trace, engine="laplace"))
+    truth = draw_parameters(spec, gpus, configs=configs, seed=0)
+    trace = simulate(spec, configs, gpus, parameters=truth, seed=0)
+    return trace.assign(t_encoder_ms=trace["t_encoder_ms"].where(trace["images"] > 0))
+
+
+@lru_cache(maxsize=1)
+def with_images() -> Posterior:
+    spec = Spec.from_text(SPEC)
+    return Posterior(fit_posterior(spec, rows_with_images(GPUS), engine="laplace"))
 
 
 @pytest.mark.parametrize(("images", "expected"), [(0, "accept"), (4, "accept"), (40, "measure")])
@@ -107,3 +111,25 @@ def test_the_range_of_a_stage_counts_where_it_runs(images: int, expected: str) -
     assert decide(with_images(), GPUS[0], configs, total=LARGE) == {expected}
     frame = with_images().predict(configs, GPUS[0]).frame
     assert set(frame["extrapolates"]) == {expected == "measure"}
+
+
+@pytest.mark.parametrize(("images", "expected"), [(0, "accept"), (4, "reject")])
+def test_a_stage_that_does_not_run_keeps_its_budget(images: int, expected: str) -> None:
+    configs = pd.DataFrame({"images": images, "context": [500, 1000, 3000]})
+    assert decide(with_images(), GPUS[0], configs, encoder=1e-6) == {expected}
+    assert decide(with_images(), GPUS[0], configs, encoder=1e-6, total=LARGE) == {expected}
+
+
+def test_what_was_not_measured_counts_where_it_runs() -> None:
+    rows = rows_with_images((GPU,))
+    known = with_images().calibrate(rows[rows["images"] == 0], GPU)
+    assert known.data.targets[GPU, ""].stages["encoder"].measured == 0
+    for images, expected in ((0, "accept"), (4, "measure")):
+        configs = pd.DataFrame({"images": images, "context": [500, 1000, 3000]})
+        assert decide(known, GPU, configs, total=LARGE) == {expected}
+        assert decide(known, GPU, configs, encoder=LARGE) == {expected}
+        frame = known.predict(configs, GPU).frame
+        assert set(frame["zero_shot"]) == {expected == "measure"}
+    mixed = pd.DataFrame({"images": [0, 4], "context": 1000})
+    reasons = known.guard(GPU, LARGE).decide(mixed)["reason"]
+    assert reasons.tolist() == ["", "nothing was measured of encoder"]

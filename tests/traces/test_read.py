@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
-from bayeslat.traces import locate, read_configs, read_traces
+from bayeslat.traces import locate, read_configs, read_traces, write_traces
+from bayeslat.traces.times import read_times
 
 
 def test_sources_are_told_in_attrs(trace: pd.DataFrame, tmp_path: Path) -> None:
@@ -120,3 +122,19 @@ def test_blank_lines_and_line_ends_of_json(tmp_path: Path) -> None:
 def test_latencies_in_configs_are_not_looked_at(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("gpu,k,t_a_ms\n,1,OOM\n,1,-1\n")
     assert read_configs(tmp_path / "a.csv")["k"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", None])
+def test_times_of_one_file_stand_beside_text_of_another(
+    trace: pd.DataFrame, tmp_path: Path, zone: str | None
+) -> None:
+    times = pd.date_range("2026-11-30 12:00:00.25", periods=len(trace), freq="h", tz=zone)
+    told = trace.assign(collected_at=times.as_unit("ms"), repeat=0)
+    write_traces(told, tmp_path / "a.parquet")
+    write_traces(told.assign(repeat=1), tmp_path / "b.csv")
+    write_traces(told.assign(repeat=2, collected_at=None), tmp_path / "c.csv")
+    frame = read_traces(*(tmp_path / name for name in ("a.parquet", "b.csv", "c.csv")))
+    expected = pd.to_datetime(pd.Series([*times, *times]), utc=True)
+    found = read_times(frame["collected_at"])
+    assert found.head(len(expected)).tolist() == expected.tolist()
+    assert found.tail(len(trace)).isna().all()

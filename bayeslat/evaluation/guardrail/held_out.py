@@ -121,7 +121,8 @@ def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable
         budgets = ", ".join(map(str, guard.budgets))
         raise InputError(
             f"none of {counted(len(held), 'held-out config')} of {gpu.key} was measured in all "
-            f"stages that the budget is of ({budgets}); add traces that hold them"
+            f"stages that the budget is of ({budgets}); add traces that hold them, or, where a row "
+            "holds one stage, as a step or a request of a server, give that stage a budget"
         )
     return found
 

@@ -143,8 +143,8 @@ def run_trials(
     decisions = _number_configs([part.decisions for part in parts], list(data.spec.knobs))
     if decisions.empty:
         raise InputError(
-            f"no configuration of {gpu.key} that was held out is measured in all stages; add "
-            "traces that hold them"
+            f"no configuration of {gpu.key} that was held out is measured in all stages, of which "
+            "trials judge the total; add traces that hold them"
         )
     return Trials(
         options,

@@ -86,6 +86,7 @@ def prepare_stage(
             pilots=regression.pilots,
             most_counted=problem.most_counted,
             noise_shared=regression.noise.shared,
+            noise_shared_configs=regression.noise.shared_configs,
             untold=table.untold,
             minor=table.minor,
         ),

@@ -43,13 +43,13 @@ def _of_rows(data: PosteriorData) -> Iterator[str]:
             f"Simulated rows were fitted{kinds}: what is predicted is what they were drawn "
             "from, not what a GPU was seen to do."
         )
-    count = len(data.gpus)
-    if count == 1:
+    fitted = data.fitted_gpus
+    if len(fitted) == 1:
         yield (
-            f"One GPU ({data.gpus[0]}): how GPUs differ is the prior's, not the data's. "
+            f"One GPU ({fitted[0]}): how GPUs differ is the prior's, not the data's. "
             "Predictions for this GPU stand; for any other they are as wide as the prior."
         )
-    elif count == 2:
+    elif len(fitted) == 2:
         yield (
             "Two GPUs: how GPUs differ rests on a single difference. Predictions for other "
             "GPUs are wide, and calibrating one needs more rows than with three or more."

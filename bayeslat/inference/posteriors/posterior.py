@@ -151,12 +151,32 @@ class PosteriorData:
         """Say what was fitted, and what was calibrated."""
         calibrated = listed(dict.fromkeys(gpu for gpu, _ in self.targets))
         more = f"; calibrated {calibrated}" if calibrated else ""
-        return f"{self.spec.name}: {listed(self.stages)}; fitted {listed(self.gpus)}{more}"
+        return f"{self.spec.name}: {listed(self.stages)}; fitted {listed(self.fitted_gpus)}{more}"
 
     @property
     def gpus(self) -> tuple[str, ...]:
-        """The fitted GPUs, in order."""
+        """The GPUs of the groups, in order."""
         return tuple(dict.fromkeys(gpu for gpu, _ in self.groups))
+
+    @property
+    def fitted_gpus(self) -> tuple[str, ...]:
+        """Those that have rows: the windows of a GPU may all have been retired."""
+        held = (gpu for gpu, stack in self.groups if any(self.fitted_rows(gpu, stack).values()))
+        return tuple(dict.fromkeys(held))
+
+    def fitted_rows(self, gpu: str, stack: str) -> dict[str, int]:
+        """Rows of a group that were fitted, by stage."""
+        if (gpu, stack) not in self.groups:
+            return dict.fromkeys(self.stages, 0)
+        place = self.groups.index((gpu, stack))
+        return {stage: part.measured[place] for stage, part in self.stages.items()}
+
+    def measured_rows(self, gpu: str, stack: str) -> dict[str, int]:
+        """Rows of a group that were fitted, or calibrated with, by stage."""
+        fitted, target = self.fitted_rows(gpu, stack), self.targets.get((gpu, stack))
+        if target is None:
+            return fitted
+        return {stage: rows + target.stages[stage].measured for stage, rows in fitted.items()}
 
     def known_stacks(self, gpu: str) -> tuple[str, ...]:
         """Stacks that a GPU was measured with, fitted or calibrated; an empty name for none."""

@@ -52,6 +52,8 @@ class NoiseChoice:
         What part of its variance is the configuration's own, over all groups: its repeats share
         it. Of few repeats, rows whose terms, features and task are equal say more; of few of
         those, neighbours.
+    shared_configs : float
+        Repeated configurations that tell `shared`, with those that a guess counts for.
     """
 
     shape: NoiseShape
@@ -59,6 +61,7 @@ class NoiseChoice:
     weights: tuple[NDArray[np.float64], ...]
     dof: float
     shared: float
+    shared_configs: float
 
 
 def choose_noise(
@@ -103,8 +106,8 @@ def choose_noise(
         _contrasts(even[group], seen[group], _places(basis, rows[group].inputs))
         for group in evenly(len(rows), _MOST_GROUPS)
     )
-    shared = pooled_shared_variance(pilots, seen, untold)
-    return NoiseChoice(shape, spread, weights, dof, shared)
+    shared, configs = pooled_shared_variance(pilots, seen, untold)
+    return NoiseChoice(shape, spread, weights, dof, shared, configs)
 
 
 def _repeats(rows: StageRows) -> NDArray[np.int64]:

@@ -19,6 +19,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference.rows.pilot import Pilot
 
 __all__ = [
+    "UNTOLD_CONFIGS",
     "UNTOLD_SHARED",
     "are_among",
     "count_configs",
@@ -33,7 +34,8 @@ __all__ = [
 _OUTLIER = 3.0  # sd; residuals beyond are drawn in, so that one wild repeat does not decide
 UNTOLD_SHARED = 0.5
 """Part of the variance that is a configuration's own, where nothing tells: the middle."""
-_UNTOLD_CONFIGS = 10  # repeated ones that tell as much as what is known without them
+UNTOLD_CONFIGS = 10.0
+"""Repeated configurations that tell that part as well as what is known without any."""
 _FEWEST_REPEATED = 5  # configurations
 _LEAST_POOLED, _MOST_POOLED = 0.01, 0.99  # nothing is all noise, or without any
 
@@ -127,7 +129,7 @@ def shared_variance(pilot: Pilot, labels: NDArray[np.int64]) -> float:
 
 def pooled_shared_variance(
     pilots: Sequence[Pilot], labels: Sequence[NDArray[np.int64]], untold: float
-) -> float:
+) -> tuple[float, float]:
     """Average `shared_variance` over groups, by how many of their configurations are repeated.
 
     The few repeats of few configurations hardly tell: the average starts from `untold`.
@@ -141,16 +143,18 @@ def pooled_shared_variance(
 
     Returns
     -------
-    float
+    shared : float
         Between 0.01 and 0.99.
+    configs : float
+        Repeated configurations that told it, with those that `untold` counts for.
     """
-    told, configs = untold * _UNTOLD_CONFIGS, _UNTOLD_CONFIGS
+    told, configs = untold * UNTOLD_CONFIGS, UNTOLD_CONFIGS
     for pilot, numbers in zip(pilots, labels, strict=True):
         repeated = repeated_configs(numbers)
         if repeated >= _FEWEST_REPEATED:
             told += repeated * shared_variance(pilot, numbers)
             configs += repeated
-    return min(max(told / configs, _LEAST_POOLED), _MOST_POOLED)
+    return min(max(told / configs, _LEAST_POOLED), _MOST_POOLED), configs
 
 
 def repeated_configs(labels: NDArray[np.int64]) -> int:

@@ -21,7 +21,7 @@ from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.features.spec import Spec
 from bayeslat.inference.rows.pilot import Pilots
-from bayeslat.inference.rows.repeats import UNTOLD_SHARED
+from bayeslat.inference.rows.repeats import UNTOLD_CONFIGS, UNTOLD_SHARED
 from bayeslat.model.groups import GroupTree, grow_tree
 from bayeslat.model.problem import MOST_COUNTED
 
@@ -47,6 +47,8 @@ class SettledStage:
         Degrees of freedom of the Student-t noise; infinite for Gaussian noise.
     noise_shared : float
         What part of the noise's variance is a configuration's own, which all of its runs share.
+    noise_shared_configs : float
+        Repeated configurations that tell that part, with those that a guess counts for.
     pilots : Pilots
         Round which centre outliers are calmed.
     most_counted : float
@@ -68,6 +70,7 @@ class SettledStage:
     pilots: Pilots
     most_counted: float = MOST_COUNTED
     noise_shared: float = UNTOLD_SHARED
+    noise_shared_configs: float = UNTOLD_CONFIGS
     untold: tuple[int, ...] = ()
     minor: tuple[int, ...] = ()
 

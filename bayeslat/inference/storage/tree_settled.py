@@ -14,7 +14,7 @@ from bayeslat.features.corners import Corners
 from bayeslat.features.noise_shape import NoiseShape
 from bayeslat.features.residual import ResidualBasis
 from bayeslat.inference.rows.pilot import Pilots
-from bayeslat.inference.rows.repeats import UNTOLD_SHARED
+from bayeslat.inference.rows.repeats import UNTOLD_CONFIGS, UNTOLD_SHARED
 from bayeslat.inference.rows.settled import SettledStage
 from bayeslat.inference.storage.labelled import Variables, label
 from bayeslat.model.problem import MOST_COUNTED
@@ -86,6 +86,7 @@ def settled_group(
         "corner_margin": float(basis.corners.margin),
         "noise_dof": float(part.noise_dof),
         "noise_shared": float(part.noise_shared),
+        "noise_shared_configs": float(part.noise_shared_configs),
         "most_counted": float(part.most_counted),
         "untold": json.dumps(part.untold),
         "minor": json.dumps(part.minor),
@@ -128,6 +129,7 @@ def read_settled(stored: xr.Dataset) -> SettledStage:
         ),
         most_counted=float(stored.attrs.get("most_counted", MOST_COUNTED)),
         noise_shared=float(stored.attrs.get("noise_shared", UNTOLD_SHARED)),
+        noise_shared_configs=float(stored.attrs.get("noise_shared_configs", UNTOLD_CONFIGS)),
         untold=tuple(json.loads(stored.attrs.get("untold", "[]"))),
         minor=tuple(json.loads(stored.attrs.get("minor", "[]"))),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +23,7 @@ from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.inference.storage.posterior_file import read_posterior, write_posterior
 from bayeslat.posterior import Posterior
 from bayeslat.traces import read_traces, write_traces
-from tests.posteriors import make_frame, small_spec
+from tests.posteriors import GPUS, make_frame, small_spec
 
 LAPLACE = EngineOptions("laplace", seed=3)
 
@@ -101,7 +100,7 @@ def test_a_fit_of_rows_can_be_updated(folder: Path, tmp_path: Path) -> None:
     assert updated.fitted_latencies == rows.fitted_latencies
     expected = fit_compressed(monday.merged(tuesday), LAPLACE)
     assert expected.fitted_latencies == {}
-    assert_same(replace(updated, fitted_latencies={}), expected)
+    assert_same(updated, expected)
     assert update_posterior(updated, None, LAPLACE, retire=["fit"]).fitted_latencies == {}
     assert list(updated.windows) == ["fit", "tuesday.parquet"]
     write_posterior(updated, tmp_path / "u.nc")
@@ -149,3 +148,22 @@ def test_calibrated_gpus_are_calibrated_again_not_kept(fitted: PosteriorData) ->
     with_target = calibrate(fitted, rows, table.resolve("l40s"), None, table, 0)
     with pytest.raises(InputError, match=r"holds l40s, calibrated.*calibrate them again"):
         update_posterior(with_target, None, LAPLACE, retire=["monday.parquet"])
+
+
+def test_a_gpu_without_rows_left_is_not_fitted(folder: Path, tmp_path: Path) -> None:
+    """Its place stays, as that of a GPU that was not measured."""
+    (gone, *_, kept), frame = GPUS, read_traces(folder / "monday.parquet")
+    rows = fit_posterior(small_spec(), frame, engine="laplace")
+    later = read_traces(folder / "tuesday.parquet")
+    write_traces(later[later["gpu"] == kept], tmp_path / "tuesday.parquet")
+    updated = Posterior(
+        update_posterior(rows, day(tmp_path, "tuesday", rows), LAPLACE, retire=["fit"])
+    )
+    assert updated.gpus == (kept,)
+    assert gone not in repr(updated)
+    assert any(caveat.startswith(f"One GPU ({kept})") for caveat in updated.caveats)
+    assert updated.predict(frame, gone).zero_shot.all()
+    own = frame[frame["gpu"] == gone]
+    with pytest.raises(InputError, match=f"does not hold {gone}; it holds {kept}. Compare"):
+        updated.find_drift(own)
+    assert Posterior(rows).find_drift(own).drifted == ()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bayeslat.inference.rows.pilot import Pilot, fit_pilot
 from bayeslat.inference.rows.repeats import (
+    UNTOLD_CONFIGS,
     number_configs,
     pooled_shared_variance,
     repeat_counts,
@@ -168,7 +169,7 @@ def pooled(parts: list[tuple[float, NDArray[np.int64]]]) -> float:
     """Estimate over groups that share parts of their variance, with the counts of their repeats."""
     drawn = [draw_repeats(20 + at, counts, shared) for at, (shared, counts) in enumerate(parts)]
     pilots, labels = [pilot_of(*each) for each in drawn], [each[1] for each in drawn]
-    return pooled_shared_variance(pilots, labels, UNTOLD)
+    return pooled_shared_variance(pilots, labels, UNTOLD)[0]
 
 
 def test_groups_count_by_their_repeated_configurations() -> None:
@@ -180,7 +181,7 @@ def test_groups_count_by_their_repeated_configurations() -> None:
 
 def test_without_repeats_it_is_what_was_expected() -> None:
     assert pooled([(0.0, np.ones(50, dtype=int)), (0.0, np.full(4, 3))]) == UNTOLD
-    assert pooled_shared_variance([], [], UNTOLD) == UNTOLD
+    assert pooled_shared_variance([], [], UNTOLD) == (UNTOLD, UNTOLD_CONFIGS)
 
 
 def test_few_repeats_hardly_tell() -> None:
@@ -194,4 +195,4 @@ def test_nothing_is_all_noise_or_without_any(shared: float, limit: float) -> Non
     labels = np.repeat(np.arange(1000), 4)
     rng = np.random.default_rng(0)
     values = rng.standard_normal(1000)[labels] if shared else np.tile([-1.0, 1.0], 2000)
-    assert pooled_shared_variance([pilot_of(values, labels)], [labels], UNTOLD) == limit
+    assert pooled_shared_variance([pilot_of(values, labels)], [labels], UNTOLD)[0] == limit
