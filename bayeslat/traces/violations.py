@@ -85,9 +85,8 @@ def locate(frame: pd.DataFrame) -> Location:
     """Return the file and the row number in it of every row of a frame.
 
     Rows are known by their index label, so slices and reordered frames are located too. Where
-    labels are no row numbers, not unique, or count fewer rows from 0 on than were read, as after
-    the index of some was reset, every row belongs to `TABLE`. A frame whose index was reset after
-    its rows had been put into another order is numbered as if they were in that of before.
+    labels are no row numbers or not unique, every row belongs to `TABLE`. A frame whose index was
+    reset after rows had been taken out is numbered as if they were still there.
 
     Parameters
     ----------
@@ -103,7 +102,8 @@ def locate(frame: pd.DataFrame) -> Location:
     files = (*(str(file) for file, _, _ in sources), TABLE)
     file_index = np.full(len(frame), len(sources), dtype=np.intp)
     rows = np.arange(1, len(frame) + 1, dtype=np.int64)
-    if sources and _tells_rows(frame.index, sum(count for _, _, count in sources)):
+    readable = frame.index.is_unique and pd.api.types.is_integer_dtype(frame.index.dtype)
+    if sources and readable:
         labels = frame.index.to_numpy(dtype=np.int64)
         first = np.array([label for _, label, _ in sources], dtype=np.int64)
         count = np.array([n_rows for _, _, n_rows in sources], dtype=np.int64)
@@ -113,13 +113,6 @@ def locate(frame: pd.DataFrame) -> Location:
         file_index[known] = nearest[known]
         rows[known] = offset[known] + 1
     return Location(files, file_index, rows)
-
-
-def _tells_rows(index: pd.Index, read: int) -> bool:
-    """Tell whether the labels of an index may be those of the rows that were read."""
-    renumbered = isinstance(index, pd.RangeIndex) and (index.start, index.step) == (0, 1)
-    renumbered = renumbered and len(index) < read
-    return index.is_unique and pd.api.types.is_integer_dtype(index.dtype) and not renumbered
 
 
 def files_of(frame: pd.DataFrame) -> tuple[str, ...]:

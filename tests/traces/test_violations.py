@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bayeslat.traces.violations import TABLE, Violation, locate, report, violations_at
@@ -22,8 +22,6 @@ def test_rows_are_located_in_any_order(sizes: list[int], data: st.DataObject) ->
     frame = _frame(sizes)
     order = data.draw(st.permutations(range(len(frame))))
     taken = frame.iloc[order[: data.draw(st.integers(0, len(order)))]]
-    # The first rows in their order have the labels of rows that were numbered anew.
-    assume(len(taken) == len(frame) or taken.index.to_list() != [*range(len(taken))])
     location = locate(taken)
     truth = [(f"{index}.csv", row + 1) for index, size in enumerate(sizes) for row in range(size)]
     places = [
@@ -31,16 +29,6 @@ def test_rows_are_located_in_any_order(sizes: list[int], data: st.DataObject) ->
         for index, row in zip(location.file_index, location.rows, strict=True)
     ]
     assert places == [truth[label] for label in taken.index]
-
-
-def test_rows_that_were_numbered_anew_belong_to_the_table() -> None:
-    """Which of those that were read they are, nobody knows."""
-    frame = _frame([3, 2])
-    for taken in (frame.iloc[1:].reset_index(drop=True), frame.iloc[:3].reset_index(drop=True)):
-        location = locate(taken)
-        assert {location.files[index] for index in location.file_index} == {TABLE}
-        assert location.rows.tolist() == list(range(1, len(taken) + 1))
-    assert locate(frame.iloc[1:]).rows.tolist() == [2, 3, 1, 2]
 
 
 def test_rows_from_nowhere_belong_to_the_table() -> None:
