@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
@@ -72,6 +72,8 @@ def no_table(name: str, table: object) -> str:
     """Say what was given in place of a table; nothing if it is one."""
     if isinstance(table, pd.DataFrame):
         return ""
+    if isinstance(table, pd.Series | Mapping):
+        return f"{name} is {tell_kind(table)}; give a table, as pd.DataFrame([row]) of one row"
     reader = "read_traces" if name == "traces" else "read_configs"
     return f"{name} is {tell_kind(table)}; read a table with {reader}(path)"
 

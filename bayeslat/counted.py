@@ -1,8 +1,10 @@
-"""Numbers of things in messages: 1 row, 2 rows."""
+"""Numbers of things in messages, 1 row, 2 rows; and lists of them that stay short."""
 
 from __future__ import annotations
 
-__all__ = ["counted", "rows_of_configs"]
+from collections.abc import Iterable
+
+__all__ = ["counted", "listed", "rows_of_configs"]
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
@@ -24,6 +26,25 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     '2 rows of GPUs'
     """
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """Write names, the first ones of many.
+
+    Parameters
+    ----------
+    names : iterable of str
+    most : int
+        How many are written before the rest is counted.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"]), listed(["a", "b", "c"], most=1)
+    ('a, b, c', 'a and 2 more')
+    """
+    every = list(names)
+    rest = len(every) - most
+    return f"{', '.join(every[:most])} and {rest:,} more" if rest > 0 else ", ".join(every)
 
 
 def rows_of_configs(rows: int, configs: int) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bayeslat.arguments import check_tables, refuse
+from bayeslat.arguments import check_tables, refuse, tell_kind
 from bayeslat.counted import counted
 from bayeslat.decisions.guard import Guard, check_guard
 from bayeslat.decisions.predict import Of, predict
@@ -18,6 +18,7 @@ from bayeslat.decisions.suggest.choose import suggest
 from bayeslat.decisions.suggest.options import Objective, SuggestOptions
 from bayeslat.decisions.suggest.registry import DEFAULT_METHOD
 from bayeslat.decisions.suggest.suggestion import Suggestion
+from bayeslat.errors import InputError
 from bayeslat.evaluation.drift import ALLOWANCE, Drift, find_drift
 from bayeslat.evaluation.passes import passes_of
 from bayeslat.evaluation.transfer import Transfer, choose_target, judge_transfer
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Posterior", "load_posterior"]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Posterior:
     """What the traces say about every stage on every GPU, with its uncertainty.
 
@@ -52,12 +53,9 @@ class Posterior:
     data: PosteriorData
 
     def __repr__(self) -> str:
-        fitted, calibrated = self.data.fitted_gpus, [gpu for gpu, _ in self.data.targets]
-        more = f"; calibrated {', '.join(dict.fromkeys(calibrated))}" if calibrated else ""
-        if gross := len(self.gross_errors):
-            more += f", {counted(gross, 'row')} set aside"
-        stages = ", ".join(self.data.stages)
-        return f"<Posterior of {self.spec.name}: {stages}; fitted {', '.join(fitted)}{more}>"
+        gross = len(self.gross_errors)
+        more = f", {counted(gross, 'row')} set aside" if gross else ""
+        return f"<Posterior of {self.data}{more}>"
 
     @property
     def spec(self) -> Spec:
@@ -210,7 +208,7 @@ class Posterior:
         budget_ms: float | None = None,
         *,
         max_risk: float = 0.05,
-        stage_budgets_ms: Mapping[str, float] | None = None,
+        stage_budgets_ms: Mapping[str, float] | pd.Series | None = None,
         stack: str | None = None,
         of: Of = "run",
         seed: int = 0,
@@ -226,7 +224,7 @@ class Posterior:
             Of the total.
         max_risk : float
             The largest P(latency > budget) that is accepted.
-        stage_budgets_ms : mapping of str to float, optional
+        stage_budgets_ms : mapping of str to float, or Series, optional
             Further budgets: of one run of a stage (`llm_decode_per_token`: time per output token),
             or of several stages joined by + (`vision_encoder+projector+llm_prefill`: time to the
             first token).
@@ -253,7 +251,7 @@ class Posterior:
         budgets = check_guard(
             list(self.data.stages),
             budget_ms,
-            stage_budgets_ms or {},
+            {} if stage_budgets_ms is None else _as_mapping(stage_budgets_ms),
             max_risk,
             stack=stack,
             of=of,
@@ -414,12 +412,35 @@ class Posterior:
         )
 
     def with_history(self, command: str) -> Posterior:
-        """Note a command that made it: `data.attrs["history"]` lists them, the first first."""
+        """Note a command that made it: `data.attrs["history"]` lists them, the first first.
+
+        Parameters
+        ----------
+        command : str
+
+        Raises
+        ------
+        InputError
+            If it is no text.
+        """
+        if not isinstance(command, str):
+            raise InputError(f"command is {tell_kind(command)}; give it as text")
         history = [*self.data.attrs.get("history", []), command]
         return Posterior(replace(self.data, attrs={**self.data.attrs, "history": history}))
 
     def save(self, path: str | Path) -> None:
-        """Write the posterior file (NetCDF), whole or not at all."""
+        """Write the posterior file (NetCDF), whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in .nc. Missing folders are made.
+
+        Raises
+        ------
+        InputError
+            If it is no path, the name does not end in .nc, or is a folder's.
+        """
         write_posterior(self.data, path)
 
     def to_datatree(self) -> xr.DataTree:
@@ -438,6 +459,11 @@ class Posterior:
         return (hardware or load_hardware()).extended(self.data.hardware)
 
 
+def _as_mapping(budgets: Mapping[str, float] | pd.Series) -> Mapping[Any, float]:
+    """Return budgets by name, as a Series has them, too."""
+    return budgets.to_dict() if isinstance(budgets, pd.Series) else budgets
+
+
 def load_posterior(path: str | Path) -> Posterior:
     """Read a posterior file.
 
@@ -453,5 +479,7 @@ def load_posterior(path: str | Path) -> Posterior:
     ------
     PosteriorFileError
         If the file is missing, cut short, changed, of another format version, or no posterior.
+    InputError
+        If `path` is no path.
     """
     return Posterior(read_posterior(path))

@@ -22,7 +22,7 @@ INFERENCE = (
     *("engines", "rows", "hurdles", "posteriors"),
     *("storage", "calibration", "fitting", "compression"),
 )
-LEAVES = frozenset({"errors", "atomic", "counted", "finite", "parallel"})
+LEAVES = frozenset({"errors", "atomic", "caches", "counted", "finite", "parallel", "paths"})
 ALONE = frozenset({"serving"})  # runs in the environment of a server, without the rest
 TOP = frozenset({"", "__main__"})  # the package's own __init__, and `python -m`
 
@@ -36,6 +36,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 # What users call from Python, and the parts of the command line.
 ALLOWED["arguments"] = ALLOWED["model"]
 ALLOWED["model"] |= {"arguments"}  # `simulate`, which users call
+ALLOWED["decisions"] |= {"arguments"}  # of methods that users call with a table
 ALLOWED["evaluation"] |= {"arguments"}  # of functions that users call with a table
 ALLOWED["posterior"] = ALLOWED["report"] | {"arguments"}
 ALLOWED["fitting"] = ALLOWED["posterior"] | {"posterior"}

@@ -17,13 +17,14 @@ from bayeslat.collect.knob_space import default_knobs, set_knobs
 from bayeslat.collect.knobs import check_knobs
 from bayeslat.collect.telemetry import open_telemetry
 from bayeslat.collect.vlm import Source, Vlm, as_vlm, load_vlm
+from bayeslat.counted import counted, listed
 from bayeslat.errors import InputError
 from bayeslat.traces import stage_columns
 
 __all__ = ["InferenceLatency", "measure_inference_latency"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class InferenceLatency:
     """Measured latency of one configuration.
 
@@ -34,6 +35,10 @@ class InferenceLatency:
     """
 
     frame: pd.DataFrame
+
+    def __repr__(self) -> str:
+        medians = listed(f"{name} {ms:.3g} ms" for name, ms in self.median_ms.items())
+        return f"<InferenceLatency, median of {counted(len(self.frame), 'repeat')}: {medians}>"
 
     @property
     def median_ms(self) -> dict[str, float]:

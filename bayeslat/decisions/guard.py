@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.arguments import check_tables
 from bayeslat.decisions.doubted import is_doubted
 from bayeslat.decisions.evidence import find_evidence
 from bayeslat.decisions.exceedance import Exceedance
@@ -57,7 +58,7 @@ class Budget:
         return replace(prediction, stages=held), TOTAL
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Guard:
     """Decides which configurations a GPU may be given.
 
@@ -107,7 +108,10 @@ class Guard:
         ------
         TraceError
             With every config that the spec cannot take, by file and row.
+        InputError
+            If `configs` is no table.
         """
+        check_tables(configs=configs)
         return predict(self.data, configs, self.gpu, stack=self.stack, of=self.of, seed=self.seed)
 
     def decide(self, configs: pd.DataFrame, prediction: Prediction | None = None) -> pd.DataFrame:
@@ -138,8 +142,9 @@ class Guard:
         TraceError
             With every config that the spec cannot take, by file and row.
         InputError
-            If the prediction is of something else.
+            If `configs` is no table, or the prediction is of something else.
         """
+        check_tables(configs=configs)
         if prediction is None:
             prediction = self.predict(configs)
         elif not self._is_of(configs, prediction):

@@ -13,7 +13,7 @@ from bayeslat.model.student_t import student_t_quantile
 __all__ = ["HurdlePrediction"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HurdlePrediction:
     """The hurdle of one stage, draw by draw.
 

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.arguments import no_names, refuse
+from bayeslat.counted import counted, listed
 from bayeslat.decisions.evidence import Evidence
 from bayeslat.decisions.hurdle_prediction import HurdlePrediction
 from bayeslat.decisions.run_exceeds import exceed_given
@@ -29,7 +31,7 @@ P_EXCEED = "p_exceed"
 _BLOCK = 256  # configs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """Predicted latency of configurations on one GPU.
 
@@ -54,6 +56,15 @@ class Prediction:
     rests_on: NDArray[np.int64]
     noise_correlation: pd.DataFrame | None = None
     of: Of = "run"
+
+    def __repr__(self) -> str:
+        gpu = listed(dict.fromkeys(each.gpu for each in self.evidence))
+        stacks = listed(each.stack for each in self.evidence if each.stack)
+        unseen = ", zero-shot" if any(each.zero_shot for each in self.evidence) else ""
+        return (
+            f"<Prediction of {gpu}{f' with {stacks}' if stacks else ''}: "
+            f"{counted(len(self.configs), 'config')}{unseen}; {listed(self.stages)}; of {self.of}>"
+        )
 
     def draws(self, stage: str = TOTAL) -> NDArray[np.float64]:
         """Draws of a stage's latency, or of the total, in ms. Shape (config, draw).
@@ -199,7 +210,13 @@ class Prediction:
         Parameters
         ----------
         stages : iterable of str
+
+        Raises
+        ------
+        InputError
+            If it is no list of stages.
         """
+        stages = self._listed(stages)
         left: list[dict[str, None]] = [{} for _ in range(len(self.configs))]
         for part in map(self.stages.__getitem__, stages):
             for row, j in zip(*np.nonzero(part.excess), strict=True):
@@ -333,11 +350,21 @@ class Prediction:
             total = total + part.times[:, None] * latency[name]
         return total
 
-    def _known(self, stage: str) -> None:
-        if stage not in self.stages:
+    def _known(self, stage: object) -> None:
+        if not isinstance(stage, str) or stage not in self.stages:
             raise InputError(
                 f"no stage {stage!r}; the posterior has {', '.join(self.stages)} and total"
             )
+
+    def _listed(self, stages: Iterable[str]) -> list[str]:
+        """Return names of stages, each of which is known."""
+        if isinstance(stages, str) or not isinstance(stages, Iterable):
+            refuse([no_names("stages", stages)])
+        names: list[Any] = list(stages)
+        for name in names:
+            if not isinstance(name, str) or name not in self.stages:
+                raise InputError(f"no stage {name!r}; the posterior has {', '.join(self.stages)}")
+        return names
 
 
 def _read_only(values: NDArray[np.float64]) -> NDArray[np.float64]:

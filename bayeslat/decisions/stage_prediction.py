@@ -13,7 +13,7 @@ from bayeslat.decisions.hurdle_prediction import HurdlePrediction
 __all__ = ["StagePrediction"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StagePrediction:
     """Draws of one stage's latency.
 

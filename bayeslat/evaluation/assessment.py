@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.counted import counted
 from bayeslat.decisions.guard import Budget, Guard
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.decisions.suggest.choose import suggest
@@ -34,12 +35,13 @@ from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.inference.rows.repeats import are_among
+from bayeslat.model.groups import name_group
 from bayeslat.parallel import check_workers
 
 __all__ = ["Assessment", "assess"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Assessment:
     """What was found of a GPU.
 
@@ -84,6 +86,15 @@ class Assessment:
     suggestion: Suggestion | None
     at_hand: NDArray[np.bool_]
     missing: dict[str, str]
+
+    def __repr__(self) -> str:
+        known = "fitted" if self.fitted else f"calibrated with {counted(self.calibrated, 'row')}"
+        verdict = "" if self.transfer is None else f", {self.transfer.verdict}"
+        held = 0 if self.held is None else len(self.held.prediction.configs)
+        return (
+            f"<Assessment of {name_group(self.gpu.key, self.stack)}: {known}{verdict}; "
+            f"{counted(held, 'config')} held out, {len(self.at_hand):,} suggested>"
+        )
 
     @property
     def fitted(self) -> bool:

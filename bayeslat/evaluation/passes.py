@@ -51,7 +51,7 @@ _CURES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StagePasses:
     """The passes of one stage.
 
@@ -89,7 +89,7 @@ class StagePasses:
         return float(low), float(middle), float(high)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PassDifferences:
     """Whether the passes that one GPU was measured in, with one stack, differ.
 

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.arguments import no_hardware, no_spec, no_table, refuse
+from bayeslat.counted import counted
 from bayeslat.decisions.predict import predict
 from bayeslat.errors import InputError
 from bayeslat.evaluation.holm import adjust_holm
@@ -34,7 +35,7 @@ _LATENCY = "latency"
 _INSIDE = (0.05, 0.95)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SimulatedCalibration:
     """Ranks of what traces were simulated from, among what a fit drew.
 
@@ -47,6 +48,13 @@ class SimulatedCalibration:
 
     labels: tuple[tuple[str, str, str], ...]
     ranks: Ranks
+
+    def __repr__(self) -> str:
+        simulations, parameters = self.ranks.ranks.shape
+        return (
+            f"<SimulatedCalibration of {counted(parameters, 'parameter')} "
+            f"over {counted(simulations, 'simulation')}>"
+        )
 
     @property
     def worst(self) -> tuple[str, float]:

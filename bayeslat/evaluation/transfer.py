@@ -20,6 +20,7 @@ from bayeslat.features.gpu import Gpu
 from bayeslat.finite import is_between, tell
 from bayeslat.inference.posteriors.gross_errors import GrossError, find_gross_errors, sound_rows_of
 from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.model.groups import name_group
 
 __all__ = [
     "FALSE_ALARMS",
@@ -37,7 +38,7 @@ FALSE_ALARMS = 0.01
 _TOLD_SD = 0.01  # of passes; below, it is not told
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Transfer:
     """Whether a calibrated GPU's predictions can be trusted, and why.
 
@@ -85,6 +86,14 @@ class Transfer:
     passes: PassDifferences | None = field(compare=False)  # holds arrays
     pass_sd: float
     verdict: Verdict
+
+    def __repr__(self) -> str:
+        alarms = f"; {counted(len(self.alarms), 'alarm')}" if self.alarms else ""
+        return (
+            f"<Transfer to {name_group(self.gpu, self.stack)}: {self.verdict}; "
+            f"expected MAPE {self.error.mean:.1%} ({self.error.low:.1%} to {self.error.high:.1%}), "
+            f"threshold {100 * self.threshold:g}%{alarms}>"
+        )
 
     @property
     def unmeasured(self) -> tuple[str, ...]:

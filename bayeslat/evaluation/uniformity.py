@@ -26,7 +26,7 @@ KEPT = 99
 """Draws that a truth is ranked among: the ranks fill equal bins."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ranks:
     """Ranks of true parameters among draws, over simulations.
 

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.atomic import atomic_path
+from bayeslat.counted import listed
 from bayeslat.decisions.counted_range import counted_range
 from bayeslat.decisions.doubted import doubted_configs
 from bayeslat.decisions.evidence import find_evidence
@@ -47,7 +48,7 @@ _LOUD = (0.1, 0.03, 0.0)  # of a run's variance: where so much is unsure, draws 
 _AGREES = 0.004  # with the posterior, in p_exceed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Bundle:
     """The content of a bundle.
 
@@ -61,6 +62,12 @@ class Bundle:
 
     header: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
+
+    def __repr__(self) -> str:
+        stack = f" with {self.header['stack']}" if self.header["stack"] else ""
+        stages = listed(each["name"] for each in self.header["stages"])
+        size = sum(array.nbytes for array in self.arrays.values())
+        return f"<Bundle of {self.header['gpu']}{stack}: {stages}; {size / 1e3:,.0f} kB of arrays>"
 
     def to_bytes(self) -> bytes:
         """Return the file: a line that names it, header, arrays, and a seal over all of these.

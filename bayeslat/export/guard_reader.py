@@ -179,6 +179,11 @@ class GuardBundle:
         self.tasks = tuple(header["tasks"])
         self.zero_shot = bool(header["zero_shot"])
         self._model = _Model(header, arrays)
+        self._arrays = arrays
+
+    def __reduce__(self) -> tuple[type[GuardBundle], tuple[dict[str, Any], Mapping[str, _Array]]]:
+        """Give another process what the file holds: what is made of it are functions."""
+        return type(self), (self.header, self._arrays)
 
     def decide_one(
         self,

@@ -17,7 +17,7 @@ _LEAST_MARGIN = 0.25  # in half widths of the range
 _ROUNDING = 1e-6  # of a cell: features that were measured at its border are in one cell
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Corners:
     """How far pairs of features lie in corners of their ranges that are empty.
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from bayeslat.counted import counted
+from bayeslat.counted import counted, listed
 from bayeslat.errors import HardwareError, InputError
 from bayeslat.features.frozen_map import FrozenMap
 from bayeslat.features.gpu import FIELDS, PEAKS, Gpu, fold_name
 from bayeslat.features.hardware_file import build_gpu, lines_to_fill, read_entries, shorten
+from bayeslat.paths import as_path
 
 __all__ = ["FIELDS", "Gpu", "HardwareTable", "explain_missing", "load_hardware", "missing_fields"]
 
@@ -21,7 +22,7 @@ _SHIPPED = Path(__file__).with_name("gpus.toml")
 _COMPARED_CHARACTERS = 80
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HardwareTable:
     """GPUs by key, found by key, data-sheet name or alias.
 
@@ -46,6 +47,9 @@ class HardwareTable:
             raise HardwareError(_report("hardware table", clashes))
         object.__setattr__(self, "gpus", FrozenMap(self.gpus))
         object.__setattr__(self, "_keys", FrozenMap(keys))
+
+    def __repr__(self) -> str:
+        return f"<HardwareTable of {counted(len(self.gpus), 'GPU')}: {listed(self.gpus)}>"
 
     def find(self, name: str) -> Gpu | None:
         """Return the GPU that `name` means, or None; see `resolve`."""
@@ -170,10 +174,12 @@ def load_hardware(path: str | Path | None = None) -> HardwareTable:
     ------
     HardwareError
         When the file cannot be read, or with every broken rule of every entry.
+    InputError
+        When `path` is no path.
     """
     if path is None:
         return _load_shipped()
-    return _overlay(_load_shipped(), Path(path))
+    return _overlay(_load_shipped(), as_path(path, "hardware.toml"))
 
 
 @lru_cache(maxsize=1)

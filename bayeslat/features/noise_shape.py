@@ -12,7 +12,7 @@ from bayeslat.features.residual import ResidualBasis
 __all__ = ["NoiseShape", "noise_columns"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NoiseShape:
     """The noise of a run over that of a typical one: log s(x) = slopes' (psi(x) - centre).
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.caches import without_caches
 from bayeslat.features.corners import Corners, find_corners
 from bayeslat.features.tasks import task_names
 
@@ -21,7 +23,7 @@ DEGREE_SHRINKAGE = 0.5
 _PER_POWER = 2.0  # half widths that a power of e beyond a range counts as, if it has more
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ResidualBasis:
     """A polynomial with pair products over features scaled to [-1, 1] on the training range.
 
@@ -51,6 +53,9 @@ class ResidualBasis:
     watched: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     corners: Corners = field(default_factory=Corners)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return without_caches(self)
 
     @cached_property
     def exponents(self) -> NDArray[np.int64]:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, model_validator
 
+from bayeslat.caches import without_caches
+from bayeslat.counted import listed
 from bayeslat.errors import SpecError
 from bayeslat.features.complete import complete_rows
 from bayeslat.features.expressions import Expression, FloatArray
@@ -25,6 +27,7 @@ from bayeslat.features.spec_rules import find_problems
 from bayeslat.features.spec_tables import meaning, tables
 from bayeslat.features.stage import Hurdle, Residual, Stage, Term
 from bayeslat.features.terms import HARDWARE_FIELDS
+from bayeslat.paths import as_path
 from bayeslat.traces.names import TASK
 
 __all__ = ["Hurdle", "Residual", "Spec", "Stage", "Term", "load_spec"]
@@ -63,6 +66,14 @@ class Spec(SpecFields):
 
     def __hash__(self) -> int:
         return hash(self.hash)
+
+    def __repr__(self) -> str:
+        return f"<Spec of {self.name}: {listed(self.stages)}; knobs {listed(self.knobs)}>"
+
+    __str__ = __repr__
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return {**super().__getstate__(), "__dict__": without_caches(self)}
 
     @cached_property
     def uses_task(self) -> bool:
@@ -299,9 +310,12 @@ def load_spec(path: str | Path) -> Spec:
     SpecError
         If the file cannot be read, is not TOML or breaks a rule. The message has every violation
         with its place in the file (``stages.llm_prefill.physics.memory``), the rule and the cure.
+    InputError
+        If `path` is no path.
     """
+    file = as_path(path, "models/vlm.toml")
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SpecError(
             f"{path}: cannot be read ({error.strerror or error}); give the path of a spec, a TOML "
@@ -309,7 +323,7 @@ def load_spec(path: str | Path) -> Spec:
         ) from None
     except ValueError as error:
         raise SpecError(f"{path}: not UTF-8 text ({error}); give the path of a TOML file") from None
-    return _build(parse_toml(text, str(path)), text, str(path), Path(path).parent)
+    return _build(parse_toml(text, str(path)), text, str(path), file.parent)
 
 
 def _build(content: Mapping[str, Any], text: str, source: str, base: Path | None) -> Spec:

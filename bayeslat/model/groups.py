@@ -28,7 +28,7 @@ class Level(IntEnum):
     """A serving stack on a GPU that was measured under several."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GroupTree:
     """The groups of a fit as a tree, children before their parents.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.caches import without_caches
 from bayeslat.model.groups import GroupTree
 from bayeslat.model.scales import ScaleLayout
 from bayeslat.model.statistics import Statistics
@@ -20,7 +22,7 @@ ROUNDING = 5e-4
 """Log latency that a row is off by at least: tables of computed latencies have no noise at all."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FeaturePriors:
     """How far each feature's effect may lie from zero, and a group's from the shared one.
 
@@ -49,7 +51,7 @@ class FeaturePriors:
     shared_sd: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StageProblem:
     """The linear Gaussian hierarchy of one stage, given its scales.
 
@@ -75,6 +77,9 @@ class StageProblem:
     layout: ScaleLayout
     most_counted: float = MOST_COUNTED
     rounding: float = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return without_caches(self)
 
     @cached_property
     def counted(self) -> Statistics:

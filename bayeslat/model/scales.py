@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from bayeslat.caches import without_caches
 from bayeslat.model.scores import scales_from_scores
 
 __all__ = ["FAMILY_SHARE", "NOISE", "NOISE_RATIO", "STACK_RATIO", "NormalPrior", "ScaleLayout"]
@@ -77,6 +79,9 @@ class ScaleLayout:
     has_families: bool
     has_stacks: bool
     untold: tuple[str, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return without_caches(self)
 
     @cached_property
     def size(self) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["Statistics", "stack_statistics", "summarise"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Statistics:
     """Cross products of design and response, one slice a group; they replace the rows exactly.
 

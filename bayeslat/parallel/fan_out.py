@@ -77,7 +77,7 @@ def run[S, T, R](
     return run_on_cluster(function, tasks, shared, engine_address, on_progress)
 
 
-def check_workers(jobs: int, engine_address: str | None) -> None:
+def check_workers(jobs: int, engine_address: object) -> None:
     """Refuse workers that cannot be, before long work starts.
 
     Parameters
@@ -96,7 +96,7 @@ def check_workers(jobs: int, engine_address: str | None) -> None:
             f"jobs is {tell_count(jobs)}; give a number of processes, or -1 for one a core"
         )
     if engine_address is not None:
-        found = _ADDRESS.fullmatch(engine_address)
+        found = _ADDRESS.fullmatch(engine_address) if isinstance(engine_address, str) else None
         if found is None or not 0 < int(found[3]) <= _LAST_PORT:
             problems.append(
                 f"engine address is {engine_address!r}; give that of a Dask scheduler, as in "

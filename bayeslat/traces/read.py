@@ -47,6 +47,8 @@ def read_traces(*sources: Source, check: bool = True) -> pd.DataFrame:
     ------
     TraceError
         With every violation in every file.
+    InputError
+        If a source is no path.
     """
     return _read(sources, check_frame if check else _accept)
 
@@ -70,6 +72,8 @@ def read_configs(*sources: Source, check: bool = True) -> pd.DataFrame:
     ------
     TraceError
         With every violation in every file.
+    InputError
+        If a source is no path.
     """
     return _read(sources, _check_configs if check else _accept)
 

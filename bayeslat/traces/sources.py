@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import pandas as pd
+
+from bayeslat.errors import InputError
 from bayeslat.traces.formats.registry import READERS, SUFFIXES, named
 from bayeslat.traces.violations import Violation
 
@@ -35,6 +39,11 @@ def find_files(sources: Iterable[Source]) -> tuple[tuple[Path, ...], tuple[Viola
         In the order of the sources; a file that is named twice is given once.
     violations : tuple of Violation
         One for each source that names no file.
+
+    Raises
+    ------
+    InputError
+        If a source is no path.
     """
     files: dict[Path, Path] = {}
     violations: list[Violation] = []
@@ -86,10 +95,24 @@ def set_aside_path(output: Path) -> Path:
 def _flat(sources: Iterable[Source]) -> Iterator[str]:
     """Give each source by itself, lists taken apart."""
     for source in sources:
-        if isinstance(source, str | Path):
-            yield str(source)
+        if isinstance(source, Iterable) and not isinstance(
+            source, str | os.PathLike | pd.DataFrame
+        ):
+            yield from map(_as_text, source)
         else:
-            yield from map(str, source)
+            yield _as_text(source)
+
+
+def _as_text(source: object) -> str:
+    """Return the path, folder or glob as text."""
+    if isinstance(source, str | os.PathLike):
+        return str(source)
+    kind = type(source).__name__
+    raise InputError(
+        f"a source is a {kind}; give the path of a file, a folder or a glob, as in "
+        "'traces/*.parquet' (a table that is read already is passed as it is, as in "
+        "fit(spec, traces))"
+    )
 
 
 def _expand(source: str) -> tuple[list[Path], str]:

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from bayeslat.atomic import atomic_path
 from bayeslat.errors import InputError
+from bayeslat.paths import as_path
 from bayeslat.traces.formats import parquet
 from bayeslat.traces.formats.registry import BATCH_WRITERS, SUFFIXES, WRITERS, named
 from bayeslat.traces.provenance import Provenance, provenances, sidecar_path
@@ -48,12 +49,17 @@ def write_traces(
     Raises
     ------
     InputError
-        It is no table, the suffix is unknown, column names are not unique text, or a cell cannot be
-        written; nothing is written then.
+        It is no table, the provenance is none, the suffix is unknown, column names are not unique
+        text, or a cell cannot be written; nothing is written then.
     """
     if not isinstance(frame, pd.DataFrame):
         kind = type(frame).__name__
         raise InputError(f"frame is a {kind}; give the table, then the path to write it to")
+    if not isinstance(provenance, Provenance | None):
+        raise InputError(
+            f"provenance is a {type(provenance).__name__}; make one by bayeslat.traces.Provenance, "
+            "as in Provenance(source='measured'), or leave it out"
+        )
     stated = provenance or _own_provenance(frame)
     content = b"" if stated is None else stated.to_json()
     target = check_table_path(path)
@@ -134,7 +140,7 @@ def check_table_path(path: str | Path) -> Path:
     InputError
         The suffix is unknown, or the path is a folder.
     """
-    target = Path(path)
+    target = as_path(path, "traces.parquet")
     if named(target) not in WRITERS:
         raise InputError(
             f"{target}: unknown suffix {target.suffix!r}; name a file that ends in {SUFFIXES}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle  # noqa: TID251  as workers get objects: nothing is pickled to a file
 import re
 import subprocess
 import sys
@@ -398,6 +399,17 @@ def test_the_reader_runs_alone(tmp_path: Path) -> None:
     decision, p_exceed = json.loads(done.stdout)
     assert decision == expected["decision"]
     assert abs(p_exceed - expected["p_exceed"]) < AGREES
+
+
+def test_a_worker_gets_a_reader_that_decides_alike(tmp_path: Path) -> None:
+    reader = read(bundle_of(FITTED), tmp_path)
+    sent = pickle.loads(pickle.dumps(reader))
+    configs = columns(make_configs(40, 5))
+    for own, its in zip(reader.decide(configs, 300.0), sent.decide(configs, 300.0), strict=True):
+        np.testing.assert_array_equal(own, its)
+    one = {name: values[0] for name, values in configs.items()}
+    assert sent.decide_one(one, 300.0) == reader.decide_one(one, 300.0)
+    assert sent.header == reader.header
 
 
 def test_the_same_posterior_makes_the_same_file(tmp_path: Path) -> None:

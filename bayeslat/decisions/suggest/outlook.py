@@ -17,7 +17,7 @@ LEAST_GAIN = 0.01
 _Z = 1.6448536269514722  # of the 95 % quantile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outlook:
     """Expectations before the first measurement, and after each.
 

@@ -18,7 +18,7 @@ from bayeslat.inference.rows.repeats import number_configs
 __all__ = ["Pool", "make_pool"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pool:
     """Candidates that may be chosen, and why the others may not.
 

@@ -15,7 +15,7 @@ BANDS = 5
 _MOST_VALUES = 10  # of a number, with a stratum each
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Strata:
     """A partition of the candidates, and how often each part is measured.
 

@@ -16,7 +16,7 @@ from bayeslat.decisions.suggest.strata import Strata
 __all__ = ["Suggestion"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Suggestion:
     """Configurations to measure next, best first.
 
@@ -48,6 +48,14 @@ class Suggestion:
     stack: str | None
     strata: Strata | None = None
     near: int | None = None
+
+    def __repr__(self) -> str:
+        first, last = self.outlook.mape[[0, -1]]
+        return (
+            f"<Suggestion of {len(self.chosen):,} from {self.pool}"
+            f"{f' with {self.stack}' if self.stack else ''}: "
+            f"expected MAPE {first:.1%} before, {last:.1%} after>"
+        )
 
     @cached_property
     def frame(self) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslat.arguments import refuse
+from bayeslat.counted import counted, listed
 from bayeslat.errors import InputError
 from bayeslat.evaluation.drift.drift_frame import drift_frame
 from bayeslat.evaluation.drift.judge import Judged, compare_stage, explain_stage
@@ -35,7 +36,7 @@ ALLOWANCE = 0.1
 type OnProgress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Drift:
     """What drifted since the fit.
 
@@ -61,6 +62,17 @@ class Drift:
     passed_over: tuple[str, ...]
     in_order_of: str
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Drift: {self}>"
+
+    def __str__(self) -> str:
+        """Say the verdict in a sentence."""
+        found = listed((f"{each.stage} of {each.group}" for each in self.drifted), most=3)
+        told = f"drift in {found}" if found else "no drift"
+        left_out = len(self.stages) - len(self.judged)
+        more = f", {left_out:,} not" if left_out else ""
+        return f"{told} ({counted(len(self.judged), 'stage')} judged{more})"
 
     @property
     def drifted(self) -> tuple[StageDrift, ...]:

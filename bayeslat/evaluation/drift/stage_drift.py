@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bayeslat.counted import counted
 from bayeslat.evaluation.drift.window import WindowCounts
+from bayeslat.model.groups import name_group
 
 __all__ = ["CORRECTION", "TOGETHER", "FeatureChange", "Since", "StageDrift", "Verdict"]
 
@@ -75,7 +77,7 @@ class Since:
     time_high: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class StageDrift:
     """Whether a stage drifted on a GPU with a stack.
 
@@ -114,6 +116,15 @@ class StageDrift:
     noise_ratio: float = float("nan")
     noise_low: float = float("nan")
     noise_high: float = float("nan")
+
+    def __repr__(self) -> str:
+        why = self.reason or f"p = {self.p_adjusted:.2g}, {counted(self.counts.judged, 'row')}"
+        return f"<StageDrift of {self.stage} of {self.group}: {self.verdict}; {why}>"
+
+    @property
+    def group(self) -> str:
+        """The GPU, and its stack."""
+        return name_group(self.gpu, self.stack)
 
     def with_verdict(self, p_adjusted: float, alarm_rate: float) -> StageDrift:
         """Decide, given all p-values of the call."""

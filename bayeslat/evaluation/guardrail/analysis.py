@@ -14,7 +14,7 @@ from bayeslat.evaluation.guardrail.violations import budget_violations
 __all__ = ["GuardrailAnalysis", "analyse_decisions"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GuardrailAnalysis:
     """What the decisions say.
 

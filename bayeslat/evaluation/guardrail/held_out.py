@@ -31,7 +31,7 @@ from bayeslat.inference.rows.repeats import number_configs
 __all__ = ["HeldOut", "bound_false_accepts", "control_guard", "predict_held_out"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeldOut:
     """Held-out configurations with their predictions.
 

@@ -16,7 +16,7 @@ _RESAMPLES = 200
 _BAND = (0.05, 0.95)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OperatingCurve:
     """What a rule "accept if score <= threshold" does, for every threshold.
 

@@ -22,7 +22,7 @@ from scipy.special import bdtr
 from bayeslat.counted import counted
 from bayeslat.errors import InputError
 from bayeslat.evaluation.guardrail.rates import upper_bound
-from bayeslat.finite import wrong_share
+from bayeslat.finite import tell, wrong_share
 
 __all__ = ["LEVELS", "RiskControl", "control_risk", "limit_problems", "rows_needed"]
 
@@ -30,7 +30,7 @@ LEVELS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Values of max_risk that are tested."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class RiskControl:
     """What held-out rows say of the guard's false accepts.
 
@@ -65,8 +65,24 @@ class RiskControl:
         return None if passed.empty else float(passed.iloc[-1])
 
     def at(self, max_risk: float) -> pd.Series:
-        """Return the row of a max_risk."""
-        return self.table.loc[self.table["max_risk"] == max_risk].iloc[0]
+        """Return the row of a max_risk.
+
+        Raises
+        ------
+        InputError
+            If the table has none.
+        """
+        found = self.table.loc[self.table["max_risk"] == max_risk]
+        if found.empty:
+            tested = ", ".join(map(tell, self.table["max_risk"]))
+            raise InputError(
+                f"max_risk is {tell(max_risk)}, which was not tested; take one of {tested}, or "
+                "control a guard that has it"
+            )
+        return found.iloc[0]
+
+    def __repr__(self) -> str:
+        return f"<RiskControl: {self}>"
 
     def __str__(self) -> str:
         """Say what holds."""

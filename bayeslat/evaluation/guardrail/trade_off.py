@@ -26,7 +26,7 @@ MARGINS = (1.0, 1.1, 1.25)
 _GRID = np.concatenate([[0.0], np.geomspace(0.001, 1.0, 40)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TradeOff:
     """What each rule does at every threshold, for one budget.
 

@@ -40,7 +40,7 @@ from bayeslat.parallel import check_workers, run
 __all__ = ["Trials", "run_trials"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trials:
     """What came out.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayeslat.counted import counted, listed
 from bayeslat.errors import InputError
 from bayeslat.inference.compression.changed import refuse_changed
 from bayeslat.inference.rows.settled import SettledPoint
@@ -16,7 +17,7 @@ from bayeslat.inference.rows.windows import Window
 __all__ = ["Compressed", "join_windows", "retire_windows"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Compressed:
     """What a fit needs of a trace, in a size that does not depend on its rows.
 
@@ -36,6 +37,14 @@ class Compressed:
     windows: Mapping[str, Window]
     sample: pd.DataFrame
     attrs: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        point = self.point
+        return (
+            f"<Compressed of {point.spec.name}: {listed(point.stages)}; of {listed(point.gpus)}; "
+            f"{counted(self.rows, 'row')} in {counted(len(self.windows), 'window')}: "
+            f"{listed(self.windows, most=3)}>"
+        )
 
     @property
     def rows(self) -> int:
@@ -71,9 +80,14 @@ class Compressed:
         Raises
         ------
         InputError
-            If they were settled at two points, both hold a window of the same name, or the rows of
-            the other are of groups that have changed.
+            If the other is none, they were settled at two points, both hold a window of the same
+            name, or the rows of the other are of groups that have changed.
         """
+        if not isinstance(other, Compressed):
+            raise InputError(
+                f"other is a {type(other).__name__}; give the statistics of further rows, by "
+                "compress(spec, files, like=statistics)"
+            )
         if other.point.hash != self.point.hash:
             raise InputError(
                 "the statistics were settled at different points, and do not add up; compress the "

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayeslat.counted import listed
+
 __all__ = ["MAX_PARETO_K", "Diagnostics", "StageDiagnostics"]
 
 MAX_RHAT = 1.01
@@ -71,7 +73,7 @@ class StageDiagnostics:
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnostics:
     """The verdict on a fit.
 
@@ -81,6 +83,12 @@ class Diagnostics:
     """
 
     stages: tuple[StageDiagnostics, ...]
+
+    def __repr__(self) -> str:
+        problems = self.problems
+        more = f": {listed(problems, most=1)}" if problems else ""
+        verdict = "not converged" if problems else "converged"
+        return f"<Diagnostics of {listed(each.stage for each in self.stages)}: {verdict}{more}>"
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from bayeslat.inference.rows.strata import stratified_normal
 __all__ = ["GroupHurdle", "HurdlePosterior", "HurdleRows", "hurdle_rows"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GroupHurdle:
     """A hurdle as one group has it.
 
@@ -38,7 +38,7 @@ class GroupHurdle:
     below_rows: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HurdlePosterior:
     """What decides whether a stage's latency is above its hurdle.
 

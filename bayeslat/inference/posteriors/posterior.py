@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.counted import listed
 from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
 from bayeslat.inference.engines.diagnostics import Diagnostics
@@ -24,7 +25,7 @@ from bayeslat.model.student_t import information
 __all__ = ["PosteriorData", "StagePosterior"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class StagePosterior(SettledStage):
     """One stage's posterior, and what decided how a row entered it.
 
@@ -93,7 +94,7 @@ class StagePosterior(SettledStage):
         return sd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PosteriorData:
     """A fit of every stage, with all that prediction and updating need.
 
@@ -142,6 +143,15 @@ class PosteriorData:
     windows: Mapping[str, Window] = field(default_factory=dict)
     set_aside: tuple[GrossError, ...] = ()
     fitted_latencies: Mapping[str, NDArray[np.uint64]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<PosteriorData of {self}>"
+
+    def __str__(self) -> str:
+        """Say what was fitted, and what was calibrated."""
+        calibrated = listed(dict.fromkeys(gpu for gpu, _ in self.targets))
+        more = f"; calibrated {calibrated}" if calibrated else ""
+        return f"{self.spec.name}: {listed(self.stages)}; fitted {listed(self.fitted_gpus)}{more}"
 
     @property
     def gpus(self) -> tuple[str, ...]:

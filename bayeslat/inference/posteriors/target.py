@@ -19,7 +19,7 @@ ORIGIN = ("file", "row", "config_id")
 """What is known of where a measurement was read."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TargetStage:
     """One stage of a calibrated GPU.
 
@@ -69,7 +69,7 @@ class TargetStage:
         return Linearisation(shared_efficiency + self.departure, self.projection)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Target:
     """A GPU, with one stack, that was calibrated and not fitted.
 

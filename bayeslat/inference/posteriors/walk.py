@@ -22,7 +22,7 @@ _INSIDE = 1e-9  # nearer to the range, a config is no farther out than it
 _ROUNDING = 1e-6  # of a distance: configs are as far out as a row
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trail:
     """Departures beyond the training range as far as a group was measured: a sum of columns.
 
@@ -118,7 +118,7 @@ class Trail:
         return np.clip((distance - self.start) / length, 0.0, 1.0), length
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Walk:
     """What a group's own rows beyond the training range tell of its departures there.
 

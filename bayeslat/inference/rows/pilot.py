@@ -40,7 +40,7 @@ class Pilot:
         return pseudo_values(self.fitted, self.residual, self.sd, dof)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pilots:
     """What the pilot fits of all groups settle: round which centre outliers are calmed.
 

@@ -28,7 +28,7 @@ from bayeslat.model.problem import MOST_COUNTED
 __all__ = ["SettledPoint", "SettledStage"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SettledStage:
     """One stage's settled point.
 
@@ -75,7 +75,7 @@ class SettledStage:
     minor: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SettledPoint:
     """The settled point of every stage, and the groups that it is for.
 

@@ -14,7 +14,7 @@ from bayeslat.model.statistics import Statistics
 __all__ = ["StageSums", "Window", "total_sums"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StageSums:
     """What the rows of a window say about one stage.
 
@@ -56,7 +56,7 @@ class StageSums:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Window:
     """Rows that came together, as a file, and go together.
 

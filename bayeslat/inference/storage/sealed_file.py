@@ -20,12 +20,14 @@ import xarray as xr
 
 from bayeslat.atomic import atomic_path
 from bayeslat.errors import BayeslatError, InputError
+from bayeslat.paths import as_path
 
 __all__ = ["SealedKind", "format_of", "holds_netcdf"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _CLASSIC_NETCDF = b"CDF"
 _SEAL = b"bayeslat-sha256:"
+_LIKE = "out/fit.nc"
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,9 @@ class SealedKind:
         Raises
         ------
         InputError
-            If the name does not end in .nc, or is a folder's.
+            If it is no path, or the name does not end in .nc, or is a folder's.
         """
-        target = Path(path)
+        target = as_path(path, _LIKE)
         if target.suffix != ".nc":
             raise InputError(f"{target}: {self.told} a NetCDF file; name one that ends in .nc")
         if target.is_dir():
@@ -86,7 +88,7 @@ class SealedKind:
         Raises
         ------
         InputError
-            If the name does not end in .nc, or is a folder's.
+            If it is no path, or the name does not end in .nc, or is a folder's.
         """
         target = self.check_path(path)
         tree.attrs = {
@@ -110,11 +112,13 @@ class SealedKind:
 
         Raises
         ------
+        InputError
+            If it is no path.
         BayeslatError
             Of the kind's own type, if the file is missing, cut short, changed, of another format
             or version.
         """
-        source = Path(path)
+        source = as_path(path, _LIKE)
         # What was checked is what is parsed, even if the file is replaced meanwhile.
         content = self._sealed_content(source)
         with xr.open_datatree(content, engine="netcdf4") as tree:
