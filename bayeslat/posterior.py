@@ -31,9 +31,13 @@ from bayeslat.inference.posteriors.caveats import caveats_of
 from bayeslat.inference.posteriors.gross_errors import GrossError, find_gross_errors
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.inference.storage.posterior_file import read_posterior, write_posterior
+from bayeslat.paths import as_path
+from bayeslat.traces.names import wrong_stack
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from bayeslat.export import Bundle
 
 __all__ = ["Posterior", "load_posterior"]
 
@@ -442,6 +446,56 @@ class Posterior:
             If it is no path, the name does not end in .nc, or is a folder's.
         """
         write_posterior(self.data, path)
+
+    def write_bundle(
+        self,
+        path: str | Path,
+        gpu: str,
+        *,
+        stack: str | None = None,
+        hardware: HardwareTable | None = None,
+        seed: int = 0,
+        reader: bool = True,
+    ) -> Bundle:
+        """Write the guardrail of a GPU into one file, for schedulers.
+
+        Parameters
+        ----------
+        path : str or Path
+            Missing folders are made.
+        gpu : str
+            Key or alias.
+        stack : str, optional
+            As for `guard`.
+        hardware : HardwareTable, optional
+            For GPUs that the shipped table lacks.
+        seed : int
+        reader : bool
+            Whether to write `guard_reader.py` beside it, which decides from the file with NumPy
+            alone.
+
+        Returns
+        -------
+        Bundle
+            What was written; its header tells how far it agrees with `guard`.
+
+        Raises
+        ------
+        HardwareError
+            If the GPU is not in the hardware table, or lacks a field that the spec needs.
+        SpecError
+            If the spec has what a bundle cannot hold, as a stage with a hurdle.
+        InputError
+            If an argument has an impossible value, or no configuration of the fit can be decided.
+        """
+        from bayeslat.export import write_bundle
+
+        check_tables(hardware, seed)
+        refuse([wrong_stack(stack)])
+        entry = self._gpu(gpu, hardware)
+        return write_bundle(
+            self.data, entry, as_path(path, "guard.bundle"), stack=stack, seed=seed, reader=reader
+        )
 
     def to_datatree(self) -> xr.DataTree:
         """Return a copy of the posterior file's content as ArviZ takes it."""

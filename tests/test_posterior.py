@@ -12,6 +12,7 @@ import xarray as xr
 
 import bayeslat as bl
 from bayeslat.errors import InputError
+from bayeslat.export import guard_reader
 from bayeslat.posterior import Posterior, load_posterior
 from tests.posteriors import GPUS, make_configs, make_data, make_frame, small_spec
 
@@ -203,3 +204,25 @@ def test_the_tree_for_arviz_is_what_the_file_holds(tmp_path: Path) -> None:
         assert {"format", "format_version"} <= set(stored.attrs)
         stored.attrs = {name: stored.attrs[name] for name in found.attrs}
         xr.testing.assert_identical(found, stored.load())
+
+
+@pytest.mark.xdist_group("small posterior")
+def test_a_bundle_is_written_from_python(tmp_path: Path) -> None:
+    posterior, configs = Posterior(make_data()), make_configs(5)
+    made = posterior.write_bundle(tmp_path / "out" / "guard.bundle", "NVIDIA H200", seed=1)
+    assert made.header["gpu"] == "h200_sxm"
+    assert (tmp_path / "out" / "guard_reader.py").is_file()
+    bundle = guard_reader.load(tmp_path / "out" / "guard.bundle")
+    found = bundle.decide({str(name): configs[name].to_numpy() for name in configs}, 100.0)[1]
+    expected = posterior.guard("h200_sxm", 100.0, seed=1).decide(configs)["p_exceed"]
+    np.testing.assert_allclose(found, expected, atol=0.005)
+    posterior.write_bundle(tmp_path / "alone" / "guard.bundle", "h200_sxm", reader=False)
+    assert [path.name for path in (tmp_path / "alone").iterdir()] == ["guard.bundle"]
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"stack": 3}, "stack is 3"),
+        ({"seed": -1}, "seed is -1"),
+    ]
+    for wrong, told in refused:
+        with pytest.raises(InputError, match=told):
+            posterior.write_bundle(tmp_path / "no.bundle", "h200_sxm", **wrong)
+    assert not (tmp_path / "no.bundle").exists()
