@@ -128,8 +128,7 @@ def guard(
             hardware=table,
         )
     given = read_configs(*configs, check=False)  # predicting tells all that is wrong at once
-    prediction = rule.predict(given)
-    frame = rule.decide(given, prediction)
+    prediction, frame = rule.predict_and_decide(given)
     control = None
     if held_out:
         measured = read_traces(*held_out, check=False)

@@ -212,6 +212,7 @@ def _stage(
         pilots=_pilots(rng, len(groups), size),
         most_counted=float(rng.choice([MOST_COUNTED, 12.5])),
         noise_shared=float(rng.uniform()),
+        noise_shared_configs=10.0 + float(rng.integers(0, 500)),
         untold=untold,
         minor=tuple(np.flatnonzero(rng.uniform(size=terms) < 0.5).tolist()),
         shared_efficiency=rng.standard_normal(terms),
@@ -291,7 +292,9 @@ def assert_same(found: PosteriorData, expected: PosteriorData) -> None:
 
 def _assert_same_settled(found: SettledStage, expected: SettledStage) -> None:
     """Compare what decided how a row entered a stage."""
-    for name in ("noise_dof", "most_counted", "noise_shared", "untold", "minor"):
+    for name in ("noise_dof", "most_counted", "noise_shared", "noise_shared_configs"):
+        assert getattr(found, name) == getattr(expected, name), name
+    for name in ("untold", "minor"):
         assert getattr(found, name) == getattr(expected, name), name
     for name in ("features", "degree", "watched", "tasks"):
         assert getattr(found.basis, name) == getattr(expected.basis, name), name
@@ -308,10 +311,9 @@ def _assert_same_settled(found: SettledStage, expected: SettledStage) -> None:
 
 
 def _assert_same_target(found: Target, expected: Target) -> None:
-    """Compare everything of a calibrated GPU; a table without rows comes back without columns."""
-    if len(expected.rows) or len(found.rows):
-        pd.testing.assert_frame_equal(found.rows, expected.rows, check_exact=True)
-        pd.testing.assert_frame_equal(found.origin, expected.origin, check_exact=True)
+    """Compare everything of a calibrated GPU; a table without rows has no types."""
+    for table, twin in ((found.rows, expected.rows), (found.origin, expected.origin)):
+        pd.testing.assert_frame_equal(table, twin, check_exact=True, check_dtype=len(twin) > 0)
     assert list(found.stages) == list(expected.stages)
     for stage, part in expected.stages.items():
         other = found.stages[stage]

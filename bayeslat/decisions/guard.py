@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from bayeslat.arguments import check_tables
 from bayeslat.decisions.doubted import is_doubted
-from bayeslat.decisions.evidence import find_evidence
 from bayeslat.decisions.exceedance import Exceedance
 from bayeslat.decisions.predict import Of, predict, wrong_of
 from bayeslat.decisions.prediction import TOTAL, Prediction
@@ -20,8 +19,7 @@ from bayeslat.errors import InputError
 from bayeslat.features.hardware import Gpu
 from bayeslat.finite import tell, wrong_budget, wrong_share
 from bayeslat.inference.posteriors.posterior import PosteriorData
-from bayeslat.traces.names import STACK, TASK, wrong_stack
-from bayeslat.traces.row_stacks import split_by_stack
+from bayeslat.traces.names import wrong_stack
 
 __all__ = ["Budget", "Guard", "check_guard"]
 
@@ -114,7 +112,7 @@ class Guard:
         check_tables(configs=configs)
         return predict(self.data, configs, self.gpu, stack=self.stack, of=self.of, seed=self.seed)
 
-    def decide(self, configs: pd.DataFrame, prediction: Prediction | None = None) -> pd.DataFrame:
+    def decide(self, configs: pd.DataFrame) -> pd.DataFrame:
         """Decide about configurations.
 
         `accept` if P(latency > budget) is at most `max_risk`, else `reject`. `measure` where the
@@ -126,8 +124,6 @@ class Guard:
         Parameters
         ----------
         configs : DataFrame, one row a config
-        prediction : Prediction, optional
-            Of these by `predict`, if it is at hand.
 
         Returns
         -------
@@ -142,19 +138,26 @@ class Guard:
         TraceError
             With every config that the spec cannot take, by file and row.
         InputError
-            If `configs` is no table, or the prediction is of something else.
+            If `configs` is no table.
         """
-        check_tables(configs=configs)
-        if prediction is None:
-            prediction = self.predict(configs)
-        elif not self._is_of(configs, prediction):
-            raise InputError(
-                "the prediction is of other configs, or of another GPU, stack, posterior or `of`; "
-                "give what `predict` of this guard makes of these configs, or leave it out"
-            )
+        return self.predict_and_decide(configs)[1]
+
+    def predict_and_decide(self, configs: pd.DataFrame) -> tuple[Prediction, pd.DataFrame]:
+        """Return what `predict` and `decide` do, predicting once.
+
+        Parameters
+        ----------
+        configs : DataFrame, one row a config
+
+        Returns
+        -------
+        prediction : Prediction
+        decided : DataFrame, one row a config
+        """
+        prediction = self.predict(configs)
         decided = self.judge(prediction).decide(self.max_risk)
         kept = configs.drop(columns=[name for name in decided if name in configs])
-        return pd.concat([kept, decided.set_index(configs.index)], axis=1)
+        return prediction, pd.concat([kept, decided.set_index(configs.index)], axis=1)
 
     def judge(self, prediction: Prediction) -> Exceedance:
         """Return the chances that a prediction gives to the budgets.
@@ -172,21 +175,6 @@ class Guard:
         gap = np.where(prediction.unmeasured_in(held), gaps[prediction.rests_on], "")
         doubted = is_doubted(self.data, self.gpu.key, self.stack, prediction.configs)
         return Exceedance(p_exceed, low, high, left_in, gap, doubted)
-
-    def _is_of(self, configs: pd.DataFrame, prediction: Prediction) -> bool:
-        """Tell whether a prediction is this guard's, of these configs."""
-        names = split_by_stack(prediction.configs, self.stack)
-        evidence = {find_evidence(self.data, self.gpu.key, name) for name in names}
-        return (
-            prediction.of == self.of
-            and {replace(each, absent=()) for each in prediction.evidence} == evidence
-            and configs.index.equals(prediction.configs.index)
-            and all(
-                _agree(configs[name], prediction.configs[name])
-                for name in (*self.data.spec.knobs, STACK, TASK)
-                if name in configs
-            )
-        )
 
     @property
     def _held(self) -> tuple[str, ...]:
@@ -206,11 +194,6 @@ class Guard:
             given = np.where(part.stages[name].times[:, None] > 0, given, 0.0)
         low, high = np.quantile(given, _CENTRAL, axis=1)
         return given.mean(axis=1), low, high
-
-
-def _agree(given: pd.Series, predicted: pd.Series) -> bool:
-    """Tell whether cells are those that were predicted, where an empty one may have a default."""
-    return bool(((given == predicted) | given.isna()).all())
 
 
 def check_guard(

@@ -60,7 +60,7 @@ class Prediction:
     def __repr__(self) -> str:
         gpu = listed(dict.fromkeys(each.gpu for each in self.evidence))
         stacks = listed(each.stack for each in self.evidence if each.stack)
-        unseen = ", zero-shot" if any(each.zero_shot for each in self.evidence) else ""
+        unseen = ", zero-shot" if self.zero_shot.any() else ""
         return (
             f"<Prediction of {gpu}{f' with {stacks}' if stacks else ''}: "
             f"{counted(len(self.configs), 'config')}{unseen}; {listed(self.stages)}; of {self.of}>"

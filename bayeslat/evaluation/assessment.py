@@ -99,7 +99,7 @@ class Assessment:
     @property
     def fitted(self) -> bool:
         """Whether the GPU is a donor."""
-        return self.gpu.key in self.data.gpus
+        return self.gpu.key in self.data.fitted_gpus
 
     @property
     def shown_rows(self) -> int | None:
@@ -232,12 +232,12 @@ def assess(
             options.suggested,
             stack=chosen or None,
             # A posterior does not hold the configurations of its donors.
-            exclude=own[columns] if gpu.key in data.gpus and len(own) else None,
+            exclude=own[columns] if gpu.key in data.fitted_gpus and len(own) else None,
             options=SuggestOptions(seed=options.seed),
         ),
     )
     nothing = {"held", "trials", "suggestion"} == missing.keys()
-    if nothing and not len(rows) and gpu.key not in data.gpus:
+    if nothing and not len(rows) and gpu.key not in data.fitted_gpus:
         raise InputError(f"nothing to say of {gpu.key}: {missing['held']}")
     return Assessment(
         data=data,

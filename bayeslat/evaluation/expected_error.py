@@ -20,15 +20,13 @@ from bayeslat.features.thinning import evenly
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.inference.posteriors.settings import own_settings
 from bayeslat.inference.posteriors.thin_draws import DRAWS, thin_draws
-from bayeslat.inference.rows.repeats import UNTOLD_CONFIGS
+from bayeslat.inference.rows.repeats import shared_prior
 
 __all__ = ["ErrorOutlook", "ExpectedError"]
 
 _CONFIGS = 128  # of the knob grid
 _MORE_ROWS = (5, 10, 15, 20, 25, 35, 50, 75, 100, 150, 200)
 _BOUND = 0.95  # chance with which the error has to be within a threshold
-_LEAST_SHARED = 0.01  # of the variance: nothing is all noise, or without any
-_UNTOLD_ROWS = 2.0  # that what is known of that part without repeats counts for
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,8 @@ class ErrorOutlook:
     prediction : Prediction
         Of typical runs.
     seed : int
+    sure_of_shared : bool
+        Whether to take the part of the noise that is a configuration's own for sure.
     """
 
     data: PosteriorData
@@ -69,6 +69,7 @@ class ErrorOutlook:
     configs: pd.DataFrame
     prediction: Prediction
     seed: int
+    sure_of_shared: bool = False
 
     @staticmethod
     def of(data: PosteriorData, gpu: Gpu, stack: str, *, seed: int) -> ErrorOutlook:
@@ -183,17 +184,17 @@ class ErrorOutlook:
     def _shared_factors(self) -> dict[str, NDArray[np.float64]]:
         """Draw how far the sd of what is a configuration's own is from its estimate, by stage.
 
-        Its part of the variance is a Beta round the estimate, which counts for two observations
-        where no repeats tell (uniform, if that is a half), and for more as they do. The stages'
-        parts were told in one way, so they are off together. Shapes (draw,).
+        Its part of the variance is a Beta round the estimate (`shared_prior`). The stages' parts
+        were told in one way, so they are off together. Shapes (draw,).
         """
+        if self.sure_of_shared:
+            return dict.fromkeys(self.data.stages, np.ones(self.size))
         rng = np.random.default_rng([self.seed, 23])
         place = rng.permutation((np.arange(self.size) + 0.5) / self.size)
         found = {}
         for stage, part in self.data.stages.items():
-            mean = min(max(part.noise_shared, _LEAST_SHARED), 1.0 - _LEAST_SHARED)
-            rows = _UNTOLD_ROWS * part.noise_shared_configs / UNTOLD_CONFIGS
-            found[stage] = np.sqrt(betaincinv(rows * mean, rows * (1.0 - mean), place) / mean)
+            a, b = shared_prior(part.noise_shared, part.noise_shared_configs)
+            found[stage] = np.sqrt(betaincinv(a, b, place) * (a + b) / a)
         return found
 
     def _errors(

@@ -62,6 +62,9 @@ class Transfer:
         200 would not do. Those of `gross` are not counted.
     more_passes : bool
         Whether 200 do not for the differences between passes: `more_rows` would do without them.
+    more_repeats : bool
+        Whether 200 do not since too few repeats of the donors tell which part of the noise is a
+        configuration's own: `more_rows` would do if the estimate of that part were sure.
     gross : tuple of GrossError
         Rows that were set aside, since the others make them impossible.
     passes : PassDifferences or None
@@ -82,6 +85,7 @@ class Transfer:
     threshold: float
     more_rows: int | None
     more_passes: bool
+    more_repeats: bool
     gross: tuple[GrossError, ...]
     passes: PassDifferences | None = field(compare=False)  # holds arrays
     pass_sd: float
@@ -141,6 +145,12 @@ class Transfer:
                 f"passes, or on a quieter machine{lacks}"
             )
         lacks += f"; {unmeasured}" * bool(unmeasured)
+        if self.more_repeats:
+            return (
+                f"more data: {error}, not surely within {limit}, since too few repeats tell which "
+                "part of the noise is a configuration's own: repeat configurations of the donors, "
+                f"and fit anew{lacks}"
+            )
         if self.verdict == "trust":
             return f"trust: {error}, within {limit}{lacks}"
         if self.more_rows == 0:
@@ -226,12 +236,16 @@ def judge_transfer(
     alarms = (*changed, *_alarms(stages))
     outlook = ErrorOutlook.of(data, gpu, stack, seed=seed)
     further = pass_offset(data, passes, outlook.size, np.random.default_rng([seed, 19]))
-    more, more_passes = outlook.more_rows(further.offset, threshold), False
+    more, more_passes, more_repeats = outlook.more_rows(further.offset, threshold), False, False
     if more is None:
         more = outlook.more_rows(np.zeros(outlook.size), threshold)
         more_passes = more is not None
+    if more is None:
+        more = replace(outlook, sure_of_shared=True).more_rows(further.offset, threshold)
+        more_repeats = more is not None
     gross = find_gross_errors(data, gpu.key, stack)
-    settled = more == 0 and not more_passes and not any(each.unsettled for each in gross)
+    lacks = more_passes or more_repeats or any(each.unsettled for each in gross)
+    settled = more == 0 and not lacks
     verdict: Verdict = "trust" if settled else "more data"
     return Transfer(
         gpu=gpu.key,
@@ -244,6 +258,7 @@ def judge_transfer(
         threshold=threshold,
         more_rows=more,
         more_passes=more_passes,
+        more_repeats=more_repeats,
         gross=gross,
         passes=passes,
         pass_sd=further.sd,

@@ -168,7 +168,8 @@ class GuardBundle:
         Those of the fit; empty where latency does not depend on the task. A configuration of
         another task, or of none, is as wide as tasks differ, and never accepted.
     zero_shot : bool
-        Whether the GPU was not measured in some stage: no budget that holds it is accepted then.
+        Whether the GPU was not measured in some stage: where that runs, no budget that holds it is
+        accepted.
     """
 
     def __init__(self, header: Mapping[str, Any], arrays: Mapping[str, _Array]) -> None:
@@ -304,7 +305,7 @@ class _Model:
         self.knobs = [str(each["name"]) for each in knobs]
         self.lows = [float(each["low"]) for each in knobs]
         self.highs = [float(each["high"]) for each in knobs]
-        self.names_task, self.zero_shot = bool(header["names_task"]), bool(header["zero_shot"])
+        self.names_task = bool(header["names_task"])
         self.unmeasured = {str(each) for each in header["unmeasured"]}
         # Configurations whose own measurement was set aside: knobs, then the task.
         self.doubted = [tuple(each) for each in header["doubted"]]
@@ -1097,8 +1098,8 @@ class _Bound:
         logs, variances, noise = [], [], []
         for at, stage, own in zip(self.places, self.stages, table):
             log_ms = points[at].log_ms + np.clip(own[0], -_MOST_LOG_MS, _MOST_LOG_MS)
-            times = points[at].times if self.per_request else np.minimum(points[at].times, 1.0)
-            times = np.log(np.maximum(times, _TINY))
+            times = points[at].times
+            times = np.log(np.maximum(times if self.per_request else times > 0, _TINY))
             logs.append(np.asarray(log_ms + times - np.log(budget), dtype=_FLOAT))
             variances.append(np.einsum("ij,ij->j", own[2:], own[2:]))
             of_a_run = stage.log_noise + own[1]

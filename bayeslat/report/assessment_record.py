@@ -45,7 +45,7 @@ def assessment_record(
     return {
         "gpu": found.gpu.key,
         "stack": found.stack,
-        "donors": [gpu for gpu in found.data.gpus if gpu != found.gpu.key],
+        "donors": [gpu for gpu in found.data.fitted_gpus if gpu != found.gpu.key],
         "fitted": found.fitted,
         "calibration_rows": found.calibrated,
         "calibration_configs": found.calibrated_configs,
@@ -146,6 +146,7 @@ def _transfer(found: Assessment) -> dict[str, Any] | None:
         "alarms": list(verdict.alarms),
         "more_rows": verdict.more_rows,
         "more_passes": verdict.more_passes,
+        "more_repeats": verdict.more_repeats,
         "pass_sd": verdict.pass_sd,
         "passes": None if verdict.passes is None else verdict.passes.record(),
         "unmeasured": list(verdict.unmeasured),

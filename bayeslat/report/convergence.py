@@ -52,7 +52,7 @@ def convergence_record(data: PosteriorData) -> dict[str, Any]:
         }
     return {
         "spec": data.spec.name,
-        "gpus": list(data.gpus),
+        "gpus": list(data.fitted_gpus),
         "rows": data.attrs["rows"],
         "sources": list(data.sources),
         "engine": data.attrs["engine"],

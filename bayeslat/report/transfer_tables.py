@@ -83,6 +83,7 @@ def _stack_record(data: PosteriorData, transfer: Transfer) -> dict[str, Any]:
         "threshold": transfer.threshold,
         "more_rows": transfer.more_rows,
         "more_passes": transfer.more_passes,
+        "more_repeats": transfer.more_repeats,
         "pass_sd": transfer.pass_sd,
         "gross_errors": gross_error_records(transfer.gross),
         "passes": None if transfer.passes is None else transfer.passes.record(),

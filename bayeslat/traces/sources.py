@@ -106,7 +106,7 @@ def _flat(sources: Iterable[Source]) -> Iterator[str]:
 def _as_text(source: object) -> str:
     """Return the path, folder or glob as text."""
     if isinstance(source, str | os.PathLike):
-        return str(source)
+        return os.fspath(source)
     kind = type(source).__name__
     raise InputError(
         f"a source is a {kind}; give the path of a file, a folder or a glob, as in "

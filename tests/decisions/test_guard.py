@@ -46,27 +46,12 @@ def test_p_exceed_decides_and_rows_keep_their_order_and_columns() -> None:
     assert (found["reason"] == "").sum() == (found["decision"] != "measure").sum()
 
 
-def test_a_prediction_of_something_else_is_refused() -> None:
-    known = posterior().calibrate(make_frame(5, (STRANGER,), rows=12), STRANGER)
-    configs = make_configs(30).assign(stack="")
-    guard = known.guard(STRANGER, budget(0.5, STRANGER))
-    expected = guard.decide(configs)
-    pd.testing.assert_frame_equal(guard.decide(configs, guard.predict(configs)), expected)
-    without = configs.assign(stack=np.nan)
-    pd.testing.assert_series_equal(
-        guard.decide(without, guard.predict(without))["p_exceed"], expected["p_exceed"]
-    )
-    for other in (
-        guard.predict(configs.sort_values("context")),
-        guard.predict(configs.sort_values("context", ignore_index=True)),
-        guard.predict(configs.head(20)),
-        guard.predict(configs.assign(stack="v1")),
-        known.predict(configs, FITTED),
-        known.predict(configs, STRANGER, of="typical"),
-        posterior().predict(configs, STRANGER),
-    ):
-        with pytest.raises(InputError, match="the prediction is of other configs, or of another"):
-            guard.decide(configs, other)
+def test_to_predict_and_decide_is_to_do_both() -> None:
+    configs = make_configs(30)
+    guard = posterior().guard(FITTED, budget(0.5), of="typical")
+    prediction, decided = guard.predict_and_decide(configs)
+    pd.testing.assert_frame_equal(decided, guard.decide(configs))
+    pd.testing.assert_frame_equal(prediction.frame, guard.predict(configs).frame)
 
 
 def test_measure_means_that_the_posterior_holds_both_answers_possible() -> None:

@@ -99,9 +99,9 @@ def rows_with_images(gpus: tuple[str, ...]) -> pd.DataFrame:
     return trace.assign(t_encoder_ms=trace["t_encoder_ms"].where(trace["images"] > 0))
 
 
-@lru_cache(maxsize=1)
-def with_images() -> Posterior:
-    spec = Spec.from_text(SPEC)
+@lru_cache(maxsize=2)
+def with_images(times: str = "where(images > 0, 1, 0)") -> Posterior:
+    spec = Spec.from_text(SPEC.replace("where(images > 0, 1, 0)", times))
     return Posterior(fit_posterior(spec, rows_with_images(GPUS), engine="laplace"))
 
 
@@ -133,3 +133,12 @@ def test_what_was_not_measured_counts_where_it_runs() -> None:
     mixed = pd.DataFrame({"images": [0, 4], "context": 1000})
     reasons = known.guard(GPU, LARGE).decide(mixed)["reason"]
     assert reasons.tolist() == ["", "nothing was measured of encoder"]
+
+
+@pytest.mark.parametrize(("images", "expected"), [(0, "accept"), (1, "reject"), (8, "reject")])
+def test_a_stage_that_runs_seldom_keeps_its_budget_in_each_run(images: int, expected: str) -> None:
+    """A budget of a single stage is for one run of it, however often it runs in a request."""
+    known = with_images("images / 4")
+    configs = pd.DataFrame({"images": images, "context": [500, 1000, 3000]})
+    run_ms = known.predict(configs, GPUS[0]).frame["encoder_point_ms"].min()
+    assert decide(known, GPUS[0], configs, encoder=0.6 * float(run_ms)) == {expected}

@@ -18,15 +18,14 @@ from scipy.special import betainc
 from bayeslat.evaluation.drift.window import Window
 from bayeslat.features.thinning import evenly
 from bayeslat.inference.rows.nearness import Contrasts, nearness
+from bayeslat.inference.rows.repeats import shared_prior
 
 __all__ = ["Misfit", "estimate_misfit"]
 
 _REACHES = (0.0625, 0.125, 0.25, 0.5)  # half widths of the range; beyond, the correction takes it
 _EDGES = np.array([0.0, *np.arange(0.05, 1.0, 0.1), 1.0])  # of bins of the share
 _SHARES = np.array([0.0, *np.arange(0.1, 0.91, 0.1), 0.975])  # that stand for them
-_PRIOR_ROWS = 2.0  # that the prior of the share counts for: where nothing tells, it is uniform
 _MOST_ROWS = 300  # that tell it
-_LEAST_PRIOR = 1e-3  # mean of the share, and of the rest
 _LEAST_SHARE = 0.005  # on average: what is below is no misfit at all
 _LEAST_CHANCE = 1e-3  # of a share and reach, to be drawn
 
@@ -138,8 +137,7 @@ def estimate_misfit(window: Window, most: float) -> Misfit | None:
     contrasts = Contrasts.of(window.design[kept], window.error[kept], window.places[kept])
     if not contrasts.tell:
         return None
-    mean = min(max(window.noise_shared, _LEAST_PRIOR), 1.0 - _LEAST_PRIOR)
-    prior = np.diff(betainc(_PRIOR_ROWS * mean, _PRIOR_ROWS * (1.0 - mean), _EDGES))
+    prior = np.diff(betainc(*shared_prior(window.noise_shared), _EDGES))
     prior, shares = prior[most >= _SHARES], _SHARES[most >= _SHARES]
     points, logs = [], []
     for reach in _REACHES:

@@ -115,7 +115,7 @@ def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable
         prediction=predict(data, held, gpu, stack=stack or None, of=guard.of, seed=guard.seed),
         measured_ms={name: ms[chosen] for name, ms in measured.items()},
         calibrated=pool.measured,
-        fitted=gpu.key in data.gpus,
+        fitted=gpu.key in data.fitted_gpus,
     )
     if not found.measured(guard).any():
         budgets = ", ".join(map(str, guard.budgets))

@@ -122,7 +122,7 @@ def run_trials(
         As for `bayeslat.parallel.run`.
     """
     check_workers(jobs, engine_address)
-    if gpu.key in data.gpus:
+    if gpu.key in data.fitted_gpus:
         raise InputError(f"{gpu.key} was fitted as a donor; trials need a GPU that was not")
     frame = admit(traces, data.spec, hardware)
     own = with_latency(data.spec, rows_of_stack(frame[frame["gpu"] == gpu.key], stack))

@@ -118,7 +118,7 @@ def find_missing_features(
     """
     check_workers(jobs, engine_address)
     _check_rows(data, traces, hardware)
-    plan = plan_fit(data.spec, traces, gpus=data.gpus, hardware=hardware)
+    plan = plan_fit(data.spec, traces, gpus=data.fitted_gpus, hardware=hardware)
     of_stages = run(
         _search_stage,
         list(data.stages),
@@ -137,7 +137,7 @@ def _check_rows(data: PosteriorData, traces: pd.DataFrame, hardware: HardwareTab
         return  # told where all rules are checked
     names = traces["gpu"].dropna().unique()
     found = {gpu.key for gpu in map(hardware.find, map(str, names)) if gpu is not None}
-    if missing := [key for key in data.gpus if key not in found]:
+    if missing := [key for key in data.fitted_gpus if key not in found]:
         raise InputError(
             f"no rows of GPU {', '.join(missing)}, which was fitted; the traces hold "
             f"{', '.join(sorted(map(str, names)))}. Missing features are sought in the rows that "

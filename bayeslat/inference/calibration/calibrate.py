@@ -100,9 +100,10 @@ def calibrate_group(
     """Add a GPU with a stack, or update it.
 
     Rows join those of earlier calibrations. A latency that repeats one of them, or one of the fit,
-    to the last bit, at the same configuration, was read twice and counts once; a fit of statistics
-    does not know its rows. Without any rows, the GPU is as its data sheet and the donors have it. A
-    task that no donor ran gets an effect of its own, where the fit knew how far tasks differ.
+    to the last bit, at the same configuration, was read twice and counts once, if the row's others
+    do, too, or were not measured before. Statistics, of a fit or an update, do not know their rows.
+    Without any rows, the GPU is as its data sheet and the donors have it. A task that no donor ran
+    gets an effect of its own, where the fit knew how far tasks differ.
 
     Parameters
     ----------

@@ -125,7 +125,8 @@ class PosteriorData:
     set_aside : tuple of GrossError
         Rows of donors whose latency the others make impossible: the draws do not stand on them.
     fitted_latencies : mapping of stage to ndarray of uint64, shape (row,)
-        What tells the fitted rows from others (`hash_latencies`); empty for a fit of statistics.
+        What tells the fitted rows from others (`hash_latencies`); empty for a fit of statistics,
+        and without those that an update added.
     """
 
     spec: Spec

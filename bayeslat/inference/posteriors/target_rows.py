@@ -45,7 +45,9 @@ def join_held(
 ) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
     """Append rows to those that a group was calibrated with, but for latencies that are known.
 
-    Known are those of the fit, if it was one of rows, and of earlier calibrations.
+    Known are those of the fit, if it was one of rows, and of earlier calibrations. A row was read
+    twice if all of its latencies are known, but for those of stages that an earlier reading of it
+    did not hold: two waits of nearly nothing are often equal to the last digit that is written.
 
     Parameters
     ----------
@@ -60,14 +62,25 @@ def join_held(
     kept : ndarray of bool, shape (row,)
         Which of the later ones bring any latency.
     """
-    target = data.targets.get(group)
+    target, knobs = data.targets.get(group), list(data.reference)
     earlier = later.head(0) if target is None or target.rows.empty else target.rows
-    knobs, fresh = list(data.reference), {}
-    for stage, part in data.spec.stages.items():
-        held = hash_latencies(earlier[earlier[part.column].notna()], part.column, knobs, group)
-        known = np.append(held, data.fitted_latencies.get(stage, held[:0]))
-        again = np.isin(hash_latencies(later, part.column, knobs, group), known)
-        fresh[part.column] = later[part.column].mask(again)
+    columns = {stage: part.column for stage, part in data.spec.stages.items()}
+    given = {name: hash_latencies(later, name, knobs, group) for name in columns.values()}
+
+    def is_known(name: str, among: pd.DataFrame) -> NDArray[np.bool_]:
+        held = hash_latencies(among[among[name].notna()], name, knobs, group)
+        return np.isin(given[name], held)
+
+    known = {name: is_known(name, earlier) for name in columns.values()}
+    for stage, fitted in data.fitted_latencies.items():
+        known[columns[stage]] |= np.isin(given[columns[stage]], fitted)
+    fresh = {}
+    for name in columns.values():
+        again = known[name]
+        for other in columns.values():
+            absent = is_known(name, earlier[earlier[other].isna()])
+            again = again & (known[other] | later[other].isna() | absent)
+        fresh[name] = later[name].mask(again)
     later = later.assign(**fresh)
     kept = later[list(fresh)].notna().any(axis=1).to_numpy()
     return pd.concat([earlier, later[kept]], ignore_index=True), kept

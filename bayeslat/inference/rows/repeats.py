@@ -28,6 +28,7 @@ __all__ = [
     "repeat_counts",
     "repeated_configs",
     "row_weights",
+    "shared_prior",
     "shared_variance",
 ]
 
@@ -36,6 +37,7 @@ UNTOLD_SHARED = 0.5
 """Part of the variance that is a configuration's own, where nothing tells: the middle."""
 UNTOLD_CONFIGS = 10.0
 """Repeated configurations that tell that part as well as what is known without any."""
+_UNTOLD_ROWS = 2.0  # that what is known of it without repeats counts for
 _FEWEST_REPEATED = 5  # configurations
 _LEAST_POOLED, _MOST_POOLED = 0.01, 0.99  # nothing is all noise, or without any
 
@@ -155,6 +157,27 @@ def pooled_shared_variance(
             told += repeated * shared_variance(pilot, numbers)
             configs += repeated
     return min(max(told / configs, _LEAST_POOLED), _MOST_POOLED), configs
+
+
+def shared_prior(shared: float, configs: float = UNTOLD_CONFIGS) -> tuple[float, float]:
+    """Return the Beta that says how well that part of the variance is known.
+
+    It counts for two observations where no repeats tell (uniform round a half), for more as they
+    do.
+
+    Parameters
+    ----------
+    shared, configs : float
+        Of `pooled_shared_variance`.
+
+    Returns
+    -------
+    a, b : float
+        Of a Beta(a, b); its mean is `shared`, within 0.01 and 0.99.
+    """
+    mean = min(max(shared, _LEAST_POOLED), _MOST_POOLED)
+    counted = _UNTOLD_ROWS * configs / UNTOLD_CONFIGS
+    return counted * mean, counted * (1.0 - mean)
 
 
 def repeated_configs(labels: NDArray[np.int64]) -> int:

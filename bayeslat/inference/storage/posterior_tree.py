@@ -97,12 +97,13 @@ def from_tree(tree: xr.DataTree) -> PosteriorData:
     families = json.loads(attrs["families"])
     group_tree = grow_tree(groups, families)
     drawn = read_draws(tree, spec.stages)
+    reference = read_table(tree["reference"].dataset, [*spec.knobs, "task"])
     return PosteriorData(
         spec=spec,
         hardware={key: Gpu(**entry) for key, entry in json.loads(attrs["hardware"]).items()},
         groups=groups,
         families=families,
-        reference=read_table(tree["reference"].dataset, [*spec.knobs, "task"]),
+        reference=reference,
         stages={
             stage: read_stage(
                 tree["stages"].children[stage], spec, stage, groups, group_tree, drawn[stage]
@@ -113,7 +114,7 @@ def from_tree(tree: xr.DataTree) -> PosteriorData:
         statistics=read_statistics(tree, spec.stages),
         diagnostics=_read_diagnostics(attrs["diagnostics"]),
         attrs=json.loads(attrs["fit"]),
-        targets=read_targets(tree, spec),
+        targets=read_targets(tree, spec, reference),
         windows=read_windows(tree, list(spec.stages)),
         noise_correlation=(
             tree["noise"].dataset["correlation"].to_numpy() if "noise" in tree.children else None

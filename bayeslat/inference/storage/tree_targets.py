@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -62,13 +63,17 @@ def target_groups(data: PosteriorData) -> dict[str, xr.Dataset]:
     return groups
 
 
-def read_targets(tree: xr.DataTree, spec: Spec) -> dict[tuple[str, str], Target]:
+def read_targets(
+    tree: xr.DataTree, spec: Spec, reference: pd.DataFrame
+) -> dict[tuple[str, str], Target]:
     """Rebuild the calibrated GPUs.
 
     Parameters
     ----------
     tree : DataTree
     spec : Spec
+    reference : DataFrame, one row a config
+        The knob grid: its columns are those of the targets' rows, beside the latencies.
 
     Returns
     -------
@@ -82,16 +87,22 @@ def read_targets(tree: xr.DataTree, spec: Spec) -> dict[tuple[str, str], Target]
     if "targets" not in tree.children:
         return {}
     stored = tree["targets"].children
-    columns = [*spec.knobs, "task", *spec.latency_columns]
+    columns = [*map(str, reference), *spec.latency_columns]
     found = {}
     for number in range(len(stored)):
         node = stored[str(number)]
         stages = {stage: _read_stage(node[f"stages/{stage}"].dataset) for stage in spec.stages}
-        rows = read_table(node["rows"].dataset, columns)
-        origin = read_table(node["origin"].dataset, ORIGIN)
+        rows = _read_rows(node["rows"].dataset, columns)
+        origin = _read_rows(node["origin"].dataset, ORIGIN)
         group = (str(node.attrs["gpu"]), str(node.attrs["stack"]))
         found[group] = Target(rows, origin, stages)
     return found
+
+
+def _read_rows(stored: xr.Dataset, columns: Sequence[str]) -> pd.DataFrame:
+    """Rebuild a table; one without rows, of which nothing was stored, has its columns."""
+    table = read_table(stored, columns)
+    return table if len(table) else table.reindex(columns=list(columns))
 
 
 def _stage_group(part: TargetStage, features: tuple[str, ...]) -> xr.Dataset:

@@ -149,6 +149,37 @@ def test_rows_of_the_fit_count_once(tmp_path: Path) -> None:
     assert (widths(twice, gpu)["total"] < widths(fitted, gpu)["total"]).all()
 
 
+@pytest.mark.parametrize("gpu", [GPUS[0], GPU], ids=["fitted", "zero-shot"])
+def test_a_gpu_that_brought_no_rows_is_kept_in_a_file(gpu: str, tmp_path: Path) -> None:
+    given = own_rows(make_frame(), gpu)  # all of them fitted, or none
+    before = posterior().calibrate(given, gpu)
+    before.save(tmp_path / "p.nc")
+    after = Posterior(read_posterior(tmp_path / "p.nc"))
+    assert after.data.calibration_rows(gpu) == 0
+    for one, other in (
+        (after.predict(CONFIGS, gpu).frame, before.predict(CONFIGS, gpu).frame),
+        (after.guard(gpu, 100.0).decide(CONFIGS), before.guard(gpu, 100.0).decide(CONFIGS)),
+        (after.suggest(CONFIGS, gpu, 3).frame, before.suggest(CONFIGS, gpu, 3).frame),
+    ):
+        pd.testing.assert_frame_equal(one, other)
+    assert str(after.judge_transfer(gpu)) == str(before.judge_transfer(gpu))
+    assert ("nothing was measured" in str(after.judge_transfer(gpu))) == (gpu == GPU)
+    more = make_frame(1, (gpu,), rows=8)
+    assert_equal_draws(
+        draws_of(after.calibrate(more, gpu), gpu), draws_of(posterior().calibrate(more, gpu), gpu)
+    )
+
+
+def test_equal_latencies_of_runs_that_differ_elsewhere_are_no_repeats() -> None:
+    """As waits of nearly nothing, which are written with few digits."""
+    first = trace(20).assign(t_prefill_ms=trace(20)["t_prefill_ms"].round(0))
+    once = posterior().calibrate(first, GPU)
+    later = first.assign(t_decode_ms=1.01 * first["t_decode_ms"])
+    both = once.calibrate(later, GPU).data.targets[GPU, ""]
+    assert {part.measured for part in both.stages.values()} == {40}
+    assert once.calibrate(first, GPU).data.calibration_rows(GPU) == 20
+
+
 def test_a_latency_of_another_gpu_or_stack_is_no_repeat() -> None:
     stacked, gpu = posterior(stacks=STACKS), GPUS[0]
     own = own_rows(make_frame(stacks=STACKS), gpu)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import beta
 
 from bayeslat.inference.rows.pilot import Pilot, fit_pilot
 from bayeslat.inference.rows.repeats import (
@@ -14,6 +15,7 @@ from bayeslat.inference.rows.repeats import (
     pooled_shared_variance,
     repeat_counts,
     row_weights,
+    shared_prior,
     shared_variance,
 )
 from tests.regressions import Array
@@ -196,3 +198,12 @@ def test_nothing_is_all_noise_or_without_any(shared: float, limit: float) -> Non
     rng = np.random.default_rng(0)
     values = rng.standard_normal(1000)[labels] if shared else np.tile([-1.0, 1.0], 2000)
     assert pooled_shared_variance([pilot_of(values, labels)], [labels], UNTOLD)[0] == limit
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.2, 0.5, 1.0])
+def test_what_is_known_of_the_part_grows_with_repeated_configurations(shared: float) -> None:
+    parts = [beta(*shared_prior(shared, configs)) for configs in (UNTOLD_CONFIGS, 100.0, 1000.0)]
+    for part in parts:
+        assert part.mean() == pytest.approx(np.clip(shared, 0.01, 0.99))
+    assert parts[0].std() > 2 * parts[1].std() > 4 * parts[2].std()
+    assert shared_prior(0.5) == (1.0, 1.0)  # uniform, where nothing tells
