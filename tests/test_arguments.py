@@ -124,11 +124,9 @@ def test_a_guard_decides_about_tables_alone(kind: type) -> None:
     wrong: Any = rows.get(kind)
     made = "give a table, as pd.DataFrame" if kind in (pd.Series, dict) else "read a table with"
     told = re.escape(f"configs is a {kind.__name__}; {made}")
-    for given in ({}, {"prediction": guard.predict(configs)}):
+    for call in (guard.decide, guard.predict_and_decide, guard.predict):
         with pytest.raises(InputError, match=told):
-            guard.decide(wrong, **given)
-    with pytest.raises(InputError, match=told):
-        guard.predict(wrong)
+            call(wrong)
 
 
 @pytest.mark.parametrize(
