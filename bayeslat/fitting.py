@@ -75,9 +75,8 @@ def fit(
         If the cluster cannot be reached, runs other versions, or loses its workers for good.
     """
     check_fit(spec, traces, gpus, hardware)
-    from bayeslat.inference.fitting.fit import (
-        fit_posterior,  # samplers: not for those who only predict
-    )
+    # Samplers: not for those who only predict.
+    from bayeslat.inference.fitting.fit import fit_posterior
 
     data = fit_posterior(
         spec,

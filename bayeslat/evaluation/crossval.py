@@ -187,9 +187,8 @@ def _plan(donors: Sequence[str], candidates: Sequence[str]) -> Iterator[_Job]:
 
 def _score_target(setting: _Setting, job: _Job) -> list[dict[str, Any]]:
     """Score one target from one set of donors."""
-    from bayeslat.inference.fitting.fit import (
-        fit_posterior,  # samplers: not for those who only predict
-    )
+    # Samplers: not for those who only predict.
+    from bayeslat.inference.fitting.fit import fit_posterior
 
     spec, frame, table, seed = setting.spec, setting.frame, setting.table, setting.seed
     data = fit_posterior(

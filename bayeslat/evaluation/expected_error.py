@@ -21,6 +21,7 @@ from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.inference.posteriors.settings import own_settings
 from bayeslat.inference.posteriors.thin_draws import DRAWS, thin_draws
 from bayeslat.inference.rows.repeats import shared_prior
+from bayeslat.inference.rows.strata import stratified_uniform
 
 __all__ = ["ErrorOutlook", "ExpectedError"]
 
@@ -190,7 +191,7 @@ class ErrorOutlook:
         if self.sure_of_shared:
             return dict.fromkeys(self.data.stages, np.ones(self.size))
         rng = np.random.default_rng([self.seed, 23])
-        place = rng.permutation((np.arange(self.size) + 0.5) / self.size)
+        place = stratified_uniform((self.size,), rng)
         found = {}
         for stage, part in self.data.stages.items():
             a, b = shared_prior(part.noise_shared, part.noise_shared_configs)

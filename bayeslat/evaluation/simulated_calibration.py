@@ -210,9 +210,8 @@ class _Setting:
 
 def _rank(setting: _Setting, number: int) -> NDArray[np.int64]:
     """Simulate once, fit, and rank each truth. Shape (parameter,)."""
-    from bayeslat.inference.fitting.fit import (
-        fit_posterior,  # samplers: not for those who only predict
-    )
+    # Samplers: not for those who only predict.
+    from bayeslat.inference.fitting.fit import fit_posterior
 
     truth, seed = setting.draw_truth(number), setting.own_seed(number)
     trace = simulate(

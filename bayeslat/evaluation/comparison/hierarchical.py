@@ -53,9 +53,8 @@ class Hierarchical:
 
     def train(self, donors: Donors) -> _Trained:
         """Fit the donors."""
-        from bayeslat.inference.fitting.fit import (
-            fit_posterior,  # samplers: not for those who predict
-        )
+        # Samplers: not for those who predict.
+        from bayeslat.inference.fitting.fit import fit_posterior
 
         engine: Any = self.engine
         data = fit_posterior(

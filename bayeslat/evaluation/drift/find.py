@@ -149,7 +149,7 @@ def find_drift(
     frame, ordered = _in_order(admitted)
     names = _stacks(data, frame) if stack is None else pd.Series(stack, frame.index, dtype=object)
     groups = list(dict.fromkeys(zip(frame["gpu"], names, strict=True)))
-    known = [group for group in groups if any(data.measured_rows(*group).values())]
+    known = [group for group in groups if data.is_measured(*group)]
     unknown = tuple(name_group(*group) for group in groups if group not in known)
     if not known:
         raise InputError(_nothing_known(data, unknown))
@@ -225,7 +225,7 @@ def _stacks(data: PosteriorData, frame: pd.DataFrame) -> pd.Series:
 def _nothing_known(data: PosteriorData, unknown: Sequence[str]) -> str:
     """Say that there is nothing to compare with."""
     groups = dict.fromkeys([*data.groups, *data.targets])
-    measured = (group for group in groups if any(data.measured_rows(*group).values()))
+    measured = (group for group in groups if data.is_measured(*group))
     held = ", ".join(name_group(*group) for group in measured)
     return (
         f"the posterior does not hold {', '.join(unknown)}; it holds {held}. Compare the rows with "

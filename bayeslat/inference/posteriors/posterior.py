@@ -196,6 +196,10 @@ class PosteriorData:
             return ""
         return known[0] if len(known) == 1 else None
 
+    def is_measured(self, gpu: str, stack: str) -> bool:
+        """Tell whether a group has a row of any stage, fitted or calibrated with."""
+        return any(self.measured_rows(gpu, stack).values())
+
     def calibration_rows(self, gpu: str) -> int:
         """Rows that a GPU was calibrated with, over its stacks."""
         return sum(len(target.rows) for (name, _), target in self.targets.items() if name == gpu)
