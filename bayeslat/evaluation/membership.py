@@ -182,9 +182,8 @@ class _Split:
         design: NDArray[np.float64],
         changes: NDArray[np.float64],
     ) -> None:
-        spread, log_noise = population.typical
-        prior = population.covariance + np.diag(spread[0] ** 2)
-        self.noise = float(np.exp(2.0 * log_noise[0]))
+        prior = population.covariance + np.diag(np.exp(2.0 * population.log_spread[0]))
+        self.noise = float(np.exp(2.0 * population.noise[0]))
         self.expected = (design @ population.mean)[:, None]
         values, self.vectors = np.linalg.eigh(design @ prior @ design.T)
         self.values = np.maximum(values, 0.0)[:, None]

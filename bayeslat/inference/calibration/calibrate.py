@@ -36,7 +36,7 @@ from bayeslat.traces.row_stacks import row_stacks
 __all__ = ["calibrate", "calibrate_group", "calibrate_stacks"]
 
 _RELINEARISATIONS = 2
-_PROPOSALS = 256  # of scales, weighted; the draws are resampled from them
+_PROPOSALS = 512  # of scales, weighted; the draws are resampled from them
 _FARTHEST = 3.0  # sds of the population: a point of linearisation beyond is an accident of few rows
 
 

@@ -66,7 +66,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Marginal:
-    """The marginal likelihood of the rows, as a function of scores: log factors, then noise.
+    """The marginal likelihood of the rows, as a function of scores.
+
+    Scores are the log factors, that of the noise, and the coordinates of the log spread; without
+    the latter, the spread is typical.
 
     Attributes
     ----------
@@ -100,26 +103,34 @@ class Marginal:
         covariance: NDArray[np.float64] = design @ self.population.covariance @ design.T
         return covariance
 
-    def variance(
-        self, scores: NDArray[np.float64], spread: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    @property
+    def plain(self) -> int:
+        """Number of scores but for those of the spread: the factors and the noise."""
+        return len(self.population.factors) + 1
+
+    @property
+    def coordinates(self) -> int:
+        """Number of scores of the spread."""
+        return len(self.population.log_spread[1]) if self.population.factors else 0
+
+    def variance(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of the departures. Shape (draw, feature)."""
         counts = self.population.factors
-        if not counts:
-            return np.zeros((len(scores), self.population.centre.shape[1]))
-        factors = np.repeat(np.exp(2.0 * scores[:, : len(counts)]), counts, axis=1)
-        variance = np.zeros((len(scores), spread.shape[1]))
-        variance[:, : factors.shape[1]] = spread[:, : factors.shape[1]] ** 2 * factors
+        variance = np.zeros((len(scores), self.population.centre.shape[1]))
+        if counts:
+            told = sum(counts)
+            mean, loadings = self.population.log_spread
+            beside = scores[:, self.plain :]
+            logs = mean[:told] + beside @ loadings[: beside.shape[1], :told]
+            logs += np.repeat(scores[:, : len(counts)], counts, axis=1)
+            variance[:, :told] = np.exp(2.0 * logs)
         return variance
 
-    def log_sd(
-        self, scores: NDArray[np.float64], log_noise: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def log_sd(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log noise of the rows. Shape (draw,)."""
-        sd: NDArray[np.float64] = (
-            log_noise + self.population.log_noise_sd * scores[:, -1] + self.log_inflation
-        )
-        return sd
+        mean, sd = self.population.noise
+        log_sd: NDArray[np.float64] = mean + sd * scores[:, self.plain - 1] + self.log_inflation
+        return log_sd
 
     def row_covariance(
         self, variance: NDArray[np.float64], log_sd: NDArray[np.float64]
@@ -163,28 +174,13 @@ class Marginal:
     def log_prior(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log density of the scores. Shape (draw,).
 
-        A factor's square is dof / chi2; the score of the noise is standard normal.
+        A factor's square is dof / chi2; the other scores are standard normal.
         """
-        logs = scores[:, :-1]
+        logs, normals = scores[:, : self.plain - 1], scores[:, self.plain - 1 :]
         chi2 = OFFSET_DOF * np.exp(-2.0 * logs)
         half = OFFSET_DOF / 2
         constant = np.log(2.0) - half * np.log(2.0) - gammaln(half)
         factors = half * np.log(chi2) - chi2 / 2 + constant
-        noise = -0.5 * scores[:, -1] ** 2 - 0.5 * np.log(2.0 * np.pi)
-        density: NDArray[np.float64] = factors.sum(axis=1) + noise
+        others = -0.5 * normals**2 - 0.5 * np.log(2.0 * np.pi)
+        density: NDArray[np.float64] = factors.sum(axis=1) + others.sum(axis=1)
         return density
-
-    def prior_curvature(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Minus the second derivatives of `log_prior`. Shape (score,)."""
-        return np.append(2.0 * OFFSET_DOF * np.exp(-2.0 * scores[:-1]), 1.0)
-
-    def excess(self) -> NDArray[np.float64]:
-        """Each draw's spread and noise over the typical ones, as scores. Shape (draw, score)."""
-        population = self.population
-        spread, log_noise = population.typical
-        ends = np.cumsum(population.factors, dtype=int)
-        logs = np.log(np.maximum(population.spread, 1e-300) / spread)
-        blocks = np.split(logs[:, : sum(population.factors)], ends[:-1], axis=1)
-        noise = (population.log_noise - log_noise) / population.log_noise_sd
-        factors = [block.mean(axis=1) for block in blocks] if len(ends) else []
-        return np.column_stack([*factors, noise])

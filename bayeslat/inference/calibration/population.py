@@ -24,6 +24,7 @@ _PRIOR_GROUPS = 4.0  # donors that this counts for, where they differ by more
 # exp of a Student-t has no mean. A GPU whose efficiency departs by more than four times what donors
 # typically do is not of their population, and a prediction from them is not meant for it.
 _MOST_DEPARTURE = 4.0
+_LEAST_SD = 0.02  # of a coordinate of the log spread: below it, it is known
 _DEPARTURE_VARIANCE = 1.689  # of a Student-t with `OFFSET_DOF`, cut off there
 
 
@@ -88,10 +89,27 @@ class Population:
         return covariance
 
     @cached_property
-    def typical(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Geometric means over the draws of spread and noise. Shapes (1, feature), (1,)."""
+    def log_spread(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The law of the log spread: a normal with the moments of its draws.
+
+        Returns
+        -------
+        mean : ndarray, shape (feature,)
+        loadings : ndarray, shape (coordinate, feature)
+            What each of some standard normal coordinates adds to it.
+        """
         logs = np.log(np.maximum(self.spread, 1e-300))
-        return np.exp(logs.mean(axis=0, keepdims=True)), self.log_noise.mean(keepdims=True)
+        mean = logs.mean(axis=0)
+        _, sizes, axes = np.linalg.svd((logs - mean) / np.sqrt(len(logs)), full_matrices=False)
+        told = sizes > _LEAST_SD
+        return mean, sizes[told, None] * axes[told]
+
+    @cached_property
+    def noise(self) -> tuple[float, float]:
+        """Mean and sd of a group's log noise."""
+        return float(self.log_noise.mean()), float(
+            np.hypot(self.log_noise_sd, self.log_noise.std())
+        )
 
     def with_beyond(self, steps: NDArray[np.float64]) -> Population:
         """Return the population with departures beyond the training range as further features.

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.features.design import Linearisation
-from bayeslat.inference.calibration.condition import find_mode, mean_given
+from bayeslat.inference.calibration.condition import mean_given
 from bayeslat.inference.calibration.even_rows import even_rows
 from bayeslat.inference.calibration.marginal import Marginal, Rows
 from bayeslat.inference.calibration.population import Population
+from bayeslat.inference.calibration.scale_draws import find_mode
 from bayeslat.inference.calibration.sound_rows import sound_rows
 from bayeslat.inference.posteriors.posterior import StagePosterior
 from bayeslat.inference.posteriors.walk import Trail
