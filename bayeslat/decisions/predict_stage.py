@@ -106,7 +106,9 @@ def predict_stage(
     typical_ms = np.exp(log_ms)
     if of == "typical":
         if hurdle is not None:
-            typical_ms = hurdle.medians(typical_ms, spread * view.noise_sd, part.noise_dof)
+            of_a_run = np.sqrt(1.0 - part.noise_shared)  # the rest is the configuration's own
+            noise_sd = spread * view.noise_sd * of_a_run
+            typical_ms = hurdle.medians(typical_ms, noise_sd, part.noise_dof)
             hurdle = None
         spread = spread * np.sqrt(part.noise_shared)
     return StagePrediction(

@@ -120,7 +120,8 @@ def _of_stage(
     design, response = even_rows(part, point, known.departure, rows, trail)
     changes = _changes(rows.inputs.raw, design[:, : part.terms])
     design, response, changes = (
-        _mean_by(rows.config, each) for each in (design, response[:, None], changes)
+        _mean_by(rows.config, each, part.noise_shared)
+        for each in (design, response[:, None], changes)
     )
     split = _Split(population, design, changes)
     expected = np.concatenate(
@@ -135,11 +136,17 @@ def _of_stage(
     return Membership(len(rows), *map(float, p_values))
 
 
-def _mean_by(labels: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Average repeats, which share what the model misses. Shape (config, ...)."""
-    sums = np.zeros((labels.max() + 1, values.shape[1]))
+def _mean_by(
+    labels: NDArray[np.int64], values: NDArray[np.float64], shared: float
+) -> NDArray[np.float64]:
+    """Average repeats, in units in which all means are as noisy as a row. Shape (config, ...).
+
+    Repeats share what the model misses, and what is a configuration's own of the noise.
+    """
+    sums, counts = np.zeros((labels.max() + 1, values.shape[1])), np.bincount(labels)
     np.add.at(sums, labels, values)
-    return sums / np.bincount(labels)[:, None]
+    sd = np.sqrt(shared + (1.0 - shared) / counts)
+    return sums / (counts * sd)[:, None]
 
 
 def _changes(raw: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:

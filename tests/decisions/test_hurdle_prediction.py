@@ -84,7 +84,11 @@ def test_mean_and_variance_are_those_of_the_mixture_of_both_kinds_of_runs() -> N
 
 def test_a_typical_run_is_the_median_one_with_what_is_the_configurations_own() -> None:
     run, typical = (prediction(of).stages["queueing"] for of in ("run", "typical"))
-    np.testing.assert_array_equal(typical.typical_ms, run.median_ms)
+    assert run.hurdle is not None
+    own = posterior().data.stages["queueing"].noise_shared
+    assert 0.0 < own < 1.0
+    of_a_run = run.hurdle.medians(run.typical_ms, np.sqrt(1.0 - own) * run.noise_sd, run.noise_dof)
+    np.testing.assert_array_equal(typical.typical_ms, of_a_run)
     assert typical.hurdle is None
     assert 0.0 < typical.log_noise.std() < run.log_noise.std()
 

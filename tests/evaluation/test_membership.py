@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, kstest
 
 from bayeslat.decisions.predict import predict
+from bayeslat.evaluation import membership
 from bayeslat.evaluation.membership import _Split, check_membership
 from bayeslat.evaluation.transfer import FALSE_ALARMS
 from bayeslat.features.design import StageInputs
 from bayeslat.inference.calibration.calibrate import calibrate_group
 from bayeslat.inference.calibration.population import Population
 from bayeslat.inference.posteriors.posterior import PosteriorData
-from tests.posteriors import make_configs, make_data
+from tests.posteriors import make_configs, make_data, with_noise_shared
 from tests.servers import fitted_server, make_trace
 from tests.targets import Bend, draw_targets, stranger
 
@@ -78,6 +79,41 @@ def test_p_values_are_uniform_in_the_family(rows: int) -> None:
     found = p_values(data, make_configs(rows, seed=5), 25, seed=9)
     assert uniform(found) > 0.01
     assert rate_interval(alarms(found))[0] <= FALSE_ALARMS
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.6])
+def test_p_values_of_repeats_are_uniform_in_the_family(
+    shared: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mean of repeats is less noisy than a run, but for what is a configuration's own."""
+    data, gpu = with_noise_shared(make_data(), shared), stranger()
+
+    def repeated() -> NDArray[np.float64]:
+        found = []
+        for number, truth in enumerate(draw_targets(data, make_configs(8, seed=5), 25, seed=9)):
+            frame, rng = truth.frame, np.random.default_rng(number)
+            runs = []
+            own = {name: rng.standard_normal(len(frame)) for name in data.stages}
+            for repeat in range(4):
+                times = {}
+                for name, part in data.stages.items():
+                    log_noise = np.sqrt(shared) * own[name]
+                    log_noise += np.sqrt(1.0 - shared) * rng.standard_normal(len(frame))
+                    sd = part.noise_sd().mean()
+                    times[f"t_{name}_ms"] = truth.typical_ms[name] * np.exp(sd * log_noise)
+                runs.append(frame.assign(repeat=repeat, **times))
+            rows = pd.concat(runs, ignore_index=True)
+            calibrated = calibrate_group(data, rows, gpu, "", seed=number)
+            stages = check_membership(calibrated, gpu, "", seed=number)
+            found.append([each.p_misfit for each in stages.values()])
+        return np.array(found)
+
+    misfit = repeated()
+    assert 0.35 < misfit.mean() < 0.65  # 50 of them: 0.5 +- 0.04
+    # The broken twin: means that count as noisy as a run.
+    mean = membership._mean_by
+    monkeypatch.setattr(membership, "_mean_by", lambda labels, each, _: mean(labels, each, 1.0))
+    assert repeated().mean() > misfit.mean() + 0.1
 
 
 def test_rows_with_heavy_tails_are_of_the_family_if_the_donors_have_them() -> None:
@@ -142,8 +178,8 @@ def test_the_part_of_one_direction_is_free_of_size() -> None:
 
 
 def test_repeats_are_no_further_evidence() -> None:
-    """What the model misses at a config, its repeats miss: they count as their mean."""
-    data, gpu = make_data(), stranger()
+    """Where all noise is a config's own, its repeats tell no more of it than one of them."""
+    data, gpu = with_noise_shared(make_data(), 1.0), stranger()
     truth = next(draw_targets(data, make_configs(8, seed=5), 1, seed=9))
     repeated = pd.concat([truth.frame.assign(repeat=each) for each in range(6)])
     once, often = (

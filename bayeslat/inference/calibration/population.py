@@ -183,13 +183,14 @@ def population_of(
     if gpu.key in fitted:
         node = part.problem.tree.index(gpu.key)
         departure = part.departure[data.gpus.index(gpu.key)]
-        return _of_stacks(part, part.effects[:, node], departure, rng)
+        alone = fitted.count(gpu.key) == 1
+        return _of_stacks(part, part.effects[:, node], departure, rng, alone=alone)
     for (name, other), target in data.targets.items():
         if (name, other) == (gpu.key, stack):
             break  # stacks that were added later were told from this one
         if name == gpu.key and len(target.rows):
             known = target.stages[stage]
-            return _of_stacks(part, known.effects, known.departure, rng)
+            return _of_stacks(part, known.effects, known.departure, rng, alone=True)
     centre, spread = _of_kin(data, part, gpu.family, rng)
     departure = centre[:, : part.terms].mean(axis=0)
     log_noise_sd = _new_noise_sd(part, len(data.groups))
@@ -226,14 +227,23 @@ def _of_stacks(
     effects: NDArray[np.float64],
     departure: NDArray[np.float64],
     rng: np.random.Generator,
+    *,
+    alone: bool,
 ) -> Population:
-    """Describe a stack without rows, on a GPU that was measured with another."""
+    """Describe a stack without rows, on a GPU that was measured with another.
+
+    Stacks depart from their GPU by r times what GPUs depart by. The effects are the GPU's; or, of a
+    single stack, that stack's, alone: from them another departs by its own departure, and by what
+    they leave open of the GPU's, r^2 / (1 + r^2) of its variance.
+    """
     layout = part.problem.layout
     if layout.has_stacks:
         log_ratio = part.scales[:, layout.stack_at]
     else:
         log_ratio = STACK_RATIO.mean + STACK_RATIO.sd * stratified_normal((len(part.scales),), rng)
-    spread = part.problem.offset_sd(part.scales) * np.exp(log_ratio)[:, None]
+    square = np.exp(2.0 * log_ratio)
+    apart = square * (1.0 + 1.0 / (1.0 + square)) if alone else square
+    spread = part.problem.offset_sd(part.scales) * np.sqrt(apart)[:, None]
     return Population(effects, spread, departure, np.log(part.noise_sd()), _NEW_NOISE_SD)
 
 
