@@ -16,7 +16,8 @@ from bayeslat.cli_run import (
     print_result_of,
     writing,
 )
-from bayeslat.cli_values import check_stack, choose_jobs, split_counts
+from bayeslat.cli_values import check_stack, choose_jobs, split_budgets, split_counts
+from bayeslat.errors import InputError
 
 __all__ = ["report"]
 
@@ -26,8 +27,9 @@ def report(
     posterior: opt.PosteriorFile,
     traces: report_opt.ReportTraces,
     gpu: opt.Gpu,
-    budget_ms: report_opt.ReportBudget,
     output: opt.OutputFolder,
+    budget_ms: decide_opt.GuardBudget = None,
+    stage_budget: report_opt.ReportStageBudget = None,
     max_risk: decide_opt.MaxRisk = 0.05,
     of: opt.Of = "run",
     false_accepts: decide_opt.FalseAccepts = 0.01,
@@ -49,6 +51,7 @@ def report(
     Rows of the GPU that calibrated nothing judge it. It is also calibrated anew from few rows,
     again and again: the error by number of rows, and the guardrail beside simpler rules.
     """
+    from bayeslat.decisions.guard import make_budgets
     from bayeslat.evaluation.assessment import assess
     from bayeslat.evaluation.assessment_options import AssessmentOptions
     from bayeslat.posterior import load_posterior
@@ -61,9 +64,16 @@ def report(
 
     ensure_writable(output / "index.html")
     check_stack(stack)
+    budgets = make_budgets(budget_ms, split_budgets(stage_budget or []))
+    if len(budgets) != 1:
+        given = ", ".join(map(str, budgets)) or "none is given"
+        raise InputError(
+            f"a report is about one budget ({given}); give --budget-ms of the total or "
+            "--stage-budget, and write another report for another budget"
+        )
     processes = choose_jobs(jobs, engine_address, default=1)
     options = AssessmentOptions(
-        budget_ms=budget_ms,
+        budget=budgets[0],
         max_risk=max_risk,
         of=of,
         false_accepts=false_accepts,
@@ -74,8 +84,8 @@ def report(
         test_configs=test_configs,
         seed=seed,
     )
-    options.check()
     fitted = load_posterior(posterior)
+    options.check(fitted.spec.stages)
     table = hardware_with(fitted.data.hardware, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)
     frame, dropped = read_rows(traces, fitted.spec, table, output, drop_invalid=drop_invalid)

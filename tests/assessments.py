@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayeslat.decisions.guard import Budget
 from bayeslat.evaluation.assessment import Assessment, assess
 from bayeslat.evaluation.assessment_options import AssessmentOptions
 from bayeslat.features.hardware import load_hardware
@@ -21,7 +22,7 @@ from tests.posteriors import make_data, make_frame
 
 GPU, DONOR = "l40s", "h100_sxm"
 OPTIONS = AssessmentOptions(
-    budget_ms=300.0, counts=(0, 5, 10), repetitions=2, test_configs=15, suggested=4
+    budget=Budget(300.0), counts=(0, 5, 10), repetitions=2, test_configs=15, suggested=4
 )
 CALIBRATED_ROWS = 8
 KINDS = ("calibrated", "zero-shot", "donor", "nothing", "donors only")

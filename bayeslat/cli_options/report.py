@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["NextCount", "ReportBudget", "ReportTraces"]
+__all__ = ["NextCount", "ReportStageBudget", "ReportTraces"]
 
 ReportTraces = Annotated[
     list[str],
@@ -16,8 +16,13 @@ ReportTraces = Annotated[
         metavar="TRACES",
     ),
 ]
-ReportBudget = Annotated[
-    float, typer.Option("--budget-ms", help="Latency budget of the total.", metavar="MS")
+ReportStageBudget = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stage-budget",
+        help="Of a stage instead, or of several joined by +: llm_decode_per_token=40.",
+        metavar="STAGE=MS",
+    ),
 ]
 NextCount = Annotated[
     int, typer.Option("-n", help="How many configurations to suggest.", min=1, metavar="N")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -21,7 +21,7 @@ from bayeslat.finite import tell, wrong_budget, wrong_share
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.traces.names import wrong_stack
 
-__all__ = ["Budget", "Guard", "check_guard"]
+__all__ = ["Budget", "Guard", "budget_problems", "check_guard", "make_budgets"]
 
 _CENTRAL = (0.05, 0.95)  # of the posterior: what it holds possible
 
@@ -45,6 +45,11 @@ class Budget:
     def __str__(self) -> str:
         """Name what it bounds."""
         return "+".join(self.stages) or TOTAL
+
+    @property
+    def joined(self) -> tuple[tuple[str, ...], ...]:
+        """Its stages, if it bounds the sum of several: what is to be added up for it."""
+        return (self.stages,) if len(self.stages) > 1 else ()
 
     def of(self, prediction: Prediction) -> tuple[Prediction, str]:
         """Return the part of a prediction that it bounds, and the name of the sum."""
@@ -232,25 +237,52 @@ def check_guard(
             f"stage_budgets_ms is a {type(stage_budgets_ms).__name__}; give the ms of each stage "
             "by its name, as in {'llm_prefill': 300.0}"
         )
-    budgets = [] if budget_ms is None else [Budget(budget_ms)]
-    problems = []
-    for text, limit in stage_budgets_ms.items():
-        if not isinstance(text, str):
+    problems, named = [], {}
+    for text, ms in stage_budgets_ms.items():
+        if isinstance(text, str):
+            named[text] = ms
+        else:
             problems.append(f"stage_budgets_ms names {text!r}; name a stage: {', '.join(stages)}")
-            continue
-        names = tuple(name.strip() for name in text.split("+"))
-        if unknown := [name for name in names if name not in stages]:
-            problems.append(
-                f"no stage {', '.join(map(repr, unknown))}; the posterior has {', '.join(stages)}"
-            )
-        if len(set(names)) < len(names):
-            problems.append(f"budget of {text!r}: a stage stands there twice; name each once")
-        budgets.append(Budget(limit, names))
+    budgets = make_budgets(budget_ms, named)
     if not budgets and not stage_budgets_ms:
         problems.append("no budget is given; give budget_ms of the total, or of stages")
-    problems += [wrong_budget(f"the budget of {budget}", budget.ms) for budget in budgets]
+    problems += [problem for budget in budgets for problem in budget_problems(budget, stages)]
     problems.append(wrong_share("max_risk", max_risk, "0.05 for 5 %"))
     problems += [wrong_stack(stack), wrong_of(of)]
     if told := [problem for problem in problems if problem]:
         raise InputError("; ".join(told))
+    return budgets
+
+
+def make_budgets(
+    budget_ms: float | None, stage_budgets_ms: Mapping[str, float]
+) -> tuple[Budget, ...]:
+    """Make budgets of what names them; whether they are possible is not looked at.
+
+    Parameters
+    ----------
+    budget_ms : float or None
+        Of the total.
+    stage_budgets_ms : mapping of stage names, joined by +, to float
+    """
+    budgets = [] if budget_ms is None else [Budget(budget_ms)]
+    for text, ms in stage_budgets_ms.items():
+        budgets.append(Budget(ms, tuple(name.strip() for name in text.split("+"))))
     return tuple(budgets)
+
+
+def budget_problems(budget: Budget, stages: Collection[str]) -> Iterator[str]:
+    """Say what is wrong with a budget.
+
+    Parameters
+    ----------
+    budget : Budget
+    stages : collection of str
+        Those of the spec.
+    """
+    if unknown := [name for name in budget.stages if name not in stages]:
+        yield f"no stage {', '.join(map(repr, unknown))}; the posterior has {', '.join(stages)}"
+    if len(set(budget.stages)) < len(budget.stages):
+        yield f"budget of {str(budget)!r}: a stage stands there twice; name each once"
+    if problem := wrong_budget(f"the budget of {budget}", budget.ms):
+        yield problem

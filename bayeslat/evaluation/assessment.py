@@ -11,8 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.counted import counted
-from bayeslat.decisions.guard import Budget, Guard
-from bayeslat.decisions.prediction import TOTAL
+from bayeslat.decisions.guard import Guard
 from bayeslat.decisions.suggest.choose import suggest
 from bayeslat.decisions.suggest.options import SuggestOptions
 from bayeslat.decisions.suggest.suggestion import Suggestion
@@ -123,7 +122,8 @@ class Assessment:
             return self.trials.scatter[self.trials.scatter["rows"] == self.shown_rows]
         if self.held is None or self.options.of != "run":
             return None
-        scatter = scatter_estimate(as_estimate(self.held.prediction), self.held.measured_ms)
+        estimate = as_estimate(self.held.prediction, [self.options.budget])
+        scatter = scatter_estimate(estimate, self.held.measured_ms)
         return scatter.assign(config=scatter.groupby("stage").cumcount())
 
     @cached_property
@@ -132,7 +132,11 @@ class Assessment:
         if self.decisions is None:
             return None
         return analyse_decisions(
-            self.decisions, self.scatter, self.options.max_risk, self.options.seed
+            self.decisions,
+            self.scatter,
+            self.options.budget,
+            self.options.max_risk,
+            self.options.seed,
         )
 
     @cached_property
@@ -193,13 +197,13 @@ def assess(
     WorkerError
         As for `bayeslat.parallel.run`.
     """
-    options.check()
+    options.check(data.stages)
     check_workers(jobs, engine_address)
     frame = admit(traces, data.spec, hardware)
     own = frame[frame["gpu"] == gpu.key]
     chosen = choose_stack(data, gpu.key, stack, own)
     own = rows_of_stack(own, chosen)
-    budgets = (Budget(options.budget_ms),)
+    budgets = (options.budget,)
     guard = Guard(data, gpu, budgets, options.max_risk, chosen or None, options.of, options.seed)
     missing: dict[str, str] = {}
     held = _try(missing, "held", lambda: predict_held_out(guard, frame, hardware))
@@ -269,8 +273,9 @@ def _judge(
 
 def _decide(guard: Guard, held: HeldOut) -> pd.DataFrame:
     """Decide about the held-out configurations, for the budget and for tighter ones."""
-    point = as_estimate(held.prediction).total
-    return decide_fractions(guard, held.prediction, held.measured_ms[TOTAL], {"point_ms": point})
+    name = str(guard.budgets[0])
+    points = {"point_ms": as_estimate(held.prediction, guard.budgets).points[name]}
+    return decide_fractions(guard, held.prediction, held.measured_ms[name], points)
 
 
 def _control(guard: Guard, held: HeldOut, options: AssessmentOptions) -> RiskControl:

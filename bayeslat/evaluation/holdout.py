@@ -36,9 +36,9 @@ class Holdout:
         turns.
     test : DataFrame, one row a config
         Configurations that calibrate nothing, as many of each kind.
-    typical_ms : mapping of stage (and `total`) to ndarray, shape (config,)
+    typical_ms : mapping of stage (and `total`, and joined stages) to ndarray, shape (config,)
         Median over the repeats of each test configuration.
-    run_ms : mapping of stage (and `total`) to ndarray, shape (config,)
+    run_ms : mapping of stage (and `total`, and joined stages) to ndarray, shape (config,)
         One run of each, any of its repeats.
     pool_ms : ndarray, shape (row,)
         What measuring each row of the pool costs: its total, or the stages that it holds.
@@ -84,6 +84,7 @@ def hold_out(
     test_configs: int,
     seed: int | list[int],
     keep: Sequence[str] = (),
+    joined: Sequence[Sequence[str]] = (),
 ) -> Holdout:
     """Split a target's rows uniformly at random, the repeats of a configuration together.
 
@@ -101,6 +102,8 @@ def hold_out(
     seed : int or list of int
     keep : sequence of str
         Columns that test configurations have beside the knobs and the task, if the rows do.
+    joined : sequence of sequence of str
+        Stages whose sums are held out too, as `measured_latencies` takes them.
 
     Returns
     -------
@@ -126,7 +129,7 @@ def hold_out(
     order = take_turns(order, row_kinds(spec, rows)[run])
     tested = min(test_configs, count // 2)
     test, pool = run[order[:tested]], run[order[tested:]]
-    measured = measured_latencies(spec, rows, gpu)
+    measured = measured_latencies(spec, rows, gpu, joined)
     return Holdout(
         gpu=gpu,
         pool=rows.iloc[pool].reset_index(drop=True),

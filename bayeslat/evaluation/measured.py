@@ -42,17 +42,17 @@ def measured_latencies(
     frame = spec.complete(frame)
     found = {name: latency_of(spec, name, frame) for name in spec.stages}
     taken = {name: _taken(spec, name, frame, gpu) for name in spec.stages}
+    runs = {name: stage_times(spec, name, frame, gpu) > 0 for name in spec.stages}
     sums = {TOTAL: tuple(spec.stages), **{"+".join(names): names for names in joined}}
-    found |= {
-        name: np.sum([taken[stage] for stage in stages], axis=0) for name, stages in sums.items()
-    }
-    runs = np.array([stage_times(spec, name, frame, gpu) > 0 for name in spec.stages])
-    total = np.where(runs.any(axis=0), found[TOTAL], np.nan)
-    whole = np.isfinite(total)
+    for name, stages in sums.items():
+        some = np.any([runs[stage] for stage in stages], axis=0)
+        found[name] = np.where(some, np.sum([taken[stage] for stage in stages], axis=0), np.nan)
+    held = np.isfinite(found[TOTAL])
     told = np.array([np.isfinite(found[name]) for name in spec.stages])
-    elsewhere = told[:, ~whole].any(axis=1) & ~told[:, whole].any(axis=1)
-    apart = (runs[:, whole].sum(axis=0) == 1).all() and elsewhere.any()
-    found[TOTAL] = np.full(len(frame), np.nan) if apart else total
+    elsewhere = told[:, ~held].any(axis=1) & ~told[:, held].any(axis=1)
+    apart = (np.sum([each[held] for each in runs.values()], axis=0) == 1).all() and elsewhere.any()
+    if apart:
+        found[TOTAL] = np.full(len(frame), np.nan)
     return found
 
 

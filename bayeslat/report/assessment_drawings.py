@@ -73,24 +73,24 @@ def _drawings(found: Assessment) -> Iterator[Drawing]:
     if found.scatter is not None:
         yield _scatter(found, found.scatter)
     if found.trials is not None:
-        yield _coverage(found.trials)
+        yield _coverage(found, found.trials)
     yield _coefficients(found)
     if found.guardrail is not None:
         yield from _guard(found, found.guardrail)
 
 
 def _errors(found: Assessment, trials: Trials) -> Drawing:
-    """Error against the number of calibration rows, the total first."""
+    """Error against the number of calibration rows, of what the budget is for first."""
     scores = trials.scores
     curves = {}
-    for stage in _total_first(scores):
+    for stage in _bounded_first(scores, found):
         grouped = scores[scores["stage"] == stage].groupby("rows")["mape"]
         table = grouped.agg(["mean", "min", "max"]).reset_index()
         table.columns = pd.Index(["rows", "mape", "mape_low", "mape_high"])
-        curves[stage.replace("_", " ")] = table
+        curves[_words(stage)] = table
     rival = _affine_errors(trials)
     if not rival.empty:
-        curves["total, affine estimator"] = rival
+        curves[f"{_words(str(found.options.budget))}, affine estimator"] = rival
     title = f"Error on {found.gpu.key} against calibration rows"
     caption = (
         "MAPE of configurations that calibrated nothing; the band is the range over "
@@ -101,7 +101,7 @@ def _errors(found: Assessment, trials: Trials) -> Drawing:
 
 
 def _affine_errors(trials: Trials) -> pd.DataFrame:
-    """Error of the affine estimator's total."""
+    """Error of the affine estimator, of what the budget is for."""
     decided = trials.decisions[trials.decisions["fraction"] == 1.0].dropna(subset="affine_ms")
     rows = []
     for count, part in decided.groupby("rows"):
@@ -123,7 +123,7 @@ def _affine_errors(trials: Trials) -> pd.DataFrame:
 def _scatter(found: Assessment, scatter: pd.DataFrame) -> Drawing:
     """Measured against predicted latency, by stage."""
     columns, stages = {}, {}
-    for stage in _total_first(scatter):
+    for stage in _bounded_first(scatter, found):
         part = scatter[scatter["stage"] == stage]
         stages[stage] = f"{stage}_measured_ms"
         for name in ("point_ms", "q05_ms", "q95_ms", "measured_ms"):
@@ -135,11 +135,11 @@ def _scatter(found: Assessment, scatter: pd.DataFrame) -> Drawing:
     return Drawing("predicted_vs_actual", caption, figure, {"configs": scatter})
 
 
-def _coverage(trials: Trials) -> Drawing:
+def _coverage(found: Assessment, trials: Trials) -> Drawing:
     """Coverage by stage and number of rows."""
     names = ["coverage_50", "coverage_90", "width_90"]
     scores = trials.scores
-    parts = [scores[scores["stage"] == stage] for stage in _total_first(scores)]
+    parts = [scores[scores["stage"] == stage] for stage in _bounded_first(scores, found)]
     grouped = pd.concat(parts).groupby(["stage", "rows"], sort=False)
     table = grouped[names].mean().reset_index()
     caption = (
@@ -177,7 +177,9 @@ def _guard(found: Assessment, analysis: GuardrailAnalysis) -> Iterator[Drawing]:
             )
             for rule, curve in traded.curves.items()
         }
-        title = f"False accepts against false rejects, {found.options.budget_ms:,g} ms, {rows}"
+        budget = found.options.budget
+        of = f" for {_words(str(budget))}" if budget.stages else ""
+        title = f"False accepts against false rejects, {budget.ms:,g} ms{of}, {rows}"
         figure = draw_operating_curves(curves, traded.bands, traded.points, title)
         areas = ", ".join(f"{rule} {curve.area:.4f}" for rule, curve in traded.curves.items())
         caption = (
@@ -193,12 +195,13 @@ def _guard(found: Assessment, analysis: GuardrailAnalysis) -> Iterator[Drawing]:
         caption = (
             "Left: how often the budget was exceeded, by p_exceed; beside the dots, how many "
             "configurations; a dot is on its bar in 95 % of the cases if every p_exceed is right. "
-            "Right: where measured totals fall in their predictive distribution (0.5: the median); "
+            "Right: where measurements fall in their predictive distribution (0.5: the median); "
             "level bars, in the grey band, are calibrated; a hump says that intervals are too "
             "wide, a bowl that they are too narrow."
         )
         bins, pit = analysis.reliability, analysis.pit
-        figure = draw_reliability(bins, pit, f"Is p_exceed right? ({rows})")
+        of = _words(str(found.options.budget))
+        figure = draw_reliability(bins, pit, f"Is p_exceed right? ({rows})", of)
         yield Drawing("reliability", caption, figure, {"bins": bins, "pit": pit})
     caption = (
         "Above: of the configurations that a rule accepts, the part that ran over the budget, with "
@@ -209,9 +212,16 @@ def _guard(found: Assessment, analysis: GuardrailAnalysis) -> Iterator[Drawing]:
     yield Drawing("e3_guardrail_effectiveness", caption, figure, {"rules": analysis.violations})
 
 
-def _total_first(table: pd.DataFrame) -> list[str]:
-    """Return the stages of a table, the total before them."""
-    return sorted(map(str, table["stage"].unique()), key=lambda name: name != TOTAL)
+def _bounded_first(table: pd.DataFrame, found: Assessment) -> list[str]:
+    """Return the stages of a table: what the budget is for, the total, and then the others."""
+    order = [str(found.options.budget), TOTAL]
+    ranks = {name: rank for rank, name in enumerate(dict.fromkeys(order))}
+    return sorted(map(str, table["stage"].unique()), key=lambda name: ranks.get(name, len(ranks)))
+
+
+def _words(stage: str) -> str:
+    """Write a stage for a legend."""
+    return stage.replace("_", " ")
 
 
 def _stack(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

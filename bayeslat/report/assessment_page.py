@@ -7,11 +7,13 @@ from html import escape
 from typing import Any
 
 from bayeslat.counted import counted
+from bayeslat.decisions.prediction import TOTAL
 from bayeslat.report.assessment_drawings import Drawing
 from bayeslat.report.assessment_guardrail import calibration_section, guardrail_section
 from bayeslat.report.assessment_origin import origin_section
 from bayeslat.report.assessment_words import (
     as_sentence,
+    budget_words,
     decided_kind,
     percent_or_dash,
     told_missing,
@@ -43,7 +45,7 @@ def assessment_page(record: Mapping[str, Any], drawings: Sequence[Drawing]) -> s
     stack = f" with {record['stack']}" if record["stack"] else ""
     title = (
         f"{record['posterior']['spec']} on {record['gpu']}{stack}: a budget of "
-        f"{format_ms(record['budget_ms'])} ms"
+        f"{budget_words(record)}"
     )
     parts = [
         f'<p class="lead">{escape(" ".join(verdict_sentences(record)))}</p>',
@@ -137,7 +139,9 @@ def _accuracy(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator
             [str(row["rows"]), *(percent_or_dash(row[name]) for name in names)]
             for row in record["errors"]
         ]
-        yield "<h3>Total latency of configurations that calibrated nothing</h3>"
+        bounded = record["budget_of"]
+        of = "Total latency" if bounded == TOTAL else f"Latency of {bounded}"
+        yield f"<h3>{escape(of)}: configurations that calibrated nothing</h3>"
         yield html_table(heads, rows)
         yield f'<p class="note">{escape(_reading(record))}</p>'
     yield figures.get("predicted_vs_actual", "")

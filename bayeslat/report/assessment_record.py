@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.assessment import Assessment
 from bayeslat.inference.posteriors.caveats import caveats_of
 from bayeslat.report.gross_errors import gross_error_records
@@ -49,7 +48,8 @@ def assessment_record(
         "fitted": found.fitted,
         "calibration_rows": found.calibrated,
         "calibration_configs": found.calibrated_configs,
-        "budget_ms": options.budget_ms,
+        "budget_ms": options.budget.ms,
+        "budget_of": str(options.budget),
         "max_risk": options.max_risk,
         "of": options.of,
         "seed": options.seed,
@@ -108,7 +108,8 @@ def guardrail_analysis(found: Assessment) -> dict[str, Any]:
     }
     return {
         "gpu": found.gpu.key,
-        "budget_ms": found.options.budget_ms,
+        "budget_ms": found.options.budget.ms,
+        "budget_of": str(found.options.budget),
         "max_risk": found.options.max_risk,
         "calibration_rows": found.shown_rows if found.trials else found.calibrated,
         "source_gpu": found.trials.source if found.trials else None,
@@ -174,12 +175,13 @@ def _decisions(found: Assessment) -> dict[str, Any] | None:
 
 
 def _errors(found: Assessment) -> list[dict[str, Any]]:
-    """Return the error of the total by number of rows."""
+    """Return the error of what the budget is for, by number of rows."""
     if found.trials is None:
         return []
-    total = found.trials.scores[found.trials.scores["stage"] == TOTAL]
+    scores = found.trials.scores
+    own = scores[scores["stage"] == str(found.options.budget)]
     names = ["mape", "coverage_50", "coverage_90", "width_90"]
-    return records(total.groupby("rows")[names].mean().reset_index())
+    return records(own.groupby("rows")[names].mean().reset_index())
 
 
 def _trials(found: Assessment) -> dict[str, Any] | None:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from bayeslat.counted import counted
+from bayeslat.decisions.prediction import TOTAL
 from bayeslat.report.tables import format_ms, format_percent
 
 __all__ = [
     "as_sentence",
+    "budget_words",
     "decided_kind",
     "percent_or_dash",
     "told_missing",
@@ -80,7 +82,8 @@ def _decisions(record: Mapping[str, Any]) -> Iterator[str]:
     found = record["decisions"]
     if found is None:
         return
-    budget = f"{format_ms(record['budget_ms'])} ms for {_MEANING[record['of']]}"
+    joins = "for" if record["budget_of"] == TOTAL else "of"
+    budget = f"{budget_words(record)} {joins} {_MEANING[record['of']]}"
     accepted, wrong = found["accept"], found["false_accepts"]
     told = (
         f"With a budget of {budget} and max_risk {record['max_risk']:g}, the guardrail accepts "
@@ -90,6 +93,16 @@ def _decisions(record: Mapping[str, Any]) -> Iterator[str]:
         were = "none of them" if not wrong else f"{wrong:,} of them ({wrong / accepted:.1%})"
         told += f", and {were} ran over; without it, {found['over']:,} would have"
     yield f"{told}. It rejects {found['reject']:,} and asks to measure {found['measure']:,} first."
+
+
+def budget_words(record: Mapping[str, Any]) -> str:
+    """Say what a budget is, and of which stages if not of the total.
+
+    >>> budget_words({"budget_ms": 40.0, "budget_of": "llm_decode_per_token"})
+    '40 ms for llm_decode_per_token'
+    """
+    of = "" if record["budget_of"] == TOTAL else f" for {record['budget_of']}"
+    return f"{format_ms(record['budget_ms'])} ms{of}"
 
 
 def decided_kind(record: Mapping[str, Any]) -> str:

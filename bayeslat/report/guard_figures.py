@@ -102,8 +102,8 @@ def _mark(axis: Axes, points: pd.DataFrame) -> None:
 
 
 @styled
-def draw_reliability(bins: pd.DataFrame, pit: pd.DataFrame, title: str) -> Figure:
-    """Draw how often the budget was exceeded against p_exceed, and the PIT histogram of the total.
+def draw_reliability(bins: pd.DataFrame, pit: pd.DataFrame, title: str, of: str) -> Figure:
+    """Draw how often the budget was exceeded against p_exceed, and the PIT histogram beside it.
 
     Parameters
     ----------
@@ -111,7 +111,8 @@ def draw_reliability(bins: pd.DataFrame, pit: pd.DataFrame, title: str) -> Figur
         Of `evaluation.guardrail.reliability.reliability`.
     pit : DataFrame
         Of `pit_histogram`.
-    title : str
+    title, of : str
+        And what the budget is for: the total, or stages.
 
     Returns
     -------
@@ -157,7 +158,7 @@ def draw_reliability(bins: pd.DataFrame, pit: pd.DataFrame, title: str) -> Figur
     expected = (pit["expected_low"].iloc[0], pit["expected_high"].iloc[0])
     right.axhspan(*expected, color=INK, alpha=0.12, zorder=0, label="95 % if calibrated")
     right.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
-    right.set(xlim=(0, 1), xlabel="PIT of the total", ylabel="part of the configs")
+    right.set(xlim=(0, 1), xlabel=f"PIT of {of}", ylabel="part of the configs")
     right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
     figure.suptitle(title, fontsize=10)
     return figure

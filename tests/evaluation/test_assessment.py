@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayeslat.decisions.guard import Budget
 from bayeslat.errors import InputError, TraceError
 from bayeslat.evaluation.coefficients import coefficient_table
 from bayeslat.evaluation.guardrail.held_out import control_guard
@@ -49,7 +50,7 @@ def test_held_out_configs_are_decided_as_the_guard_decides() -> None:
     assert found.held is not None
     assert found.decided is not None
     rows = own_rows().iloc[CALIBRATED_ROWS:]
-    guard = Posterior(calibrated()).guard(GPU, OPTIONS.budget_ms)
+    guard = Posterior(calibrated()).guard(GPU, OPTIONS.budget.ms)
     expected = guard.decide(rows).reset_index(drop=True)
     decided = found.decided[found.decided["fraction"] == 1.0].reset_index(drop=True)
     pd.testing.assert_series_equal(decided["decision"], expected["decision"])
@@ -168,11 +169,13 @@ def test_broken_rows_of_any_gpu_raise_with_every_violation() -> None:
 def test_all_impossible_options_are_told_at_once_and_first() -> None:
     with pytest.raises(InputError) as caught:
         judge(
-            make_data(), all_rows(), budget_ms=-1.0, max_risk=0.0, confidence=2.0,
-            false_accepts=0.0, counts=(), repetitions=0, test_configs=0, suggested=0, of="mean",
+            make_data(), all_rows(), budget=Budget(-1.0, ("nothing",)), max_risk=0.0,
+            confidence=2.0, false_accepts=0.0, counts=(), repetitions=0, test_configs=0,
+            suggested=0, of="mean",
         )  # fmt: skip
     for text in (
-        "budget_ms is -1", "max_risk is 0;", "confidence is 2", "false_accepts is 0", "counts are",
+        "no stage 'nothing'", "the budget of nothing is -1", "max_risk is 0;", "confidence is 2",
+        "false_accepts is 0", "counts are",
         "repetitions is 0", "test_configs is 0", "suggested is 0", "of is 'mean'",
     ):  # fmt: skip
         assert text in str(caught.value)

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import bayeslat as bl
+from bayeslat.decisions.guard import Budget
 from bayeslat.evaluation.comparison import CompareOptions, compare
 from bayeslat.evaluation.crossval import cross_validate
 from bayeslat.evaluation.guardrail.trial import run_trials
@@ -94,7 +95,7 @@ def test_compare_keeps_its_parts_on_this_machine(address: str, tmp_path: Path) -
 
 def test_trials_of_the_guardrail(address: str) -> None:
     hardware = load_hardware()
-    options = TrialOptions(budget_ms=300.0, counts=(0, 5), repetitions=2, test_configs=15)
+    options = TrialOptions(Budget(300.0), counts=(0, 5), repetitions=2, test_configs=15)
     here, there = (
         run_trials(
             fitted(),

@@ -15,6 +15,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from bayeslat.decisions.guard import Budget
 from bayeslat.evaluation.guardrail.violations import GUARD, NO_GUARD, POINT_RULE, SOURCE_RULE
 from bayeslat.evaluation.metrics import mape
 from bayeslat.report.assessment_drawings import Drawing, draw_assessment
@@ -247,7 +248,7 @@ def test_violations_are_drawn_with_their_intervals(written: Path) -> None:
 
 @lru_cache(maxsize=2)
 def one_sided(budget_ms: float) -> tuple[Drawing, ...]:
-    return draw_assessment(judge(calibrated(), all_rows(), budget_ms=budget_ms, counts=(5,)))
+    return draw_assessment(judge(calibrated(), all_rows(), budget=Budget(budget_ms), counts=(5,)))
 
 
 @pytest.mark.parametrize("budget_ms", [1e-3, 1e9])

@@ -107,7 +107,7 @@ def test_the_legends_of_the_reliability_cover_nothing() -> None:
             "expected_high": 0.12,
         }
     )
-    figure = draw_reliability(bins, pit, "title")
+    figure = draw_reliability(bins, pit, "title", "total")
     figure.draw_without_rendering()
     for axis in figure.axes:
         legend = axis.get_legend()

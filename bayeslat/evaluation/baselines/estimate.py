@@ -26,7 +26,8 @@ class Estimate:
     Attributes
     ----------
     stages : mapping of stage to ndarray, shape (config,)
-        Point of each stage; empty where the method predicts the total alone.
+        Point of each stage, and of stages that a budget joins; empty where the method predicts the
+        total alone.
     total : ndarray, shape (config,)
         Point of the total.
     draws : mapping of stage to ndarray, shape (config, draw), or None
@@ -49,13 +50,18 @@ class Estimate:
     def __post_init__(self) -> None:
         """Refuse what no latency can be."""
         count = len(self.total)
-        for name, values in {**self.stages, TOTAL: self.total}.items():
+        for name, values in self.points.items():
             _check(name, values, (count,))
         for name, values in (self.draws or {}).items():
             _check(f"draws of {name}", values, (count, *values.shape[1:2]))
         for name, levels in (self.quantiles or {}).items():
             for level, values in levels.items():
                 _check(f"{level} quantile of {name}", values, (count,))
+
+    @property
+    def points(self) -> Mapping[str, Values]:
+        """Points of the stages, and of the `total`."""
+        return {**self.stages, TOTAL: self.total}
 
     @property
     def has_distribution(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayeslat.decisions.guard import Budget
 from bayeslat.decisions.predict import predict
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.decisions.summary import summarise_draws
@@ -91,12 +92,16 @@ class _Calibrated:
         return as_estimate(prediction, if_it_takes_time=True)
 
 
-def as_estimate(prediction: Prediction, *, if_it_takes_time: bool = False) -> Estimate:
+def as_estimate(
+    prediction: Prediction, budgets: Sequence[Budget] = (), *, if_it_takes_time: bool = False
+) -> Estimate:
     """Return a prediction in the form in which methods are scored.
 
     Parameters
     ----------
     prediction : Prediction
+    budgets : sequence of Budget
+        The stages that they join are estimated together, too.
     if_it_takes_time : bool
         Whether a stage with a hurdle is predicted given that it is above it, as other methods do.
         The total has the hurdle in any case.
@@ -105,6 +110,9 @@ def as_estimate(prediction: Prediction, *, if_it_takes_time: bool = False) -> Es
     if if_it_takes_time:
         hurdles = {k: part for k, part in prediction.stages.items() if part.hurdle is not None}
         draws |= {name: part.taking_ms for name, part in hurdles.items()}
+    for budget in budgets:
+        part, name = budget.of(prediction)
+        draws.setdefault(str(budget), part.draws(name))
     points = {name: summarise_draws(each)["point"] for name, each in draws.items()}
     total = points.pop(TOTAL)
     return Estimate(points, total, draws=draws)

@@ -105,7 +105,7 @@ def _measured(
     estimate: Estimate, latencies: Mapping[str, NDArray[np.float64]]
 ) -> Mapping[str, NDArray[np.float64]]:
     """Points of the stages, and of the total, of which any latency is measured."""
-    points = {**estimate.stages, TOTAL: estimate.total}
+    points = estimate.points
     return {name: each for name, each in points.items() if not np.isnan(latencies[name]).all()}
 
 

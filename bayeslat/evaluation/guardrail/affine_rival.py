@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeslat.decisions.guard import Budget
 from bayeslat.errors import InputError
 from bayeslat.evaluation.baselines import Donors, find_baseline
 from bayeslat.evaluation.baselines.donors import LEAST_SOURCE_ROWS
 from bayeslat.evaluation.baselines.interface import TrainedBaseline
 from bayeslat.evaluation.holdout import Holdout, without_configs
+from bayeslat.features.design import stage_times
 from bayeslat.features.hardware import Gpu, HardwareTable
 from bayeslat.features.spec import Spec
 from bayeslat.inference.posteriors.posterior import PosteriorData
@@ -53,12 +55,24 @@ def train_affine(
 
 
 def affine_points(
-    affine: TrainedBaseline | None, rows: pd.DataFrame, gpu: Gpu, test: pd.DataFrame
+    affine: TrainedBaseline | None,
+    spec: Spec,
+    rows: pd.DataFrame,
+    gpu: Gpu,
+    test: pd.DataFrame,
+    budget: Budget,
 ) -> NDArray[np.float64]:
-    """Points of the affine estimator; NaN where a stage has too few rows. Shape (config,)."""
+    """Points of the affine estimator, of what a budget is for. Shape (config,).
+
+    NaN where a stage has too few rows.
+    """
     if affine is not None:
         try:
-            return affine.calibrate(rows, gpu).predict(test).total
+            points = affine.calibrate(rows, gpu).predict(test).points
         except InputError:
-            pass
+            return np.full(len(test), np.nan)
+        if not budget.joined:
+            return points[str(budget)]
+        taken = [points[name] * stage_times(spec, name, test, gpu) for name in budget.stages]
+        return np.asarray(np.sum(taken, axis=0), dtype=np.float64)
     return np.full(len(test), np.nan)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bayeslat.decisions.prediction import TOTAL
+from bayeslat.decisions.guard import Budget
 from bayeslat.evaluation.guardrail.reliability import pit_histogram, reliability
 from bayeslat.evaluation.guardrail.trade_off import TradeOff, trade_off
 from bayeslat.evaluation.guardrail.violations import budget_violations
@@ -25,7 +25,7 @@ class GuardrailAnalysis:
     reliability : DataFrame, one row a bin of p_exceed
         Of `reliability`, for the whole budget.
     pit : DataFrame or None, one row a bin
-        Of `pit_histogram`, of the total; None where single runs were not predicted.
+        Of `pit_histogram`, of what the budget is for; None where single runs were not predicted.
     violations : DataFrame, one row a budget fraction and rule
         Of `budget_violations`.
     """
@@ -37,7 +37,11 @@ class GuardrailAnalysis:
 
 
 def analyse_decisions(
-    decisions: pd.DataFrame, scatter: pd.DataFrame | None, max_risk: float, seed: int = 0
+    decisions: pd.DataFrame,
+    scatter: pd.DataFrame | None,
+    budget: Budget,
+    max_risk: float,
+    seed: int = 0,
 ) -> GuardrailAnalysis:
     """Compare decisions with what was measured.
 
@@ -47,6 +51,7 @@ def analyse_decisions(
         Of `Trials` or `decide_fractions`.
     scatter : DataFrame or None, one row a config and stage
         Of `Trials`: predictions of the same configurations beside measurements.
+    budget : Budget
     max_risk : float
         The guard's own.
     seed : int
@@ -60,8 +65,8 @@ def analyse_decisions(
     once = at_budget.drop_duplicates("config")  # trials may hold the same ones out
     pit = None
     if scatter is not None:
-        total = scatter[scatter["stage"] == TOTAL].drop_duplicates("config")
-        pit = pit_histogram(total["pit"].to_numpy())
+        own = scatter[scatter["stage"] == str(budget)].drop_duplicates("config")
+        pit = pit_histogram(own["pit"].to_numpy())
     return GuardrailAnalysis(
         trade_off=trade_off(at_budget, max_risk, seed),
         reliability=reliability(

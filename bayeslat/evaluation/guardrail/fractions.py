@@ -33,9 +33,9 @@ def decide_fractions(
     prediction : Prediction
         Of the configurations, of what the guard's budget is for.
     measured_ms : ndarray, shape (config,)
-        Of the total: what has to keep the budget. Configs without it (NaN) are left out.
+        What has to keep the budget. Configs without it (NaN) are left out.
     points_ms : mapping of name to ndarray, shape (config,)
-        Points of the total, to be kept beside the decisions.
+        Points of the same, to be kept beside the decisions.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.counted import counted
-from bayeslat.decisions.guard import Budget, Guard
+from bayeslat.decisions.guard import Guard
 from bayeslat.decisions.predict import predict
-from bayeslat.decisions.prediction import TOTAL, Prediction
+from bayeslat.decisions.prediction import Prediction
 from bayeslat.errors import InputError
 from bayeslat.evaluation.baselines.interface import TrainedBaseline
 from bayeslat.evaluation.comparison.hierarchical import as_estimate
@@ -25,7 +25,7 @@ from bayeslat.evaluation.guardrail.affine_rival import (
 )
 from bayeslat.evaluation.guardrail.fractions import decide_fractions
 from bayeslat.evaluation.guardrail.trial_options import TrialOptions
-from bayeslat.evaluation.holdout import Holdout, hold_out, tell_beyond
+from bayeslat.evaluation.holdout import Holdout, above_hurdles, hold_out, tell_beyond
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.repeatability import run_to_run_error
 from bayeslat.evaluation.stacks import rows_of_stack
@@ -50,8 +50,8 @@ class Trials:
     source : str or None
         Key of the donor whose model the affine estimator carries over; None without one.
     run_to_run : float
-        MAPE of one run of the total against the median of the configuration's others: what no
-        prediction of a run can avoid. NaN without repeats.
+        MAPE of one run, of what the budget is for, against the median of the configuration's
+        others: what no prediction of a run can avoid. NaN without repeats.
     skipped : str
         Which numbers of rows are left out, and why; empty where none is.
     scores : DataFrame, one row a number of rows, repetition and stage
@@ -143,15 +143,16 @@ def run_trials(
     decisions = _number_configs([part.decisions for part in parts], list(data.spec.knobs))
     if decisions.empty:
         raise InputError(
-            f"no configuration of {gpu.key} that was held out is measured in all stages, of which "
-            "trials judge the total; add traces that hold them"
+            f"no configuration of {gpu.key} that was held out was measured in all stages that the "
+            f"budget is of ({options.budget}); add traces that hold them, or, where a row holds "
+            "one stage, as a step or a request of a server, give that stage a budget"
         )
     return Trials(
         options,
         source,
         run_to_run_error(
             own[[*data.spec.knobs, *(["task"] if "task" in own else [])]],
-            measured_latencies(data.spec, own, gpu)[TOTAL],
+            measured_latencies(data.spec, own, gpu, options.budget.joined)[str(options.budget)],
         ),
         tell_beyond(options.counts, max(part.left for part in parts), gpu.key),
         pd.DataFrame([row for part in parts for row in part.scores]),
@@ -187,7 +188,8 @@ class _Part:
 def _run_repetition(setting: _Setting, repetition: int) -> list[_Part]:
     """Hold configurations out, and calibrate with each number of the others."""
     options, spec, gpu = setting.options, setting.data.spec, setting.gpu
-    held = hold_out(spec, setting.own, gpu, options.test_configs, [options.seed, repetition])
+    seed, joined = [options.seed, repetition], options.budget.joined
+    held = hold_out(spec, setting.own, gpu, options.test_configs, seed, joined=joined)
     affine = train_affine(
         spec, setting.rivals, setting.source, setting.hardware, held, options.seed
     )
@@ -208,11 +210,12 @@ def _run(
     rows = held.pool.iloc[:count]
     data = calibrate_group(setting.data, rows, gpu, stack, seed=seed)
     prediction = predict(data, held.test, gpu, stack=stack or None, seed=seed)
-    estimate = as_estimate(prediction)
+    budget = setting.options.budget
+    estimate = as_estimate(prediction, [budget])
     points = {
-        "point_ms": estimate.total,
-        "typical_ms": held.typical_ms[TOTAL],
-        "affine_ms": affine_points(affine, rows, gpu, held.test),
+        "point_ms": estimate.points[str(budget)],
+        "typical_ms": held.typical_ms[str(budget)],
+        "affine_ms": affine_points(affine, data.spec, rows, gpu, held.test, budget),
     }
     decisions = _decide(replace(setting, data=data), held, prediction, points)
     scatter = scatter_estimate(estimate, held.run_ms)
@@ -220,10 +223,16 @@ def _run(
     about = {"rows": count, "repetition": repetition}
     return _Part(
         len(held.pool),
-        [{**about, **row} for row in score_estimate(estimate, held)],
+        [{**about, **row} for row in _scores(prediction, held, setting)],
         decisions.assign(**about),
         pd.concat([scatter, knobs], axis=1).assign(**about),
     )
+
+
+def _scores(prediction: Prediction, held: Holdout, setting: _Setting) -> Iterator[dict[str, Any]]:
+    """Score the stages, and what the budget is for."""
+    estimate = as_estimate(prediction, [setting.options.budget], if_it_takes_time=True)
+    return score_estimate(estimate, above_hurdles(setting.data.spec, held))
 
 
 def _decide(
@@ -237,7 +246,7 @@ def _decide(
     guard = Guard(
         setting.data,
         setting.gpu,
-        (Budget(options.budget_ms),),
+        (options.budget,),
         options.max_risk,
         stack,
         options.of,
@@ -249,7 +258,8 @@ def _decide(
         prediction = predict(
             setting.data, held.test, setting.gpu, stack=stack, of="typical", seed=options.seed
         )
-    decided = decide_fractions(guard, prediction, measured[TOTAL], points_ms)
+    measured_ms = measured[str(options.budget)]
+    decided = decide_fractions(guard, prediction, measured_ms, points_ms)
     knobs = held.test.iloc[decided["config"]].reset_index(drop=True)
     return pd.concat([decided.drop(columns="config"), knobs], axis=1)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from bayeslat.decisions.guard import Budget, budget_problems
 from bayeslat.decisions.predict import Of, wrong_of
-from bayeslat.finite import wrong_budget, wrong_share
+from bayeslat.finite import wrong_share
 
 __all__ = ["TrialOptions", "trial_problems"]
 
@@ -17,8 +18,7 @@ class TrialOptions:
 
     Attributes
     ----------
-    budget_ms : float
-        Of the total.
+    budget : Budget
     max_risk : float
     counts : tuple of int
         Calibration rows.
@@ -31,7 +31,7 @@ class TrialOptions:
     seed : int
     """
 
-    budget_ms: float
+    budget: Budget
     max_risk: float = 0.05
     counts: tuple[int, ...] = (0, 5, 10, 25, 50)
     repetitions: int = 5
@@ -40,10 +40,10 @@ class TrialOptions:
     seed: int = 0
 
 
-def trial_problems(options: TrialOptions) -> Iterator[str]:
-    """Say which values are impossible."""
+def trial_problems(options: TrialOptions, stages: Collection[str]) -> Iterator[str]:
+    """Say which values are impossible, for a spec of some stages."""
+    yield from budget_problems(options.budget, stages)
     for problem in (
-        wrong_budget("budget_ms", options.budget_ms),
         wrong_share("max_risk", options.max_risk, "0.05 for 5 %"),
         wrong_of(options.of),
     ):

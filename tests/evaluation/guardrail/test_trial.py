@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayeslat.decisions.guard import Budget
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError, TraceError
 from bayeslat.evaluation.guardrail.affine_rival import choose_source
@@ -22,7 +23,7 @@ from tests.posteriors import make_data, make_frame
 pytestmark = pytest.mark.xdist_group("small posterior")
 
 GPU = "l40s"
-OPTIONS = TrialOptions(budget_ms=300.0, counts=(0, 3, 20), repetitions=2, test_configs=15)
+OPTIONS = TrialOptions(Budget(300.0), counts=(0, 3, 20), repetitions=2, test_configs=15)
 
 
 @lru_cache(maxsize=1)
@@ -167,6 +168,40 @@ def test_stages_that_rows_do_not_hold() -> None:
     never = all_rows().assign(t_decode_ms=all_rows()["t_decode_ms"].where(all_rows()["gpu"] != GPU))
     with pytest.raises(InputError, match="no configuration of l40s that was held out"):
         trials(never)
+
+
+def test_a_budget_of_a_stage_is_judged_by_that_stage() -> None:
+    middle = float(own_rows()["t_decode_ms"].median())
+    options = replace(OPTIONS, budget=Budget(middle, ("decode",)), counts=(20,), repetitions=1)
+    decisions = trials(all_rows(), options).decisions
+    assert set(decisions["measured_ms"]) <= set(own_rows()["t_decode_ms"])
+    at_budget = decisions[decisions["fraction"] == 1.0]
+    assert (at_budget["budget_ms"] == middle).all()
+    over = at_budget["measured_ms"] > middle
+    assert 0 < over.sum() < len(over)
+    assert at_budget["p_exceed"][over].mean() > at_budget["p_exceed"][~over].mean() + 0.3
+    for point in ("point_ms", "affine_ms"):
+        assert (at_budget[point] / at_budget["measured_ms"]).between(0.5, 2.0).all()
+
+
+def test_a_budget_of_all_stages_together_is_one_of_the_total() -> None:
+    options = replace(OPTIONS, budget=Budget(300.0, ("prefill", "decode")))
+    joined = trials(all_rows(), options)
+    pd.testing.assert_frame_equal(joined.decisions, found().decisions)
+    scores = joined.scores.set_index(["rows", "repetition", "stage"])["mape"].unstack("stage")
+    pd.testing.assert_series_equal(scores["prefill+decode"], scores[TOTAL], check_names=False)
+
+
+def test_rows_that_hold_a_stage_each_are_judged_by_a_budget_of_one() -> None:
+    apart = all_rows().copy()
+    at = apart.index[apart["gpu"] == GPU]
+    apart.loc[at[::2], "t_decode_ms"] = np.nan
+    apart.loc[at[1::2], "t_prefill_ms"] = np.nan
+    with pytest.raises(InputError, match=r"the budget is of \(total\).* give that stage a budget"):
+        trials(apart)
+    options = replace(OPTIONS, budget=Budget(20.0, ("decode",)))
+    measured = trials(apart, options).decisions["measured_ms"]
+    assert set(measured) <= set(own_rows()["t_decode_ms"].iloc[1::2])
 
 
 def test_rows_that_ran_out_of_memory_are_no_rows() -> None:
