@@ -84,8 +84,8 @@ def report(
         test_configs=test_configs,
         seed=seed,
     )
+    options.check()
     fitted = load_posterior(posterior)
-    options.check(fitted.spec.stages)
     table = hardware_with(fitted.data.hardware, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)
     frame, dropped = read_rows(traces, fitted.spec, table, output, drop_invalid=drop_invalid)

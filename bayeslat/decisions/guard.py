@@ -21,7 +21,7 @@ from bayeslat.finite import tell, wrong_budget, wrong_share
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.traces.names import wrong_stack
 
-__all__ = ["Budget", "Guard", "budget_problems", "check_guard", "make_budgets"]
+__all__ = ["Budget", "Guard", "check_guard", "make_budgets", "stage_problems"]
 
 _CENTRAL = (0.05, 0.95)  # of the posterior: what it holds possible
 
@@ -246,7 +246,8 @@ def check_guard(
     budgets = make_budgets(budget_ms, named)
     if not budgets and not stage_budgets_ms:
         problems.append("no budget is given; give budget_ms of the total, or of stages")
-    problems += [problem for budget in budgets for problem in budget_problems(budget, stages)]
+    problems += [problem for budget in budgets for problem in stage_problems(budget, stages)]
+    problems += [wrong_budget(f"the budget of {budget}", budget.ms) for budget in budgets]
     problems.append(wrong_share("max_risk", max_risk, "0.05 for 5 %"))
     problems += [wrong_stack(stack), wrong_of(of)]
     if told := [problem for problem in problems if problem]:
@@ -271,8 +272,8 @@ def make_budgets(
     return tuple(budgets)
 
 
-def budget_problems(budget: Budget, stages: Collection[str]) -> Iterator[str]:
-    """Say what is wrong with a budget.
+def stage_problems(budget: Budget, stages: Collection[str]) -> Iterator[str]:
+    """Say what is wrong with the stages of a budget.
 
     Parameters
     ----------
@@ -284,5 +285,3 @@ def budget_problems(budget: Budget, stages: Collection[str]) -> Iterator[str]:
         yield f"no stage {', '.join(map(repr, unknown))}; the posterior has {', '.join(stages)}"
     if len(set(budget.stages)) < len(budget.stages):
         yield f"budget of {str(budget)!r}: a stage stands there twice; name each once"
-    if problem := wrong_budget(f"the budget of {budget}", budget.ms):
-        yield problem

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.counted import counted
-from bayeslat.decisions.guard import Guard
+from bayeslat.decisions.guard import Guard, stage_problems
 from bayeslat.decisions.suggest.choose import suggest
 from bayeslat.decisions.suggest.options import SuggestOptions
 from bayeslat.decisions.suggest.suggestion import Suggestion
@@ -197,7 +197,9 @@ def assess(
     WorkerError
         As for `bayeslat.parallel.run`.
     """
-    options.check(data.stages)
+    options.check()
+    if problems := list(stage_problems(options.budget, data.stages)):
+        raise InputError("; ".join(problems))
     check_workers(jobs, engine_address)
     frame = admit(traces, data.spec, hardware)
     own = frame[frame["gpu"] == gpu.key]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from bayeslat.errors import InputError
@@ -30,21 +29,15 @@ class AssessmentOptions(TrialOptions):
     confidence: float = 0.95
     suggested: int = 10
 
-    def check(self, stages: Collection[str]) -> None:
+    def check(self) -> None:
         """Refuse impossible values.
-
-        Parameters
-        ----------
-        stages : collection of str
-            Those of the spec.
 
         Raises
         ------
         InputError
             With every one.
         """
-        problems = list(trial_problems(self, stages))
-        problems += limit_problems(self.false_accepts, self.confidence)
+        problems = [*trial_problems(self), *limit_problems(self.false_accepts, self.confidence)]
         if self.suggested < 1:
             problems.append(f"suggested is {self.suggested}; it must be 1 or more")
         if problems:

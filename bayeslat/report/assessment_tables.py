@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bayeslat.counted import counted
-from bayeslat.report.assessment_words import budget_words, verdict_sentences
+from bayeslat.decisions.prediction import TOTAL
+from bayeslat.report.assessment_words import verdict_sentences
 from bayeslat.report.tables import (
     format_ms,
     format_percent,
@@ -42,8 +43,8 @@ def show_assessment(record: Mapping[str, Any]) -> None:
                 "-" if area is None else f"{area:.4f}",
             )
         rows = counted(record["guardrail"]["calibration_rows"], "calibration row")
-        title = f"Guardrail on {record['gpu']}, {budget_words(record)}, {rows}"
-        print_table(console, title, table)
+        of = "" if record["budget_of"] == TOTAL else f", {record['budget_of']}"
+        print_table(console, f"Guardrail on {record['gpu']}{of}, {rows}", table)
     for sentence in verdict_sentences(record):
         print_line(console, sentence)
     if record["risk_control"] is not None:

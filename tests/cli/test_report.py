@@ -55,6 +55,37 @@ def test_page_figures_and_numbers_are_written(
     assert "l40s & donor.parquet" in " ".join(outline.text_of("td"))
 
 
+def test_a_page_about_the_budget_of_a_stage(workshop: Workshop, run: Callable[..., Result]) -> None:
+    trace = workshop.trace(make_frame(5, ("a100_sxm", GPU), rows=40))
+    for stages in ("decode", "prefill+decode"):
+        out = workshop.folder / stages
+        given = ("--gpu", GPU, "--stage-budget", f"{stages}=20", *FEW)
+        done = run("report", workshop.posterior, trace, *given, "-o", out)
+        assert done.exit_code == 0, done.output
+        assert f"Guardrail on l40s, {stages}, 5 calibration rows" in done.stdout
+        assert f"With a budget of 20 ms for {stages} of each run" in " ".join(done.stdout.split())
+        page = (out / "index.html").read_text(encoding="utf-8")
+        assert f"a budget of 20 ms for {stages}</h1>" in page
+        assert f"Latency of {stages}: configurations that calibrated nothing" in page
+        record = json.loads((out / "report.json").read_text())
+        assert (record["budget_of"], record["budget_ms"]) == (stages, 20.0)
+        assert record["guardrail"]["budget_of"] == stages
+        assert {row["rows"] for row in record["errors"]} == {0, 5}
+
+
+def test_a_page_is_about_one_budget(workshop: Workshop, run: Callable[..., Result]) -> None:
+    words = ("report", workshop.posterior, "no.csv", "--gpu", GPU, "-o", workshop.folder / "out")
+    none = run(*words)
+    assert none.exit_code == 1
+    assert "a report is about one budget (none is given); give --budget-ms" in none.stderr
+    both = run(*words, "--budget-ms", "300", "--stage-budget", "decode=20")
+    assert both.exit_code == 1
+    assert "a report is about one budget (total, decode)" in both.stderr
+    unknown = run(*words[:2], workshop.trace(), *words[3:], "--stage-budget", "encode=20")
+    assert unknown.exit_code == 1
+    assert "no stage 'encode'; the posterior has prefill, decode" in unknown.stderr
+
+
 def test_times_that_cannot_be_read_are_told(workshop: Workshop, run: Callable[..., Result]) -> None:
     trace = workshop.trace(make_frame(5, (GPU,), rows=40).assign(collected_at="soon"))
     given = ("--gpu", GPU, "--budget-ms", "300", *FEW)

@@ -169,16 +169,23 @@ def test_broken_rows_of_any_gpu_raise_with_every_violation() -> None:
 def test_all_impossible_options_are_told_at_once_and_first() -> None:
     with pytest.raises(InputError) as caught:
         judge(
-            make_data(), all_rows(), budget=Budget(-1.0, ("nothing",)), max_risk=0.0,
+            make_data(), all_rows(), budget=Budget(-1.0), max_risk=0.0,
             confidence=2.0, false_accepts=0.0, counts=(), repetitions=0, test_configs=0,
             suggested=0, of="mean",
         )  # fmt: skip
     for text in (
-        "no stage 'nothing'", "the budget of nothing is -1", "max_risk is 0;", "confidence is 2",
+        "budget_ms is -1", "max_risk is 0;", "confidence is 2",
         "false_accepts is 0", "counts are",
         "repetitions is 0", "test_configs is 0", "suggested is 0", "of is 'mean'",
     ):  # fmt: skip
         assert text in str(caught.value)
+
+
+def test_a_budget_of_no_stage_is_told() -> None:
+    with pytest.raises(InputError, match="no stage 'encode'; the posterior has prefill, decode"):
+        judge(make_data(), all_rows(), budget=Budget(20.0, ("encode",)))
+    with pytest.raises(InputError, match="the budget of decode is -1; it must be a positive"):
+        judge(make_data(), all_rows(), budget=Budget(-1.0, ("decode",)))
 
 
 def test_the_stack_is_that_of_the_rows_and_with_several_it_has_to_be_named() -> None:

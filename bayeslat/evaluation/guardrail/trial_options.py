@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bayeslat.decisions.guard import Budget, budget_problems
+from bayeslat.decisions.guard import Budget
 from bayeslat.decisions.predict import Of, wrong_of
-from bayeslat.finite import wrong_share
+from bayeslat.finite import wrong_budget, wrong_share
 
 __all__ = ["TrialOptions", "trial_problems"]
 
@@ -40,10 +40,11 @@ class TrialOptions:
     seed: int = 0
 
 
-def trial_problems(options: TrialOptions, stages: Collection[str]) -> Iterator[str]:
-    """Say which values are impossible, for a spec of some stages."""
-    yield from budget_problems(options.budget, stages)
+def trial_problems(options: TrialOptions) -> Iterator[str]:
+    """Say which values are impossible."""
+    budget = options.budget
     for problem in (
+        wrong_budget(f"the budget of {budget}" if budget.stages else "budget_ms", budget.ms),
         wrong_share("max_risk", options.max_risk, "0.05 for 5 %"),
         wrong_of(options.of),
     ):
