@@ -27,6 +27,7 @@ _STEP = 0.05  # of the differences that give curvature, in logs
 _ENOUGH = 0.25  # of the proposals: as many effective draws will do
 _TOLD = 1 / 3  # of them have to count for moments
 _ROUNDS = 12
+_FARTHEST = 8.0  # of a score: the prior has hardly anything beyond, and variances stay in bounds
 
 
 @dataclass(frozen=True)
@@ -101,17 +102,22 @@ def draw_scales(
         Of the round with the most effective draws.
     """
     proposal = _first_proposal(marginal, find_mode(marginal) if start is None else start)
-    best: ScaleDraws | None = None
-    for _ in range(_ROUNDS):
-        scores, log_density = proposal.draw(count, rng)
-        drawn = ScaleDraws(scores, _density(marginal, scores) - log_density)
-        if best is None or drawn.effective > best.effective:
-            best = drawn
+    best = drawn = _weigh(marginal, proposal, count, rng)
+    for _ in range(_ROUNDS - 1):
         if best.effective >= _ENOUGH * count:
             break
-        proposal = _next_proposal(drawn)
-    assert best is not None
+        drawn = _weigh(marginal, _next_proposal(drawn), count, rng)
+        best = max(best, drawn, key=lambda each: each.effective)
     return best
+
+
+def _weigh(
+    marginal: Marginal, proposal: _Proposal, count: int, rng: np.random.Generator
+) -> ScaleDraws:
+    """Draw a round of proposals, with their weights."""
+    scores, log_density = proposal.draw(count, rng)
+    scores = np.clip(scores, -_FARTHEST, _FARTHEST)
+    return ScaleDraws(scores, _density(marginal, scores) - log_density)
 
 
 def find_mode(marginal: Marginal) -> NDArray[np.float64]:
