@@ -66,12 +66,15 @@ def fit_ridge(
     weight = np.ones(len(target)) if weights is None else weights / weights.mean()
     share, root = weight / weight.sum(), np.sqrt(weight)
     column_mean, target_mean = share @ columns, float(share @ target)
-    u, values, v = np.linalg.svd((columns - column_mean) * root[:, None], full_matrices=False)
+    centred = (columns - column_mean) * root[:, None]
+    told = np.ptp(columns, axis=0) > 0.0  # powers of knobs that a server keeps are most columns
+    u, values, v = np.linalg.svd(centred[:, told], full_matrices=False)
     rotated = u.T @ ((target - target_mean) * root)
     found: list[tuple[float, RidgeFit]] = []
     for alpha in alphas:
         kept = values**2 / (values**2 + alpha)
-        coefficients = v.T @ (values / (values**2 + alpha) * rotated)
+        coefficients = np.zeros(columns.shape[1])
+        coefficients[told] = v.T @ (values / (values**2 + alpha) * rotated)
         intercept = target_mean - float(column_mean @ coefficients)
         residuals = target - columns @ coefficients - intercept
         leverage = share + u**2 @ kept

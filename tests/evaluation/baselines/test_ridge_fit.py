@@ -55,6 +55,18 @@ def test_more_columns_than_rows_are_shrunk() -> None:
     assert np.isfinite(fit(X)).all()
 
 
+def test_columns_that_are_constant_change_nothing() -> None:
+    rng = np.random.default_rng(5)
+    columns, target = rng.standard_normal((30, 4)), rng.standard_normal(30)
+    constant = np.insert(columns, [1, 3], 2.5, axis=1)
+    found, expected = (fit_ridge(each, target, [0.1, 1.0]) for each in (constant, columns))
+    np.testing.assert_allclose(found.coefficients[[0, 2, 3, 5]], expected.coefficients)
+    np.testing.assert_array_equal(found.coefficients[[1, 4]], 0.0)
+    np.testing.assert_allclose(found.residuals, expected.residuals)
+    alone = fit_ridge(np.ones((30, 1)), target, [1.0])
+    np.testing.assert_allclose(alone.residuals, target - target.mean())
+
+
 def test_one_row_is_its_mean() -> None:
     assert fit_ridge(X[:1], Y[:1], ALPHAS)(X[5:6])[0] == pytest.approx(Y[0])
 
