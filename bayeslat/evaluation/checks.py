@@ -46,11 +46,12 @@ class PosteriorCheck:
         What is wrong with the draws, with the cure.
     frame : DataFrame or None, one row a GPU, stack and stage
         `gpu`, `stack` (that the rows are taken for; empty for none), `stage` (or `total`), `rows`,
-        `configs`, `mape`, `bias`, `coverage_50`, `coverage_90`, `crps_relative` (mean CRPS over the
-        median measured latency), `pit_mean`, `beyond_3_sd` (part of the rows whose log latency is
-        more than 3 sd from the mean of its draws), `extrapolates` (part of the rows), `zero_shot`,
-        `unmeasured` (what makes it zero-shot, as `Unmeasured`), and `set_aside` (further rows,
-        which are not scored: the posterior knows them as gross errors). None without traces.
+        `configs`, `mape` (of the point), `bias` (of the median: points lie below it),
+        `coverage_50`, `coverage_90`, `crps_relative` (mean CRPS over the median measured latency),
+        `pit_mean`, `beyond_3_sd` (part of the rows whose log latency is more than 3 sd from the
+        mean of its draws), `extrapolates` (part of the rows), `zero_shot`, `unmeasured` (what makes
+        it zero-shot, as `Unmeasured`), and `set_aside` (further rows, which are not scored: the
+        posterior knows them as gross errors). None without traces.
     findings : tuple of str
         What the posterior did not expect, a sentence a GPU, stack and stage, with the cure; and
         which GPUs' passes over the configurations differ.

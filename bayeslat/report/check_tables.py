@@ -30,7 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = ["check_record", "show_check"]
 
-_HEADS = ["stage", "rows", "MAPE\n%", "bias\n%", "50 %\ncovers", "90 %\ncovers", "extra-\npolates"]
+_HEADS = [
+    "stage",
+    "rows",
+    "MAPE\n%",
+    "bias of\nmedian %",
+    "50 %\ncovers",
+    "90 %\ncovers",
+    "extra-\npolates",
+]
 _SHOWN = 12  # candidates; the record has all
 _PARTS = ("mape", "bias", "coverage_50", "coverage_90")
 

@@ -37,6 +37,8 @@ def test_against_traces(workshop: Workshop, run: Callable[..., Result]) -> None:
     result = run("check", workshop.posterior, workshop.trace(frame))
     assert result.exit_code == 0
     assert "l40s (zero-shot)" in result.stdout
+    assert "bias of" in result.stdout
+    assert "median %" in result.stdout  # MAPE is of the point, which lies below
     record = json.loads(run("check", workshop.posterior, workshop.trace(frame), "--json").stdout)
     assert {row["stage"] for row in record["predictions"]} == {"prefill", "decode", "total"}
     assert all(0 <= row["coverage_90"] <= 1 for row in record["predictions"])
