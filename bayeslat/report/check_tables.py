@@ -150,8 +150,9 @@ def _show_missing(console: Console, found: list[dict[str, Any]]) -> None:
         best = next(row for row in sure if row["stage"] == stage)
         todo = f'add "{best["expression"]}" to [stages.{stage}.residual] features'
         if best["kind"] == "tile":
+            mark = "'" if '"' in best["formula"] else '"'
             todo = (
-                f"write ({best['expression']}) for {best['name']} in {best['term']} of "
+                f"write {mark}{best['formula']}{mark} for {best['term']} of "
                 f"[stages.{stage}.physics]"
             )
         print_line(
