@@ -112,6 +112,23 @@ def test_findings_are_told_and_are_no_failure(
     assert "Finding: a100_sxm, decode: 90 % intervals cover" in result.stdout
 
 
+def test_gross_errors_among_further_rows_are_told(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    frame = make_frame(5, gpus=("l40s",))
+    wrong = frame["t_prefill_ms"].where(frame.index != frame.index[4], 30 * frame["t_prefill_ms"])
+    trace = workshop.trace(frame.assign(t_prefill_ms=wrong))
+    told = " ".join(run("check", workshop.posterior, trace).stdout.split())
+    assert "Finding: l40s: 1 row is a gross error, which the GPU's other rows make imposs" in told
+    assert "; without it MAPE is prefill " in told
+    assert f"- {trace} row 5 (config_id 4): prefill 30 times too slow (899 ms, 30.4 expec" in told
+    record = json.loads(run("check", workshop.posterior, trace, "--json").stdout)
+    (row,) = record["gross_rows"]
+    assert (row["row"], list(row["measured_ms"])) == (5, ["prefill"])
+    assert sum("gross error" in finding for finding in record["findings"]) == 1
+    assert record["gross_errors"] == []
+
+
 def test_passes_that_differ_are_told(workshop: Workshop, run: Callable[..., Result]) -> None:
     once = make_frame(gpus=("a100_sxm",))
     trace = workshop.trace(
