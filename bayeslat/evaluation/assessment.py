@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from bayeslat.evaluation.candidates import candidate_configs
 from bayeslat.evaluation.coefficients import coefficient_table, compare_with_donors
 from bayeslat.evaluation.comparison.hierarchical import as_estimate
 from bayeslat.evaluation.comparison.scoring import scatter_estimate
+from bayeslat.evaluation.gross_rows import GrossRow, find_gross_rows
 from bayeslat.evaluation.guardrail.analysis import GuardrailAnalysis, analyse_decisions
 from bayeslat.evaluation.guardrail.fractions import decide_fractions
 from bayeslat.evaluation.guardrail.held_out import HeldOut, bound_false_accepts, predict_held_out
@@ -32,8 +33,10 @@ from bayeslat.evaluation.transfer import Transfer, judge_transfer
 from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable
+from bayeslat.inference.posteriors.gross_errors import find_gross_errors, without_gross_errors
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.inference.rows.repeats import are_among
+from bayeslat.inference.rows.stage_rows import with_latency
 from bayeslat.model.groups import name_group
 from bayeslat.parallel import check_workers
 
@@ -62,7 +65,11 @@ class Assessment:
     decided : DataFrame or None, one row a held-out config and budget fraction
         Of `decide_fractions`: what this posterior decides.
     control : RiskControl or None
+    gross : tuple of GrossRow
+        Rows of the GPU that judge it, and that its other rows make impossible.
     trials : Trials or None
+    sound_trials : Trials or None
+        Without rows that are gross errors, here or for the posterior; None where none is.
     suggestion : Suggestion or None
     at_hand : ndarray of bool, shape (rank,)
         Which of the suggested configurations the traces hold for this GPU already.
@@ -81,7 +88,9 @@ class Assessment:
     held: HeldOut | None
     decided: pd.DataFrame | None
     control: RiskControl | None
+    gross: tuple[GrossRow, ...]
     trials: Trials | None
+    sound_trials: Trials | None
     suggestion: Suggestion | None
     at_hand: NDArray[np.bool_]
     missing: dict[str, str]
@@ -209,31 +218,35 @@ def assess(
     guard = Guard(data, gpu, budgets, options.max_risk, chosen or None, options.of, options.seed)
     missing: dict[str, str] = {}
     held = _try(missing, "held", lambda: predict_held_out(guard, frame, hardware))
-    trials = _try(
-        missing,
-        "trials",
-        lambda: run_trials(
-            data,
-            frame,
-            gpu,
-            options,
-            stack=chosen,
-            hardware=hardware,
-            jobs=jobs,
-            engine_address=engine_address,
-            on_progress=on_progress,
-        ),
+    repeat_trials = partial(
+        run_trials,
+        data,
+        gpu=gpu,
+        options=options,
+        stack=chosen,
+        hardware=hardware,
+        jobs=jobs,
+        engine_address=engine_address,
     )
+    trials = _try(missing, "trials", lambda: repeat_trials(frame, on_progress=on_progress))
+    gross = find_gross_rows(data, own, gpu, chosen, seed=options.seed)
+    known = find_gross_errors(data, gpu.key, chosen)
+    sound = without_gross_errors(data.spec, own, [*known, *(each.error for each in gross)])
+    sound_trials = None
+    if trials is not None and sound is not own:
+        others = frame[frame["gpu"] != gpu.key]
+        every = pd.concat([with_latency(data.spec, sound), others])
+        sound_trials = _try({}, "trials", lambda: repeat_trials(every))
     target = data.targets.get((gpu.key, chosen))
     rows = data.reference.head(0) if target is None else target.rows
     columns = [str(name) for name in data.reference if name in frame]
-    known = pd.concat([rows.reindex(columns=columns), own[columns]], ignore_index=True)
+    measured = pd.concat([rows.reindex(columns=columns), own[columns]], ignore_index=True)
     suggestion = _try(
         missing,
         "suggestion",
         lambda: suggest(
             data,
-            candidate_configs(frame, known, columns),
+            candidate_configs(frame, measured, columns),
             gpu,
             options.suggested,
             stack=chosen or None,
@@ -257,7 +270,9 @@ def assess(
         held=held,
         decided=None if held is None else _decide(guard, held),
         control=None if held is None else _control(guard, held, options),
+        gross=gross,
         trials=trials,
+        sound_trials=sound_trials,
         suggestion=suggestion,
         at_hand=_at_hand(suggestion, own),
         missing=missing,

@@ -16,6 +16,7 @@ from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.decisions.summary import summarise_draws
 from bayeslat.evaluation.blocks import name_block
 from bayeslat.evaluation.findings import describe, find_departures
+from bayeslat.evaluation.gross_rows import GrossRow, find_gross_rows
 from bayeslat.evaluation.judged import judged
 from bayeslat.evaluation.measured import measured_latencies
 from bayeslat.evaluation.metrics import bias, coverage, crps, mape, pit
@@ -24,7 +25,11 @@ from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
-from bayeslat.inference.posteriors.gross_errors import find_gross_errors, remembered_ratios
+from bayeslat.inference.posteriors.gross_errors import (
+    find_gross_errors,
+    remembered_ratios,
+    without_gross_errors,
+)
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.inference.rows.repeats import count_configs
 from bayeslat.inference.rows.stage_rows import latency_of
@@ -46,22 +51,26 @@ class PosteriorCheck:
         What is wrong with the draws, with the cure.
     frame : DataFrame or None, one row a GPU, stack and stage
         `gpu`, `stack` (that the rows are taken for; empty for none), `stage` (or `total`), `rows`,
-        `configs`, `mape`, `bias`, `coverage_50`, `coverage_90`, `crps_relative` (mean CRPS over the
-        median measured latency), `pit_mean`, `beyond_3_sd` (part of the rows whose log latency is
-        more than 3 sd from the mean of its draws), `extrapolates` (part of the rows), `zero_shot`,
-        `unmeasured` (what makes it zero-shot, as `Unmeasured`), and `set_aside` (further rows,
-        which are not scored: the posterior knows them as gross errors). None without traces.
+        `configs`, `mape` (of the point), `bias` (of the median: points lie below it),
+        `coverage_50`, `coverage_90`, `crps_relative` (mean CRPS over the median measured latency),
+        `pit_mean`, `beyond_3_sd` (part of the rows whose log latency is more than 3 sd from the
+        mean of its draws), `extrapolates` (part of the rows), `zero_shot`, `unmeasured` (what makes
+        it zero-shot, as `Unmeasured`), `mape_sound` (without `gross`), and `set_aside` (further
+        rows, which are not scored: the posterior knows them as gross errors). None without traces.
     findings : tuple of str
         What the posterior did not expect, a sentence a GPU, stack and stage, with the cure; and
         which GPUs' passes over the configurations differ.
     passes : tuple of PassDifferences
         Of each GPU and stack with configurations that several passes measured.
+    gross : tuple of GrossRow
+        Rows that are scored, and that the GPU's other rows make impossible.
     """
 
     problems: tuple[str, ...]
     frame: pd.DataFrame | None
     findings: tuple[str, ...]
     passes: tuple[PassDifferences, ...] = ()
+    gross: tuple[GrossRow, ...] = ()
 
 
 def check_posterior(
@@ -88,7 +97,8 @@ def check_posterior(
     finding of its own: of GPUs whose passes are alike, 1 % have it.
 
     Rows that a fit or a calibration set aside as gross errors are not scored, as long as they are
-    as far off as they were then: one that was measured anew counts.
+    as far off as they were then: one that was measured anew counts. Further rows that would be set
+    aside if their GPU were calibrated with all of them are scored, and named.
 
     Parameters
     ----------
@@ -117,6 +127,7 @@ def check_posterior(
     rows: list[dict[str, Any]] = []
     findings: list[str] = []
     passes: list[PassDifferences] = []
+    gross: list[GrossRow] = []
     for gpu in dict.fromkeys(frame["gpu"]):
         entry = data.hardware.get(gpu) or table.resolve(gpu)
         held = np.flatnonzero(frame["gpu"] == gpu)
@@ -125,18 +136,22 @@ def check_posterior(
             measured = frame.iloc[held[own]]
             prediction = predict(data, measured, entry, stack=stack or None, seed=seed)
             sound = _without_gross(data.spec, measured, prediction, list(ratios[held[own]]))
-            for stage, latency, gross in _kept(data.spec, measured, sound, entry):
-                score = _score(data, prediction, stage, latency)
+            found = find_gross_rows(data, sound, entry, stack or "", seed=seed)
+            gross += found
+            left = without_gross_errors(data.spec, sound, [each.error for each in found])
+            sound_ms = measured_latencies(data.spec, left, entry)
+            for stage, latency, set_aside in _kept(data.spec, measured, sound, entry):
+                score = _score(data, prediction, stage, latency, sound_ms[stage])
                 place = {"gpu": gpu, "stack": stack or "", "stage": stage}
-                rows.append({**place, **score, "set_aside": gross})
+                rows.append({**place, **score, "set_aside": set_aside})
                 name = name_block(rows[-1], alone=len(blocks) == 1)
                 told = _findings(prediction, stage, latency, score["unmeasured"], seed)
                 findings += [f"{name}, {stage}{text}" for text in told]
-            if found := compare_passes(data.spec, sound, entry, stack or "", seed=seed):
-                passes.append(found)
+            if differences := compare_passes(data.spec, sound, entry, stack or "", seed=seed):
+                passes.append(differences)
     findings += [f"{each.name}: {each}" for each in passes if each.differing]
     return PosteriorCheck(
-        data.diagnostics.problems, pd.DataFrame(rows), tuple(findings), tuple(passes)
+        data.diagnostics.problems, pd.DataFrame(rows), tuple(findings), tuple(passes), tuple(gross)
     )
 
 
@@ -190,9 +205,13 @@ def _beyond(prediction: Prediction, stage: str) -> NDArray[np.bool_]:
 
 
 def _score(
-    data: PosteriorData, prediction: Prediction, stage: str, latency: NDArray[np.float64]
+    data: PosteriorData,
+    prediction: Prediction,
+    stage: str,
+    latency: NDArray[np.float64],
+    sound: NDArray[np.float64],
 ) -> dict[str, Any]:
-    """Score one stage on one GPU."""
+    """Score one stage on one GPU; `sound` are the latencies without gross errors."""
     draws, frame = prediction.draws(stage), prediction.frame
     judged_draws, told = judged(data.spec, prediction, stage, latency)
     summary = summarise_draws(judged_draws)
@@ -203,6 +222,7 @@ def _score(
         "rows": int(held.sum()),
         "configs": count_configs(frame[held], data.spec),
         "mape": mape(summary["point"], told),
+        "mape_sound": mape(summary["point"], np.where(np.isnan(sound), np.nan, told)),
         "bias": bias(summary["q50"], told),  # the point lies below, the more so the wider it is
         **{
             f"coverage_{name}": coverage(

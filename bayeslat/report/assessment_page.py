@@ -19,7 +19,7 @@ from bayeslat.report.assessment_words import (
     told_missing,
     verdict_sentences,
 )
-from bayeslat.report.gross_errors import gross_error_lines
+from bayeslat.report.gross_errors import gross_error_lines, gross_row_lines
 from bayeslat.report.inline_svg import inline_svg
 from bayeslat.report.page import html_figure, html_page, html_table
 from bayeslat.report.tables import format_ms, format_percent
@@ -119,8 +119,10 @@ def _accuracy(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator
             "the donors share.</p>"
         )
     own = transfer["gross_errors"] if transfer else []
-    if lines := gross_error_lines([*record["donor_gross_errors"], *own]):
-        yield "<p>" + "<br>".join(map(escape, lines)) + "</p>"
+    known = gross_error_lines([*record["donor_gross_errors"], *own])
+    for lines in (known, gross_row_lines(record["gross_rows"])):
+        if lines:
+            yield "<p>" + "<br>".join(map(escape, lines)) + "</p>"
     yield from told_missing(record, "trials", "Trials")
     if trials := record["trials"]:
         yield (
@@ -134,7 +136,10 @@ def _accuracy(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator
     yield figures.get("error_vs_samples", "")
     if record["errors"]:
         heads = ["calibration rows", "MAPE, %", "50 % covers, %", "90 % covers, %", "90 % width, %"]
-        names = ("mape", "coverage_50", "coverage_90", "width_90")
+        names = ["mape", "coverage_50", "coverage_90", "width_90"]
+        if _without_gross(record):
+            heads.append("MAPE without gross errors, %")
+            names.append("mape_sound")
         rows = [
             [str(row["rows"]), *(percent_or_dash(row[name]) for name in names)]
             for row in record["errors"]
@@ -146,6 +151,11 @@ def _accuracy(record: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator
         yield f'<p class="note">{escape(_reading(record))}</p>'
     yield figures.get("predicted_vs_actual", "")
     yield figures.get("coverage", "")
+
+
+def _without_gross(record: Mapping[str, Any]) -> bool:
+    """Whether trials were repeated without rows that are gross errors."""
+    return any(row["mape_sound"] is not None for row in record["errors"])
 
 
 def _reading(record: Mapping[str, Any]) -> str:
@@ -161,6 +171,8 @@ def _reading(record: Mapping[str, Any]) -> str:
             "MAPE is against the median of each configuration's runs, whose noise counts as error: "
             f"one run is {record['run_to_run']:.1%} from the median of the others"
         )
+    if _without_gross(record):
+        told += ". Rows that are gross errors count in all columns but the last"
     if record["transfer"]:
         told += "; the expected MAPE above is against the typical run, without noise"
     return f"{told}."

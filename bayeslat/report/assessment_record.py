@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from bayeslat.evaluation.assessment import Assessment
+from bayeslat.evaluation.guardrail.trial import Trials
 from bayeslat.inference.posteriors.caveats import caveats_of
-from bayeslat.report.gross_errors import gross_error_records
+from bayeslat.report.gross_errors import gross_error_records, gross_row_records
 from bayeslat.report.guard_tables import control_record
 from bayeslat.traces.provenance import Provenance
 
@@ -55,12 +56,13 @@ def assessment_record(
         "seed": options.seed,
         "transfer": _transfer(found),
         "donor_gross_errors": gross_error_records(found.data.set_aside),
+        "gross_rows": gross_row_records(found.gross),
         "decisions": _decisions(found),
         "risk_control": None
         if found.control is None
         else control_record(found.control, options.max_risk),
         "errors": _errors(found),
-        "run_to_run": _number(found.trials.run_to_run) if found.trials else None,
+        "run_to_run": _run_to_run(found),
         "strengths": records(found.strengths),
         "suggestion": _suggestion(found),
         "trials": _trials(found),
@@ -175,13 +177,26 @@ def _decisions(found: Assessment) -> dict[str, Any] | None:
 
 
 def _errors(found: Assessment) -> list[dict[str, Any]]:
-    """Return the error of what the budget is for, by number of rows."""
+    """Return the error by number of rows, and what it is without gross errors."""
     if found.trials is None:
         return []
-    scores = found.trials.scores
-    own = scores[scores["stage"] == str(found.options.budget)]
     names = ["mape", "coverage_50", "coverage_90", "width_90"]
-    return records(own.groupby("rows")[names].mean().reset_index())
+    errors = _means(found.trials)[names].assign(mape_sound=np.nan)
+    if found.sound_trials is not None:
+        errors["mape_sound"] = _means(found.sound_trials)["mape"]
+    return records(errors.reset_index())
+
+
+def _run_to_run(found: Assessment) -> float | None:
+    """Return what part of an error is the measurement's own: of sound rows, where some are not."""
+    trials = found.sound_trials or found.trials
+    return None if trials is None else _number(trials.run_to_run)
+
+
+def _means(trials: Trials) -> pd.DataFrame:
+    """Average the scores of what the budget is for over the repetitions, by number of rows."""
+    own = trials.scores[trials.scores["stage"] == str(trials.options.budget)]
+    return own.groupby("rows").mean(numeric_only=True)
 
 
 def _trials(found: Assessment) -> dict[str, Any] | None:

@@ -73,9 +73,15 @@ def _untried(record: Mapping[str, Any]) -> str:
     trials = record["trials"]
     if trials is None:
         return told
-    error = {row["rows"]: row["mape"] for row in record["errors"]}[trials["shown_rows"]]
+    (shown,) = [row for row in record["errors"] if row["rows"] == trials["shown_rows"]]
+    if shown["mape"] is None:
+        return told
+    sound = shown["mape_sound"]
+    left = f"{shown['mape']:.1%}" + (
+        "" if sound is None else f" ({sound:.1%} without gross errors)"
+    )
     many = counted(trials["shown_rows"], "row")
-    return told if error is None else f"{told} In trials, {many} left an error of {error:.1%}."
+    return f"{told} In trials, {many} left an error of {left}."
 
 
 def _decisions(record: Mapping[str, Any]) -> Iterator[str]:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from rich.console import Console
 
 from bayeslat.evaluation.blocks import name_block
 from bayeslat.inference.posteriors.gross_errors import find_gross_errors
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.report.convergence import convergence_record, show_convergence, show_verdict
-from bayeslat.report.gross_errors import gross_error_lines, gross_error_records
+from bayeslat.report.gross_errors import (
+    gross_error_lines,
+    gross_error_records,
+    gross_row_lines,
+    gross_row_records,
+)
 from bayeslat.report.tables import (
     format_percent,
     make_table,
@@ -30,7 +36,15 @@ if TYPE_CHECKING:
 
 __all__ = ["check_record", "show_check"]
 
-_HEADS = ["stage", "rows", "MAPE\n%", "bias\n%", "50 %\ncovers", "90 %\ncovers", "extra-\npolates"]
+_HEADS = [
+    "stage",
+    "rows",
+    "MAPE\n%",
+    "bias of\nmedian %",
+    "50 %\ncovers",
+    "90 %\ncovers",
+    "extra-\npolates",
+]
 _SHOWN = 12  # candidates; the record has all
 _PARTS = ("mape", "bias", "coverage_50", "coverage_90")
 
@@ -57,19 +71,23 @@ def check_record(
     dict
         For JSON: `convergence_record`; `predictions`, a record a GPU, stack and stage;
         `findings`; `passes`, whether those of each GPU and stack differ (`PassDifferences.record`);
-        `missing_features`, null if they were not sought; `gross_errors` of all GPUs.
+        `missing_features`, null if they were not sought; `gross_errors` of all GPUs that the
+        posterior knows, and `gross_rows`, which it does not hold.
     """
-    rows = [] if found.frame is None else found.frame.to_dict("records")
+    frame = pd.DataFrame() if found.frame is None else found.frame
+    rows = [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+    gross = gross_row_records(found.gross)
     return {
         "posterior": path,
         **convergence_record(data),
         "predictions": rows,
-        "findings": list(found.findings),
+        "findings": [*found.findings, *_gross_findings(gross, rows)],
         "passes": [each.record() for each in found.passes],
         "missing_features": None
         if missing is None
         else [{**asdict(each), "sure": each.sure} for each in missing],
         "gross_errors": gross_error_records((*data.set_aside, *find_gross_errors(data))),
+        "gross_rows": gross,
     }
 
 
@@ -88,6 +106,21 @@ def show_check(record: Mapping[str, Any]) -> None:
         print_line(console, f"Note: {caveat}")
     for line in gross_error_lines(record["gross_errors"]):
         print_line(console, line)
+
+
+def _gross_findings(
+    gross: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
+    """Name the rows of each GPU and stack that its others make impossible."""
+    for place, name in _block_names(rows).items():
+        own = [each for each in gross if (each["gpu"], each["stack"]) == place]
+        errors = [
+            f"{row['stage']} {format_percent(row['mape_sound'])} %"
+            for row in rows
+            if (row["gpu"], row["stack"]) == place and row["mape_sound"] != row["mape"]
+        ]
+        if lines := gross_row_lines(own, f"MAPE is {', '.join(errors)}"):
+            yield f"{name}: " + "\n".join(lines)
 
 
 def _show_predictions(console: Console, rows: list[dict[str, Any]]) -> None:
@@ -142,8 +175,9 @@ def _show_missing(console: Console, found: list[dict[str, Any]]) -> None:
         best = next(row for row in sure if row["stage"] == stage)
         todo = f'add "{best["expression"]}" to [stages.{stage}.residual] features'
         if best["kind"] == "tile":
+            mark = "'" if '"' in best["formula"] else '"'
             todo = (
-                f"write ({best['expression']}) for {best['name']} in {best['term']} of "
+                f"write {mark}{best['formula']}{mark} for {best['term']} of "
                 f"[stages.{stage}.physics]"
             )
         print_line(

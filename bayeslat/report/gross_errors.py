@@ -1,4 +1,4 @@
-"""Rows that were set aside as gross errors: the record for machines, the sentences for people."""
+"""Rows that are gross errors: the record for machines, the sentences for people."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from bayeslat.counted import counted
+from bayeslat.evaluation.gross_rows import GrossRow
 from bayeslat.inference.posteriors.gross_errors import GrossError
+from bayeslat.report.tables import format_ms
 
-__all__ = ["gross_error_lines", "gross_error_records"]
+__all__ = ["gross_error_lines", "gross_error_records", "gross_row_lines", "gross_row_records"]
 
 _UNITS = {
     0.001: "in seconds? write milliseconds",
@@ -83,13 +85,65 @@ def _told(records: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [f"{counts} {were}, which the other rows make impossible:"]
     for gpu in gpus:
         own = [each for each in records if each["gpu"] == gpu]
-        if len(own) > _MOST_TOLD or len(gpus) > 1:
-            stages = Counter(stage for each in own for stage in each["ratio"])
-            by_stage = ", ".join(f"{count} of {stage}" for stage, count in stages.items())
-            lines.append(f"- {gpu}, latencies: {by_stage}")
-        lines += [f"- {_row(each)}" for each in own[:_MOST_TOLD]]
-        if (more := len(own) - _MOST_TOLD) > 0:
-            lines.append(f"- and {counted(more, 'more row')} of {gpu}")
+        lines += _of_gpu(own, counts=len(own) > _MOST_TOLD or len(gpus) > 1)
+    return lines
+
+
+def gross_row_records(rows: Sequence[GrossRow]) -> list[dict[str, Any]]:
+    """Put rows that the posterior does not hold into numbers.
+
+    Parameters
+    ----------
+    rows : sequence of GrossRow
+
+    Returns
+    -------
+    list of dict
+        For JSON: as `gross_error_records`, and by stage `measured_ms`.
+    """
+    records = gross_error_records([row.error for row in rows])
+    return [
+        {**record, "measured_ms": dict(row.measured_ms)}
+        for record, row in zip(records, rows, strict=True)
+    ]
+
+
+def gross_row_lines(records: Sequence[Mapping[str, Any]], without: str = "") -> list[str]:
+    """Say which rows of one GPU are gross errors, though nothing stands on them.
+
+    Parameters
+    ----------
+    records : sequence of mapping
+        Of `gross_row_records`.
+    without : str
+        What is so without them.
+
+    Returns
+    -------
+    list of str
+        A heading and a line a row. Nothing without rows.
+    """
+    if not records:
+        return []
+    one = len(records) == 1
+    are = "is a gross error" if one else "are gross errors"
+    tail = f"; without {'it' if one else 'them'} {without}" * bool(without)
+    heading = (
+        f"{counted(len(records), 'row')} {are}, which the GPU's other rows make impossible{tail}:"
+    )
+    return [heading, *_of_gpu(records, counts=len(records) > _MOST_TOLD)]
+
+
+def _of_gpu(records: Sequence[Mapping[str, Any]], *, counts: bool) -> list[str]:
+    """A line a row of a GPU, below how many they are by stage; of many rows, the first."""
+    gpu, lines = records[0]["gpu"], []
+    if counts:
+        stages = Counter(stage for each in records for stage in each["ratio"])
+        by_stage = ", ".join(f"{count} of {stage}" for stage, count in stages.items())
+        lines.append(f"- {gpu}, latencies: {by_stage}")
+    lines += [f"- {_row(each)}" for each in records[:_MOST_TOLD]]
+    if (more := len(records) - _MOST_TOLD) > 0:
+        lines.append(f"- and {counted(more, 'more row')} of {gpu}")
     return lines
 
 
@@ -100,7 +154,7 @@ def _row(record: Mapping[str, Any]) -> str:
     told = []
     for cure in _ALL_CURES:
         stages = [
-            f"{stage} {_times(ratio)}"
+            f"{stage} {_times(ratio)}{_expected(record, stage)}"
             for stage, ratio in record["ratio"].items()
             if cures[stage] == cure
         ]
@@ -115,6 +169,14 @@ def _cure(record: Mapping[str, Any], stage: str) -> str:
         if 1 / _LIKE_UNIT < record["ratio"][stage] / unit < _LIKE_UNIT:
             return cure
     return (_OF_DONORS if record["donor"] else _CURES)[record["repeats"][stage]]
+
+
+def _expected(record: Mapping[str, Any], stage: str) -> str:
+    """Write what was measured against what the other rows say, where that is at hand."""
+    if "measured_ms" not in record:
+        return ""
+    measured = record["measured_ms"][stage]
+    return f" ({format_ms(measured)} ms, {format_ms(measured / record['ratio'][stage])} expected)"
 
 
 def _times(ratio: float) -> str:

@@ -37,6 +37,8 @@ def test_against_traces(workshop: Workshop, run: Callable[..., Result]) -> None:
     result = run("check", workshop.posterior, workshop.trace(frame))
     assert result.exit_code == 0
     assert "l40s (zero-shot)" in result.stdout
+    assert "bias of" in result.stdout
+    assert "median %" in result.stdout  # MAPE is of the point, which lies below
     record = json.loads(run("check", workshop.posterior, workshop.trace(frame), "--json").stdout)
     assert {row["stage"] for row in record["predictions"]} == {"prefill", "decode", "total"}
     assert all(0 <= row["coverage_90"] <= 1 for row in record["predictions"])
@@ -108,6 +110,23 @@ def test_findings_are_told_and_are_no_failure(
     result = run("check", workshop.posterior, workshop.trace(slower))
     assert result.exit_code == 0
     assert "Finding: a100_sxm, decode: 90 % intervals cover" in result.stdout
+
+
+def test_gross_errors_among_further_rows_are_told(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    frame = make_frame(5, gpus=("l40s",))
+    wrong = frame["t_prefill_ms"].where(frame.index != frame.index[4], 30 * frame["t_prefill_ms"])
+    trace = workshop.trace(frame.assign(t_prefill_ms=wrong))
+    told = " ".join(run("check", workshop.posterior, trace).stdout.split())
+    assert "Finding: l40s: 1 row is a gross error, which the GPU's other rows make imposs" in told
+    assert "; without it MAPE is prefill " in told
+    assert f"- {trace} row 5 (config_id 4): prefill 30 times too slow (899 ms, 30.4 expec" in told
+    record = json.loads(run("check", workshop.posterior, trace, "--json").stdout)
+    (row,) = record["gross_rows"]
+    assert (row["row"], list(row["measured_ms"])) == (5, ["prefill"])
+    assert sum("gross error" in finding for finding in record["findings"]) == 1
+    assert record["gross_errors"] == []
 
 
 def test_passes_that_differ_are_told(workshop: Workshop, run: Callable[..., Result]) -> None:

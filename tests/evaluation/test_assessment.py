@@ -59,6 +59,25 @@ def test_held_out_configs_are_decided_as_the_guard_decides() -> None:
     pd.testing.assert_frame_equal(found.control.table, control_guard(guard, own_rows()).table)
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_trials_are_repeated_without_gross_errors(known: bool) -> None:
+    assert (assessed("zero-shot").gross, assessed("zero-shot").sound_trials) == ((), None)
+    rows = all_rows()
+    rows["t_prefill_ms"] *= np.where(np.isin(rows.index, [4, 9, 30]), 100.0, 1.0)
+    data = make_data()
+    if known:
+        data = Posterior(data).calibrate(rows[rows["gpu"] == GPU], GPU).data
+    found = judge(data, rows)
+    assert [each.error.row for each in found.gross] == ([] if known else [5, 10, 31])
+    assert found.trials is not None
+    assert found.sound_trials is not None
+    every, sound = (
+        trials.scores.query("stage == 'total' and rows == 10")["mape"].mean()
+        for trials in (found.trials, found.sound_trials)
+    )
+    assert every > 3 * sound
+
+
 def test_decisions_and_scatter_are_of_the_trials_shown() -> None:
     found = assessed("calibrated")
     assert found.decisions is not None

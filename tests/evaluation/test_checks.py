@@ -127,6 +127,24 @@ def test_gross_errors_of_a_calibrated_gpu_are_not_scored() -> None:
     }
 
 
+def test_gross_errors_that_the_posterior_does_not_hold_are_named_and_scored() -> None:
+    rows = make_frame(5, ("l40s",), rows=40)
+    clean = check_posterior(make_data(), rows)
+    assert clean.gross == ()
+    rows["t_prefill_ms"] *= np.where(np.arange(40) == 4, 0.002, 1.0)
+    found = check_posterior(make_data(), rows)
+    assert [(each.error.row, *each.error.ratio) for each in found.gross] == [(5, "prefill")]
+    assert found.frame is not None
+    assert clean.frame is not None
+    scores, before = found.frame.set_index("stage"), clean.frame.set_index("stage")
+    assert (scores["rows"] == 40).all()
+    assert scores["mape"]["prefill"] > 10 * scores["mape_sound"]["prefill"]
+    for stage in ("prefill", "total"):  # the other 39 rows
+        assert scores["mape_sound"][stage] == pytest.approx(before["mape"][stage], rel=0.1)
+    pd.testing.assert_series_equal(before["mape"], before["mape_sound"], check_names=False)
+    assert scores["mape"]["decode"] == scores["mape_sound"]["decode"]
+
+
 def test_a_stage_that_was_not_fitted_on_a_gpu_is_zero_shot_there() -> None:
     frame = make_frame()
     held = frame["t_decode_ms"].where(frame["gpu"] != "a100_sxm")

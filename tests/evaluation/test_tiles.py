@@ -105,12 +105,71 @@ def tiles_of(text: str, frame: pd.DataFrame) -> set[tuple[str, int]]:
     return {(each.name, each.size) for each in list_tiles(plan, "gemm", np.arange(len(rows)))}
 
 
+FEW = pd.DataFrame({"tokens": [32, 64, 96, 160, 192, 224, 288, 416], "task_share": 0.5})
+OF_TOKENS = {("tokens", 64), ("tokens", 128), ("tokens", 256)}
+
+
 def test_whole_numbers_that_leave_a_remainder_are_candidates() -> None:
-    few = pd.DataFrame({"tokens": [32, 64, 96, 160], "task_share": 0.5})
-    assert tiles_of(TEXT, few) == {("tokens", 64), ("tokens", 128)}
-    assert tiles_of(TEXT, few.assign(tokens=few["tokens"] + 0.5)) == set()
-    assert tiles_of(TEXT, few.assign(tokens=300, task_share=[0.1, 0.2, 0.3, 0.4])) == set()
+    assert tiles_of(TEXT, FEW) == OF_TOKENS
+    assert tiles_of(TEXT, FEW.assign(tokens=FEW["tokens"] + 0.5)) == set()
+    shares = np.linspace(0.1, 0.8, 8)
+    assert tiles_of(TEXT, FEW.assign(tokens=300, task_share=shares)) == set()
     of_quantity = TEXT.replace("2 * tokens *", "2 * rows *")
-    assert tiles_of(of_quantity, few) == {("rows", 64), ("rows", 128)}
+    assert tiles_of(of_quantity, FEW) == {("rows", size) for _, size in OF_TOKENS}
     rounded = TEXT.replace("2 * tokens *", "2 * ceil(tokens / 64) * 64 *")
-    assert tiles_of(rounded, few) == set()
+    assert tiles_of(rounded, FEW) == set()
+
+
+def test_what_hardly_moves_is_no_candidate() -> None:
+    assert tiles_of(TEXT, FEW.head(7)) == set()  # as of layers, or heads
+    same = pd.concat([FEW, *(100 * [FEW.tail(1)])], ignore_index=True)
+    assert tiles_of(TEXT, same.assign(repeat=same.index)) == set()
+    assert tiles_of(TEXT, FEW.assign(tokens=FEW["tokens"] // 32)) == set()  # never a tile
+
+
+PRODUCT = TEXT.replace('rows = "tokens"', 'rows = "tokens"\nmacs = "rows * weights"').replace(
+    "2 * tokens * weights", "2 * macs"
+)
+"""All operations in one quantity, of which no tile rounds anything."""
+
+
+def test_sizes_are_sought_through_quantities_that_are_none() -> None:
+    assert tiles_of(PRODUCT, FEW) == {("rows", size) for _, size in OF_TOKENS}
+    direct = PRODUCT.replace("rows * weights", "tokens * weights")
+    assert tiles_of(direct, FEW) == OF_TOKENS
+    halves = direct.replace('rows = "tokens"', 'rows = "tokens + task_share"').replace(
+        "2 * macs", "2 * rows"
+    )
+    assert tiles_of(halves, FEW) == OF_TOKENS
+
+
+def test_a_tile_of_one_knob_leaves_those_of_others() -> None:
+    both = FEW.assign(width=FEW["tokens"] + 1)
+    text = TEXT.replace('"task_share"]', '"task_share", "width"]')
+    assert tiles_of(text.replace("2 * tokens", "2 * width * tokens"), both) > OF_TOKENS
+    rounded = text.replace("2 * tokens", "2 * ceil(width / 64) * 64 * tokens")
+    assert tiles_of(rounded, both) == OF_TOKENS
+    in_quantity = text.replace('rows = "tokens"', 'rows = "ceil(width / 64) * 64 * tokens"')
+    assert tiles_of(in_quantity.replace("2 * tokens", "2 * rows"), both) == OF_TOKENS
+
+
+def test_a_formula_writes_out_the_quantities_that_lead_to_the_size() -> None:
+    spec = Spec.from_text(PRODUCT)
+    written = Tile("compute", "rows", 64).applied(spec, "gemm").stages["gemm"].physics["compute"]
+    assert written.expression.text == (
+        "2 * ((ceil(rows / 64) * 64) * weights) / (bf16_tflops * 1e9)"
+    )
+    deeper = Tile("compute", "tokens", 64).formula(spec, "gemm")
+    assert deeper == "2 * (((ceil(tokens / 64) * 64)) * weights) / (bf16_tflops * 1e9)"
+
+
+def test_a_size_within_a_quantity_gains_what_it_does_in_the_term() -> None:
+    truth = Tile("compute", "tokens", 256).applied(Spec.from_text(TEXT), "gemm")
+    parameters = draw_parameters(truth, GPUS, configs=configs(), seed=1)
+    frame = simulate(truth, configs(), GPUS, parameters=parameters, seed=1)
+    product = Spec.from_text(PRODUCT.replace("rows * weights", "tokens * weights"))
+    data = fit_posterior(product, frame, engine="laplace")
+    best = find_missing_features(data, frame, hardware=load_hardware())[0]
+    assert (best.name, best.expression) == ("tokens", "ceil(tokens / 256) * 256")
+    assert best.formula == "2 * ((ceil(tokens / 256) * 256) * weights) / (bf16_tflops * 1e9)"
+    assert best.gain == pytest.approx(found(256)[0].gain, rel=1e-6)

@@ -219,3 +219,18 @@ def test_rows_of_donors_that_were_set_aside_are_named(kind: str) -> None:
     assert f"1 row of {DONOR} was set aside as a gross error" in page
     assert "Then fit again, with the rows as they should be." in page
     assert "Then calibrate with the new runs" not in page
+
+
+def test_gross_errors_that_count_in_trials_are_named_with_the_error_without_them() -> None:
+    record = deepcopy(recorded("zero-shot"))
+    assert "without gross errors" not in lay_out(record)
+    record["gross_rows"] = [{**GROSS, "measured_ms": {"prefill": 600.0}}]
+    for row in record["errors"]:
+        row["mape_sound"] = 0.054
+    page = lay_out(record)
+    assert "1 row is a gross error, which the GPU&#x27;s other rows make impossible:<br>" in page
+    assert "prefill 30 times too slow (600 ms, 20 expected); measure it again" in page
+    outline = Outline.of(page)
+    assert "MAPE without gross errors, %" in outline.text_of("th")
+    assert outline.text_of("td").count("5.4") == len(record["errors"])
+    assert "(5.4% without gross errors)." in page

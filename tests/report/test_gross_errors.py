@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from bayeslat.evaluation.gross_rows import GrossRow
 from bayeslat.inference.posteriors.gross_errors import GrossError
-from bayeslat.report.gross_errors import gross_error_lines, gross_error_records
+from bayeslat.report.gross_errors import (
+    gross_error_lines,
+    gross_error_records,
+    gross_row_lines,
+    gross_row_records,
+)
 
 
 def error(
@@ -75,3 +81,23 @@ def test_donors_and_targets_are_told_apart() -> None:
     assert [line for line in found if line.startswith("1 row")] == [found[0], found[2]]
     assert found[1].endswith("no error, if the stage does something else here")
     assert found[4].startswith("Then calibrate")
+
+
+def row_lines(*rows: GrossRow, without: str = "") -> list[str]:
+    return gross_row_lines(gross_row_records(rows), without)
+
+
+def test_rows_that_nothing_stands_on_are_told_with_what_was_measured() -> None:
+    assert row_lines() == []
+    slow = GrossRow(error(prefill=(30.2, "none")), {"prefill": 604.0})
+    assert row_lines(slow) == [
+        "1 row is a gross error, which the GPU's other rows make impossible:",
+        "- t.csv row 5: prefill 30 times too slow (604 ms, 20 expected); measure it again",
+    ]
+    both = row_lines(slow, slow, without="all is well")
+    assert both[0] == (
+        "2 rows are gross errors, which the GPU's other rows make impossible; without them all is "
+        "well:"
+    )
+    many = row_lines(*(7 * [slow]))
+    assert (many[1], many[-1]) == ("- l40s, latencies: 7 of prefill", "- and 2 more rows of l40s")

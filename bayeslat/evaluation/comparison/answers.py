@@ -170,7 +170,7 @@ def check_findings(comparison: Comparison) -> tuple[Answer, ...]:
     """
     curves = {curve.method: curve.table.set_index("rows") for curve in transfer_curves(comparison)}
     found = (
-        _stages_help(curves),
+        _stages_help(curves, comparison.scores["stage"]),
         _few_rows_suffice(curves),
         _affine_works(curves),
         _guard_works(curves),
@@ -178,8 +178,11 @@ def check_findings(comparison: Comparison) -> tuple[Answer, ...]:
     return found if curves else tuple(replace(each, answer=_NO_TOTAL) for each in found)
 
 
-def _stages_help(curves: dict[str, pd.DataFrame]) -> Answer:
+def _stages_help(curves: dict[str, pd.DataFrame], stages: pd.Series) -> Answer:
     question = "Stage-aware models are more accurate than a single model of the total"
+    if len(names := set(stages) - {TOTAL}) == 1:
+        told = f"{names.pop()} is the only stage: a model of it is one of the total."
+        return Answer(question, told, "not measured")
     if not {"A", "B_total_only"} <= set(curves):
         return Answer(question, "Methods A and B_total_only were not run.", "not measured")
     stage, total = curves["A"]["mape"], curves["B_total_only"]["mape"]

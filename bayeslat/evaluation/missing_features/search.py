@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.errors import ConvergenceError, InputError
+from bayeslat.errors import ConvergenceError, ExpressionError, InputError
 from bayeslat.evaluation.missing_features.candidates import list_candidates, stage_axes
 from bayeslat.evaluation.missing_features.gain import GroupRows, held_out_density
 from bayeslat.evaluation.missing_features.overlaps import list_overlaps
@@ -40,15 +40,16 @@ class MissingFeature:
     stage : str
     kind : {"knob", "power", "product", "overlap", "tile"}
     expression : str
-        To be added to the stage's residual features; of a tile, to be written in place of `name`.
+        To be added to the stage's residual features; of a tile, what stands in place of `name`.
     gain : float
         Of the expected log predictive density of held-out configurations, summed over them.
     se : float
         Of the gain, over configurations.
     error_before, error_after : float
         Root mean square error of log latency of held-out rows.
-    term, name : str
-        Of a tile: the physics term, and the size that is rounded up in it; empty for others.
+    term, name, formula : str
+        Of a tile: the physics term, the size that is rounded up in it, and what to write for the
+        term; empty for others.
     """
 
     stage: str
@@ -60,6 +61,7 @@ class MissingFeature:
     error_after: float
     term: str = ""
     name: str = ""
+    formula: str = ""
 
     @property
     def sure(self) -> bool:
@@ -197,15 +199,16 @@ def _try_candidates(
     for overlap in list_overlaps(data.spec, stage, prepared.rows):
         yield MissingFeature(stage, "overlap", overlap.text, *judge_feature(overlap.values, 1.0))
     for tile in list_tiles(plan, stage, np.concatenate([part.position for part in prepared.rows])):
-        changed = replace(plan, spec=tile.applied(plan.spec, stage))
         try:
+            changed = replace(plan, spec=tile.applied(plan.spec, stage))
             tiled = prepare_stage(changed, stage, set_aside=prepared.set_aside)
-        except ConvergenceError:
-            continue  # physics that no GPU follows
+        except (ConvergenceError, ExpressionError):
+            continue  # physics that no GPU follows, or too long to be written
         judged = judge(
             *held_out_density(_in_place(groups, prepared, tiled), shared, offset, _FOLDS)
         )
-        yield MissingFeature(stage, "tile", tile.text, *judged, term=tile.term, name=tile.name)
+        formula = tile.formula(plan.spec, stage)
+        yield MissingFeature(stage, "tile", tile.text, *judged, tile.term, tile.name, formula)
 
 
 class _Judged(NamedTuple):

@@ -34,7 +34,7 @@ _ALIKE = 2.0  # times that latencies of two runs may differ, to be as far off
 
 
 def find_gross_errors(
-    data: PosteriorData, gpu: str | None = None, stack: str | None = None
+    data: PosteriorData, gpu: str | None = None, stack: str | None = None, *, first: int = 0
 ) -> tuple[GrossError, ...]:
     """List the rows of calibrated GPUs that were set aside.
 
@@ -45,6 +45,8 @@ def find_gross_errors(
         Key; all by default.
     stack : str, optional
         All by default.
+    first : int
+        Of a target's rows, the first that counts: later calibrations append theirs.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def find_gross_errors(
         error
         for group, target in data.targets.items()
         if gpu in (None, group[0]) and stack in (None, group[1])
-        for error in _of_target(data, group, target)
+        for error in _of_target(data, group, target, first)
     )
 
 
@@ -246,11 +248,19 @@ def _which(data: PosteriorData, target: Target, told: Set[Repeats]) -> NDArray[n
     return found
 
 
-def _of_target(data: PosteriorData, group: tuple[str, str], target: Target) -> list[GrossError]:
-    """List the rows of one GPU and stack."""
+def _of_target(
+    data: PosteriorData, group: tuple[str, str], target: Target, first: int
+) -> list[GrossError]:
+    """List the rows of one GPU and stack, from one on."""
     repeats = {stage: repeats_of(data, target, stage) for stage in target.stages}
     ratios = {
-        stage: dict(zip(part.set_aside.tolist(), part.set_aside_ratio.tolist(), strict=True))
+        stage: {
+            at: ratio
+            for at, ratio in zip(
+                part.set_aside.tolist(), part.set_aside_ratio.tolist(), strict=True
+            )
+            if at >= first
+        }
         for stage, part in target.stages.items()
     }
     return _list(group, target.origin, ratios, repeats)

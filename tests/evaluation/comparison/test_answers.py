@@ -11,11 +11,14 @@ import pytest
 from bayeslat.evaluation.comparison.answers import check_findings
 
 
-def find(errors: dict[str, dict[int, float]], question: str) -> Any:
+def find(
+    errors: dict[str, dict[int, float]], question: str, stages: tuple[str, ...] = ("a", "b")
+) -> Any:
     rows = [
-        {"method": method, "rows": count, "stage": "total", "repetition": 0, "mape": error}
+        {"method": method, "rows": count, "stage": stage, "repetition": 0, "mape": error}
         for method, found in errors.items()
         for count, error in found.items()
+        for stage in (*stages, "total")
     ]
     comparison = cast("Any", SimpleNamespace(scores=pd.DataFrame(rows)))
     (answer,) = [each for each in check_findings(comparison) if question in each.question]
@@ -34,3 +37,12 @@ def test_affine_scaling_may_err_less_or_more(last: float, told: str, verdict: st
     errors = {"direct": {0: 0.21}, "A": {5: 0.70, 25: last}}
     answer = find(errors, "Affine scaling")
     assert (answer.answer, answer.verdict) == (told, verdict)
+
+
+def test_a_single_stage_tells_nothing_of_stages() -> None:
+    errors = {"A": {10: 0.11, 25: 0.06}, "B_total_only": {10: 0.12, 25: 0.07}}
+    question = "Stage-aware models"
+    assert find(errors, question).verdict == "confirmed"
+    answer = find(errors, question, stages=("step",))
+    assert answer.verdict == "not measured"
+    assert answer.answer == "step is the only stage: a model of it is one of the total."
