@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bayeslat.errors import InputError
 
-__all__ = ["atomic_folder", "atomic_path"]
+__all__ = ["atomic_folder", "atomic_path", "refuse_folder"]
 
 
 @contextmanager
@@ -27,7 +27,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Path
         A path in the same folder, with the same suffix. After an error it is removed and `path`
         is left as it was.
+
+    Raises
+    ------
+    InputError
+        If `path` is a folder.
     """
+    refuse_folder(path)
     target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
@@ -81,6 +87,22 @@ def atomic_folder(path: str | Path, mark: str) -> Iterator[Path]:
         if target.exists():
             target.rename(old)
         fresh.rename(target)
+
+
+def refuse_folder(path: str | Path) -> None:
+    """Refuse a folder where a file is to be written.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    InputError
+        If `path` is a folder.
+    """
+    if Path(path).is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
 
 
 def _reach_disk(path: Path) -> None:

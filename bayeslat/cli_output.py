@@ -6,12 +6,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from bayeslat.atomic import refuse_folder
 from bayeslat.errors import InputError
 
 __all__ = ["ensure_no_input", "ensure_writable"]
 
 
-def ensure_writable(path: Path, *inputs: str | Path | None) -> None:
+def ensure_writable(path: Path, *inputs: str | Path | None, replaced: bool = False) -> None:
     """Refuse an output that could not be written, or that would replace what is read.
 
     Parameters
@@ -21,13 +22,17 @@ def ensure_writable(path: Path, *inputs: str | Path | None) -> None:
     *inputs : str or Path or None
         What the command reads and its output does not hold: a path is a file; text is a file, a
         folder or a glob of tables. None is passed over.
+    replaced : bool
+        Whether the output is a folder, which is replaced whole.
 
     Raises
     ------
     InputError
-        If the folder cannot be made, or no file of this name can be written in it; or as
-        `ensure_no_input` does.
+        If the folder cannot be made, or no file of this name can be written in it; if the file is
+        a folder; or as `ensure_no_input` does.
     """
+    if not replaced:
+        refuse_folder(path)
     folder = path.parent
     while not folder.exists():
         folder = folder.parent

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bayeslat.atomic import atomic_folder
+from bayeslat.atomic import atomic_folder, atomic_path
 from bayeslat.errors import InputError
 
 
@@ -56,3 +56,13 @@ def test_what_cannot_be_replaced_is_told(tmp_path: Path, monkeypatch: pytest.Mon
         (tmp_path / "mark").touch()
         with pytest.raises(InputError, match="is the folder that this runs in, or above it"):
             write(here, "")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with (
+        pytest.raises(InputError, match="out: is a folder; name a file"),
+        atomic_path(tmp_path / "out"),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

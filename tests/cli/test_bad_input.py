@@ -96,6 +96,14 @@ def test_a_table_that_cannot_be_written(
     assert sorted(workshop.folder.rglob("*")) == before
 
 
+def test_a_bundle_is_no_folder(workshop: Workshop, run: Callable[..., Result]) -> None:
+    (workshop.folder / "folder").mkdir()
+    words = ("no.nc", "--gpu", "l40s", "-o", workshop.folder / "folder")
+    bundle = run("export", "bundle", *words)
+    assert "folder: is a folder; name a file" in bundle.stderr  # before the inputs are read
+    assert "is a folder" not in run("export", "blis", *words, "--model", "x").stderr
+
+
 def test_all_faults_of_a_trace_are_told_at_once(
     workshop: Workshop, run: Callable[..., Result]
 ) -> None:
