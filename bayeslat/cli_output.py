@@ -9,7 +9,7 @@ from pathlib import Path
 from bayeslat.atomic import refuse_folder
 from bayeslat.errors import InputError
 
-__all__ = ["ensure_no_input", "ensure_writable"]
+__all__ = ["ensure_no_input", "ensure_writable", "is_read"]
 
 
 def ensure_writable(path: Path, *inputs: str | Path | None, replaced: bool = False) -> None:
@@ -65,7 +65,7 @@ def ensure_no_input(path: Path, *inputs: str | Path | None) -> None:
     """
     if not path.exists():
         return
-    lost = [str(source) for source in inputs if source is not None and _loses(path, source)]
+    lost = [str(source) for source in inputs if source is not None and is_read(path, source)]
     if lost:
         named = ", ".join(dict.fromkeys(lost))
         raise InputError(
@@ -73,8 +73,16 @@ def ensure_no_input(path: Path, *inputs: str | Path | None) -> None:
         )
 
 
-def _loses(path: Path, source: str | Path) -> bool:
-    """Tell whether a file of a source is the output, or in it."""
+def is_read(path: Path, source: str | Path) -> bool:
+    """Tell whether a file of a source is the output, or in it.
+
+    Parameters
+    ----------
+    path : Path
+        The output; it exists.
+    source : str or Path
+        As `ensure_writable` takes it.
+    """
     return any(
         file.samefile(path) or path.resolve() in file.resolve().parents for file in _files(source)
     )
