@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,14 @@ _SHOWN = (
 )
 """Methods of the figure; the tables hold all."""
 
+_ERRORS, _CURVE, _SCATTER = (
+    "e3_prediction_error_vs_samples",
+    "e3_transfer_curve",
+    "e3_predicted_vs_actual",
+)
+_FIGURES = (f"{_ERRORS}.png", f"{_ERRORS}_*.png", f"{_CURVE}.png", f"{_SCATTER}.png")
+"""Names of all figures, of any stages; a comparison draws those that it has numbers for."""
+
 
 def comparison_record(comparison: Comparison) -> dict[str, Any]:
     """What was compared and found.
@@ -70,7 +78,7 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> dict[str, Path]:
-    """Write the document's files into a folder.
+    """Write the document's files into a folder; of an earlier comparison, other figures go.
 
     Parameters
     ----------
@@ -83,28 +91,29 @@ def write_comparison(comparison: Comparison, folder: Path) -> dict[str, Path]:
         `results`, `curves`, `page`, and the figures by name.
     """
     record = comparison_record(comparison)
-    figures = folder / "figures"
     paths = {
         "results": folder / "e3_calibration_results.json",
         "curves": folder / "e3_transfer_curves.json",
         "page": folder / "index.html",
-        **{
-            _of_stage("error_vs_samples", stage, "/"): figures
-            / f"{_of_stage('e3_prediction_error_vs_samples', stage, '_')}.png"
-            for stage in comparison.headline
-        },
-        "transfer_curve": figures / "e3_transfer_curve.png",
-        "predicted_vs_actual": figures / "e3_predicted_vs_actual.png",
     }
     _write_json(paths["results"], {**record, "scores": _records(comparison.scores)})
     _write_json(paths["curves"], _curves(comparison))
-    _draw(comparison, paths)
+    drawn = {}
+    for name, file, figure in _draw(comparison):
+        drawn[name] = folder / "figures" / f"{file}.png"
+        save_figure(figure, [drawn[name]])
     with atomic_path(paths["page"]) as temporary:
-        drawn = {
-            name: path for name, path in paths.items() if path.suffix == ".png" and path.exists()
-        }
         temporary.write_text(comparison_page(record, drawn), encoding="utf-8")
-    return {name: path for name, path in paths.items() if path.exists()}
+    _clear(folder / "figures", drawn.values())
+    return {**paths, **drawn}
+
+
+def _clear(figures: Path, drawn: Collection[Path]) -> None:
+    """Remove what an earlier comparison drew and this one does not: it would pass for its."""
+    for name in _FIGURES:
+        for path in figures.glob(name):
+            if path not in drawn:
+                path.unlink()
 
 
 def _of_stage(name: str, stage: str, separator: str) -> str:
@@ -134,22 +143,22 @@ def _curves_of(comparison: Comparison, stage: str) -> dict[str, Any]:
     }
 
 
-def _draw(comparison: Comparison, paths: Mapping[str, Path]) -> None:
-    """Draw what there is to draw."""
+def _draw(comparison: Comparison) -> Iterator[tuple[str, str, Figure]]:
+    """Draw what there is to draw: the name of each figure, and that of its file."""
     options = comparison.options
     for stage in comparison.headline:
         curves = {curve.method: curve.table for curve in transfer_curves(comparison, stage)}
         shown = {name: curves[name] for name in _SHOWN if name in curves} or curves
         name = stage.replace("_", " ").capitalize()
         title = f"{name} latency on {options.target}, donors {', '.join(options.donors)}"
-        path = paths[_of_stage("error_vs_samples", stage, "/")]
-        save_figure(error_against_rows(shown, title), [path])
+        figure = error_against_rows(shown, title)
+        yield _of_stage("error_vs_samples", stage, "/"), _of_stage(_ERRORS, stage, "_"), figure
     first = next(name for name in (*_SHOWN, *curves) if name in curves)
     title = f"{first}: error by stage on {options.target}"
     stages = _by_stage(comparison, first)
-    save_figure(error_against_rows(stages, title), [paths["transfer_curve"]])
+    yield "transfer_curve", _CURVE, error_against_rows(stages, title)
     if not comparison.scatter.empty:
-        save_figure(_scatter(comparison), [paths["predicted_vs_actual"]])
+        yield "predicted_vs_actual", _SCATTER, _scatter(comparison)
 
 
 def _by_stage(comparison: Comparison, method: str) -> dict[str, pd.DataFrame]:
