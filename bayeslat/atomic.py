@@ -1,16 +1,16 @@
-"""Writing a file, or a folder, whole or not at all."""
+"""Writing a file, a folder, or files of a folder, whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from bayeslat.errors import InputError
 
-__all__ = ["atomic_folder", "atomic_path"]
+__all__ = ["atomic_files", "atomic_folder", "atomic_path", "refuse_folder"]
 
 
 @contextmanager
@@ -27,7 +27,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Path
         A path in the same folder, with the same suffix. After an error it is removed and `path`
         is left as it was.
+
+    Raises
+    ------
+    InputError
+        If `path` is a folder.
     """
+    refuse_folder(path)
     target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
@@ -43,6 +49,49 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         _reach_disk(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_files(folder: str | Path, names: Sequence[str]) -> Iterator[Path]:
+    """Give a temporary folder whose files move into `folder` when the block ends without an error.
+
+    To move them takes no room and hardly any time: until then `folder` is as it was.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Missing ones are made. Files of other names stay as they are.
+    names : sequence of str
+        Paths in the folder, or globs, of all that may be written. Those that are not written now
+        are removed: they would pass for new ones. The first, which stands on the others, moves
+        last.
+
+    Yields
+    ------
+    Path
+        An empty folder in it. It is removed, with what is in it after an error.
+
+    Raises
+    ------
+    InputError
+        If a folder stands where a file is to be: nothing moves.
+    """
+    target = Path(folder).resolve()
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new.", dir=target) as beside:
+        fresh = Path(beside)
+        yield fresh
+        written = [file.relative_to(fresh) for file in fresh.rglob("*") if file.is_file()]
+        for name in written:
+            refuse_folder(target / name)
+            (target / name).resolve().parent.mkdir(parents=True, exist_ok=True)
+            _reach_disk(fresh / name)
+        earlier = {file.relative_to(target) for name in names for file in target.glob(name)}
+        for name in earlier.difference(written):
+            (target / name).unlink()
+        for name in sorted(written, key=lambda name: name == Path(names[0])):
+            (fresh / name).replace((target / name).resolve())
+        _reach_disk(target)
 
 
 @contextmanager
@@ -81,6 +130,22 @@ def atomic_folder(path: str | Path, mark: str) -> Iterator[Path]:
         if target.exists():
             target.rename(old)
         fresh.rename(target)
+
+
+def refuse_folder(path: str | Path) -> None:
+    """Refuse a folder where a file is to be written.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    InputError
+        If `path` is a folder.
+    """
+    if Path(path).is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
 
 
 def _reach_disk(path: Path) -> None:

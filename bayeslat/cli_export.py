@@ -81,7 +81,7 @@ def blis(
     from bayeslat.report.blis_tables import blis_record, show_blis
     from bayeslat.traces import read_traces
 
-    ensure_writable(output, posterior, between_steps, hardware)
+    ensure_writable(output, posterior, between_steps, hardware, replaced=True)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data.hardware, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)

@@ -6,12 +6,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from bayeslat.atomic import refuse_folder
 from bayeslat.errors import InputError
 
-__all__ = ["ensure_no_input", "ensure_writable"]
+__all__ = ["ensure_no_input", "ensure_writable", "is_read"]
 
 
-def ensure_writable(path: Path, *inputs: str | Path | None) -> None:
+def ensure_writable(path: Path, *inputs: str | Path | None, replaced: bool = False) -> None:
     """Refuse an output that could not be written, or that would replace what is read.
 
     Parameters
@@ -21,13 +22,17 @@ def ensure_writable(path: Path, *inputs: str | Path | None) -> None:
     *inputs : str or Path or None
         What the command reads and its output does not hold: a path is a file; text is a file, a
         folder or a glob of tables. None is passed over.
+    replaced : bool
+        Whether the output is a folder, which is replaced whole.
 
     Raises
     ------
     InputError
-        If the folder cannot be made, or no file of this name can be written in it; or as
-        `ensure_no_input` does.
+        If the folder cannot be made, or no file of this name can be written in it; if the file is
+        a folder; or as `ensure_no_input` does.
     """
+    if not replaced:
+        refuse_folder(path)
     folder = path.parent
     while not folder.exists():
         folder = folder.parent
@@ -60,7 +65,7 @@ def ensure_no_input(path: Path, *inputs: str | Path | None) -> None:
     """
     if not path.exists():
         return
-    lost = [str(source) for source in inputs if source is not None and _loses(path, source)]
+    lost = [str(source) for source in inputs if source is not None and is_read(path, source)]
     if lost:
         named = ", ".join(dict.fromkeys(lost))
         raise InputError(
@@ -68,8 +73,16 @@ def ensure_no_input(path: Path, *inputs: str | Path | None) -> None:
         )
 
 
-def _loses(path: Path, source: str | Path) -> bool:
-    """Tell whether a file of a source is the output, or in it."""
+def is_read(path: Path, source: str | Path) -> bool:
+    """Tell whether a file of a source is the output, or in it.
+
+    Parameters
+    ----------
+    path : Path
+        The output; it exists.
+    source : str or Path
+        As `ensure_writable` takes it.
+    """
     return any(
         file.samefile(path) or path.resolve() in file.resolve().parents for file in _files(source)
     )

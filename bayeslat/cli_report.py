@@ -56,13 +56,14 @@ def report(
     from bayeslat.evaluation.assessment_options import AssessmentOptions
     from bayeslat.posterior import load_posterior
     from bayeslat.report.assessment_drawings import draw_assessment
-    from bayeslat.report.assessment_files import write_assessment
+    from bayeslat.report.assessment_files import ASSESSMENT_FILES, write_assessment
     from bayeslat.report.assessment_record import assessment_record
     from bayeslat.report.assessment_tables import show_assessment
     from bayeslat.report.progress import stage_bars
     from bayeslat.traces.provenance import trace_files
 
-    ensure_writable(output / "index.html")
+    for name in ASSESSMENT_FILES:
+        ensure_writable(output / name)
     check_stack(stack)
     budgets = make_budgets(budget_ms, split_budgets(stage_budget or []))
     if len(budgets) != 1:

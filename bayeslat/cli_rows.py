@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayeslat.cli_input import measured_gpus
-from bayeslat.cli_output import ensure_no_input
+from bayeslat.cli_output import ensure_no_input, is_read
 from bayeslat.cli_run import note, writing
 from bayeslat.counted import counted
 from bayeslat.errors import TraceError
@@ -177,6 +177,8 @@ def read_valid(
 ) -> tuple[pd.DataFrame, Dropped | None]:
     """Read traces, and set the rows aside that break a rule: in a file beside the output.
 
+    Where none does, those that an earlier run left out of this output are removed.
+
     Parameters
     ----------
     sources : sequence of str
@@ -197,23 +199,36 @@ def read_valid(
         If a column breaks a rule, which dropping rows cannot cure, or no row is left.
     """
     from bayeslat.features.admit import find_violations
-    from bayeslat.traces import drop_invalid, read_traces, report, write_table
+    from bayeslat.traces import drop_invalid, read_traces, report
+    from bayeslat.traces.set_aside import set_aside
     from bayeslat.traces.sources import set_aside_path
 
     frame = read_traces(*sources, check=False)
     violations = find_violations(frame, spec, hardware)
     kept, broken = drop_invalid(frame, violations)
     if not len(broken):
+        if output is not None:
+            _remove_set_aside(output, sources)
         return kept, None
     path = None if output is None else set_aside_path(output)
-    if path is not None:
+    if output is not None and path is not None:
         ensure_no_input(path, *sources)
-        # A column of several types, as broken rows may have, is text in a file.
-        mixed = [name for name in broken if broken[name].dtype == object]
         with writing(path):
-            write_table(broken.astype(dict.fromkeys(mixed, str)), path)
+            set_aside(broken, path, output)
     rows = counted(len(frame), "row")
     where = "" if path is None else f"; see {path}"
     note(f"left out for breaking a rule: {len(broken):,} of {rows}{where}")
     note(report(violations))
     return kept, Dropped(len(broken), path)
+
+
+def _remove_set_aside(output: Path, sources: Sequence[str]) -> None:
+    """Remove the rows that an earlier run left out of an output, unless they are read now."""
+    from bayeslat.traces.set_aside import is_set_aside
+    from bayeslat.traces.sources import set_aside_path
+
+    path = set_aside_path(output)
+    if is_set_aside(path, output) and not any(is_read(path, source) for source in sources):
+        with writing(path):
+            path.unlink()
+        note(f"removed: {path}, the rows that an earlier run left out; this one leaves out none")

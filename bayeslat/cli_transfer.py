@@ -145,11 +145,16 @@ def compare(
     from bayeslat.evaluation.comparison import compare as run_comparison
     from bayeslat.features.hardware import load_hardware
     from bayeslat.fitting import fit
-    from bayeslat.report.comparison_files import comparison_record, write_comparison
+    from bayeslat.report.comparison_files import (
+        COMPARISON_FILES,
+        comparison_record,
+        write_comparison,
+    )
     from bayeslat.report.comparison_tables import show_comparison
     from bayeslat.report.progress import stage_bars
 
-    ensure_writable(output / "e3_calibration_results.json")
+    for name in COMPARISON_FILES:
+        ensure_writable(output / name)
     processes = choose_jobs(jobs, engine_address)
     spec, table = choose_spec(model, stages), load_hardware(hardware)
     frame, dropped = read_rows(traces, spec, table, output, drop_invalid=drop_invalid)
@@ -178,11 +183,10 @@ def compare(
             engine_address=engine_address,
             on_progress=lambda done, total: move("repetitions", done, total),
         )
+    posterior = fit(spec, frame, gpus=chosen, hardware=table, engine=engine, seed=seed)
+    estimator = posterior.calibrate(frame, key, hardware=table, seed=seed).data
     with writing(output):
-        paths = write_comparison(comparison, output)
-        paths["estimator"] = output / "e3_estimator_model.nc"
-        posterior = fit(spec, frame, gpus=chosen, hardware=table, engine=engine, seed=seed)
-        posterior.calibrate(frame, key, hardware=table, seed=seed).save(paths["estimator"])
+        paths = write_comparison(comparison, estimator, output)
     record = {**comparison_record(comparison), "files": {k: str(v) for k, v in paths.items()}}
     if dropped:
         record["dropped"] = dropped.record()

@@ -486,7 +486,8 @@ class Posterior:
         SpecError
             If the spec has what a bundle cannot hold, as a stage with a hurdle.
         InputError
-            If an argument has an impossible value, or no configuration of the fit can be decided.
+            If an argument has an impossible value, the path is a folder's, or no configuration of
+            the fit can be decided.
         """
         from bayeslat.export import write_bundle
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayeslat.atomic import atomic_path
+from bayeslat.atomic import atomic_path, refuse_folder
 from bayeslat.counted import listed
 from bayeslat.decisions.counted_range import counted_range
 from bayeslat.decisions.doubted import doubted_configs
@@ -221,16 +221,19 @@ def write_bundle(
     Raises
     ------
     HardwareError, SpecError, InputError
-        As `make_bundle` does; or if the path is that of the reader.
+        As `make_bundle` does; or if the path is that of the reader, or of a folder.
     """
     target = Path(path)
     if target.name == READER_NAME:
         raise InputError(f"{target}: is the name of the reader; name the bundle otherwise")
+    beside = target.with_name(READER_NAME) if reader else None
+    for file in filter(None, (target, beside)):  # before the work
+        refuse_folder(file)
     bundle = make_bundle(data, gpu, stack=stack, seed=seed)
     with atomic_path(target) as temporary:
         temporary.write_bytes(bundle.to_bytes())
-    if reader:
-        with atomic_path(target.with_name(READER_NAME)) as temporary:
+    if beside is not None:
+        with atomic_path(beside) as temporary:
             shutil.copyfile(guard_reader.__file__, temporary)
     return bundle
 

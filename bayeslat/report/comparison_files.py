@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bayeslat.atomic import atomic_path
+from bayeslat.atomic import atomic_files
 from bayeslat.counted import counted
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.evaluation.comparison import HIERARCHICAL, Comparison
@@ -20,10 +20,12 @@ from bayeslat.evaluation.comparison.answers import (
     check_findings,
     transfer_curves,
 )
+from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.inference.storage.posterior_file import write_posterior
 from bayeslat.report.comparison_page import comparison_page
 from bayeslat.report.figures import error_against_rows, predicted_against_measured, save_figure
 
-__all__ = ["comparison_record", "write_comparison"]
+__all__ = ["COMPARISON_FILES", "comparison_record", "write_comparison"]
 
 _SHOWN = (
     HIERARCHICAL,
@@ -38,6 +40,23 @@ _SHOWN = (
     "picf",
 )
 """Methods of the figure; the tables hold all."""
+
+_ERRORS, _CURVE, _SCATTER = (
+    "e3_prediction_error_vs_samples",
+    "e3_transfer_curve",
+    "e3_predicted_vs_actual",
+)
+_PAGE, _RESULTS, _CURVES, _ESTIMATOR = (
+    "index.html",
+    "e3_calibration_results.json",
+    "e3_transfer_curves.json",
+    "e3_estimator_model.nc",
+)
+COMPARISON_FILES = (
+    *(_PAGE, _RESULTS, _CURVES, _ESTIMATOR),
+    *(f"figures/{name}.png" for name in (_ERRORS, f"{_ERRORS}_*", _CURVE, _SCATTER)),
+)
+"""All that a comparison may write, in its folder; figures of stages as a glob."""
 
 
 def comparison_record(comparison: Comparison) -> dict[str, Any]:
@@ -69,42 +88,38 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def write_comparison(comparison: Comparison, folder: Path) -> dict[str, Path]:
-    """Write the document's files into a folder.
+def write_comparison(
+    comparison: Comparison, estimator: PosteriorData, folder: Path
+) -> dict[str, Path]:
+    """Write the document's files into a folder, all or none.
+
+    Of an earlier comparison, what this one has not is removed; other files stay.
 
     Parameters
     ----------
     comparison : Comparison
+    estimator : PosteriorData
+        Calibrated by all rows of the target.
     folder : Path
 
     Returns
     -------
     dict of str to Path
-        `results`, `curves`, `page`, and the figures by name.
+        `results`, `curves`, `page`, `estimator`, and the figures by name.
     """
     record = comparison_record(comparison)
-    figures = folder / "figures"
-    paths = {
-        "results": folder / "e3_calibration_results.json",
-        "curves": folder / "e3_transfer_curves.json",
-        "page": folder / "index.html",
-        **{
-            _of_stage("error_vs_samples", stage, "/"): figures
-            / f"{_of_stage('e3_prediction_error_vs_samples', stage, '_')}.png"
-            for stage in comparison.headline
-        },
-        "transfer_curve": figures / "e3_transfer_curve.png",
-        "predicted_vs_actual": figures / "e3_predicted_vs_actual.png",
-    }
-    _write_json(paths["results"], {**record, "scores": _records(comparison.scores)})
-    _write_json(paths["curves"], _curves(comparison))
-    _draw(comparison, paths)
-    with atomic_path(paths["page"]) as temporary:
-        drawn = {
-            name: path for name, path in paths.items() if path.suffix == ".png" and path.exists()
-        }
-        temporary.write_text(comparison_page(record, drawn), encoding="utf-8")
-    return {name: path for name, path in paths.items() if path.exists()}
+    names = {"results": _RESULTS, "curves": _CURVES, "page": _PAGE, "estimator": _ESTIMATOR}
+    with atomic_files(folder, COMPARISON_FILES) as fresh:
+        drawn = {}
+        for name, file, figure in _draw(comparison):
+            names[name] = f"figures/{file}.png"
+            drawn[name] = fresh / names[name]
+            save_figure(figure, [drawn[name]])
+        _write_json(fresh / _RESULTS, {**record, "scores": _records(comparison.scores)})
+        _write_json(fresh / _CURVES, _curves(comparison))
+        write_posterior(estimator, fresh / _ESTIMATOR)
+        (fresh / _PAGE).write_text(comparison_page(record, drawn), encoding="utf-8")
+    return {name: folder / file for name, file in names.items()}
 
 
 def _of_stage(name: str, stage: str, separator: str) -> str:
@@ -134,22 +149,22 @@ def _curves_of(comparison: Comparison, stage: str) -> dict[str, Any]:
     }
 
 
-def _draw(comparison: Comparison, paths: Mapping[str, Path]) -> None:
-    """Draw what there is to draw."""
+def _draw(comparison: Comparison) -> Iterator[tuple[str, str, Figure]]:
+    """Draw what there is to draw: the name of each figure, and that of its file."""
     options = comparison.options
     for stage in comparison.headline:
         curves = {curve.method: curve.table for curve in transfer_curves(comparison, stage)}
         shown = {name: curves[name] for name in _SHOWN if name in curves} or curves
         name = stage.replace("_", " ").capitalize()
         title = f"{name} latency on {options.target}, donors {', '.join(options.donors)}"
-        path = paths[_of_stage("error_vs_samples", stage, "/")]
-        save_figure(error_against_rows(shown, title), [path])
+        figure = error_against_rows(shown, title)
+        yield _of_stage("error_vs_samples", stage, "/"), _of_stage(_ERRORS, stage, "_"), figure
     first = next(name for name in (*_SHOWN, *curves) if name in curves)
     title = f"{first}: error by stage on {options.target}"
     stages = _by_stage(comparison, first)
-    save_figure(error_against_rows(stages, title), [paths["transfer_curve"]])
+    yield "transfer_curve", _CURVE, error_against_rows(stages, title)
     if not comparison.scatter.empty:
-        save_figure(_scatter(comparison), [paths["predicted_vs_actual"]])
+        yield "predicted_vs_actual", _SCATTER, _scatter(comparison)
 
 
 def _by_stage(comparison: Comparison, method: str) -> dict[str, pd.DataFrame]:
@@ -183,7 +198,4 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _write_json(path: Path, content: object) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(
-            json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

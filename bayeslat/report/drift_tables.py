@@ -56,7 +56,7 @@ def show_drift(record: Mapping[str, Any]) -> None:
     _show_verdicts(console, record, stages)
     for found in stages:
         if found["verdict"] == "drift":
-            _show_changes(console, found, record["in_order_of"])
+            _show_changes(console, found)
     _show_detectable(console, [found for found in stages if found["verdict"] == "stable"])
     for found in stages:
         if found["verdict"] == "not judged":
@@ -96,7 +96,7 @@ def _show_verdicts(
     print_table(console, f"Drift since the fit; without any, at most {rate} find one", table)
 
 
-def _show_changes(console: Console, found: Mapping[str, Any], in_order_of: str) -> None:
+def _show_changes(console: Console, found: Mapping[str, Any]) -> None:
     """Print what moved, and since when."""
     table = make_table(["feature", "share of\nthe time", "P moved", "5 %", "median", "95 %"])
     shown = [each for each in found["changes"] if each["p_moved"] > each["p_prior"]]
@@ -109,7 +109,7 @@ def _show_changes(console: Console, found: Mapping[str, Any], in_order_of: str) 
     else:
         print_line(console, f"{_group(found)}, {found['stage']}: no coefficient", style="bold")
     if found["since"]:
-        print_line(console, f"Since {_since(found['since'], in_order_of)}")
+        print_line(console, f"Since {_since(found['since'], found['in_order_of'])}")
     low, ratio, high = (found[f"noise_{key}"] for key in ("low", "ratio", "high"))
     print_line(console, f"Noise {ratio:.2f} times that of the fit ({low:.2f} to {high:.2f})")
     tests = ", ".join(f"{name} {p:.2g}" for name, p in found["p_tests"].items())

@@ -41,13 +41,15 @@ def read_times(column: pd.Series) -> pd.Series:
     return pd.to_datetime(times, utc=True, errors="coerce", format="ISO8601")
 
 
-def tell_times(frame: pd.DataFrame) -> str:
+def tell_times(frame: pd.DataFrame, among: NDArray[np.int64] | None = None) -> str:
     """Say which rows keep the times of a trace from being used, or make them doubtful.
 
     Parameters
     ----------
     frame : DataFrame, one row a measurement
         As it was read: rows are named by file.
+    among : ndarray of int, shape (row,), optional
+        Positions of those that are asked about; all by default.
 
     Returns
     -------
@@ -57,19 +59,21 @@ def tell_times(frame: pd.DataFrame) -> str:
     """
     if COLLECTED_AT not in frame or frame.empty:
         return ""
-    column = frame[COLLECTED_AT]
+    places = np.arange(len(frame)) if among is None else among
+    column = frame[COLLECTED_AT].iloc[places]
     unread = read_times(column).isna().to_numpy()
     if unread.any():
         return (
             f"{_count(unread)} a {COLLECTED_AT} that {_fault(column, unread)} "
-            f"({_first(frame, unread)}), so that rows count in the order of the table; {_CURE}"
+            f"({_first(frame, places[unread][0])}), so that rows count in the order of the table; "
+            f"{_CURE}"
         )
     local = _local(column)
     if not local.any() or local.all():
         return ""
     return (
-        f"{_count(local)} a {COLLECTED_AT} without an offset ({_first(frame, local)}), taken for "
-        f"UTC, while the others have one; {_CURE}"
+        f"{_count(local)} a {COLLECTED_AT} without an offset "
+        f"({_first(frame, places[local][0])}), taken for UTC, while the others have one; {_CURE}"
     )
 
 
@@ -114,9 +118,9 @@ def _fault(column: pd.Series, unread: NDArray[np.bool_]) -> str:
     return " or ".join(parts)
 
 
-def _first(frame: pd.DataFrame, rows: NDArray[np.bool_]) -> str:
+def _first(frame: pd.DataFrame, at: int) -> str:
     """Name the first of some rows, and its cell: first 'yesterday' in row 3 of a.csv."""
-    at, places = int(rows.argmax()), locate(frame)
+    places = locate(frame)
     file = places.files[places.file_index[at]]
     cells = frame[COLLECTED_AT].iloc[[at]]
     value = cells.iloc[0]

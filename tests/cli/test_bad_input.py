@@ -96,6 +96,38 @@ def test_a_table_that_cannot_be_written(
     assert sorted(workshop.folder.rglob("*")) == before
 
 
+def test_a_bundle_is_no_folder(workshop: Workshop, run: Callable[..., Result]) -> None:
+    (workshop.folder / "folder").mkdir()
+    words = ("no.nc", "--gpu", "l40s", "-o", workshop.folder / "folder")
+    bundle = run("export", "bundle", *words)
+    assert "folder: is a folder; name a file" in bundle.stderr  # before the inputs are read
+    assert "is a folder" not in run("export", "blis", *words, "--model", "x").stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("report", "index.html"),
+        ("report", "figures/roc.svg"),
+        ("compare", "index.html"),
+        ("compare", "e3_estimator_model.nc"),
+    ],
+)
+def test_a_folder_where_a_file_is_to_be_is_told_before_the_inputs_are_read(
+    command: str, name: str, workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    (workshop.folder / "out" / name).mkdir(parents=True)
+    before = sorted(workshop.folder.rglob("*"))
+    words = {
+        "report": ["no.nc", "no.csv", "--gpu", "l40s", "--budget-ms", "300"],
+        "compare": ["no.csv", "--model", "no.toml", "--target", "l40s"],
+    }
+    result = run(command, *words[command], "-o", workshop.folder / "out")
+    assert result.exit_code == 1
+    assert f"out/{name}: is a folder; name a file" in result.stderr
+    assert sorted(workshop.folder.rglob("*")) == before
+
+
 def test_all_faults_of_a_trace_are_told_at_once(
     workshop: Workshop, run: Callable[..., Result]
 ) -> None:

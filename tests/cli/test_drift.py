@@ -83,6 +83,22 @@ def test_rows_that_do_not_tell_their_time_are_told(
     assert record["in_order_of"] == "rows"
 
 
+def test_the_order_of_each_group_is_told(
+    workshop: Workshop, scene: Scene, run: Callable[..., Result]
+) -> None:
+    moved = scene.window(0, shift=0.10, start=120)
+    times = pd.date_range("2026-01-01", periods=len(moved), freq="min", tz="UTC")
+    timed = moved.assign(collected_at=times.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    frame = pd.concat([timed, scene.window(1, gpu=GPUS[1])], ignore_index=True)
+    words = ("drift", workshop.posterior, workshop.trace(frame), "-o", workshop.out)
+    told = run(*words).stdout
+    assert "in order of collected_at" in told
+    assert f"Note: {GPUS[1]}: 200 of 200 rows have a collected_at that is empty" in told
+    stages = json.loads(run(*words, "--json").stdout)["stages"]
+    orders = {each["gpu"]: each["in_order_of"] for each in stages}
+    assert orders == {GPUS[0]: "collected_at", GPUS[1]: "rows"}
+
+
 def test_noise_alone_names_no_coefficient(
     workshop: Workshop, scene: Scene, run: Callable[..., Result]
 ) -> None:

@@ -9,6 +9,8 @@ import pytest
 from typer.testing import Result
 
 from bayeslat.posterior import load_posterior
+from bayeslat.traces import write_traces
+from bayeslat.traces.set_aside import set_aside
 from tests.cli.conftest import Workshop
 from tests.posteriors import make_configs, make_data, make_frame
 
@@ -168,6 +170,40 @@ def test_nothing_to_set_aside(workshop: Workshop, run: Run) -> None:
     assert "dropped" not in json.loads(result.stdout)
     assert result.stderr == ""
     assert not (workshop.folder / "p.dropped.parquet").exists()
+
+
+def test_what_an_earlier_run_set_aside_is_removed(workshop: Workshop, run: Run) -> None:
+    frame = make_frame()
+    frame.loc[3, "t_decode_ms"] = -1.0
+    aside = workshop.folder / "p.dropped.parquet"
+    fit(run, workshop, workshop.trace(frame, "broken.csv"), "--drop-invalid")
+    assert aside.exists()
+    words = (workshop.posterior, workshop.trace(), "--drop-invalid", "-o")
+    run("drift", *words, workshop.folder / "p.csv")  # another output, with the same place for rows
+    assert aside.exists()
+    result = fit(run, workshop, workshop.trace(), "--drop-invalid")
+    assert f"removed: {aside}, the rows that an earlier run left out" in result.stderr
+    assert not aside.exists()
+
+
+def test_rows_that_the_user_wrote_are_not_removed(workshop: Workshop, run: Run) -> None:
+    aside = workshop.folder / "p.dropped.parquet"
+    for content in (b"the user's own", None):
+        write_traces(make_frame(seed=1), aside)
+        aside.write_bytes(content or aside.read_bytes())
+        before = aside.read_bytes()
+        assert fit(run, workshop, workshop.trace(), "--drop-invalid").exit_code == 0
+        assert aside.read_bytes() == before
+
+
+def test_rows_that_were_set_aside_and_are_read_are_not_removed(
+    workshop: Workshop, run: Run
+) -> None:
+    aside = workshop.folder / "p.dropped.parquet"
+    set_aside(make_frame().assign(repeat=1), aside, workshop.folder / "p.nc")
+    result = fit(run, workshop, workshop.trace(), aside, "--drop-invalid", "--json")
+    assert json.loads(result.stdout)["rows"] == 240
+    assert aside.exists()
 
 
 def test_names_of_gpus_may_be_aliases_with_spaces_round_them(workshop: Workshop, run: Run) -> None:

@@ -421,6 +421,14 @@ def test_the_same_posterior_makes_the_same_file(tmp_path: Path) -> None:
         write_bundle(posterior().data, gpu, tmp_path / READER_NAME)
 
 
+@pytest.mark.parametrize("name", ["g.bundle", READER_NAME])
+def test_a_folder_is_no_bundle_and_no_reader(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=f"{name}: is a folder; name a file"):
+        posterior().write_bundle(tmp_path / "g.bundle", FITTED)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 @pytest.mark.parametrize("change", ["cut", "flipped", "empty", "other", "version"])
 def test_a_file_that_is_not_whole_is_refused(change: str, tmp_path: Path) -> None:
     content = bundle_of(FITTED).to_bytes()

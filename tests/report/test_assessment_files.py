@@ -50,3 +50,18 @@ def test_a_report_that_finds_less_leaves_nothing_of_an_earlier_one(tmp_path: Pat
         "index.html", "report.json", "notes.txt", "figures/mine.png",
         *(f"figures/coefficients.{kind}" for kind in ("png", "svg", "json")),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_report_that_ends_early_leaves_the_earlier_one(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    write_assessment(recorded(), drawn(), tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)}
+    monkeypatch.setattr("bayeslat.report.assessment_files.assessment_page", fail)
+    with pytest.raises(type(error)):
+        write_assessment(recorded("nothing"), drawn("nothing"), tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)} == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -112,3 +113,11 @@ def test_a_long_cell_is_cut() -> None:
     assert "(first 'soon, and again and again and again ... in row 1)" in (
         tell_times(table("soon, " + "and again " * 9))
     )
+
+
+def test_some_rows_of_a_table_are_told_by_their_place_in_it() -> None:
+    frame = table("soon", FIRST, FIRST, "later")
+    assert tell_times(frame, np.array([1, 2])) == ""
+    told = tell_times(frame, np.array([1, 3]))
+    assert told.startswith("1 of 2 rows has a collected_at that cannot be read (first 'later' in ")
+    assert "in row 4)" in told

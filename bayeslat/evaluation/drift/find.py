@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from bayeslat.arguments import refuse
 from bayeslat.counted import counted, listed
 from bayeslat.errors import InputError
 from bayeslat.evaluation.drift.drift_frame import drift_frame
+from bayeslat.evaluation.drift.group_rows import GroupRows, group_rows
 from bayeslat.evaluation.drift.judge import Judged, compare_stage, explain_stage
 from bayeslat.evaluation.drift.mixed_stacks import tell_mixtures
-from bayeslat.evaluation.drift.stage_drift import StageDrift
+from bayeslat.evaluation.drift.stage_drift import ROWS, StageDrift
 from bayeslat.evaluation.holm import adjust_holm
 from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
@@ -24,8 +24,6 @@ from bayeslat.finite import is_between, tell, wrong_share
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.model.groups import name_group
 from bayeslat.traces.names import COLLECTED_AT
-from bayeslat.traces.row_stacks import row_stacks
-from bayeslat.traces.times import read_times, tell_times
 
 __all__ = ["ALLOWANCE", "Drift", "find_drift"]
 
@@ -50,8 +48,6 @@ class Drift:
         How far the fit may be off in each direction, as a part of the noise.
     passed_over : tuple of str
         Groups of the trace that the posterior does not hold: nothing to compare them with.
-    in_order_of : str
-        What the rows' order is from: `collected_at`, or `rows`.
     notes : tuple of str
         What to know of the rows: times that cannot be read, or have no offset; several stacks.
     """
@@ -60,7 +56,6 @@ class Drift:
     alarm_rate: float
     allowance: float
     passed_over: tuple[str, ...]
-    in_order_of: str
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -83,6 +78,12 @@ class Drift:
     def judged(self) -> tuple[StageDrift, ...]:
         """Those that had enough rows."""
         return tuple(each for each in self.stages if each.verdict != "not judged")
+
+    @property
+    def in_order_of(self) -> str:
+        """What the order of all rows is from: `collected_at`; or `rows`, of any group."""
+        orders = {each.in_order_of for each in self.stages}
+        return COLLECTED_AT if orders == {COLLECTED_AT} else ROWS
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -112,8 +113,8 @@ def find_drift(
     ----------
     data : PosteriorData
     traces : DataFrame, one row a measurement
-        Measured after those of the fit. In order of `collected_at`, or as they stand, where a row
-        does not tell its time in ISO 8601.
+        Measured after those of the fit. Those of a group are in order of `collected_at`, or as they
+        stand, where one of them does not tell its time in ISO 8601.
     gpu : Gpu, optional
         Judge this one alone; by default every one that the posterior holds.
     stack : str, optional
@@ -145,27 +146,20 @@ def find_drift(
     rows = traces if gpu is None else gpu_rows(traces, [gpu.key], table)
     admitted = admit(rows, data.spec, table)
     mixtures = [] if stack is None else tell_mixtures(data, admitted, stack)
-    notes = tuple(filter(None, [tell_times(rows), *mixtures]))
-    frame, ordered = _in_order(admitted)
-    names = _stacks(data, frame) if stack is None else pd.Series(stack, frame.index, dtype=object)
-    groups = list(dict.fromkeys(zip(frame["gpu"], names, strict=True)))
-    known = [group for group in groups if data.is_measured(*group)]
-    unknown = tuple(name_group(*group) for group in groups if group not in known)
+    known, unknown = group_rows(data, rows, admitted, stack)
     if not known:
         raise InputError(_nothing_known(data, unknown))
     tasks = [(group, stage) for group in known for stage in data.stages]
     judged: list[Judged] = []
-    for number, ((key, name), stage) in enumerate(tasks):
-        own = frame[(frame["gpu"] == key) & (names == name)]
-        times = own[COLLECTED_AT].astype(str).tolist() if ordered else None
+    for number, (group, stage) in enumerate(tasks):
         judged.append(
             compare_stage(
                 data,
                 stage,
-                own.reset_index(drop=True),
-                data.hardware[key],
-                name,
-                times=times,
+                group.frame,
+                data.hardware[group.gpu],
+                group.stack,
+                times=group.times,
                 level=alarm_rate / len(tasks),
                 allowance=allowance,
                 seed=[seed, number],
@@ -178,8 +172,7 @@ def find_drift(
         alarm_rate=alarm_rate,
         allowance=allowance,
         passed_over=unknown,
-        in_order_of=COLLECTED_AT if ordered else "rows",
-        notes=notes,
+        notes=(*_doubts(known), *mixtures),
     )
 
 
@@ -205,21 +198,12 @@ def _decide(judged: Sequence[Judged], alarm_rate: float, seed: int) -> tuple[Sta
     return tuple(found)
 
 
-def _in_order(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
-    """Put rows in order of time, if all of them tell theirs."""
-    if COLLECTED_AT not in frame:
-        return frame.reset_index(drop=True), False
-    times = read_times(frame[COLLECTED_AT])
-    if times.isna().any():
-        return frame.reset_index(drop=True), False
-    order = np.argsort(times.to_numpy(), kind="stable")
-    return frame.iloc[order].reset_index(drop=True), True
-
-
-def _stacks(data: PosteriorData, frame: pd.DataFrame) -> pd.Series:
-    """Name the stack of each row; rows that name none are of the GPU's own like them."""
-    own = {gpu: data.unnamed_stack(gpu) or "" for gpu in frame["gpu"].unique()}
-    return row_stacks(frame, own)
+def _doubts(groups: Sequence[GroupRows]) -> Iterator[str]:
+    """Say what is wrong with times, and of which group, if there are several."""
+    for group in groups:
+        if group.doubt:
+            whose = f"{name_group(group.gpu, group.stack)}: " if len(groups) > 1 else ""
+            yield whose + group.doubt
 
 
 def _nothing_known(data: PosteriorData, unknown: Sequence[str]) -> str:

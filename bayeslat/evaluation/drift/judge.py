@@ -17,10 +17,11 @@ from bayeslat.evaluation.drift.explain import detectable_changes, feature_change
 from bayeslat.evaluation.drift.p_values import DriftTest, compare_window
 from bayeslat.evaluation.drift.row_errors import row_errors
 from bayeslat.evaluation.drift.scores import Scores
-from bayeslat.evaluation.drift.stage_drift import StageDrift
+from bayeslat.evaluation.drift.stage_drift import ROWS, StageDrift
 from bayeslat.evaluation.drift.window import Window, take_window
 from bayeslat.features.gpu import Gpu
 from bayeslat.inference.posteriors.posterior import PosteriorData
+from bayeslat.traces.names import COLLECTED_AT
 
 __all__ = ["LEAST_ROWS", "Judged", "compare_stage", "explain_stage"]
 
@@ -84,7 +85,15 @@ def compare_stage(
     Judged
     """
     window = take_window(data, stage, frame, gpu, stack, allowance)
-    found = StageDrift(gpu.key, stack, stage, "not judged", _too_few(window), window.counts)
+    found = StageDrift(
+        gpu.key,
+        stack,
+        stage,
+        "not judged",
+        _too_few(window),
+        window.counts,
+        in_order_of=ROWS if times is None else COLLECTED_AT,
+    )
     if found.reason:
         return Judged(found, None, None, times)
     with threadpool_limits(1):  # the matrices are too small for threads inside a product

@@ -10,7 +10,7 @@ from bayeslat.counted import counted
 from bayeslat.evaluation.drift.window import WindowCounts
 from bayeslat.model.groups import name_group
 
-__all__ = ["CORRECTION", "TOGETHER", "FeatureChange", "Since", "StageDrift", "Verdict"]
+__all__ = ["CORRECTION", "ROWS", "TOGETHER", "FeatureChange", "Since", "StageDrift", "Verdict"]
 
 type Verdict = Literal["stable", "drift", "not judged"]
 
@@ -18,6 +18,8 @@ TOGETHER = "all terms"
 """A change of all physics terms by the same factor, as by a lower clock."""
 CORRECTION = "smooth correction"
 """A change that no physics term makes."""
+ROWS = "rows"
+"""The order of rows that do not all tell their time: as they stand."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ class StageDrift:
         None without drift, or where it is the noise that drifted and no coefficient.
     noise_ratio, noise_low, noise_high : float
         Noise of the window over that of the fit, with its 90 % interval.
+    in_order_of : {"collected_at", "rows"}
+        What the order of the group's rows is from.
     """
 
     gpu: str
@@ -116,6 +120,7 @@ class StageDrift:
     noise_ratio: float = float("nan")
     noise_low: float = float("nan")
     noise_high: float = float("nan")
+    in_order_of: str = ROWS
 
     def __repr__(self) -> str:
         why = self.reason or f"p = {self.p_adjusted:.2g}, {counted(self.counts.judged, 'row')}"

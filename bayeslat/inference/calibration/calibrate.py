@@ -89,7 +89,8 @@ def calibrate_stacks(
     """
     names = row_stacks(rows, unnamed)
     # The stack with the most rows first: the others are then stacks of a GPU that is known.
-    for name in names.value_counts().index if len(rows) else [unnamed]:
+    counts = names.value_counts()
+    for name in sorted(counts.index, key=lambda name: (-counts[name], name)) or [unnamed]:
         data = calibrate_group(data, rows[names == name], gpu, name, seed=seed)
     return data
 

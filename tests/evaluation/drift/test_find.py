@@ -166,6 +166,39 @@ def test_times_are_told_of_the_rows_that_are_judged() -> None:
     assert (alone.in_order_of, alone.notes) == ("collected_at", ())
 
 
+def timed(window: pd.DataFrame) -> pd.DataFrame:
+    times = pd.date_range("2026-01-01", periods=len(window), freq="min", tz="UTC")
+    return window.assign(collected_at=times.strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+def test_rows_that_are_not_judged_do_not_decide_the_order() -> None:
+    """One row of a GPU that the posterior lacks, without a time, hid a drift."""
+    data, rows = make_scene().data, timed(late_shift()).sample(frac=1.0, random_state=0)
+    other = rows.head(1).assign(gpu="l40s", collected_at=None)
+    found = find_drift(data, pd.concat([rows, other], ignore_index=True))
+    pd.testing.assert_frame_equal(found.frame, find_drift(data, rows).frame)
+    assert stage_of(found, "decode").verdict == "drift"
+    assert (found.in_order_of, found.notes, found.passed_over) == ("collected_at", (), ("l40s",))
+
+
+def test_each_group_is_in_its_own_order() -> None:
+    scene = make_scene()
+    rows = timed(late_shift()).sample(frac=1.0, random_state=0)
+    other = timed(scene.window(6, gpu=GPUS[1]))
+    other.loc[0, "collected_at"] = None
+    found = find_drift(scene.data, pd.concat([other, rows], ignore_index=True))
+    assert [each.gpu for each in found.stages] == [GPUS[0]] * 2 + [GPUS[1]] * 2  # as the posterior
+    since = stage_of(found, "decode").since
+    assert since is not None
+    assert since.time is not None
+    assert since.low <= 121 <= since.high
+    orders = [stage_of(found, "decode", gpu).in_order_of for gpu in GPUS[:2]]
+    assert orders == ["collected_at", "rows"]
+    assert found.in_order_of == "rows"
+    (note,) = found.notes
+    assert note.startswith(f"{GPUS[1]}: 1 of 200 rows has a collected_at that is empty (first an ")
+
+
 def test_a_mixture_of_stacks_that_the_posterior_knows_is_told() -> None:
     data = make_data(stacks=("v1", "v2"))
     rows = make_frame(stacks=("v1", "v2"))

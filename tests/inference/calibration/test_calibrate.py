@@ -350,6 +350,14 @@ def test_stacks_are_groups_of_their_own() -> None:
     assert list(one.data.targets) == [(GPU, "v1")]
 
 
+def test_stacks_with_equally_many_rows_do_not_depend_on_the_order_of_rows() -> None:
+    frame = trace(8, stack=["v2"] * 4 + ["v1"] * 4)
+    one, other = (posterior(stacks=STACKS).calibrate(rows, GPU) for rows in (frame, frame[::-1]))
+    assert list(one.data.targets) == list(other.data.targets) == [(GPU, "v1"), (GPU, "v2")]
+    for stack in STACKS:
+        assert_equal_draws(draws_of(one, GPU, stack), draws_of(other, GPU, stack))
+
+
 def test_a_new_stack_of_a_fitted_gpu() -> None:
     before = posterior(stacks=STACKS)
     frame = trace(8, gpu="a100_sxm", stack="v9")
