@@ -47,9 +47,9 @@ class Budget:
         return "+".join(self.stages) or TOTAL
 
     @property
-    def joined(self) -> tuple[tuple[str, ...], ...]:
-        """Its stages, if it bounds the sum of several: what is to be added up for it."""
-        return (self.stages,) if len(self.stages) > 1 else ()
+    def bounded(self) -> tuple[tuple[str, ...], ...]:
+        """Its stages, if it is not of the total: what is measured for it beside that."""
+        return (self.stages,) if self.stages else ()
 
     def of(self, prediction: Prediction) -> tuple[Prediction, str]:
         """Return the part of a prediction that it bounds, and the name of the sum."""

@@ -231,7 +231,10 @@ def assess(
     trials = _try(missing, "trials", lambda: repeat_trials(frame, on_progress=on_progress))
     gross = find_gross_rows(data, own, gpu, chosen, seed=options.seed)
     known = find_gross_errors(data, gpu.key, chosen)
-    sound = without_gross_errors(data.spec, own, [*known, *(each.error for each in gross)])
+    bounded = set(options.budget.stages or data.stages)
+    errors = [*known, *(each.error for each in gross)]
+    wrong = [each for each in errors if bounded & each.ratio.keys()]
+    sound = without_gross_errors(data.spec, own, wrong) if wrong else own
     sound_trials = None
     if trials is not None and sound is not own:
         others = frame[frame["gpu"] != gpu.key]

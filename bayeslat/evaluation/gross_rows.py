@@ -56,7 +56,8 @@ def find_gross_rows(
     -------
     tuple of GrossRow
         In the order of the rows; none of a posterior that can calibrate nothing. Of many rows,
-        parts are looked at, with the repeats of a configuration in one.
+        parts are looked at, with the repeats of a configuration in one. At most a quarter of the
+        rows of a part can be told: of a GPU whose other rows are in the fit, none of three.
     """
     config = number_configs(rows[[name for name in data.reference if name in rows]])
     parts = -(-len(rows) // _MOST_ROWS)

@@ -84,7 +84,7 @@ def hold_out(
     test_configs: int,
     seed: int | list[int],
     keep: Sequence[str] = (),
-    joined: Sequence[Sequence[str]] = (),
+    bounded: Sequence[Sequence[str]] = (),
 ) -> Holdout:
     """Split a target's rows uniformly at random, the repeats of a configuration together.
 
@@ -102,8 +102,8 @@ def hold_out(
     seed : int or list of int
     keep : sequence of str
         Columns that test configurations have beside the knobs and the task, if the rows do.
-    joined : sequence of sequence of str
-        Stages whose sums are held out too, as `measured_latencies` takes them.
+    bounded : sequence of sequence of str
+        What is held out beside the total, as `measured_latencies` takes it.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def hold_out(
     order = take_turns(order, row_kinds(spec, rows)[run])
     tested = min(test_configs, count // 2)
     test, pool = run[order[:tested]], run[order[tested:]]
-    measured = measured_latencies(spec, rows, gpu, joined)
+    measured = measured_latencies(spec, rows, gpu, bounded)
     return Holdout(
         gpu=gpu,
         pool=rows.iloc[pool].reset_index(drop=True),

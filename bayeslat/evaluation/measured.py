@@ -18,7 +18,7 @@ __all__ = ["measured_latencies", "measured_ms"]
 
 
 def measured_latencies(
-    spec: Spec, frame: pd.DataFrame, gpu: Gpu, joined: Sequence[Sequence[str]] = ()
+    spec: Spec, frame: pd.DataFrame, gpu: Gpu, bounded: Sequence[Sequence[str]] = ()
 ) -> dict[str, NDArray[np.float64]]:
     """Return the latencies of each stage, and their sum.
 
@@ -28,8 +28,8 @@ def measured_latencies(
     frame : DataFrame, one row a measurement
         Of one GPU.
     gpu : Gpu
-    joined : sequence of sequence of str
-        Stages whose sums are wanted too.
+    bounded : sequence of sequence of str
+        Stages that budgets are of: their latency where the stage runs, or the sum of several.
 
     Returns
     -------
@@ -37,22 +37,29 @@ def measured_latencies(
         In ms. `total` is the sum over stages of `times` x latency; NaN where a stage that runs at
         least once was not measured or none runs, and in all rows if those with a total run one
         stage each and others have what they lack: steps of a server and waits of its requests.
-        Likewise `a+b` for stages that are joined.
+        Likewise `a+b` for several stages of a budget.
     """
     frame = spec.complete(frame)
     found = {name: latency_of(spec, name, frame) for name in spec.stages}
     taken = {name: _taken(spec, name, frame, gpu) for name in spec.stages}
     runs = {name: stage_times(spec, name, frame, gpu) > 0 for name in spec.stages}
-    sums = {TOTAL: tuple(spec.stages), **{"+".join(names): names for names in joined}}
-    for name, stages in sums.items():
-        some = np.any([runs[stage] for stage in stages], axis=0)
-        found[name] = np.where(some, np.sum([taken[stage] for stage in stages], axis=0), np.nan)
-    held = np.isfinite(found[TOTAL])
-    told = np.array([np.isfinite(found[name]) for name in spec.stages])
-    elsewhere = told[:, ~held].any(axis=1) & ~told[:, held].any(axis=1)
-    apart = (np.sum([each[held] for each in runs.values()], axis=0) == 1).all() and elsewhere.any()
-    if apart:
-        found[TOTAL] = np.full(len(frame), np.nan)
+    told = {name: np.isfinite(found[name]) for name in spec.stages}
+
+    def add(stages: Sequence[str]) -> NDArray[np.float64]:
+        running = np.array([runs[name] for name in stages])
+        whole = np.sum([taken[name] for name in stages], axis=0)
+        held = np.isfinite(whole) & running.any(axis=0)
+        measured = np.array([told[name] for name in stages])
+        elsewhere = measured[:, ~held].any(axis=1) & ~measured[:, held].any(axis=1)
+        apart = (running[:, held].sum(axis=0) == 1).all() and elsewhere.any()
+        return np.full(len(frame), np.nan) if apart else np.where(held, whole, np.nan)
+
+    found[TOTAL] = add(tuple(spec.stages))
+    for stages in bounded:
+        if len(stages) == 1:
+            found[stages[0]] = np.where(runs[stages[0]], found[stages[0]], np.nan)
+        else:
+            found["+".join(stages)] = add(stages)
     return found
 
 

@@ -47,7 +47,10 @@ def _trust(record: Mapping[str, Any]) -> str:
     repeated = "" if rows == configs else f" ({counted(rows, 'row')})"
     start = f"Calibrated with {counted(configs, 'configuration')}{repeated}, predictions for {gpu}"
     error = f"the typical total is expected to be off by {transfer['expected_mape']:.1%}"
-    unmeasured = ", ".join(transfer["unmeasured"])
+    bounded = record["budget_of"].split("+")
+    unmeasured = ", ".join(
+        stage for stage in transfer["unmeasured"] if bounded == [TOTAL] or stage in bounded
+    )
     lacks = f" Nothing was measured of {unmeasured}: so nothing is accepted." * bool(unmeasured)
     if transfer["verdict"] == "trust":
         return f"{start} can be trusted: {error}.{lacks}"
@@ -73,15 +76,17 @@ def _untried(record: Mapping[str, Any]) -> str:
     trials = record["trials"]
     if trials is None:
         return told
-    (shown,) = [row for row in record["errors"] if row["rows"] == trials["shown_rows"]]
-    if shown["mape"] is None:
+    errors = {row["rows"]: row for row in record["errors"]}
+    shown = errors.get(trials["shown_rows"])
+    if shown is None or shown["mape"] is None:
         return told
     sound = shown["mape_sound"]
     left = f"{shown['mape']:.1%}" + (
         "" if sound is None else f" ({sound:.1%} without gross errors)"
     )
     many = counted(trials["shown_rows"], "row")
-    return f"{told} In trials, {many} left an error of {left}."
+    of = "" if record["budget_of"] == TOTAL else f" of {record['budget_of']}"
+    return f"{told} In trials, {many} left an error{of} of {left}."
 
 
 def _decisions(record: Mapping[str, Any]) -> Iterator[str]:

@@ -117,7 +117,7 @@ def _gross_findings(
         errors = [
             f"{row['stage']} {format_percent(row['mape_sound'])} %"
             for row in rows
-            if (row["gpu"], row["stack"]) == place and row["mape_sound"] != row["mape"]
+            if (row["gpu"], row["stack"]) == place and row["mape_sound"] < row["mape"]
         ]
         if lines := gross_row_lines(own, f"MAPE is {', '.join(errors)}"):
             yield f"{name}: " + "\n".join(lines)

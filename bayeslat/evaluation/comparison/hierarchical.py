@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bayeslat.decisions.guard import Budget
@@ -35,6 +36,7 @@ __all__ = [
     "method_names",
 ]
 
+_NOTHING_MS = 1e-300
 HIERARCHICAL = "bayeslat"
 """The name of this project's own method."""
 
@@ -112,7 +114,8 @@ def as_estimate(
         draws |= {name: part.taking_ms for name, part in hurdles.items()}
     for budget in budgets:
         part, name = budget.of(prediction)
-        draws.setdefault(str(budget), part.draws(name))
+        # Where none of its stages runs, nothing is measured, and estimates are above 0.
+        draws.setdefault(str(budget), np.maximum(part.draws(name), _NOTHING_MS))
     points = {name: summarise_draws(each)["point"] for name, each in draws.items()}
     total = points.pop(TOTAL)
     return Estimate(points, total, draws=draws)

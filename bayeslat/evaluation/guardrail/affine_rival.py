@@ -71,7 +71,7 @@ def affine_points(
             points = affine.calibrate(rows, gpu).predict(test).points
         except InputError:
             return np.full(len(test), np.nan)
-        if not budget.joined:
+        if len(budget.stages) < 2:
             return points[str(budget)]
         taken = [points[name] * stage_times(spec, name, test, gpu) for name in budget.stages]
         return np.asarray(np.sum(taken, axis=0), dtype=np.float64)

@@ -107,8 +107,8 @@ def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable
     held = rows.iloc[chosen].reset_index(drop=True)
     if held.empty:
         raise InputError(f"{gpu.key} was calibrated with every config of the trace; add others")
-    joined = [stages for budget in guard.budgets for stages in budget.joined]
-    measured = measured_latencies(data.spec, rows, gpu, joined)
+    bounded = [stages for budget in guard.budgets for stages in budget.bounded]
+    measured = measured_latencies(data.spec, rows, gpu, bounded)
     if guard.of == "typical":
         measured = {name: _medians(ms, label) for name, ms in measured.items()}
     found = HeldOut(

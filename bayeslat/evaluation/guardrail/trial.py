@@ -152,7 +152,7 @@ def run_trials(
         source,
         run_to_run_error(
             own[[*data.spec.knobs, *(["task"] if "task" in own else [])]],
-            measured_latencies(data.spec, own, gpu, options.budget.joined)[str(options.budget)],
+            measured_latencies(data.spec, own, gpu, options.budget.bounded)[str(options.budget)],
         ),
         tell_beyond(options.counts, max(part.left for part in parts), gpu.key),
         pd.DataFrame([row for part in parts for row in part.scores]),
@@ -188,8 +188,8 @@ class _Part:
 def _run_repetition(setting: _Setting, repetition: int) -> list[_Part]:
     """Hold configurations out, and calibrate with each number of the others."""
     options, spec, gpu = setting.options, setting.data.spec, setting.gpu
-    seed, joined = [options.seed, repetition], options.budget.joined
-    held = hold_out(spec, setting.own, gpu, options.test_configs, seed, joined=joined)
+    seed, bounded = [options.seed, repetition], options.budget.bounded
+    held = hold_out(spec, setting.own, gpu, options.test_configs, seed, bounded=bounded)
     affine = train_affine(
         spec, setting.rivals, setting.source, setting.hardware, held, options.seed
     )

@@ -233,17 +233,15 @@ def _of_stacks(
     """Describe a stack without rows, on a GPU that was measured with another.
 
     Stacks depart from their GPU by r times what GPUs depart by. The effects are the GPU's; or, of a
-    single stack, that stack's, alone: from them another departs by its own departure, and by what
-    they leave open of the GPU's, r^2 / (1 + r^2) of its variance.
+    single stack, that stack's own, from which another is apart by the departures of both.
     """
     layout = part.problem.layout
     if layout.has_stacks:
         log_ratio = part.scales[:, layout.stack_at]
     else:
         log_ratio = STACK_RATIO.mean + STACK_RATIO.sd * stratified_normal((len(part.scales),), rng)
-    square = np.exp(2.0 * log_ratio)
-    apart = square * (1.0 + 1.0 / (1.0 + square)) if alone else square
-    spread = part.problem.offset_sd(part.scales) * np.sqrt(apart)[:, None]
+    apart = np.exp(log_ratio) * np.sqrt(2.0 if alone else 1.0)
+    spread = part.problem.offset_sd(part.scales) * apart[:, None]
     return Population(effects, spread, departure, np.log(part.noise_sd()), _NEW_NOISE_SD)
 
 

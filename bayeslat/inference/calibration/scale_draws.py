@@ -28,6 +28,8 @@ _ENOUGH = 0.25  # of the proposals: as many effective draws will do
 _TOLD = 1 / 3  # of them have to count for moments
 _ROUNDS = 12
 _FARTHEST = 8.0  # of a score: the prior has hardly anything beyond, and variances stay in bounds
+_MOST_LOG_NOISE = 3.0  # by which noise may depart, however narrow its prior: rows may tell of more
+_NEVER = -1e9
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,12 @@ def _weigh(
 ) -> ScaleDraws:
     """Draw a round of proposals, with their weights."""
     scores, log_density = proposal.draw(count, rng)
-    scores = np.clip(scores, -_FARTHEST, _FARTHEST)
-    return ScaleDraws(scores, _density(marginal, scores) - log_density)
+    within = np.clip(scores, -_FARTHEST, _FARTHEST)
+    reach = max(_FARTHEST, _MOST_LOG_NOISE / marginal.population.noise[1])
+    noise = marginal.plain - 1
+    within[:, noise] = np.clip(scores[:, noise], -reach, reach)
+    log_weight = _density(marginal, within) - log_density
+    return ScaleDraws(scores, np.where((within == scores).all(axis=1), log_weight, _NEVER))
 
 
 def find_mode(marginal: Marginal) -> NDArray[np.float64]:
@@ -181,7 +187,9 @@ def _climb(marginal: Marginal, start: NDArray[np.float64]) -> NDArray[np.float64
         return -float(values[0]), -slopes[0]
 
     further = len(start) - marginal.plain
-    bounds = [(-3.0, 4.0)] * (marginal.plain - 1) + [(-4.0, 6.0)] + [(-4.0, 4.0)] * further
+    told = _MOST_LOG_NOISE / marginal.population.noise[1]
+    noise = (-max(4.0, told), max(6.0, told))
+    bounds = [(-3.0, 4.0)] * (marginal.plain - 1) + [noise] + [(-4.0, 4.0)] * further
     options = {"maxiter": 20, "ftol": 1e-4, "gtol": 1e-2}
     found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     mode: NDArray[np.float64] = found.x
