@@ -163,6 +163,16 @@ def test_the_seed_decides(workshop: Workshop, run: Run) -> None:
     assert contents[0] != contents[2]
 
 
+def test_the_order_of_gpus_does_not_matter(workshop: Workshop, run: Run) -> None:
+    words = (workshop.trace(), "--json", "--gpus")
+    sorted_, turned = (
+        json.loads(fit(run, workshop, *words, gpus).stdout)
+        for gpus in ("a100_sxm,h100_sxm", "h100_sxm,A100-SXM4-80GB")
+    )
+    assert turned == sorted_
+    assert turned["gpus"] == ["a100_sxm", "h100_sxm"]
+
+
 def test_nothing_to_set_aside(workshop: Workshop, run: Run) -> None:
     result = fit(run, workshop, workshop.trace(), "--drop-invalid", "--json")
     assert "dropped" not in json.loads(result.stdout)
