@@ -43,6 +43,7 @@ Allowance = Annotated[
 AlarmRate = Annotated[
     float,
     typer.Option(
-        help="Probability that a call finds a drift while nothing has changed.", metavar="SHARE"
+        help="Probability that a call finds a drift while nothing has changed; 0.0001 or more.",
+        metavar="SHARE",
     ),
 ]
