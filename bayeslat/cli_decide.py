@@ -9,7 +9,7 @@ from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import decide as decide_opt
 from bayeslat.cli_output import ensure_writable
 from bayeslat.cli_rows import note_misnamed_stages, note_unknown_gpus
-from bayeslat.cli_run import ends_well, naming, print_result_of, told_with, writing
+from bayeslat.cli_run import ends_well, naming, print_result_of, told_at_once, told_with, writing
 from bayeslat.cli_values import check_budget, check_stack, split_budgets
 
 __all__ = ["guard", "suggest"]
@@ -44,8 +44,9 @@ def suggest(
     from bayeslat.traces.write import check_table_path
 
     ensure_writable(check_table_path(output), posterior, *candidates, exclude, hardware)
-    check_budget(budget_ms)
-    check_stack(stack)
+    with told_at_once() as attempt:
+        attempt(check_budget, budget_ms)
+        attempt(check_stack, stack)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data.hardware, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key
@@ -112,11 +113,11 @@ def guard(
     from bayeslat.traces.write import check_table_path
 
     ensure_writable(check_table_path(output), posterior, *(held_out or []), hardware)
-    stage_budgets = split_budgets(stage_budget or [])
+    stage_budgets, problems = split_budgets(stage_budget or [])
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data.hardware, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key
-    with told_with(limit_problems(false_accepts, confidence)):
+    with told_with([*problems, *limit_problems(false_accepts, confidence)]):
         rule = fitted.guard(
             key,
             budget_ms,

@@ -13,9 +13,10 @@ from bayeslat.cli_run import (
     ends_well,
     fail,
     print_result_of,
+    told_with,
     writing,
 )
-from bayeslat.cli_values import check_share, check_stack
+from bayeslat.cli_values import check_stack
 
 __all__ = ["drift"]
 
@@ -40,6 +41,7 @@ def drift(
     configurations. A drift ends with exit status 3; while nothing has changed, a call does so
     with a probability of --alarm-rate at most.
     """
+    from bayeslat.evaluation.drift.limits import limit_problems
     from bayeslat.posterior import load_posterior
     from bayeslat.report.drift_tables import drift_record, show_drift
     from bayeslat.report.progress import stage_bars
@@ -47,8 +49,8 @@ def drift(
     from bayeslat.traces.write import check_table_path
 
     ensure_writable(check_table_path(output), posterior, *traces, hardware)
-    check_share(alarm_rate, "--alarm-rate")
-    check_stack(stack)
+    with told_with(limit_problems(alarm_rate, allowance)):
+        check_stack(stack)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data.hardware, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key if gpu else None

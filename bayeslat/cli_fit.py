@@ -18,6 +18,7 @@ from bayeslat.cli_run import (
     note,
     note_warning,
     print_result,
+    told_at_once,
     writing,
 )
 from bayeslat.cli_values import choose_jobs, split_names
@@ -64,9 +65,10 @@ def fit(
     from bayeslat.report.progress import stage_bars
 
     ensure_writable(check_posterior_path(output), *traces, model, hardware)
-    choose_jobs(None, engine_address)
-    chosen = split_names(gpus, "--gpus") or None
-    spec = choose_spec(model, stages) if model is not None else None
+    with told_at_once() as attempt:
+        attempt(choose_jobs, None, engine_address)
+        chosen = attempt(split_names, gpus, "--gpus") or None
+        spec = attempt(choose_spec, model, stages) if model is not None else None
     statistics = statistics_among(traces, spec)
     dropped = None
     options: dict[str, Any] = {"engine": engine, "seed": seed}
@@ -84,6 +86,9 @@ def fit(
         if spec is None:
             raise InputError("give the specification: --model SPEC.toml")
         table = load_hardware(hardware)
+        with told_at_once() as attempt:
+            for name in chosen or ():
+                attempt(table.resolve, name)
         frame, dropped = read_rows(traces, spec, table, output, drop_invalid=drop_invalid)
         with stage_bars(tuple(spec.stages)) as on_progress:
             posterior = fit_traces(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bayeslat.cli_input import hardware_with
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_output import ensure_writable
-from bayeslat.cli_run import ends_well, print_result_of, writing
+from bayeslat.cli_run import ends_well, print_result_of, told_at_once, writing
 from bayeslat.cli_values import check_budget, check_stack
 
 __all__ = ["predict"]
@@ -36,8 +36,9 @@ def predict(
     from bayeslat.traces.write import check_table_path
 
     ensure_writable(check_table_path(output), posterior, hardware)
-    check_budget(budget_ms)
-    check_stack(stack)
+    with told_at_once() as attempt:
+        attempt(check_budget, budget_ms)
+        attempt(check_stack, stack)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data.hardware, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, NoReturn, Protocol, get_type_hints
 
 import typer
 from typer.models import OptionInfo
@@ -31,9 +31,19 @@ __all__ = [
     "note_warning",
     "print_result",
     "print_result_of",
+    "told_at_once",
     "told_with",
     "writing",
 ]
+
+
+class _Attempt(Protocol):
+    """A function that calls another one."""
+
+    def __call__[**P, R](
+        self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+
 
 BAD_INPUT, CHECK_FAILED = 1, 3
 INTERRUPTED = 130  # as shells have it
@@ -156,6 +166,33 @@ def told_with(problems: Sequence[str]) -> Iterator[None]:
         raise InputError("; ".join([str(error), *problems])) from error
     if problems:
         raise InputError("; ".join(problems))
+
+
+@contextmanager
+def told_at_once() -> Iterator[_Attempt]:
+    """Give a function that calls others, and tell what these refuse when the block ends.
+
+    What a call that was refused would have returned is None within the block.
+
+    Raises
+    ------
+    InputError
+        With all that was refused.
+    """
+    problems: list[str] = []
+
+    def attempt[**P, R](function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except BayeslatError as error:
+            problems.append(str(error))
+            return None  # type: ignore[return-value]  # the block ends in an error
+
+    yield attempt
+    if problems:
+        lines = [problem for problem in problems if "\n" not in problem]
+        blocks = [problem for problem in problems if "\n" in problem]
+        raise InputError("\n".join([*filter(None, ["; ".join(lines)]), *blocks]))
 
 
 @contextmanager

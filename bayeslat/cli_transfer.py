@@ -23,6 +23,7 @@ from bayeslat.cli_run import (
     note_warning,
     print_result,
     print_result_of,
+    told_at_once,
     writing,
 )
 from bayeslat.cli_values import check_share, check_stack, choose_jobs, split_counts, split_names
@@ -63,8 +64,9 @@ def calibrate(
     )
 
     ensure_writable(check_posterior_path(output), *(traces or []), hardware)
-    check_share(threshold, "--threshold")
-    check_stack(stack)
+    with told_at_once() as attempt:
+        attempt(check_share, threshold, "--threshold")
+        attempt(check_stack, stack)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data.hardware, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)
@@ -143,6 +145,7 @@ def compare(
     """
     from bayeslat.evaluation.comparison import CompareOptions, method_names
     from bayeslat.evaluation.comparison import compare as run_comparison
+    from bayeslat.evaluation.comparison.hierarchical import check_methods
     from bayeslat.features.hardware import load_hardware
     from bayeslat.fitting import fit
     from bayeslat.report.comparison_files import (
@@ -155,18 +158,26 @@ def compare(
 
     for name in COMPARISON_FILES:
         ensure_writable(output / name)
-    processes = choose_jobs(jobs, engine_address)
     spec, table = choose_spec(model, stages), load_hardware(hardware)
+    with told_at_once() as attempt:
+        processes = attempt(choose_jobs, jobs, engine_address)
+        carried = attempt(table.resolve, target, spec.hardware_fields)
+        named = attempt(split_names, donors, "--donors") or []
+        known = [attempt(table.resolve, name) for name in named]
+        first = attempt(table.resolve, source) if source else None
+        wanted = tuple(attempt(split_names, methods, "--methods") or method_names(spec))
+        attempt(check_methods, wanted, spec)
+        rows = attempt(split_counts, counts, "--counts")
     frame, dropped = read_rows(traces, spec, table, output, drop_invalid=drop_invalid)
-    key = table.resolve(target, spec.hardware_fields).key
-    chosen = tuple(table.resolve(name).key for name in split_names(donors, "--donors"))
+    key = carried.key
+    chosen = tuple(gpu.key for gpu in known)
     chosen = chosen or tuple(gpu for gpu in measured_gpus(frame, table) if gpu != key)
     options = CompareOptions(
         target=key,
         donors=chosen,
-        source=table.resolve(source).key if source else next(iter(chosen), ""),
-        methods=tuple(split_names(methods, "--methods")) or method_names(spec),
-        counts=split_counts(counts, "--counts"),
+        source=first.key if first else next(iter(chosen), ""),
+        methods=wanted,
+        counts=rows,
         repetitions=repetitions,
         test_configs=test_configs,
         engine=engine,
@@ -224,16 +235,20 @@ def crossval(
     from bayeslat.traces.write import check_table_path
 
     ensure_writable(check_table_path(output), *traces, model, hardware)
-    processes = choose_jobs(jobs, engine_address)
     spec, table = choose_spec(model, stages), load_hardware(hardware)
+    with told_at_once() as attempt:
+        processes = attempt(choose_jobs, jobs, engine_address)
+        chosen = attempt(split_names, donors, "--donors") or []
+        for name in chosen:
+            attempt(table.resolve, name)
+        rows = None if counts is None else attempt(split_counts, counts, "--counts")
     frame, dropped = read_rows(traces, spec, table, output, drop_invalid=drop_invalid)
-    chosen = split_names(donors, "--donors") or None
     with stage_bars(["targets"]) as move:
         found = cross_validate(
             spec,
             frame,
-            donors=chosen,
-            counts=None if counts is None else split_counts(counts, "--counts"),
+            donors=chosen or None,
+            counts=rows,
             splits=repetitions,
             test_configs=test_configs,
             hardware=table,

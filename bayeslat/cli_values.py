@@ -71,7 +71,7 @@ def split_names(text: str | None, option: str) -> list[str]:
     return names
 
 
-def split_budgets(texts: Sequence[str]) -> dict[str, float]:
+def split_budgets(texts: Sequence[str]) -> tuple[dict[str, float], list[str]]:
     """Read budgets of stages.
 
     Parameters
@@ -79,27 +79,29 @@ def split_budgets(texts: Sequence[str]) -> dict[str, float]:
     texts : sequence of str
         As in `llm_prefill=300`, or `vision_encoder+llm_prefill=400`.
 
-    Raises
-    ------
-    InputError
-        With every text that is none.
+    Returns
+    -------
+    budgets : dict of str to float
+        ms, by the text before the `=`.
+    problems : list of str
+        Of every text that is none.
     """
     found: dict[str, float] = {}
     problems = []
     for text in texts:
-        stages, equals, number = text.rpartition("=")
+        stages, _, number = text.rpartition("=")
         name = stages.strip()
-        if name in found:
-            problems.append(f"--stage-budget of {name} is given twice; give it once")
         try:
-            found[name] = float(number)
+            ms = float(number)
         except ValueError:
-            equals = ""
-        if not equals or not name:
+            name = ""
+        if not name:
             problems.append(f"--stage-budget {text!r}; write it as in llm_prefill=300, in ms")
-    if problems:
-        raise InputError("; ".join(problems))
-    return found
+        elif name in found:
+            problems.append(f"--stage-budget of {name} is given twice; give it once")
+        else:
+            found[name] = ms
+    return found, problems
 
 
 def split_counts(text: str, option: str) -> tuple[int, ...]:

@@ -47,6 +47,7 @@ SPECS = (
 )
 
 _names = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8)
+_bare = _names.map(str.strip)  # as those of stacks and tasks are
 _numbers = st.floats(width=64)
 _worst = st.tuples(_numbers, _names)
 
@@ -55,9 +56,9 @@ _worst = st.tuples(_numbers, _names)
 def random_posteriors(draw: st.DrawFn) -> PosteriorData:
     """Draw a posterior: GPUs, stacks, tasks, chains and draws, and every number in it."""
     gpus = draw(st.lists(st.sampled_from(GPUS), min_size=1, max_size=5, unique=True))
-    stacks = st.lists(_names, min_size=1, max_size=3, unique=True)
+    stacks = st.lists(_bare, min_size=1, max_size=3, unique=True)
     groups = tuple((gpu, stack) for gpu in gpus for stack in draw(stacks))
-    tasks = draw(st.lists(_names, max_size=3, unique=True))
+    tasks = draw(st.lists(_bare, max_size=3, unique=True))
     spec = Spec.from_text(draw(st.sampled_from(SPECS)))
     chains, draws = draw(st.integers(1, 3)), draw(st.integers(1, 4))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -81,7 +82,7 @@ def random_posteriors(draw: st.DrawFn) -> PosteriorData:
         stage: _stage(rng, spec, stage, groups, tree, tasks, chains * draws)
         for stage in spec.stages
     }
-    calibrated = draw(st.lists(st.tuples(st.sampled_from(GPUS), _names), max_size=3, unique=True))
+    calibrated = draw(st.lists(st.tuples(st.sampled_from(GPUS), _bare), max_size=3, unique=True))
     return PosteriorData(
         spec=spec,
         hardware={**hardware, **{gpu: table.resolve(gpu) for gpu, _ in calibrated}},

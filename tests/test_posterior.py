@@ -97,6 +97,7 @@ def test_what_is_no_number_is_told(
         ),
         ("predict", {"configs": make_configs(2), "stack": 3, "of": "x"}, "of is 'x'; .*stack is 3"),
         ("suggest", {"n": 1, "stack": 3}, "stack is 3; name one of the traces, or leave it out"),
+        ("suggest", {"n": 1, "stack": "v1 "}, "stack is 'v1 '; .*, without spaces around it, or"),
         ("suggest", {"n": 1, "method": 3}, "method is 3; it must be one of share_weighted, "),
         ("suggest", {"n": 3.0}, "n is 3.0; it must be a whole number from 1 on"),
         ("suggest", {"n": 1, "exclude": [1]}, "exclude is a list; read a table with read_configs"),

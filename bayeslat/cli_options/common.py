@@ -27,10 +27,18 @@ __all__ = [
     "Stack",
     "Stages",
     "Traces",
+    "without_spaces",
 ]
 
 OfName = Literal["run", "typical"]
 _LARGEST_SEED = 2**32 - 1  # what every random number generator in use takes
+
+
+def without_spaces(name: str | None) -> str | None:
+    """Take the spaces around a name away; one of spaces alone stays, to be refused as it is."""
+    return name and (name.strip() or name)
+
+
 Traces = Annotated[
     list[str],
     typer.Argument(
@@ -75,6 +83,7 @@ Stack = Annotated[
     typer.Option(
         help="Serving software, as in the traces; a column `stack` takes precedence.",
         metavar="STACK",
+        callback=without_spaces,
     ),
 ]
 Of = Annotated[

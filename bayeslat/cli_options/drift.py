@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from bayeslat.cli_options.common import without_spaces
+
 __all__ = ["AlarmRate", "Allowance", "DriftGpu", "DriftStack", "DriftTraces"]
 
 DriftTraces = Annotated[
@@ -30,6 +32,7 @@ DriftStack = Annotated[
         help="Compare all rows with this stack of the posterior, whatever they name: has an "
         "update changed anything?",
         metavar="STACK",
+        callback=without_spaces,
     ),
 ]
 Allowance = Annotated[
@@ -43,6 +46,7 @@ Allowance = Annotated[
 AlarmRate = Annotated[
     float,
     typer.Option(
-        help="Probability that a call finds a drift while nothing has changed.", metavar="SHARE"
+        help="Probability that a call finds a drift while nothing has changed; 0.0001 or more.",
+        metavar="SHARE",
     ),
 ]

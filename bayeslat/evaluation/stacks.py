@@ -41,8 +41,8 @@ def choose_stack(data: PosteriorData, gpu: str, stack: str | None, rows: pd.Data
     if unnamed is not None:
         return unnamed
     known = data.known_stacks(gpu)
-    if not known and "stack" in rows:
-        known = tuple(dict.fromkeys(map(str, rows["stack"].dropna())))
+    if not known:
+        known = tuple(dict.fromkeys(row_stacks(rows, None).dropna()))
     if len(known) > 1:
         named = ", ".join(map(repr, known))
         raise InputError(f"{gpu} was measured with the stacks {named}; name one")

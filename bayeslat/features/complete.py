@@ -1,4 +1,4 @@
-"""Completing rows: knobs that they leave out, and the full names of their stacks."""
+"""Completing rows: knobs that they leave out, and the names of their stacks and tasks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from bayeslat.features.expressions import Expression, FloatArray
-from bayeslat.traces.cells import blank, plain
-from bayeslat.traces.names import STACK
+from bayeslat.traces.cells import blank, plain, wrong_text
+from bayeslat.traces.names import STACK, TASK
 
 __all__ = ["complete_rows", "default_values"]
 
@@ -24,7 +24,8 @@ def complete_rows(
 ) -> pd.DataFrame:
     """Fill in knobs without a value, and put further columns into the name of the stack.
 
-    Doing it twice is doing it once.
+    Spaces around the names of stacks and tasks go, as around those of GPUs. Doing it twice is
+    doing it once.
 
     Parameters
     ----------
@@ -45,6 +46,7 @@ def complete_rows(
     """
     if not frame.columns.is_unique or frame.empty:
         return frame
+    frame = _without_spaces(frame)
     new: dict[str, pd.Series] = {}
     for knob, default in defaults.items():
         if knob in frame and not frame[knob].isna().any():
@@ -85,6 +87,22 @@ def default_values(
     return default.evaluate(known) if default.names <= known.keys() else None
 
 
+def _without_spaces(frame: pd.DataFrame) -> pd.DataFrame:
+    """Take the spaces around names of stacks and tasks away; the frame itself where there are none.
+
+    What is no text is told of elsewhere.
+    """
+    new = {}
+    for column in (STACK, TASK):
+        if column in frame:
+            cells = plain(frame[column])
+            names = cells.mask(wrong_text(cells)).dropna().unique()
+            bare = {name: name.strip() for name in names if name != name.strip()}
+            if bare:
+                new[column] = cells.replace(bare)
+    return frame.assign(**new) if new else frame
+
+
 def _stacks(frame: pd.DataFrame, columns: Sequence[str], software: str | None) -> pd.Series:
     """Name each row's stack; None where nothing names one."""
     named = frame[STACK] if STACK in frame else pd.Series(None, frame.index, dtype=object)
@@ -99,5 +117,5 @@ def _stack(software: object, parts: Sequence[object]) -> object:
     if not (isinstance(software, str) or pd.isna(software)):  # type: ignore[call-overload]
         return software
     name = software if isinstance(software, str) else ""
-    more = "".join(f"/{part}" for part in parts if not pd.isna(part))  # type: ignore[call-overload]
+    more = "".join(f"/{str(part).strip()}" for part in parts if not pd.isna(part))  # type: ignore[call-overload]
     return (name if name.endswith(more) else name + more) or None

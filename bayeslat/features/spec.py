@@ -142,8 +142,8 @@ class Spec(SpecFields):
         -------
         DataFrame
             A copy, with the spec's `defaults` where a knob has no value, and `stack` followed by
-            the values of `stack_columns`, as in `vllm_0.32.0/qwen3`. The frame itself where the
-            spec has neither.
+            the values of `stack_columns`, as in `vllm_0.32.0/qwen3`, and no spaces around names of
+            stacks and tasks. The frame itself where nothing is to be done.
         """
         return complete_rows(frame, self.defaults, self.stack_columns, software, self.architecture)
 

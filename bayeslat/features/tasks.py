@@ -34,5 +34,4 @@ def task_names(task: Sequence[object] | None, rows: int) -> NDArray[np.object_]:
 
 
 def _name(task: object) -> str:
-    name = NO_TASK if pd.isna(task) else str(task)  # type: ignore[call-overload]
-    return name if name.strip() else NO_TASK
+    return NO_TASK if pd.isna(task) else str(task).strip()  # type: ignore[call-overload]

@@ -16,6 +16,7 @@ __all__ = ["join"]
 
 # Above this, float64 no longer holds every whole number.
 _EXACT = 2**53
+_DIGITS = r"^[+-]?[0-9.]+([eE][+-]?[0-9]+)?$"
 _ISO_8601_LOCAL = "%Y-%m-%dT%H:%M:%S"
 _ISO_8601 = _ISO_8601_LOCAL + "%z"
 
@@ -33,7 +34,8 @@ def join(contents: Sequence[FileContent]) -> pd.DataFrame:
     DataFrame
         Columns in the order in which they are first met; NaN where a file has none. Whole numbers
         stay whole where no cell is missing. Times are text in ISO 8601 where another file holds
-        text. A column that is text in one file and a number in another keeps the cells as they are.
+        text, and numbers are text where another file holds digits as text (007). Else a column that
+        is text in one file and a number in another keeps the cells as they are.
     """
     names = dict.fromkeys(name for content in contents for name in content.columns)
     n_rows = sum(content.n_rows for content in contents)
@@ -53,7 +55,7 @@ def _stack(pieces: Sequence[Column]) -> pd.Series:
     """Return the pieces of one column as one."""
     if all(isinstance(piece, pa.ChunkedArray) for piece in pieces):
         try:
-            return _series(_concatenate(_times_beside_text(pieces)))
+            return _series(_concatenate(_numbers_beside_digits(_times_beside_text(pieces))))
         except pa.ArrowException:
             # The types have nothing in common, or a number would change in the common one.
             pass
@@ -62,9 +64,7 @@ def _stack(pieces: Sequence[Column]) -> pd.Series:
 
 def _times_beside_text(pieces: Sequence[pa.ChunkedArray]) -> Sequence[pa.ChunkedArray]:
     """Write times as text, as CSV has them, where another piece is text."""
-    text = any(
-        pa.types.is_string(piece.type) or pa.types.is_large_string(piece.type) for piece in pieces
-    )
+    text = any(_is_text(piece) for piece in pieces)
     times = [pa.types.is_timestamp(piece.type) for piece in pieces]
     if not (text and any(times)):
         return pieces
@@ -72,6 +72,25 @@ def _times_beside_text(pieces: Sequence[pa.ChunkedArray]) -> Sequence[pa.Chunked
         pc.strftime(piece, _ISO_8601 if piece.type.tz else _ISO_8601_LOCAL) if is_time else piece
         for piece, is_time in zip(pieces, times, strict=True)
     ]
+
+
+def _numbers_beside_digits(pieces: Sequence[pa.ChunkedArray]) -> Sequence[pa.ChunkedArray]:
+    """Write numbers as text, as CSV has them, where all text of others is digits: 007."""
+    texts = [piece for piece in pieces if _is_text(piece)]
+    if not texts or len(texts) == len(pieces):
+        return pieces
+    if not all(pc.all(pc.match_substring_regex(piece, _DIGITS)).as_py() for piece in texts):
+        return pieces
+    return [
+        pa.chunked_array([[None if cell is None else str(cell) for cell in piece.to_pylist()]])
+        if pa.types.is_integer(piece.type) or pa.types.is_floating(piece.type)
+        else piece
+        for piece in pieces
+    ]
+
+
+def _is_text(piece: pa.ChunkedArray) -> bool:
+    return bool(pa.types.is_string(piece.type) or pa.types.is_large_string(piece.type))
 
 
 def _concatenate(pieces: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:

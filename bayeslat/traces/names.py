@@ -67,7 +67,11 @@ def wrong_stack(stack: object) -> str:
     --------
     >>> wrong_stack("v1"), wrong_stack(None), wrong_stack(3)
     ('', '', 'stack is 3; name one of the traces, or leave it out')
+    >>> wrong_stack("v1 ")
+    "stack is 'v1 '; name one of the traces, without spaces around it, or leave it out"
     """
-    if stack is None or (isinstance(stack, str) and stack.strip()):
+    bare = stack.strip() if isinstance(stack, str) else ""
+    if stack is None or (bare and bare == stack):
         return ""
-    return f"stack is {stack!r}; name one of the traces, or leave it out"
+    without = ", without spaces around it," if bare else ","
+    return f"stack is {stack!r}; name one of the traces{without} or leave it out"

@@ -15,7 +15,7 @@ __all__ = ["row_stacks", "split_by_stack"]
 
 
 def row_stacks(rows: pd.DataFrame, unnamed: str | Mapping[str, str] | None = "") -> pd.Series:
-    """Name the stack of each row; a name of spaces is none.
+    """Name the stack of each row, without spaces around it; a name of spaces is none.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def row_stacks(rows: pd.DataFrame, unnamed: str | Mapping[str, str] | None = "")
     found = np.full(len(rows), None, dtype=object)
     if STACK in rows:
         codes, names = pd.factorize(plain(rows[STACK]))  # -1 where none is named
-        told = [str(name) if str(name).strip() else None for name in names]
+        told = [str(name).strip() or None for name in names]
         found = np.array([*told, None], dtype=object)[codes]
     if isinstance(unnamed, Mapping):
         meant = rows[GPU].map(unnamed).to_numpy(dtype=object)

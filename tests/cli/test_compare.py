@@ -99,6 +99,46 @@ def test_bad_options(
     assert not (out / "index.html").exists()
 
 
+NAMES = ["--donors", "h1000,h2000", "--counts", "a", "--jobs", "0"]
+NAMES_TOLD = ["GPU 'h1000' is", "GPU 'h2000' is", "save these lines", "--counts 'a'", "--jobs is 0"]
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "told"),
+    [
+        ("crossval", NAMES, NAMES_TOLD),
+        (
+            "compare",
+            [*NAMES, "--target", "h3000", "--methods", "A,Z"],
+            [*NAMES_TOLD, "GPU 'h3000' is", "no method 'Z'"],
+        ),
+        ("fit", ["--stages", "wait", "--gpus", "a,,b"], ["no stage 'wait'", "--gpus 'a,,b'"]),
+        ("fit", ["--gpus", "h1000,h2000"], ["GPU 'h1000' is", "GPU 'h2000' is"]),
+        ("predict", ["--budget-ms", "-1"], ["--budget-ms is -1", "--stack ' '"]),
+        ("suggest", ["-n", "2", "--budget-ms", "-1"], ["--budget-ms is -1", "--stack ' '"]),
+        ("calibrate", ["--threshold", "5"], ["--threshold is 5", "--stack ' '"]),
+    ],
+)
+def test_all_bad_options_are_told_at_once(
+    command: str,
+    options: list[str],
+    told: list[str],
+    workshop: Workshop,
+    run: Callable[..., Result],
+) -> None:
+    out = workshop.folder / ("p.nc" if command in ("fit", "calibrate") else "out.csv")
+    given = (
+        [workshop.trace(), "--model", workshop.spec]
+        if command in ("fit", "compare", "crossval")
+        else [workshop.posterior, workshop.configs(), "--gpu", "l40s", "--stack", " "]
+    )
+    done = run(command, *given, *options, "-o", out)
+    assert done.exit_code == 1
+    for text in told:
+        assert text in done.stderr
+    assert not out.exists()
+
+
 def test_crossval_tells_the_error_to_expect(workshop: Workshop, run: Callable[..., Result]) -> None:
     trace = workshop.trace(make_frame(0, GPUS, rows=40))
     words = ("crossval", trace, "-m", workshop.spec, "-o", workshop.out, "--counts", "0,5")

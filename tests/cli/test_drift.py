@@ -177,6 +177,14 @@ def test_impossible_options(
     assert not workshop.out.exists()
 
 
+def test_all_impossible_options_at_once(workshop: Workshop, run: Callable[..., Result]) -> None:
+    given = (workshop.posterior, workshop.trace(), "-o", workshop.out, "--stack", " ")
+    result = run("drift", *given, "--alarm-rate", "1e-6", "--allowance", "-1")
+    assert result.exit_code == 1
+    for text in ("--alarm-rate is 1e-06; it must be", "--allowance is -1; it must", "--stack ' '"):
+        assert text in result.stderr
+
+
 @pytest.mark.parametrize(
     ("frame", "told"),
     [

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -163,6 +166,36 @@ def test_the_seed_decides(workshop: Workshop, run: Run) -> None:
         contents.append((workshop.folder / "p.nc").read_bytes())
     assert contents[0] == contents[1]
     assert contents[0] != contents[2]
+
+
+def test_the_order_of_gpus_does_not_matter(workshop: Workshop, run: Run) -> None:
+    words = (workshop.trace(), "--json", "--gpus")
+    sorted_, turned = (
+        json.loads(fit(run, workshop, *words, gpus).stdout)
+        for gpus in ("a100_sxm,h100_sxm", "h100_sxm,A100-SXM4-80GB")
+    )
+    assert turned == sorted_
+    assert turned["gpus"] == ["a100_sxm", "h100_sxm"]
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_python_without_docstrings_is_refused(workshop: Workshop, level: int) -> None:
+    out = workshop.folder / "p.nc"
+    words = ["fit", workshop.trace(), "-m", workshop.spec, "-o", out, "--engine", "laplace"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bayeslat", *map(str, words)],
+        env={**os.environ, "PYTHONOPTIMIZE": f"{level}", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == level - 1, done.stderr
+    assert out.exists() == (level == 1)
+    if level == 2:
+        assert done.stderr == (
+            "error: Python runs without docstrings, which ArviZ needs; set PYTHONOPTIMIZE to 1 at "
+            "most (-O in place of -OO)\n"
+        )
 
 
 def test_nothing_to_set_aside(workshop: Workshop, run: Run) -> None:

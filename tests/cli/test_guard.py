@@ -132,6 +132,20 @@ def test_all_bad_options_are_told_at_once(workshop: Workshop, run: Callable[...,
     assert not workshop.out.exists()
 
 
+def test_broken_and_impossible_budgets_are_told_at_once(
+    workshop: Workshop, run: Callable[..., Result]
+) -> None:
+    budgets = ("=10", "decode=", "encode=1", "decode=-1", "decode=2")
+    done = guard(run, workshop, *(word for text in budgets for word in ("--stage-budget", text)))
+    assert done.exit_code == 1
+    for text in (
+        "--stage-budget '=10'; write it as", "--stage-budget 'decode='; write it as",
+        "no stage 'encode'", "the budget of decode is -1", "of decode is given twice",
+    ):  # fmt: skip
+        assert text in done.stderr
+    assert not workshop.out.exists()
+
+
 def held_out(workshop: Workshop, rows: int = 60) -> str:
     return workshop.trace(make_frame(5, (TARGET,), rows=rows), "held out.parquet")
 

@@ -14,7 +14,7 @@ from bayeslat.inference.storage.posterior_file import write_posterior
 from bayeslat.posterior import load_posterior
 from bayeslat.traces import read_configs
 from tests.cli.conftest import Workshop
-from tests.posteriors import make_configs, make_data
+from tests.posteriors import make_configs, make_data, make_frame
 
 pytestmark = pytest.mark.xdist_group("small posterior")
 
@@ -270,3 +270,19 @@ def test_what_stands_on_poor_draws_says_so(
     result = run(*command, *given, *options, "-o", out, "--json")
     assert json.loads(result.stdout)["converged"] is False
     assert f"{poor_posterior} did not converge" in result.stderr
+
+
+def test_spaces_are_no_part_of_a_stacks_name(workshop: Workshop, run: Run) -> None:
+    half = np.arange(len(make_frame())) % 2
+    trace = workshop.trace(make_frame().assign(stack=np.where(half, "v1", " v1 ")), "spaced.csv")
+    fitted = workshop.folder / "spaced.nc"
+    words = ("--model", workshop.spec, "--engine", "laplace", "-o", fitted)
+    assert run("fit", trace, *words).exit_code == 0
+    assert {stack for _, stack in load_posterior(fitted).data.groups} == {"v1"}
+    frames = []
+    for number, stack in enumerate(("v1", " v1 ")):
+        out = workshop.folder / f"{number}.csv"
+        given = (fitted, workshop.configs(), "--gpu", "a100_sxm", "--stack", stack)
+        assert run("predict", *given, "-o", out).exit_code == 0
+        frames.append(pd.read_csv(out))
+    pd.testing.assert_frame_equal(frames[0], frames[1])

@@ -1,4 +1,4 @@
-"""What processes do with their streams: pipes, terminals, full disks, Ctrl-C."""
+"""What processes do with their streams: pipes, terminals, full disks, Ctrl-C and other signals."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -206,3 +207,40 @@ def test_control_c_while_the_command_line_is_imported_is_quiet() -> None:
     )
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (130, "", "")
     assert "KeyboardInterrupt" in broken_twin.stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_to_end_takes_the_workers_and_temporary_files(
+    workshop: Workshop, number: signal.Signals, status: int
+) -> None:
+    trace, spec = workshop.trace(), workshop.spec
+    before = sorted(workshop.folder.iterdir())
+    process = start(
+        *("crossval", trace, "--model", spec, "-o", workshop.folder / "out.parquet"),
+        *("--jobs", "2", "--repetitions", "1000"),
+    )
+    time.sleep(6)  # the workers are there
+    process.send_signal(number)
+    shown, told = process.communicate(timeout=30)  # workers hold its streams as long as they run
+    assert process.returncode == status
+    assert (shown, told) == ("", "")
+    assert sorted(workshop.folder.iterdir()) == before
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    code = INTERRUPTED_IMPORT.replace("SIGINT", "SIGHUP") + (
+        "from bayeslat.__main__ import main; sys.argv = ['bayeslat', '--help']; main()"
+    )
+    ended, under_nohup = (
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=partial(signal.signal, signal.SIGHUP, handler),
+        )
+        for handler in (signal.SIG_DFL, signal.SIG_IGN)
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (129, "", "")
+    assert under_nohup.returncode == 0
+    assert "Usage: bayeslat" in under_nohup.stdout

@@ -143,3 +143,22 @@ def test_every_wrong_default_is_told() -> None:
         Spec.from_text(text)
     for part in ("no knob (did you mean 'waiting'?)", "defaults.tokens", "'gpu' has a"):
         assert part in str(caught.value)
+
+
+def test_names_lose_the_spaces_around_them() -> None:
+    frame = rows(stack=["v1", " v1 ", None], task=pd.Categorical(["chat\n", "chat", " "]))
+    found = complete_rows(frame, {}, ())
+    assert found["stack"].tolist()[:2] == ["v1", "v1"]
+    assert found["stack"].isna().tolist() == [False, False, True]
+    assert found["task"].tolist() == ["chat", "chat", ""]
+    assert frame["stack"].tolist()[1] == " v1 "
+    assert complete_rows(found, {}, ()) is found
+    odd = rows(stack=[3, ["v1 "], " v1"])
+    assert complete_rows(odd, {}, ())["stack"].tolist() == [3, ["v1 "], "v1"]
+
+
+def test_a_column_that_follows_the_software_loses_them_too() -> None:
+    frame = rows(stack="v1 ", model=" qwen ")
+    once = complete_rows(frame, {}, ["model"])
+    assert once["stack"].tolist() == ["v1/qwen"] * 3
+    assert complete_rows(once, {}, ["model"])["stack"].tolist() == ["v1/qwen"] * 3

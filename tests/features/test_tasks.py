@@ -9,7 +9,7 @@ from bayeslat.features.tasks import NO_TASK, task_names
 
 def test_rows_without_a_task_are_named_alike() -> None:
     names = task_names(["qa ", None, np.nan, pd.NA, " "], 5)
-    assert names.tolist() == ["qa ", NO_TASK, NO_TASK, NO_TASK, NO_TASK]
+    assert names.tolist() == ["qa", NO_TASK, NO_TASK, NO_TASK, NO_TASK]
     assert task_names(None, 2).tolist() == [NO_TASK, NO_TASK]
 
 

@@ -54,6 +54,42 @@ def test_long_identities_are_not_rounded(tmp_path: Path) -> None:
     assert read_traces(tmp_path / "a.csv")["hash"].tolist() == [str(10**25 + 1)]
 
 
+def test_identifiers_in_csv_are_kept_as_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "gpu,id,config_id,host,job_id,k,repeat,version,t_a_ms\n"
+        "h100,007,1.1,00,1e3,0.50,01,1.10,01.50\n"
+        "h100,010,1.10,12,1000,10,02,2.20,2\n"
+    )
+    frame = read_traces(tmp_path / "a.csv")
+    assert frame["id"].tolist() == ["007", "010"]
+    assert frame["config_id"].tolist() == ["1.1", "1.10"]
+    assert frame["host"].tolist() == ["00", "12"]
+    assert frame["job_id"].tolist() == ["1e3", "1000"]
+    assert frame["k"].tolist() == [0.5, 10.0]
+    assert frame["repeat"].tolist() == [1, 2]
+    assert frame["version"].tolist() == [1.1, 2.2]  # what no name calls an identifier are numbers
+    assert frame["t_a_ms"].tolist() == [1.5, 2.0]
+    write_traces(frame, tmp_path / "b.csv")
+    assert read_traces(tmp_path / "b.csv").equals(frame)
+
+
+def test_identifiers_of_one_csv_may_look_like_numbers(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("gpu,config_id,id,k,t_a_ms\nh100,001,1.10,1,1\nh100,,,2,1\n")
+    (tmp_path / "b.csv").write_text("gpu,config_id,id,k,t_a_ms\nh100,101,1.5,1.5,1\n")
+    frame = read_traces(tmp_path)
+    assert frame["config_id"].dropna().tolist() == ["001", "101"]
+    assert frame["id"].dropna().tolist() == ["1.10", "1.5"]
+    assert frame["k"].tolist() == [1.0, 2.0, 1.5]
+
+
+@pytest.mark.parametrize("cell", ["0", "7", "-7", "1.5", "1.0", "-0.25", "", "12345678901234567"])
+def test_identifiers_in_csv_that_numbers_give_back_are_numbers(cell: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"gpu,config_id,k,t_a_ms\nh100,{cell},{cell},1\nl40s,3,3,1\n")
+    frame = read_traces(tmp_path / "a.csv", check=False)
+    assert frame["config_id"].dtype.kind in "if"
+    assert frame["config_id"].equals(frame["k"])
+
+
 def test_types_in_csv(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(

@@ -15,7 +15,7 @@ from bayeslat.traces.row_stacks import row_stacks, split_by_stack
         ((None, "v2", "v1"), "v1", {"v1": [0, 2], "v2": [1]}),
         (("v2", None, "v2"), None, {"v2": [0, 2], None: [1]}),
         ((pd.NA, 3, "3"), "v1", {"v1": [0], "3": [1, 2]}),
-        ((" ", "v2 ", "v2"), "v1", {"v1": [0], "v2 ": [1], "v2": [2]}),
+        ((" ", "v2 ", "v2"), "v1", {"v1": [0], "v2": [1, 2]}),
     ],
 )
 def test_rows_that_name_no_stack_are_of_the_one_that_is_meant(

@@ -13,6 +13,7 @@ from bayeslat.errors import InputError
 from bayeslat.evaluation.drift.drift_frame import drift_frame
 from bayeslat.evaluation.drift.group_rows import GroupRows, group_rows
 from bayeslat.evaluation.drift.judge import Judged, compare_stage, explain_stage
+from bayeslat.evaluation.drift.limits import limit_problems
 from bayeslat.evaluation.drift.mixed_stacks import tell_mixtures
 from bayeslat.evaluation.drift.stage_drift import ROWS, StageDrift
 from bayeslat.evaluation.holm import adjust_holm
@@ -20,7 +21,6 @@ from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.gpu_rows import gpu_rows
 from bayeslat.features.hardware import HardwareTable, load_hardware
-from bayeslat.finite import is_between, tell, wrong_share
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.model.groups import name_group
 from bayeslat.traces.names import COLLECTED_AT
@@ -121,7 +121,8 @@ def find_drift(
         Compare all rows with this stack of the posterior, whatever they name: has an update of the
         software changed anything?
     alarm_rate : float
-        Probability that anything is called a drift while nothing has changed (Holm).
+        Probability that anything is called a drift while nothing has changed (Holm); 0.0001 or
+        more.
     allowance : float
         How far the fit may be off while nothing has changed, in each direction of the features, as
         a part of the noise: what physics and correction miss is smooth, and new configurations meet
@@ -141,7 +142,7 @@ def find_drift(
     InputError
         If the alarm rate is impossible, or the posterior holds no group of the rows.
     """
-    _check(alarm_rate, allowance)
+    refuse(limit_problems(alarm_rate, allowance))
     table = (hardware or load_hardware()).extended(data.hardware)
     rows = traces if gpu is None else gpu_rows(traces, [gpu.key], table)
     admitted = admit(rows, data.spec, table)
@@ -174,17 +175,6 @@ def find_drift(
         passed_over=unknown,
         notes=(*_doubts(known), *mixtures),
     )
-
-
-def _check(alarm_rate: float, allowance: float) -> None:
-    """Refuse impossible numbers, all at once."""
-    problems = [wrong_share("alarm_rate", alarm_rate, "0.01 for one in a hundred")]
-    if allowance != 0 and not is_between(allowance, 0):
-        problems.append(
-            f"allowance is {tell(allowance)}; it must be a number from 0 on, as 0.1 for a tenth of "
-            "the noise"
-        )
-    refuse(problems)
 
 
 def _decide(judged: Sequence[Judged], alarm_rate: float, seed: int) -> tuple[StageDrift, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Literal
@@ -31,7 +32,7 @@ class EngineOptions:
     Raises
     ------
     InputError
-        With every value that is impossible.
+        With every value that is impossible; if Python has stripped docstrings.
     """
 
     engine: Engine = "nuts"
@@ -52,6 +53,11 @@ class EngineOptions:
                 )
         if seed := wrong_seed(self.seed):
             problems.append(seed)
+        if sys.flags.optimize > 1:
+            problems.append(
+                "Python runs without docstrings, which ArviZ needs; set PYTHONOPTIMIZE to 1 at "
+                "most (-O in place of -OO)"
+            )
         if problems:
             raise InputError("; ".join(problems))
 

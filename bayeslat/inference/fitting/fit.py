@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from bayeslat.features.hardware import HardwareTable
+from bayeslat.features.hardware import HardwareTable, load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.inference.engines.draw_stages import OnProgress, draw_stages
 from bayeslat.inference.engines.draws import StageDraws
@@ -55,7 +55,10 @@ def fit_posterior(
     """
     options = EngineOptions(engine, seed, chains, draws, tune)
     check_workers(1, engine_address)
-    plan = plan_fit(spec, traces, gpus=gpus, hardware=hardware)
+    table = hardware or load_hardware()
+    if gpus is not None:  # draws depend on the order of the groups, which must not be that of names
+        gpus = sorted(table.resolve(name).key for name in gpus)
+    plan = plan_fit(spec, traces, gpus=gpus, hardware=table)
     check_measured(plan, spec.stages)
     with threadpool_limits(1):  # the matrices are too small for threads inside a product
         # All before the first is sampled: what is wrong with a stage is told at once.

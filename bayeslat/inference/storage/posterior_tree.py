@@ -94,10 +94,14 @@ def from_tree(tree: xr.DataTree) -> PosteriorData:
     attrs = tree.attrs
     spec = Spec.loads(attrs["spec"])
     groups = tuple((gpu, stack) for gpu, stack in json.loads(attrs["groups"]))
+    reference = read_table(tree["reference"].dataset, [*spec.knobs, "task"])
+    targets = read_targets(tree, spec, reference)
+    names = [*(stack for _, stack in (*groups, *targets)), *reference.get("task", ())]
+    if spaced := [name for name in names if name != name.strip()]:
+        raise ValueError(f"{spaced[0]!r} has spaces around it, which names of rows lose")
     families = json.loads(attrs["families"])
     group_tree = grow_tree(groups, families)
     drawn = read_draws(tree, spec.stages)
-    reference = read_table(tree["reference"].dataset, [*spec.knobs, "task"])
     return PosteriorData(
         spec=spec,
         hardware={key: Gpu(**entry) for key, entry in json.loads(attrs["hardware"]).items()},
@@ -114,7 +118,7 @@ def from_tree(tree: xr.DataTree) -> PosteriorData:
         statistics=read_statistics(tree, spec.stages),
         diagnostics=_read_diagnostics(attrs["diagnostics"]),
         attrs=json.loads(attrs["fit"]),
-        targets=read_targets(tree, spec, reference),
+        targets=targets,
         windows=read_windows(tree, list(spec.stages)),
         noise_correlation=(
             tree["noise"].dataset["correlation"].to_numpy() if "noise" in tree.children else None

@@ -1,8 +1,9 @@
 """CSV: comma-separated text in UTF-8 with a header row.
 
 A CSV file does not say which type a column has, so it is inferred: whole numbers, numbers, truth
-values, otherwise text. `gpu`, `stack`, `task` and `collected_at` are always text. An empty cell
-and a bare NA, NaN, null or None are missing; in quotes they are text.
+values, otherwise text. `gpu`, `stack`, `task` and `collected_at` are always text. So are columns of
+identifiers that numbers would not give back as they are written: 007, and under `id` or `..._id`
+1.10, too. An empty cell and a bare NA, NaN, null or None are missing; in quotes they are text.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ import pyarrow.csv as pa_csv
 
 from bayeslat.errors import InputError
 from bayeslat.traces.formats.content import FileContent, check_unique, refuse, to_arrow
-from bayeslat.traces.names import COLLECTED_AT, GPU, STACK, TASK
+from bayeslat.traces.names import COLLECTED_AT, GPU, REPEAT, STACK, TASK, is_stage_column
 
 __all__ = ["SUFFIXES", "read", "write", "write_batches"]
 
 SUFFIXES = (".csv",)
 
 _TEXT_COLUMNS = frozenset({GPU, STACK, TASK, COLLECTED_AT})
+_LEADING_ZERO = "^0[0-9]"
+_NOT_AS_WRITTEN = r"^[+.]|^-?0[0-9]|[eE]|\.[0-9]+0$|\.$"
 _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 _TRUTH = pa.array(["true", "false", "True", "False", "TRUE", "FALSE"])
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -158,7 +161,8 @@ def _typed(name: str, cells: pa.ChunkedArray) -> pa.ChunkedArray:
         return pa.chunked_array([pa.nulls(len(bare))])
     if pc.all(pc.is_in(bare, _TRUTH)).as_py() and not bare.null_count:
         return pc.equal(pc.ascii_lower(bare), "true")
-    return _numbers(bare) or cells
+    numbers = _numbers(bare)
+    return cells if numbers is None or _identifies(name, bare) else numbers
 
 
 def _numbers(bare: pa.ChunkedArray) -> pa.ChunkedArray | None:
@@ -173,6 +177,16 @@ def _numbers(bare: pa.ChunkedArray) -> pa.ChunkedArray | None:
             continue
         return None if _loses_digits(numbers, bare) else numbers
     return None
+
+
+def _identifies(name: str, bare: pa.ChunkedArray) -> bool:
+    """Tell whether text that reads as numbers are identifiers, which these would not give back."""
+    if name == REPEAT or is_stage_column(name):
+        return False
+    if name == "id" or name.endswith("_id"):
+        return bool(pc.any(pc.match_substring_regex(bare, _NOT_AS_WRITTEN)).as_py())
+    zero = bare.filter(pc.starts_with(bare, "0"))
+    return bool(pc.any(pc.match_substring_regex(zero, _LEADING_ZERO)).as_py())
 
 
 def _loses_digits(numbers: pa.ChunkedArray, bare: pa.ChunkedArray) -> bool:

@@ -91,7 +91,7 @@ def _read_header(path: Path) -> Mapping[str, Any]:
             header = yaml.safe_load(file.read(_HEADER_BYTES))
     except OSError as error:
         raise refuse(path, f"cannot be opened ({error.strerror}); check it") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueErrors of dates and text
         raise refuse(path, f"is no YAML ({error}); name the header of the trace") from error
     if not isinstance(header, dict) or "trace_version" not in header:
         raise refuse(path, "has no 'trace_version', as headers of BLIS traces have; check the file")

@@ -47,7 +47,7 @@ def read_lines[T](path: Path, tally: Tally, kind: type[T]) -> Iterator[list[T]]:
     def decode_good(block: bytes) -> list[T] | None:
         try:
             return decoder.decode_lines(block) or None
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     yield from read_columns(path, tally, kind, decode_good, lambda rows: rows)
@@ -143,7 +143,7 @@ def _elements(text: bytes) -> list[bytes]:
     """Return the elements of an array as JSON text."""
     try:
         return [bytes(element) for element in msgspec.json.decode(text, type=list[msgspec.Raw])]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
         return [msgspec.json.encode(element) for element in from_json(text)]

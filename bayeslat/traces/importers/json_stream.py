@@ -55,8 +55,9 @@ def decode[T](text: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(text, type=kind)
     except msgspec.ValidationError:
         raise
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        # Python writes NaN and Infinity, which are no JSON.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Python writes NaN and Infinity, which are no JSON. What nests too deeply is a ValueError
+        # to the other reader.
         return msgspec.convert(from_json(text), type=kind)
 
 

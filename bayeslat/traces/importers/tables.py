@@ -55,7 +55,7 @@ def read_table(path: Path, tally: Tally, needed: tuple[str, ...] = ()) -> Iterat
         for table in _parquet(path) if parquet else _csv(path, tally):
             _check_columns(path, table.column_names, needed)
             yield table
-    except pa.ArrowException as error:
+    except (pa.ArrowException, csv.Error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise refuse(
             path, f"cannot be read ({reason}); it is damaged, cut short or no table, copy it again"

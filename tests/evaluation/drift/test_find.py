@@ -313,6 +313,12 @@ def test_an_impossible_alarm_rate_is_refused(rate: float) -> None:
         find_drift(make_data(), make_frame(), alarm_rate=rate)
 
 
+def test_an_alarm_rate_that_takes_hours_to_tell_is_refused() -> None:
+    with pytest.raises(InputError, match=r"is 1e-06; it must be at least 0\.0001.*allowance is"):
+        find_drift(make_data(), make_frame(), alarm_rate=1e-6, allowance=-1.0)
+    find_drift(make_data(), make_frame(), alarm_rate=1e-4)
+
+
 @pytest.mark.parametrize("allowance", [-0.1, float("nan"), float("inf")])
 def test_an_impossible_allowance_is_refused(allowance: float) -> None:
     with pytest.raises(InputError, match="must be a number from 0 on"):

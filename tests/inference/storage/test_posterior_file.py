@@ -322,3 +322,16 @@ def test_arviz_reads_the_file(path: Path) -> None:
     assert np.isfinite(summary["mean"].astype(float)).all()
     for plot in (arviz.plot_forest, arviz.plot_trace_dist, arviz.plot_pair):
         plot(tree, var_names=["noise", "family_share"])
+
+
+@pytest.mark.parametrize("what", ["stack", "task"])
+def test_names_with_spaces_around_them_are_refused(what: str, tmp_path: Path) -> None:
+    data = make_data(**CASES["tasks"])
+    changed = (
+        replace(data, groups=tuple((gpu, "v1 ") for gpu, _ in data.groups))
+        if what == "stack"
+        else replace(data, reference=data.reference.assign(task=" qa"))
+    )
+    write_posterior(changed, tmp_path / "p.nc")
+    with pytest.raises(PosteriorFileError, match=r"'(v1 | qa)' has spaces around it.*fit again"):
+        read_posterior(tmp_path / "p.nc")

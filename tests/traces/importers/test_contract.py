@@ -321,6 +321,29 @@ def test_any_bytes_are_refused(name: str, content: bytes) -> None:
     assert _import_bytes(name, content) is None
 
 
+@every_format
+def test_a_line_without_end_that_nests_without_end_is_refused(name: str) -> None:
+    assert _import_bytes(name, b'{"a":' * 100_000) is None
+
+
+@every_format
+def test_a_cell_without_end_is_refused(name: str) -> None:
+    assert _import_bytes(name, b"a,b\n" + b"x" * 200_000 + b",1") is None
+
+
+@every_format
+def test_a_line_that_nests_too_deeply_costs_no_others(
+    name: str, whole: dict[str, tuple[Path, pd.DataFrame]]
+) -> None:
+    path, expected = whole[name]
+    deep = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
+    found = _import_bytes(name, path.read_bytes().rstrip() + b"\n" + deep + b"\n")
+    if found is not None:
+        imported, frame = found
+        assert len(frame) == len(expected)
+        assert sum(imported.refused.values()) == CASES[name].cut_leaves_rows
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=3),
     lambda inner: (
