@@ -14,10 +14,11 @@ from bayeslat.cli_run import (
     command_line,
     ends_well,
     print_result_of,
+    told_at_once,
+    told_with,
     writing,
 )
 from bayeslat.cli_values import check_stack, choose_jobs, split_budgets, split_counts
-from bayeslat.errors import InputError
 
 __all__ = ["report"]
 
@@ -51,7 +52,7 @@ def report(
     Rows of the GPU that calibrated nothing judge it. It is also calibrated anew from few rows,
     again and again: the error by number of rows, and the guardrail beside simpler rules.
     """
-    from bayeslat.decisions.guard import make_budgets
+    from bayeslat.decisions.guard import Budget, make_budgets
     from bayeslat.evaluation.assessment import assess
     from bayeslat.evaluation.assessment_options import AssessmentOptions
     from bayeslat.posterior import load_posterior
@@ -64,28 +65,30 @@ def report(
 
     for name in ASSESSMENT_FILES:
         ensure_writable(output / name)
-    check_stack(stack)
-    budgets = make_budgets(budget_ms, split_budgets(stage_budget or []))
-    if len(budgets) != 1:
+    stage_budgets, problems = split_budgets(stage_budget or [])
+    budgets = make_budgets(budget_ms, stage_budgets)
+    if len(budgets) != 1 and not problems:
         given = ", ".join(map(str, budgets)) or "none is given"
-        raise InputError(
+        problems = [
             f"a report is about one budget ({given}); give --budget-ms of the total or "
             "--stage-budget, and write another report for another budget"
+        ]
+    with told_with(problems), told_at_once() as attempt:
+        attempt(check_stack, stack)
+        processes = attempt(choose_jobs, jobs, engine_address, default=1)
+        options = AssessmentOptions(
+            budget=budgets[0] if budgets else Budget(1.0),  # that none is given is told
+            max_risk=max_risk,
+            of=of,
+            false_accepts=false_accepts,
+            confidence=confidence,
+            suggested=count,
+            counts=attempt(split_counts, counts, "--counts") or (0,),
+            repetitions=repetitions,
+            test_configs=test_configs,
+            seed=seed,
         )
-    processes = choose_jobs(jobs, engine_address, default=1)
-    options = AssessmentOptions(
-        budget=budgets[0],
-        max_risk=max_risk,
-        of=of,
-        false_accepts=false_accepts,
-        confidence=confidence,
-        suggested=count,
-        counts=split_counts(counts, "--counts"),
-        repetitions=repetitions,
-        test_configs=test_configs,
-        seed=seed,
-    )
-    options.check()
+        attempt(options.check)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data.hardware, hardware)
     entry = table.resolve(gpu, fitted.spec.hardware_fields)

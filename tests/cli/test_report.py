@@ -86,6 +86,14 @@ def test_a_page_is_about_one_budget(workshop: Workshop, run: Callable[..., Resul
     assert "no stage 'encode'; the posterior has prefill, decode" in unknown.stderr
 
 
+def test_options_at_fault_are_told_at_once(workshop: Workshop, run: Callable[..., Result]) -> None:
+    words = ("report", workshop.posterior, "no.csv", "--gpu", GPU, "-o", workshop.folder / "out")
+    done = run(*words, "--max-risk", "2", "--counts", "0,x", "--stack", " ")
+    assert done.exit_code == 1
+    for told in ("a report is about one budget", "--max-risk is 2", "x is no number", "is empty"):
+        assert told in done.stderr
+
+
 def test_times_that_cannot_be_read_are_told(workshop: Workshop, run: Callable[..., Result]) -> None:
     trace = workshop.trace(make_frame(5, (GPU,), rows=40).assign(collected_at="soon"))
     given = ("--gpu", GPU, "--budget-ms", "300", *FEW)

@@ -69,6 +69,16 @@ def test_a_gpu_without_calibration_is_told_what_trials_found() -> None:
     assert trust(transfer=None, fitted=True) == "l40s was fitted as a donor."
 
 
+def test_a_budget_of_a_stage_is_told_by_its_name() -> None:
+    found = recorded()
+    told = trust(transfer=None, budget_of="decode")
+    assert " rows left an error of decode of " in told
+    assert trust(transfer=None, budget_of="decode", errors=[]).endswith("sheet alone.")
+    transfer = {**found["transfer"], "unmeasured": ["prefill"]}
+    assert "Nothing was measured of prefill" in trust(transfer=transfer)
+    assert "Nothing was measured" not in trust(transfer=transfer, budget_of="decode")
+
+
 def decided(**counts: int) -> str:
     return verdict_sentences(changed(decisions=counts))[1]
 

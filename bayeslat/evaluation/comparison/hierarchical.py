@@ -114,8 +114,9 @@ def as_estimate(
         draws |= {name: part.taking_ms for name, part in hurdles.items()}
     for budget in budgets:
         part, name = budget.of(prediction)
-        # Where none of its stages runs, nothing is measured, and estimates are above 0.
-        draws.setdefault(str(budget), np.maximum(part.draws(name), _NOTHING_MS))
+        draws.setdefault(str(budget), part.draws(name))
+    # Where no stage of a sum runs, nothing is measured, and estimates are above 0.
+    draws = {name: np.maximum(each, _NOTHING_MS) for name, each in draws.items()}
     points = {name: summarise_draws(each)["point"] for name, each in draws.items()}
     total = points.pop(TOTAL)
     return Estimate(points, total, draws=draws)

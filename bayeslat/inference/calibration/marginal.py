@@ -13,6 +13,10 @@ from bayeslat.inference.calibration.population import OFFSET_DOF, Population
 
 __all__ = ["Marginal", "Reduced", "Rows"]
 
+# Of a departure in logs: 3, which is a factor of 20. Physics that takes next to none of the time
+# could else stand in, at absurd efficiencies, for what a spec lacks.
+_MOST_LOG_SD = float(np.log(3.0))
+
 
 @dataclass(frozen=True)
 class Reduced:
@@ -123,7 +127,7 @@ class Marginal:
             beside = scores[:, self.plain :]
             logs = mean[:told] + beside @ loadings[: beside.shape[1], :told]
             logs += np.repeat(scores[:, : len(counts)], counts, axis=1)
-            variance[:, :told] = np.exp(2.0 * logs)
+            variance[:, :told] = np.exp(2.0 * np.minimum(logs, _MOST_LOG_SD))
         return variance
 
     def log_sd(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:

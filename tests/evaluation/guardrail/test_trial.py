@@ -12,6 +12,7 @@ import pytest
 from bayeslat.decisions.guard import Budget
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.errors import InputError, TraceError
+from bayeslat.evaluation.comparison.hierarchical import as_estimate
 from bayeslat.evaluation.guardrail.affine_rival import choose_source
 from bayeslat.evaluation.guardrail.trial import Trials, run_trials
 from bayeslat.evaluation.guardrail.trial_options import TrialOptions
@@ -202,6 +203,38 @@ def test_rows_that_hold_a_stage_each_are_judged_by_a_budget_of_one() -> None:
     options = replace(OPTIONS, budget=Budget(20.0, ("decode",)))
     measured = trials(apart, options).decisions["measured_ms"]
     assert set(measured) <= set(own_rows()["t_decode_ms"].iloc[1::2])
+
+
+def without_decode(rows: pd.DataFrame) -> pd.DataFrame:
+    """Every other configuration answers nothing, though its row tells a time of the stage."""
+    at = rows.index[::2]
+    rows = rows.copy()
+    rows.loc[at, "output_tokens"] = 0
+    return rows
+
+
+def test_configs_in_which_nothing_of_the_budget_runs_are_not_judged() -> None:
+    rows = without_decode(all_rows())
+    options = replace(OPTIONS, budget=Budget(20.0, ("decode",)), counts=(3,), repetitions=1)
+    decisions = trials(rows, options).decisions
+    running = rows[(rows["gpu"] == GPU) & (rows["output_tokens"] > 0)]
+    assert set(decisions["measured_ms"]) <= set(running["t_decode_ms"])
+    assert 0 < decisions["config"].nunique() < 15
+
+
+def test_an_estimate_of_stages_that_do_not_run_is_one() -> None:
+    """A sum of nothing: it is not measured, and no error."""
+    configs = without_decode(own_rows()).head(4)[["batch_size", "context", "output_tokens"]]
+    prediction = Posterior(make_data()).predict(configs, GPU)
+    budget = Budget(20.0, ("decode", "prefill"))
+    times = {"prefill": 0.0 * prediction.stages["prefill"].times}
+    stages = {
+        name: replace(part, times=times.get(name, part.times))
+        for name, part in prediction.stages.items()
+    }
+    estimate = as_estimate(replace(prediction, stages=stages), [budget])
+    assert (estimate.points["decode+prefill"][::2] < 1e-200).all()
+    assert (estimate.points["decode+prefill"][1::2] > 1.0).all()
 
 
 def test_rows_that_ran_out_of_memory_are_no_rows() -> None:

@@ -344,7 +344,7 @@ def test_stacks_are_groups_of_their_own() -> None:
     assert found.data.known_stacks(GPU) == ("v1", "v2")
     # A stack of a GPU that is known says more of a third than the data sheet does.
     third = widths(found, stack="v9")["total"].mean()
-    assert third < 0.7 * widths(posterior(stacks=STACKS), stack="v9")["total"].mean()
+    assert third < 0.8 * widths(posterior(stacks=STACKS), stack="v9")["total"].mean()
     # Rows without a stack go to the only one that is known.
     one = posterior().calibrate(trace(5), GPU, stack="v1").calibrate(trace(8)[5:], GPU)
     assert list(one.data.targets) == [(GPU, "v1")]

@@ -247,15 +247,15 @@ def test_weighted_scales_agree_with_those_of_the_prior_weighed(count: int) -> No
 def test_rows_that_leave_most_effects_open_leave_many_draws() -> None:
     """As those of a group that is far from its population, which no rows tell in which features."""
     features, rng = 16, np.random.default_rng(4)
-    spread = np.exp(rng.normal(np.log(0.1), 0.8, (DRAWS, features)))
+    spread = np.exp(rng.normal(np.log(0.05), 1.2, (DRAWS, features)))
     population = replace(heavy_population(features), spread=spread, log_noise_sd=0.2)
     effects = 0.1 + 0.1 * rng.standard_normal(features)
-    effects[:3] *= 5.0
-    design = rng.standard_normal((200, 5)) @ rng.standard_normal((5, features))
+    effects[:3] *= 20.0
+    design = rng.standard_normal((200, 3)) @ rng.standard_normal((3, features))
     response = design @ effects + 0.02 * rng.standard_normal(200)
     marginal = Marginal(population, Rows(design, response, np.ones(200)), 1.0)
     drawn = draw_scales(marginal, 512, np.random.default_rng(5))
-    assert drawn.effective > 50
+    assert drawn.effective > 40
     more = draw_scales(marginal, 8 * 512, np.random.default_rng(6))
     middle = more.weight @ more.scores
     sd = np.sqrt(more.weight @ more.scores**2 - middle**2)
@@ -263,6 +263,23 @@ def test_rows_that_leave_most_effects_open_leave_many_draws() -> None:
     assert (np.abs(drawn.weight @ drawn.scores - middle) < 4 * error).all()
     # The broken twin: the first round alone, by the mode and the curvature there.
     assert _first_round(marginal) < 10
+
+
+def test_noise_may_depart_farther_than_its_prior_says() -> None:
+    """Of a fitted group, whose noise is known well: more rows tell that it has doubled."""
+    rng, count = np.random.default_rng(7), 2000
+    population = replace(
+        known_scales(1, 0.1), log_noise_sd=0.03, centre=1e-3 * rng.standard_normal((DRAWS, 1))
+    )
+    rows = Rows(np.ones((count, 1)), 0.2 * rng.standard_normal(count), np.ones(count))
+    drawn = condition(Marginal(population, rows, 1.0), np.random.default_rng(2))
+    # The mode: of a normal with so many rows, and of a log normal prior.
+    logs = np.linspace(0.0, 1.0, 10_001)
+    square = float(np.mean(rows.response**2)) / 0.1**2
+    density = -0.5 * count * (square * np.exp(-2 * logs) + 2 * logs) - 0.5 * (logs / 0.03) ** 2
+    expected = float(np.exp(logs[density.argmax()]))
+    assert expected > 1.5
+    assert np.median(drawn.noise_sd) / 0.1 == pytest.approx(expected, rel=0.02)
 
 
 def _first_round(marginal: Marginal) -> float:
