@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayeslat.counted import counted
-from bayeslat.decisions.guard import Guard, stage_problems
+from bayeslat.decisions.guard import Budget, Guard, stage_problems
 from bayeslat.decisions.suggest.choose import suggest
 from bayeslat.decisions.suggest.options import SuggestOptions
 from bayeslat.decisions.suggest.suggestion import Suggestion
@@ -33,7 +33,11 @@ from bayeslat.evaluation.transfer import Transfer, judge_transfer
 from bayeslat.features.admit import admit
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.hardware import HardwareTable
-from bayeslat.inference.posteriors.gross_errors import find_gross_errors, without_gross_errors
+from bayeslat.inference.posteriors.gross_errors import (
+    GrossError,
+    find_gross_errors,
+    without_gross_errors,
+)
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.inference.rows.repeats import are_among
 from bayeslat.inference.rows.stage_rows import with_latency
@@ -230,11 +234,8 @@ def assess(
     )
     trials = _try(missing, "trials", lambda: repeat_trials(frame, on_progress=on_progress))
     gross = find_gross_rows(data, own, gpu, chosen, seed=options.seed)
-    known = find_gross_errors(data, gpu.key, chosen)
-    bounded = set(options.budget.stages or data.stages)
-    errors = [*known, *(each.error for each in gross)]
-    wrong = [each for each in errors if bounded & each.ratio.keys()]
-    sound = without_gross_errors(data.spec, own, wrong) if wrong else own
+    errors = [*find_gross_errors(data, gpu.key, chosen), *(each.error for each in gross)]
+    sound = _sound_rows(data, own, errors, options.budget)
     sound_trials = None
     if trials is not None and sound is not own:
         others = frame[frame["gpu"] != gpu.key]
@@ -280,6 +281,15 @@ def assess(
         at_hand=_at_hand(suggestion, own),
         missing=missing,
     )
+
+
+def _sound_rows(
+    data: PosteriorData, own: pd.DataFrame, errors: Sequence[GrossError], budget: Budget
+) -> pd.DataFrame:
+    """Leave out what is a gross error in a stage of the budget; the same rows where nothing is."""
+    bounded = set(budget.stages or data.stages)
+    wrong = [each for each in errors if bounded & each.ratio.keys()]
+    return without_gross_errors(data.spec, own, wrong) if wrong else own
 
 
 def _judge(
