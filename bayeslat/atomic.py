@@ -132,12 +132,14 @@ def atomic_folder(path: str | Path, mark: str) -> Iterator[Path]:
         fresh.rename(target)
 
 
-def refuse_folder(path: str | Path) -> None:
+def refuse_folder(path: str | Path, kind: str = "a file") -> None:
     """Refuse a folder where a file is to be written.
 
     Parameters
     ----------
     path : str or Path
+    kind : str
+        What to name instead.
 
     Raises
     ------
@@ -145,7 +147,7 @@ def refuse_folder(path: str | Path) -> None:
         If `path` is a folder.
     """
     if Path(path).is_dir():
-        raise InputError(f"{path}: is a folder; name a file")
+        raise InputError(f"{path}: is a folder; name {kind}")
 
 
 def _reach_disk(path: Path) -> None:

@@ -9,7 +9,7 @@ from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import decide as decide_opt
 from bayeslat.cli_output import ensure_writable
 from bayeslat.cli_rows import note_misnamed_stages, note_unknown_gpus
-from bayeslat.cli_run import ends_well, naming, print_result_of, told_at_once, told_with, writing
+from bayeslat.cli_run import ends_well, naming, print_result_of, told_at_once, writing
 from bayeslat.cli_values import check_budget, check_stack, split_budgets
 
 __all__ = ["guard", "suggest"]
@@ -117,8 +117,9 @@ def guard(
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data.hardware, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key
-    with told_with([*problems, *limit_problems(false_accepts, confidence)]):
-        rule = fitted.guard(
+    with told_at_once([*problems, *limit_problems(false_accepts, confidence)]) as attempt:
+        rule = attempt(
+            fitted.guard,
             key,
             budget_ms,
             max_risk=max_risk,

@@ -13,7 +13,7 @@ from bayeslat.cli_run import (
     ends_well,
     fail,
     print_result_of,
-    told_with,
+    told_at_once,
     writing,
 )
 from bayeslat.cli_values import check_stack
@@ -49,8 +49,8 @@ def drift(
     from bayeslat.traces.write import check_table_path
 
     ensure_writable(check_table_path(output), posterior, *traces, hardware)
-    with told_with(limit_problems(alarm_rate, allowance)):
-        check_stack(stack)
+    with told_at_once(limit_problems(alarm_rate, allowance)) as attempt:
+        attempt(check_stack, stack)
     fitted = load_posterior(posterior)
     table = hardware_with(fitted.data.hardware, hardware)
     key = table.resolve(gpu, fitted.spec.hardware_fields).key if gpu else None

@@ -15,7 +15,6 @@ from bayeslat.cli_run import (
     ends_well,
     print_result_of,
     told_at_once,
-    told_with,
     writing,
 )
 from bayeslat.cli_values import check_stack, choose_jobs, split_budgets, split_counts
@@ -73,7 +72,7 @@ def report(
             f"a report is about one budget ({given}); give --budget-ms of the total or "
             "--stage-budget, and write another report for another budget"
         ]
-    with told_with(problems), told_at_once() as attempt:
+    with told_at_once(problems) as attempt:
         attempt(check_stack, stack)
         processes = attempt(choose_jobs, jobs, engine_address, default=1)
         options = AssessmentOptions(

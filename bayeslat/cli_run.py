@@ -32,7 +32,6 @@ __all__ = [
     "print_result",
     "print_result_of",
     "told_at_once",
-    "told_with",
     "writing",
 ]
 
@@ -152,32 +151,20 @@ def naming(option: str) -> Iterator[None]:
 
 
 @contextmanager
-def told_with(problems: Sequence[str]) -> Iterator[None]:
-    """Tell problems that were found before together with those that a block finds.
-
-    Raises
-    ------
-    InputError
-        With all of them.
-    """
-    try:
-        yield
-    except InputError as error:
-        raise InputError("; ".join([str(error), *problems])) from error
-    if problems:
-        raise InputError("; ".join(problems))
-
-
-@contextmanager
-def told_at_once() -> Iterator[_Attempt]:
+def told_at_once(known: Sequence[str] = ()) -> Iterator[_Attempt]:
     """Give a function that calls others, and tell what these refuse when the block ends.
 
     What a call that was refused would have returned is None within the block.
 
+    Parameters
+    ----------
+    known : sequence of str
+        Problems that were found before.
+
     Raises
     ------
     InputError
-        With all that was refused.
+        With all that was refused, and what was found before.
     """
     problems: list[str] = []
 
@@ -189,6 +176,7 @@ def told_at_once() -> Iterator[_Attempt]:
             return None  # type: ignore[return-value]  # the block ends in an error
 
     yield attempt
+    problems += known
     if problems:
         lines = [problem for problem in problems if "\n" not in problem]
         blocks = [problem for problem in problems if "\n" in problem]

@@ -62,6 +62,7 @@ def find_gross_rows(
     config = number_configs(rows[[name for name in data.reference if name in rows]])
     parts = -(-len(rows) // _MOST_ROWS)
     places, found = _places(rows), {}
+    latencies = {stage: latency_of(data.spec, stage, rows) for stage in data.stages}
     for part in range(parts):
         own = np.flatnonzero(config % parts == part)
         read = dict(zip(_places(rows.iloc[own]), own.tolist(), strict=True))
@@ -69,7 +70,7 @@ def find_gross_rows(
             at = read[error.file, error.row]
             # A part of a table that was not read from a file numbers its rows anew.
             error = replace(error, file=places[at][0], row=places[at][1])
-            ms = {stage: float(latency_of(data.spec, stage, rows)[at]) for stage in error.ratio}
+            ms = {stage: float(latencies[stage][at]) for stage in error.ratio}
             found[at] = GrossRow(error, ms)
     return tuple(found[at] for at in sorted(found))
 

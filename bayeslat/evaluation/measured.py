@@ -14,7 +14,13 @@ from bayeslat.features.hardware import Gpu
 from bayeslat.features.spec import Spec
 from bayeslat.inference.rows.stage_rows import latency_of
 
-__all__ = ["measured_latencies", "measured_ms"]
+__all__ = ["ADD_STAGES", "measured_latencies", "measured_ms"]
+
+ADD_STAGES = (
+    "add traces that hold them, or, where a row holds one stage, as a step or a request of a "
+    "server, give that stage a budget"
+)
+"""The cure where no row holds all stages that a budget is of."""
 
 
 def measured_latencies(

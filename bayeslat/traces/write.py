@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import JsonValue
 
-from bayeslat.atomic import atomic_path
+from bayeslat.atomic import atomic_path, refuse_folder
 from bayeslat.errors import InputError
 from bayeslat.paths import as_path
 from bayeslat.traces.formats import parquet
@@ -145,8 +145,7 @@ def check_table_path(path: str | Path) -> Path:
         raise InputError(
             f"{target}: unknown suffix {target.suffix!r}; name a file that ends in {SUFFIXES}"
         )
-    if target.is_dir():
-        raise InputError(f"{target}: is a folder; name a file that ends in {SUFFIXES}")
+    refuse_folder(target, f"a file that ends in {SUFFIXES}")
     return target
 
 

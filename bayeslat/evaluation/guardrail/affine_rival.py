@@ -66,13 +66,14 @@ def affine_points(
 
     NaN where a stage has too few rows.
     """
-    if affine is not None:
-        try:
-            points = affine.calibrate(rows, gpu).predict(test).points
-        except InputError:
-            return np.full(len(test), np.nan)
-        if len(budget.stages) < 2:
-            return points[str(budget)]
-        taken = [points[name] * stage_times(spec, name, test, gpu) for name in budget.stages]
-        return np.asarray(np.sum(taken, axis=0), dtype=np.float64)
-    return np.full(len(test), np.nan)
+    none = np.full(len(test), np.nan)
+    if affine is None:
+        return none
+    try:
+        points = affine.calibrate(rows, gpu).predict(test).points
+    except InputError:
+        return none
+    if len(budget.stages) < 2:
+        return points[str(budget)]
+    taken = [points[name] * stage_times(spec, name, test, gpu) for name in budget.stages]
+    return np.asarray(np.sum(taken, axis=0), dtype=np.float64)

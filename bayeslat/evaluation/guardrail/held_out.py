@@ -21,7 +21,7 @@ from bayeslat.evaluation.guardrail.risk_control import (
     control_risk,
     limit_problems,
 )
-from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.evaluation.measured import ADD_STAGES, measured_latencies
 from bayeslat.evaluation.stacks import choose_stack, rows_of_stack
 from bayeslat.features.admit import admit
 from bayeslat.features.gpu_rows import gpu_rows
@@ -121,8 +121,7 @@ def predict_held_out(guard: Guard, traces: pd.DataFrame, hardware: HardwareTable
         budgets = ", ".join(map(str, guard.budgets))
         raise InputError(
             f"none of {counted(len(held), 'held-out config')} of {gpu.key} was measured in all "
-            f"stages that the budget is of ({budgets}); add traces that hold them, or, where a row "
-            "holds one stage, as a step or a request of a server, give that stage a budget"
+            f"stages that the budget is of ({budgets}); {ADD_STAGES}"
         )
     return found
 

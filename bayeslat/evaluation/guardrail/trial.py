@@ -26,7 +26,7 @@ from bayeslat.evaluation.guardrail.affine_rival import (
 from bayeslat.evaluation.guardrail.fractions import decide_fractions
 from bayeslat.evaluation.guardrail.trial_options import TrialOptions
 from bayeslat.evaluation.holdout import Holdout, above_hurdles, hold_out, tell_beyond
-from bayeslat.evaluation.measured import measured_latencies
+from bayeslat.evaluation.measured import ADD_STAGES, measured_latencies
 from bayeslat.evaluation.repeatability import run_to_run_error
 from bayeslat.evaluation.stacks import rows_of_stack
 from bayeslat.features.admit import admit
@@ -144,8 +144,7 @@ def run_trials(
     if decisions.empty:
         raise InputError(
             f"no configuration of {gpu.key} that was held out was measured in all stages that the "
-            f"budget is of ({options.budget}); add traces that hold them, or, where a row holds "
-            "one stage, as a step or a request of a server, give that stage a budget"
+            f"budget is of ({options.budget}); {ADD_STAGES}"
         )
     return Trials(
         options,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayeslat.atomic import atomic_path
+from bayeslat.atomic import atomic_path, refuse_folder
 from bayeslat.errors import BayeslatError, InputError
 from bayeslat.paths import as_path
 
@@ -70,8 +70,7 @@ class SealedKind:
         target = as_path(path, _LIKE)
         if target.suffix != ".nc":
             raise InputError(f"{target}: {self.told} a NetCDF file; name one that ends in .nc")
-        if target.is_dir():
-            raise InputError(f"{target}: is a folder; name a file that ends in .nc")
+        refuse_folder(target, "a file that ends in .nc")
         return target
 
     def write(self, tree: xr.DataTree, path: str | Path) -> None:
