@@ -57,6 +57,7 @@ _ROUNDING = 1e-9  # of a stage's physics: a part of it may be so little below 0
 _MOST_LOG_MS, _MOST_VARIANCE = 50.0, 1e4
 _FARTHEST = 1e6  # beyond the range, or in scales of noise
 _TINY = 1e-30
+_NOISY = 0.2  # scale of a stage's noise that may exceed a budget of the sum by itself
 # As the run noise of bayeslat has them: see its decisions/run_noise.py.
 _BODY_SLOPE, _MOST_BEND, _BEND_REACH = 1.5, 0.1, 4.0
 _REACH = 4.0  # scales of a run's noise: farther from the budget, hardly any is on its other side
@@ -429,14 +430,18 @@ class _Model:
         quantiles = self.student.quantiles(max_risk)
         found = self.total.weigh(_NUMBERS, amounts, variances, noise, budget_ms, quantiles)
         p_exceed, over, unsure = found.p_exceed, found.edge < -_EDGE, found.edge < _EDGE
-        first = len(self.total.ones) if outside else found.first
+        first = len(self.total.ones) if outside or found.is_noisy else found.first
         if first:
             table[:, 1] = [math.log(amount / budget_ms) + found.shift for amount in amounts]
             squares = np.array(found.squares, dtype=_FLOAT)[:, None]
             cell, quantile = np.array([found.cell]), quantiles[found.cell : found.cell + 1]
             with np.errstate(all="ignore") if outside else contextlib.nullcontext():
+                alone = None
+                if found.is_noisy:
+                    of_each = np.array(noise)[:, None]
+                    alone = self.total.alone(table[:, 1:, None], found.shift, of_each, max_risk)
                 chance, count = self.total.look(
-                    table[:, 1:, None], squares, cell, quantile, first, found.is_below
+                    table[:, 1:, None], squares, cell, quantile, first, found.is_below, alone
                 )
             over, unsure = self.total.central(count.item())
             p_exceed = chance.item()
@@ -682,6 +687,7 @@ class _Stage:
         linear, cubic = float(entry["linear"]), float(entry["cubic"])
         self.slope = linear + 3.0 * cubic
         self.tails = cubic / self.slope
+        self.dof = 1.0 / float(np.interp(self.tails, arrays["tails"], arrays["inverse_dof"]))
         self.body = linear + _BODY_SLOPE * cubic
 
     def loads_of(self, outside: bool, width: int) -> _Array:
@@ -863,14 +869,16 @@ class _Weighed(NamedTuple):
 
     `p_exceed`: in closed form; `edge`: sds from the draws' mean to where a draw exceeds the budget
     too often; `first`: how many draws have to be looked at; `is_below`: whether the others exceed
-    the budget. Of the noise of a run there: `shift` of its middle, in log latency, `squares` of its
-    scale, by the pairs of stages and in places of the table, and `cell` of its Student-t.
+    the budget; `is_noisy`: whether one stage may do so by itself. Of the noise of a run there:
+    `shift` of its middle, in log latency, `squares` of its scale, by the pairs of stages and in
+    places of the table, and `cell` of its Student-t.
     """
 
     p_exceed: Any
     edge: Any
     first: Any
     is_below: Any
+    is_noisy: Any
     shift: Any
     squares: list[Any]
     cell: Any
@@ -885,6 +893,7 @@ class _Bound:
         self.correlation: list[list[float]] | None = None
         if model.correlation is not None:
             self.correlation = model.correlation[np.ix_(places, places)].tolist()
+        self.is_sum = len(places) > 1
         self.loud = model.loud
         self.reach = model.reach if len(places) == len(model.stages) else model.reach[:1]
         # The square of the sum's scale is one over the pairs of stages whose noise goes together.
@@ -956,6 +965,7 @@ class _Bound:
         own, tails, unsteady = _TINY, 0.0, 0.0
         body, spread, inside = _TINY, 0.0, 0.0
         variance, mixed = _TINY, 0.0
+        largest: Any = 0.0
         for stage, share, sd, slope, along, each in zip(
             self.stages, shares, noise, slopes, reach, variances
         ):
@@ -964,6 +974,8 @@ class _Bound:
             own = own + slope * along
             tails = tails + stage.tails * slope * along * square
             unsteady = unsteady + stage.unsteady * (slope * slope) ** 2
+            if self.is_sum:
+                largest = ops.maximum(largest, sd)
             body = body + straight * along
             spread, inside = spread + bent, inside + bent * square
             part = share * ops.minimum(each, _MOST_VARIANCE)
@@ -1010,6 +1022,7 @@ class _Bound:
             edge=edge,
             first=ops.where(variance > self.loud * whole, first, quiet),
             is_below=away < 0.0,
+            is_noisy=largest > _NOISY,
             shift=shift - bend * near * near / steep,
             squares=[each * narrow for each in squares],
             cell=cell,
@@ -1023,6 +1036,7 @@ class _Bound:
         quantile: _Array,
         first: int,
         is_below: Any,
+        alone: tuple[_Array, _Array] | None = None,
         space: _Array | None = None,
     ) -> tuple[_Array, _Array]:
         """Look at the first draws; the others clearly exceed the budget, or clearly do not.
@@ -1039,6 +1053,8 @@ class _Bound:
         first : int
         is_below : bool or ndarray of bool, shape (config,)
             Whether the others exceed it.
+        alone : tuple of (ndarray, ndarray), optional
+            What `alone` found, of all draws.
         space : ndarray, shape (2, at least config x first), optional
             To compute in: fresh memory takes longer than what is written there. Not needed for one
             configuration.
@@ -1055,10 +1071,48 @@ class _Bound:
         scale = np.matmul(squares.T, self.noise[:, :first], out=scale)
         places /= np.sqrt(scale, out=scale)
         flags = np.greater(places, (-_PER_UNIT * quantile)[:, None], out=scale)
+        if alone is not None:
+            np.maximum(flags, alone[1], out=flags)
         ones, others = self.ones[:first], (len(self.ones) - first) * is_below
         over = flags @ ones + others
         below = self.student.below(places, cell, scale.view(np.int32))
+        if alone is not None:
+            np.maximum(below, alone[0], out=below)
         return (below @ ones + others) / len(self.ones), over
+
+    def alone(
+        self, loads: _Array, shift: Any, noise: _Array, max_risk: float
+    ) -> tuple[_Array, _Array]:
+        """Let a noisy stage exceed the budget beside a typical run of the others.
+
+        See bayeslat's `exceed_given`: the noise of a sum is seldom as far out as that of a part.
+
+        Parameters
+        ----------
+        loads : ndarray, shape (stage, 1 + latent, config)
+            As `look` takes them.
+        shift : number or ndarray, shape (config,)
+            That the loads have in them.
+        noise : ndarray, shape (stage, config)
+            Scale of the noise: the root mean square of the draws'.
+        max_risk : float
+
+        Returns
+        -------
+        p_exceed : ndarray, shape (config, draw)
+        over : ndarray of bool, shape (config, draw)
+            Where that is more than `max_risk`.
+        """
+        logs = loads.transpose(0, 2, 1) @ self.draws[:, : loads.shape[1]]
+        amounts = np.maximum(_EXP(logs, out=logs) * np.exp(-shift).reshape(-1, 1), _TINY)
+        total, p_exceed = amounts.sum(axis=0), np.zeros(amounts.shape[1:])
+        for stage, amount, sd in zip(self.stages, amounts, noise[:, :, None]):
+            left = np.maximum(1.0 - (total - amount), _TINY)
+            value = np.log(left / amount) / (sd * np.sqrt(stage.noise))
+            counts = (sd > _NOISY) & (total < 1.0)  # a typical run keeps the budget
+            above = np.where(counts, _p_above(_ARRAYS, value, stage.dof), 0.0)
+            np.maximum(p_exceed, above, out=p_exceed)
+        return p_exceed, p_exceed > max_risk
 
     def log_ratios(self, loads: _Array, first: int, space: _Array | None) -> _Array:
         """Log of the sum over its budget, in each of the first draws. Shape (config, draw).
@@ -1110,7 +1164,7 @@ class _Bound:
         p_exceed = found.p_exceed.astype(np.float64)
         over, unsure = found.edge < -_EDGE, found.edge < _EDGE
         everything = len(self.ones)
-        firsts = np.where(look, everything, found.first)
+        firsts = np.where(found.is_noisy | look, everything, found.first)
         starts = np.array([each + found.shift for each in logs])
         squares = np.array(found.squares)
         space = np.empty((2, max(_LOOKED, everything)), dtype=_FLOAT)
@@ -1121,6 +1175,10 @@ class _Bound:
                 loads = table.take(rows, axis=2)[:, 1:]
                 loads[:, 0] = starts[:, rows]
                 cell = found.cell[rows]
+                alone = None
+                if np.any(found.is_noisy) and found.is_noisy[rows].any():
+                    of_each = np.stack(noise)[:, rows]
+                    alone = self.alone(loads, found.shift[rows], of_each, asked.max_risk)
                 p_exceed[rows], count = self.look(
                     loads,
                     squares[:, rows],
@@ -1128,6 +1186,7 @@ class _Bound:
                     quantiles.take(cell, mode="clip"),
                     first,
                     found.is_below[rows],
+                    alone,
                     space,
                 )
                 over[rows], unsure[rows] = self.central(count)

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import stdtrit
-from scipy.stats import norm
+from scipy.stats import norm, qmc
 
+from bayeslat.decisions import run_exceeds
 from bayeslat.decisions.prediction import Prediction, StagePrediction
 from bayeslat.errors import InputError
 from tests.predictions import prediction_of
@@ -105,6 +106,37 @@ def test_p_exceed_holds_for_heavy_tails_that_come_together() -> None:
         assert abs(together.p_exceed(budget_ms)[0] - expected) < 4 * error + 0.002
         missed.append(abs(apart.p_exceed(budget_ms)[0] - expected) - 4 * error)
     assert max(missed) > 0.01  # the twin without the correlation
+
+
+def noisy_part(share: float, scatter: float, dof: float) -> Prediction:
+    """A steady stage, and one that is a small part of a typical run and scatters."""
+    one, zero = np.ones(1), np.zeros((1, 1))
+    stages = {
+        name: StagePrediction(
+            np.full((1, 1), typical), zero, np.full((1, 1), sd), one, zero, ("x",), dof
+        )
+        for name, typical, sd in (("steady", 1 - share, 0.05), ("noisy", share, scatter))
+    }
+    return prediction_of(pd.DataFrame({"size": [1]}), stages)
+
+
+@pytest.mark.parametrize("dof", [4.0, np.inf])
+@pytest.mark.parametrize(("share", "scatter"), [(0.05, 0.8), (0.1, 0.8), (0.3, 0.8)])
+def test_a_small_part_that_scatters_makes_the_tail_of_the_total(
+    share: float, scatter: float, dof: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prediction = noisy_part(share, scatter, dof)
+    parts = list(prediction.stages.values())
+    scores = qmc.Sobol(2, seed=4).random(2**18)
+    runs = stdtrit(min(dof, 1e6), scores) * [part.noise_sd[0, 0] for part in parts]
+    total = np.exp(runs) @ [part.typical_ms[0, 0] for part in parts]
+    risks = np.array([0.1, 0.05, 0.02, 0.01, 0.003])
+    budgets = np.quantile(total, 1 - risks).tolist()
+    found = np.array([prediction.p_exceed(budget)[0] for budget in budgets])
+    assert np.all((found > 0.75 * risks) & (found < 1.25 * risks))
+    monkeypatch.setattr(run_exceeds, "_NOISY", np.inf)  # the broken twin: the body's noise alone
+    found = np.array([prediction.p_exceed(budget)[0] for budget in budgets])
+    assert np.any(found < 0.5 * risks)
 
 
 def test_p_exceed_is_the_mean_of_the_draws_own() -> None:

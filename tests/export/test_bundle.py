@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from scipy.special import stdtr
 
+from bayeslat.decisions.run_exceeds import exceed_given
 from bayeslat.errors import InputError
 from bayeslat.export import READER_NAME, Bundle, guard_reader, make_bundle, write_bundle
 from bayeslat.export import bundle as bundle_module
@@ -267,6 +268,32 @@ def test_stages_of_unlike_noise_bend_the_log_of_their_sum(tmp_path: Path) -> Non
     found = differences(reader, data, FITTED, configs)
     assert np.quantile(found, 0.99) < AGREES
     assert found.max() < 2 * AGREES
+
+
+def test_a_stage_that_scatters_makes_the_tail_as_in_the_posterior(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_data()
+    part = data.stages["prefill"]
+    scales = part.scales.copy()
+    scales[:, part.problem.layout.names.index("noise")] += np.log(12.0)
+    data = replace(data, stages={**data.stages, "prefill": replace(part, scales=scales)})
+    reader, configs = read(bundle_of(FITTED, data), tmp_path), make_configs(150, 9)
+    prediction = Posterior(data).predict(configs, FITTED)
+    budgets = np.quantile(prediction.draws(), 0.98, axis=1)
+    parts, together = list(prediction.stages.values()), prediction.noise_correlation
+    expected = exceed_given(parts, budgets, together).mean(axis=1)
+
+    def off() -> float:
+        found = reader.decide(columns(configs), budgets)[1]
+        return float(np.abs(np.log(found / expected)).max())
+
+    assert off() < 0.1
+    for row, budget in enumerate(budgets[:5].tolist()):
+        knobs = {str(name): float(value) for name, value in configs.iloc[row].items()}
+        assert abs(np.log(reader.decide_one(knobs, budget)[1] / expected[row])) < 0.1
+    monkeypatch.setattr(guard_reader, "_NOISY", np.inf)  # the broken twin
+    assert off() > 0.3
 
 
 @pytest.mark.parametrize("dof", [2.1, 3.0, 10.0, 1e6])
