@@ -2,31 +2,60 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
+import time
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 __all__ = ["main"]
 
 _INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_PATIENCE_S = 1.0  # in which a command unwinds, and further signals change nothing
+
+
+class _Ending:
+    """A signal to end is an interrupt, which unwinds: workers end, and temporary files go.
+
+    Python drops an interrupt that strikes while it throws an object away; it is then sent again.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.since = -_PATIENCE_S
+
+    def hear(self) -> None:
+        """Listen to signals from now on, but for those that are ignored, as under `nohup`."""
+        for number in _ENDING:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, self._interrupt)
+        sys.unraisablehook = self._send_again
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if time.monotonic() - self.since >= _PATIENCE_S:
+            self.number, self.since = number, time.monotonic()
+            raise KeyboardInterrupt
+
+    def _send_again(self, dropped: UnraisableHookArgs) -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(dropped)
+            return
+        number = signal.SIGINT if self.number is None else self.number
+        again = threading.Timer(_PATIENCE_S, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
 
 
 def main() -> None:
-    """Run the command line; a signal ends it quietly, while libraries are imported too.
-
-    A signal to end is an interrupt, which unwinds: workers end, and temporary files go.
-    """
-    heard = []
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # once is enough
-        heard.append(number)
-        raise KeyboardInterrupt
-
-    for number in _ENDING:
-        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has it ignored
-            signal.signal(number, interrupt)
+    """Run the command line; a signal ends it quietly, while libraries are imported too."""
+    ending = _Ending()
+    ending.hear()
     try:
         from bayeslat.cli import main as run  # takes most of the time until a command starts
 
@@ -36,7 +65,7 @@ def main() -> None:
             raise
         # As in `bayeslat.cli.main`, which is not there yet.
         exec("")  # noqa: S102
-        sys.exit(128 + heard[0] if heard else _INTERRUPTED)
+        sys.exit(_INTERRUPTED if ending.number is None else 128 + ending.number)
 
 
 if __name__ == "__main__":

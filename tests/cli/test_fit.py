@@ -178,7 +178,7 @@ def test_the_order_of_gpus_does_not_matter(workshop: Workshop, run: Run) -> None
     assert turned["gpus"] == ["a100_sxm", "h100_sxm"]
 
 
-@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("level", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_python_without_docstrings_is_refused(workshop: Workshop, level: int) -> None:
     out = workshop.folder / "p.nc"
     words = ["fit", workshop.trace(), "-m", workshop.spec, "-o", out, "--engine", "laplace"]

@@ -37,6 +37,12 @@ def hear_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def children(process: subprocess.Popen[str]) -> list[str]:
+    """The processes that a running one has started."""
+    threads = Path(f"/proc/{process.pid}/task").iterdir()
+    return [child for thread in threads for child in (thread / "children").read_text().split()]
+
+
 def on_terminal(*words: object, columns: int = 100) -> tuple[int, str]:
     """Run the command line on a terminal of its own."""
     main, other = pty.openpty()
@@ -219,12 +225,52 @@ def test_a_signal_to_end_takes_the_workers_and_temporary_files(
         *("crossval", trace, "--model", spec, "-o", workshop.folder / "out.parquet"),
         *("--jobs", "2", "--repetitions", "1000"),
     )
-    time.sleep(6)  # the workers are there
+    while len(children(process)) < 4:  # the workers, and what counts their files
+        time.sleep(0.05)
     process.send_signal(number)
-    shown, told = process.communicate(timeout=30)  # workers hold its streams as long as they run
+    shown, told = process.communicate(timeout=60)  # workers hold its streams as long as they run
     assert process.returncode == status
     assert (shown, told) == ("", "")
     assert sorted(workshop.folder.iterdir()) == before
+
+
+DROPPED_INTERRUPT = """
+import signal, sys, time
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer" and not started:
+            started.append(name)
+            Dying()  # what its end raises is dropped
+            time.sleep(3)
+
+class Dying:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+started = []
+sys.meta_path.insert(0, Interrupt())
+from bayeslat.__main__ import main
+sys.argv = ["bayeslat", "--help"]
+"""
+
+
+def test_a_signal_that_strikes_where_python_drops_it_is_sent_again() -> None:
+    ended, broken_twin = (
+        subprocess.run(
+            [sys.executable, "-c", DROPPED_INTERRUPT + then],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL),
+        )
+        for then in (
+            "main()",
+            "import bayeslat.__main__; bayeslat.__main__._PATIENCE_S = 1e6; main()",
+        )
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "")
+    assert broken_twin.returncode == 0
 
 
 def test_a_signal_that_is_ignored_stays_so() -> None:

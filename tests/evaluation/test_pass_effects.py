@@ -82,7 +82,7 @@ def test_the_p_value_is_that_of_all_exchanges() -> None:
     assert abs(found.p_value - exact) < 4 * np.sqrt(exact * (1 - exact) / 1999) + 1 / 2000
 
 
-@pytest.mark.parametrize("level", [0.01, 0.1])
+@pytest.mark.parametrize("level", [pytest.param(0.01, marks=pytest.mark.slow), 0.1])
 def test_passes_that_are_alike_are_told_apart_as_seldom_as_stated(level: float) -> None:
     """Heavy tails, holes, twelve configurations; the broken twin has a pass that is slower."""
     runs = 500

@@ -77,6 +77,7 @@ def test_one_stage_alone_is_told_alone() -> None:
     assert "decode" not in {each.stage for each in compare(frame).differing}
 
 
+@pytest.mark.slow
 def test_passes_that_are_alike_are_seldom_told() -> None:
     """At most 1 % of GPUs, over all of their stages; the broken twin differs by 3 % alone."""
     frames = [in_passes(ALIKE, seed=seed) for seed in range(100)]

@@ -25,8 +25,8 @@ def test_a_depth_is_how_far_both_features_must_come_back() -> None:
     middles = (np.arange(CELLS) + 0.5) / (CELLS / 2) - 1.0
     margin = 2.0 * np.sqrt(5.0 / len(known))
     assert corners.margin == pytest.approx(max(MARGIN, margin))
-    for one in middles:
-        for two in middles:
+    for one in middles[::3]:
+        for two in middles[::2]:
             out = np.sign([one, two])
             # By hand: step back until some configuration is as extreme.
             steps = np.linspace(0.0, 3.0, 3001)
