@@ -58,6 +58,7 @@ _MOST_LOG_MS, _MOST_VARIANCE = 50.0, 1e4
 _FARTHEST = 1e6  # beyond the range, or in scales of noise
 _TINY = 1e-30
 _NOISY = 0.2  # scale of a stage's noise that may exceed a budget of the sum by itself
+_ROUGH = 3e-4  # error of a probability
 # As the run noise of bayeslat has them: see its decisions/run_noise.py.
 _BODY_SLOPE, _MOST_BEND, _BEND_REACH = 1.5, 0.1, 4.0
 _REACH = 4.0  # scales of a run's noise: farther from the budget, hardly any is on its other side
@@ -893,7 +894,6 @@ class _Bound:
         self.correlation: list[list[float]] | None = None
         if model.correlation is not None:
             self.correlation = model.correlation[np.ix_(places, places)].tolist()
-        self.is_sum = len(places) > 1
         self.loud = model.loud
         self.reach = model.reach if len(places) == len(model.stages) else model.reach[:1]
         # The square of the sum's scale is one over the pairs of stages whose noise goes together.
@@ -965,7 +965,6 @@ class _Bound:
         own, tails, unsteady = _TINY, 0.0, 0.0
         body, spread, inside = _TINY, 0.0, 0.0
         variance, mixed = _TINY, 0.0
-        largest: Any = 0.0
         for stage, share, sd, slope, along, each in zip(
             self.stages, shares, noise, slopes, reach, variances
         ):
@@ -974,8 +973,6 @@ class _Bound:
             own = own + slope * along
             tails = tails + stage.tails * slope * along * square
             unsteady = unsteady + stage.unsteady * (slope * slope) ** 2
-            if self.is_sum:
-                largest = ops.maximum(largest, sd)
             body = body + straight * along
             spread, inside = spread + bent, inside + bent * square
             part = share * ops.minimum(each, _MOST_VARIANCE)
@@ -1017,16 +1014,32 @@ class _Bound:
             first = ops.where(close, to, first)
         unclear = abs(abs(edge) - _EDGE) < _EDGE_WIDTH
         quiet = ops.where(unclear, len(self.ones), 0)
+        p_exceed = _p_above(ops, standard, ops.take(self.student.dof, every))
         return _Weighed(
-            p_exceed=_p_above(ops, standard, ops.take(self.student.dof, every)),
+            p_exceed=p_exceed,
             edge=edge,
             first=ops.where(variance > self.loud * whole, first, quiet),
             is_below=away < 0.0,
-            is_noisy=largest > _NOISY,
+            is_noisy=self._is_noisy(ops, amounts, noise, budget, p_exceed),
             shift=shift - bend * near * near / steep,
             squares=[each * narrow for each in squares],
             cell=cell,
         )
+
+    def _is_noisy(
+        self, ops: _Ops, amounts: Sequence[Any], noise: Sequence[Any], budget: Any, p_exceed: Any
+    ) -> Any:
+        """Whether a stage's own noise may exceed the budget more often than that of the sum."""
+        found: Any = False
+        if len(amounts) > 1:
+            total = _add(amounts)
+            for stage, amount, sd in zip(self.stages, amounts, noise):
+                if ops.any(sd > _NOISY):
+                    left = ops.maximum(budget - (total - amount), _TINY)
+                    alone = _p_above(ops, ops.log(left / amount) / sd, stage.dof)
+                    counts = (sd > _NOISY) & (total < budget)
+                    found = found | (counts & (alone > p_exceed + _ROUGH))
+        return found
 
     def look(
         self,
@@ -1175,10 +1188,11 @@ class _Bound:
                 loads = table.take(rows, axis=2)[:, 1:]
                 loads[:, 0] = starts[:, rows]
                 cell = found.cell[rows]
-                alone = None
-                if np.any(found.is_noisy) and found.is_noisy[rows].any():
+                alone, noisy = None, np.broadcast_to(found.is_noisy, firsts.shape)[rows]
+                if noisy.any():
                     of_each = np.stack(noise)[:, rows]
-                    alone = self.alone(loads, found.shift[rows], of_each, asked.max_risk)
+                    chance, often = self.alone(loads, found.shift[rows], of_each, asked.max_risk)
+                    alone = chance * noisy[:, None], often & noisy[:, None]
                 p_exceed[rows], count = self.look(
                     loads,
                     squares[:, rows],
