@@ -11,7 +11,14 @@ from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import fit as fit_opt
 from bayeslat.cli_options import scale as scale_opt
 from bayeslat.cli_output import ensure_writable
-from bayeslat.cli_run import ends_well, note, note_warning, print_result, writing
+from bayeslat.cli_run import (
+    ends_well,
+    note,
+    note_warning,
+    print_result,
+    told_at_once,
+    writing,
+)
 from bayeslat.cli_values import choose_jobs
 from bayeslat.counted import counted
 from bayeslat.errors import InputError
@@ -53,17 +60,21 @@ def compress(
 
     start = time.perf_counter()
     ensure_writable(check_statistics_path(output), *traces, model, like, hardware)
-    processes = choose_jobs(jobs, engine_address)
-    _check_window(window)
-    base = None if like is None else _read_like(like)
+    with told_at_once() as attempt:
+        processes = attempt(choose_jobs, jobs, engine_address)
+        attempt(_check_window, window)
+        base = None if like is None else attempt(_read_like, like)
+        spec = None if model is None else attempt(choose_spec, model, stages)
     point = None if base is None else settled_point(base)
-    if model is not None:
-        spec = choose_spec(model, stages)
-    elif point is None:
-        raise InputError("give the specification: --model SPEC.toml (or --like FILE, which has it)")
-    elif stages is not None:
-        raise InputError("--stages chooses from --model SPEC.toml; give it, or leave --stages out")
-    else:
+    if spec is None:
+        if point is None:
+            raise InputError(
+                "give the specification: --model SPEC.toml (or --like FILE, which has it)"
+            )
+        if stages is not None:
+            raise InputError(
+                "--stages chooses from --model SPEC.toml; give it, or leave --stages out"
+            )
         spec = point.spec
     table = load_hardware(hardware) if point is None else hardware_with(point.hardware, hardware)
     with fraction_bar("rows") as on_progress:
@@ -114,6 +125,8 @@ def update(
     from bayeslat.compression import compress as compress_traces
     from bayeslat.compression import update as update_draws
     from bayeslat.evaluation.in_sample import in_sample_errors
+    from bayeslat.inference.compression.compressed import retire_windows
+    from bayeslat.inference.compression.update import windows_of
     from bayeslat.inference.storage.posterior_file import check_posterior_path
     from bayeslat.posterior import load_posterior
     from bayeslat.report.compression_tables import show_windows, windows_record
@@ -121,11 +134,13 @@ def update(
     from bayeslat.report.progress import fraction_bar, stage_bars
 
     ensure_writable(check_posterior_path(output), *(traces or []), hardware)
-    processes = choose_jobs(jobs, engine_address)
-    _check_window(window)
     if not traces and not retire:
         raise InputError("nothing to do: name new traces, or windows to take out (--retire NAME)")
     fitted = load_posterior(posterior)
+    with told_at_once() as attempt:
+        processes = attempt(choose_jobs, jobs, engine_address)
+        attempt(_check_window, window)
+        attempt(retire_windows, windows_of(fitted.data), retire or ())  # before rows are read
     table = hardware_with(fitted.data.hardware, hardware)
     data = None
     if traces:

@@ -466,9 +466,9 @@ class _Model:
                 return None
             given.append(value)
         task = knobs.get("task", None if self.names_task else "")
-        if "gpu" in knobs or "stack" in knobs or (self.names_task and not isinstance(task, str)):
+        if "gpu" in knobs or "stack" in knobs or not isinstance(task, str):
             return None
-        return [*given, task]
+        return [*given, task.strip()]
 
     # Many configurations: arrays, in blocks.
 
@@ -480,7 +480,8 @@ class _Model:
                 told = " or ".join(map(repr, known)) or "not named"
                 problems.append(f"{name} is another than the bundle's, which is {told}")
         if self.names_task or self.with_tasks:
-            given.append(np.asarray(columns.get("task", ""), dtype=object))
+            tasks = np.asarray(columns.get("task", ""), dtype=object)
+            given.append(_bare(tasks) if np.any(tasks != "") else tasks)
         else:
             given.append(np.zeros(()))
         lengths = {len(each) for each in given if each.ndim}
@@ -611,6 +612,13 @@ class _Model:
             f"{stage.name} has an impossible value of physics, times or a feature in config "
             f"{rows[at]} ({told}); correct the knobs"
         )
+
+
+def _bare(names: _Array) -> _Array:
+    """Leave out the spaces around names; what is no text stays, to be refused."""
+    found = np.empty_like(names)
+    found.flat = [each.strip() if isinstance(each, str) else each for each in names.flat]
+    return found
 
 
 def _part(space: _Array, shape: tuple[int, int]) -> _Array:

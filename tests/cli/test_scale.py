@@ -224,6 +224,10 @@ def test_what_compress_refuses(workshop: Workshop, run: Run, days: dict[str, str
     refused(compress(monday, "--like", cut), "--like", "cut.parquet", "not a NetCDF file")
     refused(compress(monday, "-m", spec, "--window", " "), "--window", "the name is empty")
     refused(compress(monday, "-m", spec, "--jobs", "0"), "--jobs is 0; give a number")
+    refused(
+        compress(monday, "-m", spec, "--stages", "x", "--like", cut, "--window", "", "--jobs", "0"),
+        *("no stage 'x'", "--like", "--window", "--jobs is 0"),  # at once
+    )
     refused(run("compress", monday, "-m", spec, "-o", "x.parquet"), "x.parquet", "ends in .nc")
     assert out.read_text() == "earlier"
 
@@ -251,6 +255,10 @@ def test_what_fit_and_update_refuse(workshop: Workshop, run: Run, days: dict[str
     refused(tried("update", workshop.posterior), "nothing to do", "--retire")
     refused(tried("update", workshop.posterior, "--retire", "x"), "no window x", "there are fit")
     refused(tried("update", workshop.posterior, "--retire", "fit"), "no window is left")
+    refused(  # before any row is read
+        tried("update", workshop.posterior, cut, "--retire", "x", "--window", "", "--jobs", "0"),
+        *("no window x", "--window", "--jobs is 0"),
+    )
     new = workshop.trace(make_frame(1, ("l40s",), rows=5), "new.parquet")
     refused(tried("update", workshop.posterior, new), "rows of l40s", "`calibrate`")
     assert out.read_text() == "earlier"

@@ -342,6 +342,10 @@ def test_tasks_and_noise_that_strikes_stages_together(tmp_path: Path) -> None:
     assert "accept" not in set(decisions[configs["task"] == ""])
     new = configs.replace({"task": {"": "poetry"}})  # as wide as one that is not named
     assert np.array_equal(reader.decide(columns(new), budget)[1], p_exceed)
+    spaced = columns(configs) | {"task": (" " + configs["task"] + " ").to_numpy()}
+    assert np.array_equal(reader.decide(spaced, budget)[1], p_exceed)
+    one = {name: values[0] for name, values in spaced.items()}
+    assert reader.decide_one(one, budget)[1] == pytest.approx(p_exceed[0], rel=1e-3)
     apart = read(bundle_of(FITTED, replace(data, noise_correlation=None)), tmp_path)
     wrong = apart.decide(columns(configs), budget)[1]
     assert np.abs(wrong - expected["p_exceed"]).max() > AGREES
