@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -17,18 +16,19 @@ __all__ = ["main"]
 
 _INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_PATIENCE_S = 1.0  # in which a command unwinds, and further signals change nothing
+_SHORTLY_S = 0.1
 
 
 class _Ending:
     """A signal to end is an interrupt, which unwinds: workers end, and temporary files go.
 
-    Python drops an interrupt that strikes while it throws an object away; it is then sent again.
+    Once is enough. But Python drops an interrupt that strikes while it throws an object away: the
+    signal is then sent again.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
-        self.since = -_PATIENCE_S
+        self.tell_dropped = sys.unraisablehook
 
     def hear(self) -> None:
         """Listen to signals from now on, but for those that are ignored, as under `nohup`."""
@@ -38,16 +38,17 @@ class _Ending:
         sys.unraisablehook = self._send_again
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if time.monotonic() - self.since >= _PATIENCE_S:
-            self.number, self.since = number, time.monotonic()
+        if self.number is None:
+            self.number = number
             raise KeyboardInterrupt
 
     def _send_again(self, dropped: UnraisableHookArgs) -> None:
-        if not issubclass(dropped.exc_type, KeyboardInterrupt):
-            sys.__unraisablehook__(dropped)
+        number = self.number
+        if number is None or not issubclass(dropped.exc_type, KeyboardInterrupt):
+            self.tell_dropped(dropped)
             return
-        number = signal.SIGINT if self.number is None else self.number
-        again = threading.Timer(_PATIENCE_S, os.kill, (os.getpid(), number))
+        self.number = None
+        again = threading.Timer(_SHORTLY_S, os.kill, (os.getpid(), number))
         again.daemon = True
         again.start()
 

@@ -14,7 +14,8 @@ from bayeslat.decisions.stage_prediction import StagePrediction
 __all__ = ["exceed_given"]
 
 _NOTHING_LEFT, _NOTHING_TAKEN = 1e-300, 1e-200  # ms
-_NOISY = 0.2  # log scale of a stage's noise that may exceed a budget of the sum by itself
+_NOISY = 0.25  # log scale of a stage's noise that may exceed a budget of the sum by itself
+_APART = -0.2  # below this correlation, others make up for what it takes
 
 
 def exceed_given(
@@ -114,10 +115,14 @@ class _Run:
         budget = np.maximum(budget_ms, _NOTHING_LEFT)
         found = noise.p_above(np.log(budget / typical) / stretch)
         if len(taking) > 1:
-            for amount, sd, rms, each in zip(amounts, noise_sd, middle[1], dof, strict=True):
-                rows = np.flatnonzero(rms > _NOISY)
+            for at, (amount, sd, usual_sd) in enumerate(
+                zip(amounts, noise_sd, middle[1], strict=True)
+            ):
+                if correlation is not None and np.any(correlation[at] < _APART):
+                    continue
+                rows = np.flatnonzero(usual_sd > _NOISY)
                 left = np.broadcast_to(budget, typical.shape)[rows]
-                alone = _exceed_alone(amount[rows], typical[rows], left, sd[rows], each)
+                alone = _exceed_alone(amount[rows], typical[rows], left, sd[rows], dof[at])
                 found[rows] = np.maximum(found[rows], alone)
         return found
 
@@ -131,11 +136,12 @@ def _exceed_alone(
 ) -> NDArray[np.float64]:
     """P(one stage exceeds the budget of the sum by its own noise), where a typical run does not.
 
-    The others are at their typical run. Of heavy-tailed amounts the largest makes the tail of the
-    sum (the single big jump: Foss, Korshunov & Zachary 2013, *An Introduction to Heavy-Tailed and
-    Subexponential Distributions*), which noise of the sum's log that is fitted to its body lacks.
-    Shapes (config, draw).
+    The others are at their typical run, whatever their correlation. Of heavy-tailed amounts the
+    largest makes the tail of the sum (the single big jump: Foss, Korshunov & Zachary 2013, *An
+    Introduction to Heavy-Tailed and Subexponential Distributions*), which noise of the sum's log
+    that is fitted to its body lacks. The largest chance of a stage stands for the sum of them, of
+    which the body has a part. Shapes (config, draw).
     """
     left = np.maximum(budget_ms - (typical_ms - amount_ms), _NOTHING_LEFT)
-    above = student_above(np.log(left / amount_ms) / noise_sd, dof)
+    above = student_above((np.log(left) - np.log(amount_ms)) / noise_sd, dof)
     return np.where(typical_ms < budget_ms, above, 0.0)

@@ -213,13 +213,17 @@ def score_cubic(
 def student_above(
     value: NDArray[np.float64], dof: float | NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """P(Student-t > value), within 2e-4; 1e-5 from 3 degrees of freedom. Shape as `value`.
+    """Return P(Student-t > value), within 2e-4; 1e-5 from 3 degrees of freedom.
 
     Parameters
     ----------
     value : ndarray
     dof : float or ndarray
         From 2.1 on.
+
+    Returns
+    -------
+    ndarray, shape as `value`
     """
     above: NDArray[np.float64] = ndtr(-_normal_score(value, np.minimum(dof, MOST_DOF)))
     return above

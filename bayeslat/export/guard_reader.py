@@ -57,7 +57,8 @@ _ROUNDING = 1e-9  # of a stage's physics: a part of it may be so little below 0
 _MOST_LOG_MS, _MOST_VARIANCE = 50.0, 1e4
 _FARTHEST = 1e6  # beyond the range, or in scales of noise
 _TINY = 1e-30
-_NOISY = 0.2  # scale of a stage's noise that may exceed a budget of the sum by itself
+_NOISY = 0.25  # scale of a stage's noise that may exceed a budget of the sum by itself
+_APART = -0.2  # below this correlation, others make up for what it takes
 _ROUGH = 3e-4  # error of a probability
 # As the run noise of bayeslat has them: see its decisions/run_noise.py.
 _BODY_SLOPE, _MOST_BEND, _BEND_REACH = 1.5, 0.1, 4.0
@@ -440,7 +441,9 @@ class _Model:
                 alone = None
                 if found.is_noisy:
                     of_each = np.array(noise)[:, None]
-                    alone = self.total.alone(table[:, 1:, None], found.shift, of_each, max_risk)
+                    alone = self.total.exceed_alone(
+                        table[:, 1:, None], found.shift, of_each, max_risk
+                    )
                 chance, count = self.total.look(
                     table[:, 1:, None], squares, cell, quantile, first, found.is_below, alone
                 )
@@ -692,6 +695,7 @@ class _Stage:
         self.loads, self.draws = arrays[f"{self.name} loads"], arrays[f"{self.name} draws"]
         self.log_noise, self.log_own = float(entry["log_noise"]), float(entry["log_own"])
         self.noise = arrays[f"{self.name} noise"]  # square of each draw's scale over their mean
+        self.scales = np.sqrt(self.noise)
         self.unsteady = float(np.var(self.noise))
         linear, cubic = float(entry["linear"]), float(entry["cubic"])
         self.slope = linear + 3.0 * cubic
@@ -904,6 +908,12 @@ class _Bound:
             self.correlation = model.correlation[np.ix_(places, places)].tolist()
         self.loud = model.loud
         self.reach = model.reach if len(places) == len(model.stages) else model.reach[:1]
+        # Of a sum, the stages whose own noise may exceed its budget.
+        self.jumping = [
+            at
+            for at in range(len(places) if len(places) > 1 else 0)
+            if self.correlation is None or min(self.correlation[at]) >= _APART
+        ]
         # The square of the sum's scale is one over the pairs of stages whose noise goes together.
         self.pairs = self._pairs()
         squares = [self.stages[a].noise * self.stages[b].noise for a, b, _ in self.pairs]
@@ -1023,30 +1033,40 @@ class _Bound:
         unclear = abs(abs(edge) - _EDGE) < _EDGE_WIDTH
         quiet = ops.where(unclear, len(self.ones), 0)
         p_exceed = _p_above(ops, standard, ops.take(self.student.dof, every))
+        first = ops.where(variance > self.loud * whole, first, quiet)
         return _Weighed(
             p_exceed=p_exceed,
             edge=edge,
-            first=ops.where(variance > self.loud * whole, first, quiet),
+            first=first,
             is_below=away < 0.0,
-            is_noisy=self._is_noisy(ops, amounts, noise, budget, p_exceed),
+            is_noisy=self._is_noisy(ops, amounts, noise, budget, p_exceed, first > 0),
             shift=shift - bend * near * near / steep,
             squares=[each * narrow for each in squares],
             cell=cell,
         )
 
     def _is_noisy(
-        self, ops: _Ops, amounts: Sequence[Any], noise: Sequence[Any], budget: Any, p_exceed: Any
+        self,
+        ops: _Ops,
+        amounts: Sequence[Any],
+        noise: Sequence[Any],
+        budget: Any,
+        p_exceed: Any,
+        looked_at: Any,
     ) -> Any:
-        """Whether a stage's own noise may exceed the budget more often than that of the sum."""
+        """Whether a stage may exceed the budget by its own noise more often than the sum.
+
+        Where draws are looked at anyway, whether it may in any.
+        """
         found: Any = False
-        if len(amounts) > 1:
-            total = _add(amounts)
-            for stage, amount, sd in zip(self.stages, amounts, noise):
-                if ops.any(sd > _NOISY):
-                    left = ops.maximum(budget - (total - amount), _TINY)
-                    alone = _p_above(ops, ops.log(left / amount) / sd, stage.dof)
-                    counts = (sd > _NOISY) & (total < budget)
-                    found = found | (counts & (alone > p_exceed + _ROUGH))
+        for at in self.jumping:
+            stage, amount, sd = self.stages[at], amounts[at], noise[at]
+            if ops.any(sd > _NOISY):
+                total = _add(amounts)
+                left = ops.maximum(budget - (total - amount), _TINY)
+                alone = _p_above(ops, ops.log(left / amount) / sd, stage.dof)
+                more = (total < budget) & (alone > p_exceed + _ROUGH)
+                found = found | ((sd > _NOISY) & (more | looked_at))
         return found
 
     def look(
@@ -1075,7 +1095,7 @@ class _Bound:
         is_below : bool or ndarray of bool, shape (config,)
             Whether the others exceed it.
         alone : tuple of (ndarray, ndarray), optional
-            What `alone` found, of all draws.
+            What `exceed_alone` found, of all draws.
         space : ndarray, shape (2, at least config x first), optional
             To compute in: fresh memory takes longer than what is written there. Not needed for one
             configuration.
@@ -1101,7 +1121,7 @@ class _Bound:
             np.maximum(below, alone[0], out=below)
         return (below @ ones + others) / len(self.ones), over
 
-    def alone(
+    def exceed_alone(
         self, loads: _Array, shift: Any, noise: _Array, max_risk: float
     ) -> tuple[_Array, _Array]:
         """Let a noisy stage exceed the budget beside a typical run of the others.
@@ -1125,14 +1145,24 @@ class _Bound:
             Where that is more than `max_risk`.
         """
         logs = loads.transpose(0, 2, 1) @ self.draws[:, : loads.shape[1]]
-        amounts = np.maximum(_EXP(logs, out=logs) * np.exp(-shift).reshape(-1, 1), _TINY)
-        total, p_exceed = amounts.sum(axis=0), np.zeros(amounts.shape[1:])
-        for stage, amount, sd in zip(self.stages, amounts, noise[:, :, None]):
-            left = np.maximum(1.0 - (total - amount), _TINY)
-            value = np.log(left / amount) / (sd * np.sqrt(stage.noise))
-            counts = (sd > _NOISY) & (total < 1.0)  # a typical run keeps the budget
-            above = np.where(counts, _p_above(_ARRAYS, value, stage.dof), 0.0)
-            np.maximum(p_exceed, above, out=p_exceed)
+        amounts = _EXP(logs, out=logs)
+        amounts *= np.exp(-shift).astype(_FLOAT).reshape(-1, 1)
+        np.maximum(amounts, _TINY, out=amounts)
+        total, p_exceed = np.add.reduce(amounts), np.zeros(amounts.shape[1:], dtype=_FLOAT)
+        for at in self.jumping:
+            stage, amount, sd = self.stages[at], amounts[at], noise[at].astype(_FLOAT)
+            rows = np.flatnonzero(sd > _NOISY)
+            if not rows.size:
+                continue
+            amount, whole = amount[rows], total[rows]
+            left = np.maximum(1.0 - (whole - amount), _TINY)
+            left /= amount
+            places = np.log(left, out=left)
+            places /= sd[rows, None] * (stage.scales * (-1.0 / _PER_UNIT))
+            cells = np.full(len(rows), min(int(stage.tails * self.student.per_tail), _CELLS - 1))
+            above = self.student.below(places, cells, np.empty(places.shape, dtype=np.int32))
+            above *= whole < 1.0  # a typical run keeps the budget
+            p_exceed[rows] = np.maximum(p_exceed[rows], above)
         return p_exceed, p_exceed > max_risk
 
     def log_ratios(self, loads: _Array, first: int, space: _Array | None) -> _Array:
@@ -1199,7 +1229,9 @@ class _Bound:
                 alone, noisy = None, np.broadcast_to(found.is_noisy, firsts.shape)[rows]
                 if noisy.any():
                     of_each = np.stack(noise)[:, rows]
-                    chance, often = self.alone(loads, found.shift[rows], of_each, asked.max_risk)
+                    chance, often = self.exceed_alone(
+                        loads, found.shift[rows], of_each, asked.max_risk
+                    )
                     alone = chance * noisy[:, None], often & noisy[:, None]
                 p_exceed[rows], count = self.look(
                     loads,

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -39,8 +40,11 @@ def hear_interrupts() -> None:
 
 def children(process: subprocess.Popen[str]) -> list[str]:
     """The processes that a running one has started."""
-    threads = Path(f"/proc/{process.pid}/task").iterdir()
-    return [child for thread in threads for child in (thread / "children").read_text().split()]
+    found = []
+    for thread in Path(f"/proc/{process.pid}/task").iterdir():
+        with suppress(OSError):  # it has ended
+            found += (thread / "children").read_text().split()
+    return found
 
 
 def on_terminal(*words: object, columns: int = 100) -> tuple[int, str]:
@@ -225,7 +229,10 @@ def test_a_signal_to_end_takes_the_workers_and_temporary_files(
         *("crossval", trace, "--model", spec, "-o", workshop.folder / "out.parquet"),
         *("--jobs", "2", "--repetitions", "1000"),
     )
+    until = time.monotonic() + 60
     while len(children(process)) < 4:  # the workers, and what counts their files
+        assert process.poll() is None
+        assert time.monotonic() < until
         time.sleep(0.05)
     process.send_signal(number)
     shown, told = process.communicate(timeout=60)  # workers hold its streams as long as they run
@@ -266,7 +273,7 @@ def test_a_signal_that_strikes_where_python_drops_it_is_sent_again() -> None:
         )
         for then in (
             "main()",
-            "import bayeslat.__main__; bayeslat.__main__._PATIENCE_S = 1e6; main()",
+            "import bayeslat.__main__; bayeslat.__main__._SHORTLY_S = 1e6; main()",
         )
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "")

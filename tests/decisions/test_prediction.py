@@ -135,8 +135,24 @@ def test_a_small_part_that_scatters_makes_the_tail_of_the_total(
     found = np.array([prediction.p_exceed(budget)[0] for budget in budgets])
     assert np.all((found > 0.75 * risks) & (found < 1.25 * risks))
     monkeypatch.setattr(run_exceeds, "_NOISY", np.inf)  # the broken twin: the body's noise alone
-    found = np.array([prediction.p_exceed(budget)[0] for budget in budgets])
-    assert np.any(found < 0.5 * risks)
+    body = np.array([prediction.p_exceed(budget)[0] for budget in budgets])
+    assert np.any(body < 0.5 * risks)
+
+
+def test_a_part_for_which_the_others_make_up_does_not_exceed_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prediction, names = noisy_part(0.2, 0.8, 10.0), ["steady", "noisy"]
+
+    def found(correlation: float) -> list[float]:
+        together = pd.DataFrame([[1.0, correlation], [correlation, 1.0]], names, names)
+        one = replace(prediction, noise_correlation=together)
+        return [one.p_exceed(budget)[0] for budget in (1.3, 1.6, 2.0)]
+
+    apart, along = found(-0.7), found(0.7)
+    monkeypatch.setattr(run_exceeds, "_NOISY", np.inf)
+    assert apart == found(-0.7)
+    assert along != found(0.7)
 
 
 def test_p_exceed_is_the_mean_of_the_draws_own() -> None:
