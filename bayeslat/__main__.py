@@ -16,7 +16,7 @@ __all__ = ["main"]
 
 _INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_SHORTLY_S = 0.1
+_SHORTLY_S = 0.1  # until a signal that was dropped is sent again
 
 
 class _Ending:
