@@ -14,7 +14,7 @@ from bayeslat.decisions.stage_prediction import StagePrediction
 __all__ = ["exceed_given"]
 
 _NOTHING_LEFT, _NOTHING_TAKEN = 1e-300, 1e-200  # ms
-_NOISY = 0.25  # log scale of a stage's noise that may exceed a budget of the sum by itself
+_NOISY = 0.3  # log scale of a stage's noise that may exceed a budget of the sum by itself
 _APART = -0.2  # below this correlation, others make up for what it takes
 
 

@@ -57,7 +57,7 @@ _ROUNDING = 1e-9  # of a stage's physics: a part of it may be so little below 0
 _MOST_LOG_MS, _MOST_VARIANCE = 50.0, 1e4
 _FARTHEST = 1e6  # beyond the range, or in scales of noise
 _TINY = 1e-30
-_NOISY = 0.25  # scale of a stage's noise that may exceed a budget of the sum by itself
+_NOISY = 0.3  # scale of a stage's noise that may exceed a budget of the sum by itself
 _APART = -0.2  # below this correlation, others make up for what it takes
 _ROUGH = 3e-4  # error of a probability
 # As the run noise of bayeslat has them: see its decisions/run_noise.py.
