@@ -71,6 +71,15 @@ def budgets(gpu: str) -> list[float]:
     return [float(points.quantile(share)) for share in (0.2, 0.5, 0.8)]
 
 
+def scattered(stage: str, times: float) -> PosteriorData:
+    """The small posterior, with a stage whose runs scatter so many times as much."""
+    data = make_data()
+    part = data.stages[stage]
+    scales = part.scales.copy()
+    scales[:, part.problem.layout.names.index("noise")] += np.log(times)
+    return replace(data, stages={**data.stages, stage: replace(part, scales=scales)})
+
+
 def differences(
     reader: guard_reader.GuardBundle, data: PosteriorData, gpu: str, configs: pd.DataFrame
 ) -> np.ndarray:
@@ -259,11 +268,7 @@ def test_one_configuration_is_decided_as_among_many(tmp_path: Path) -> None:
 
 def test_stages_of_unlike_noise_bend_the_log_of_their_sum(tmp_path: Path) -> None:
     """Prefill scatters by 6 %, decode by 60 %: the log of their sum is far from straight."""
-    data = make_data()
-    part = data.stages["decode"]
-    scales = part.scales.copy()
-    scales[:, part.problem.layout.names.index("noise")] += np.log(8.0)
-    data = replace(data, stages={**data.stages, "decode": replace(part, scales=scales)})
+    data = scattered("decode", 8.0)
     reader, configs = read(bundle_of(FITTED, data), tmp_path), make_configs(100, 9)
     found = differences(reader, data, FITTED, configs)
     assert np.quantile(found, 0.99) < AGREES
@@ -274,11 +279,7 @@ def test_stages_of_unlike_noise_bend_the_log_of_their_sum(tmp_path: Path) -> Non
 def test_a_stage_that_scatters_makes_the_tail_as_in_the_posterior(
     gpu: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = make_data()
-    part = data.stages["prefill"]
-    scales = part.scales.copy()
-    scales[:, part.problem.layout.names.index("noise")] += np.log(12.0)
-    data = replace(data, stages={**data.stages, "prefill": replace(part, scales=scales)})
+    data = scattered("prefill", 12.0)
     reader, configs = read(bundle_of(gpu, data), tmp_path), make_configs(150, 9)
     prediction = Posterior(data).predict(configs, gpu)
     parts, together = list(prediction.stages.values()), prediction.noise_correlation
