@@ -432,7 +432,7 @@ class _Model:
         quantiles = self.student.quantiles(max_risk)
         found = self.total.weigh(_NUMBERS, amounts, variances, noise, budget_ms, quantiles)
         p_exceed, over, unsure = found.p_exceed, found.edge < -_EDGE, found.edge < _EDGE
-        first = len(self.total.ones) if outside or found.is_noisy else found.first
+        first = len(self.total.ones) if outside else found.first
         if first:
             table[:, 1] = [math.log(amount / budget_ms) + found.shift for amount in amounts]
             squares = np.array(found.squares, dtype=_FLOAT)[:, None]
@@ -1034,12 +1034,13 @@ class _Bound:
         quiet = ops.where(unclear, len(self.ones), 0)
         p_exceed = _p_above(ops, standard, ops.take(self.student.dof, every))
         first = ops.where(variance > self.loud * whole, first, quiet)
+        is_noisy = self._is_noisy(ops, amounts, noise, budget, p_exceed, first > 0)
         return _Weighed(
             p_exceed=p_exceed,
             edge=edge,
-            first=first,
+            first=ops.where(is_noisy, len(self.ones), first),
             is_below=away < 0.0,
-            is_noisy=self._is_noisy(ops, amounts, noise, budget, p_exceed, first > 0),
+            is_noisy=is_noisy,
             shift=shift - bend * near * near / steep,
             squares=[each * narrow for each in squares],
             cell=cell,
@@ -1215,7 +1216,7 @@ class _Bound:
         p_exceed = found.p_exceed.astype(np.float64)
         over, unsure = found.edge < -_EDGE, found.edge < _EDGE
         everything = len(self.ones)
-        firsts = np.where(found.is_noisy | look, everything, found.first)
+        firsts = np.where(look, everything, found.first)
         starts = np.array([each + found.shift for each in logs])
         squares = np.array(found.squares)
         space = np.empty((2, max(_LOOKED, everything)), dtype=_FLOAT)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,17 @@ def start(*words: object, **options: object) -> subprocess.Popen[str]:
 def hear_interrupts() -> None:
     """Undo what a shell does to jobs in the background: they and their children ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def run_code(code: str, before: Callable[[], object]) -> subprocess.CompletedProcess[str]:
+    """Run Python code; `before` is called in its process first, to set how signals are met."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=before,
+    )
 
 
 def children(process: subprocess.Popen[str]) -> list[str]:
@@ -203,13 +215,7 @@ sys.meta_path.insert(0, Interrupt())
 
 def test_control_c_while_the_command_line_is_imported_is_quiet() -> None:
     quiet, broken_twin = (
-        subprocess.run(
-            [sys.executable, "-c", INTERRUPTED_IMPORT + then],
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=hear_interrupts,
-        )
+        run_code(INTERRUPTED_IMPORT + then, hear_interrupts)
         for then in (
             "from bayeslat.__main__ import main; sys.argv = ['bayeslat', '--help']; main()",
             "from bayeslat.cli import main; sys.argv = ['bayeslat', '--help']; main()",
@@ -264,13 +270,7 @@ sys.argv = ["bayeslat", "--help"]
 
 def test_a_signal_that_strikes_where_python_drops_it_is_sent_again() -> None:
     ended, broken_twin = (
-        subprocess.run(
-            [sys.executable, "-c", DROPPED_INTERRUPT + then],
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL),
-        )
+        run_code(DROPPED_INTERRUPT + then, partial(signal.signal, signal.SIGTERM, signal.SIG_DFL))
         for then in (
             "main()",
             "import bayeslat.__main__; bayeslat.__main__._SHORTLY_S = 1e6; main()",
@@ -285,13 +285,7 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
         "from bayeslat.__main__ import main; sys.argv = ['bayeslat', '--help']; main()"
     )
     ended, under_nohup = (
-        subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=partial(signal.signal, signal.SIGHUP, handler),
-        )
+        run_code(code, partial(signal.signal, signal.SIGHUP, handler))
         for handler in (signal.SIG_DFL, signal.SIG_IGN)
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (129, "", "")
