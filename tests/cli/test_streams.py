@@ -35,8 +35,9 @@ def start(*words: object, **options: object) -> subprocess.Popen[str]:
 
 
 def hear_interrupts() -> None:
-    """Undo what a shell does to jobs in the background: they and their children ignore Ctrl-C."""
+    """Undo what a shell, or `nohup`, does to jobs in the background: they ignore these signals."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def run_code(code: str, before: Callable[[], object]) -> subprocess.CompletedProcess[str]:
@@ -234,6 +235,7 @@ def test_a_signal_to_end_takes_the_workers_and_temporary_files(
     process = start(
         *("crossval", trace, "--model", spec, "-o", workshop.folder / "out.parquet"),
         *("--jobs", "2", "--repetitions", "1000"),
+        preexec_fn=hear_interrupts,
     )
     until = time.monotonic() + 60
     while len(children(process)) < 4:  # the workers, and what counts their files

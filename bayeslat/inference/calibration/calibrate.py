@@ -208,7 +208,7 @@ def _calibrate_stage(
         if step < _RELINEARISATIONS:
             departure = _within(population, found.effects[: part.terms])
             point = linearise_at(departure)
-    drawn = condition(found.calmed, rng, start, _PROPOSALS)
+    drawn = condition(found.calmed, rng, start, _PROPOSALS, found.heavy)
     reached = farthest(trail.distances(places[found.sound]))
     return TargetStage(
         departure=departure,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.inference.calibration.heavy_tails import HeavyTails, sweep
 from bayeslat.inference.calibration.marginal import Marginal
 from bayeslat.inference.calibration.scale_draws import draw_scales
 from bayeslat.inference.rows.strata import stratified_normal
@@ -41,6 +42,7 @@ def condition(
     rng: np.random.Generator,
     start: NDArray[np.float64] | None = None,
     proposals: int | None = None,
+    heavy: HeavyTails | None = None,
 ) -> Conditioned:
     """Draw a group's effects and noise, given its rows.
 
@@ -58,6 +60,8 @@ def condition(
         As `draw_scales` takes it.
     proposals : int, optional
         Scales to weigh in a round; as many as the population has draws by default.
+    heavy : HeavyTails, optional
+        What the rows are pseudo-values of, if their noise is no normal one.
 
     Returns
     -------
@@ -69,7 +73,10 @@ def condition(
     scores = scales.scores[_resample(scales.weight, draws, rng)]
     variance, log_sd = marginal.variance(scores), marginal.log_sd(scores)
     effects = _draw_effects(marginal, variance, log_sd, rng)
-    return Conditioned(effects, np.exp(log_sd - marginal.log_inflation), scales.effective)
+    noise_sd = np.exp(log_sd - marginal.log_inflation)
+    if heavy is not None:
+        effects, noise_sd = sweep(heavy, marginal, scores, effects, rng)
+    return Conditioned(effects, noise_sd, scales.effective)
 
 
 def mean_given(

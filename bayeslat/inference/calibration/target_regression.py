@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bayeslat.features.design import Linearisation
 from bayeslat.inference.calibration.condition import mean_given
 from bayeslat.inference.calibration.even_rows import even_rows
+from bayeslat.inference.calibration.heavy_tails import HeavyTails
 from bayeslat.inference.calibration.marginal import Marginal, Rows
 from bayeslat.inference.calibration.population import Population
 from bayeslat.inference.calibration.scale_draws import find_mode
@@ -23,6 +24,8 @@ from bayeslat.model.student_t import pseudo_variance
 
 __all__ = ["Solved", "TargetRegression"]
 
+_REWEIGHTINGS = 5
+
 
 @dataclass(frozen=True)
 class Solved:
@@ -32,6 +35,8 @@ class Solved:
     ----------
     calmed : Marginal
         Of the sound rows, without the pull of outliers.
+    heavy : HeavyTails or None
+        The sound rows themselves; None if their noise is normal.
     effects : ndarray, shape (feature,)
         Their mean.
     scores : ndarray, shape (score,)
@@ -42,6 +47,7 @@ class Solved:
     """
 
     calmed: Marginal
+    heavy: HeavyTails | None
     effects: NDArray[np.float64]
     scores: NDArray[np.float64]
     sound: NDArray[np.bool_]
@@ -94,20 +100,43 @@ class TargetRegression:
         design, response = even_rows(part, point, departure, self.rows, self.trail)
         sound = sound_rows(self.population, self.inflation, design, response, self.rows.config)
         labels = np.unique(self.rows.config[sound], return_inverse=True)[1]
-        once = row_weights(labels, 1.0)
-        rows = Rows(design[sound], response[sound], once)
-        kept = Marginal(self.population, rows, self.inflation)
-        if scores is None:
-            scores = find_mode(kept)
-        effects, covariance, sd = mean_given(kept, scores)
-        fitted = design @ effects
-        error = response - fitted
-        spread = part.noise_shape.spread(part.basis, self.rows.inputs.raw)
-        leverage = once * np.sum(rows.design @ covariance * rows.design, axis=1)
-        leverage = leverage / (sd * self.inflation) ** 2
-        pilot = Pilot(effects, fitted[sound], error[sound], leverage, sd, 0.0)
+        rows = Rows(design[sound], response[sound], row_weights(labels, 1.0))
+        pilot, scores = self._pilot(rows, scores)
         weights = row_weights(labels, shared_variance(pilot, labels))
-        rows = Rows(rows.design, pilot.pseudo_values(part.noise_dof), weights)
-        calmed = Marginal(self.population, rows, self.inflation)
+        calm = Rows(rows.design, pilot.pseudo_values(part.noise_dof), weights)
+        calmed = Marginal(self.population, calm, self.inflation)
         effects = mean_given(calmed, scores)[0]
-        return Solved(calmed, effects, scores, sound, np.exp(error * spread))
+        heavy = None
+        if np.isfinite(part.noise_dof):
+            heavy = HeavyTails(replace(rows, weights=weights), part.noise_dof)
+        spread = part.noise_shape.spread(part.basis, self.rows.inputs.raw)
+        ratio = np.exp((response - design @ pilot.effect) * spread)
+        return Solved(calmed, heavy, effects, scores, sound, ratio)
+
+    def _pilot(
+        self, rows: Rows, scores: NDArray[np.float64] | None
+    ) -> tuple[Pilot, NDArray[np.float64]]:
+        """Fit rows whose noise is Student-t, each weighted by the precision that it seems to have.
+
+        Expectation and maximisation over the precisions, whose own law is that of the fit's errors
+        (Lange, Little and Taylor 1989, section 3; with uncertain effects: Tipping and Lawrence
+        2005, Neurocomputing 69).
+
+        Returns
+        -------
+        pilot : Pilot
+        scores : ndarray, shape (score,)
+        """
+        dof, precision = self.part.noise_dof, np.ones(len(rows.response))
+        for _ in range(_REWEIGHTINGS if np.isfinite(dof) else 1):
+            weights = rows.weights * precision
+            weighted = Marginal(self.population, replace(rows, weights=weights), 1.0)
+            found = find_mode(weighted) if scores is None else scores
+            effects, covariance, sd = mean_given(weighted, found)
+            fitted = rows.design @ effects
+            unsure = np.sum(rows.design @ covariance * rows.design, axis=1)
+            square = (rows.response - fitted) ** 2 + unsure
+            if np.isfinite(dof):
+                precision = (dof + 1) / (dof + square / sd**2)
+        leverage = weights * unsure / sd**2
+        return Pilot(effects, fitted, rows.response - fitted, leverage, sd, 0.0), found

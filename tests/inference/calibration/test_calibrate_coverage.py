@@ -62,10 +62,12 @@ class Outcome:
         return self.coverage.mean(axis=0), self.coverage.std(axis=0) / np.sqrt(count)
 
 
-def observe(rows: int, count: int, seed: int) -> Outcome:
+def observe(rows: int, count: int, seed: int, dof: float = np.inf) -> Outcome:
     """Calibrate targets, and see where the truth lies among the draws."""
     # Of simulated GPUs the model misses nothing, and knows it: typical runs do not depart.
     data, gpu = with_noise_shared(make_data(), 0.0), stranger()
+    stages = {name: replace(part, noise_dof=dof) for name, part in data.stages.items()}
+    data = replace(data, stages=stages)
     configs = pd.concat([make_configs(rows, seed=5), TEST], ignore_index=True)
     ranks, coverage = [], []
     for number, truth in enumerate(draw_targets(data, configs, count, seed)):
@@ -94,9 +96,9 @@ def _covers(frame: pd.DataFrame, stage: str, truth: NDArray[np.float64]) -> floa
     return float(np.mean((low <= truth) & (truth <= high)))
 
 
-@pytest.mark.parametrize("rows", [5, 25])
-def test_truth_is_among_the_draws_as_often_as_they_say(rows: int) -> None:
-    found = observe(rows, 300, seed=41)
+@pytest.mark.parametrize(("rows", "dof"), [(5, np.inf), (25, np.inf), (5, 3.0), (25, 3.0)])
+def test_truth_is_among_the_draws_as_often_as_they_say(rows: int, dof: float) -> None:
+    found = observe(rows, 300, seed=41, dof=dof)
     assert found.outside > LEVEL
     mean, error = found.interval
     assert (mean > 0.90 - 3 * error).all(), mean
