@@ -15,7 +15,7 @@ from bayeslat.features.misnamed import nearest_column, unused_columns
 from bayeslat.features.spec import Spec
 from bayeslat.features.stage import Hurdle, Residual
 from bayeslat.traces import Violation, locate, violations_at
-from bayeslat.traces.cells import blank
+from bayeslat.traces.cells import blank, to_numbers
 from bayeslat.traces.names import TASK
 from bayeslat.traces.violations import violations_everywhere
 
@@ -50,11 +50,12 @@ def config_violations(
     Returns
     -------
     tuple of Violation
-        Knobs that are missing or no finite numbers; then physics terms, features and `times`
-        without a possible value.
+        Knobs that are missing or no finite numbers; columns that contradict the spec's
+        architecture; then physics terms, features and `times` without a possible value.
     """
     return (
         *_bad_knobs(frame, knobs),
+        *_bad_constants(frame, knobs.spec),
         *_bad_task(frame, knobs.spec),
         *_bad_values(frame, knobs, rows),
     )
@@ -85,6 +86,19 @@ def _bad_knobs(frame: pd.DataFrame, knobs: KnobValues) -> Iterator[Violation]:
             f"knob {knob!r} must be a finite number in every row, not text or a truth value; "
             "fill it in, drop the row, or give the knob a value in [defaults] of the spec",
         )
+
+
+def _bad_constants(frame: pd.DataFrame, spec: Spec) -> Iterator[Violation]:
+    """Tell of rows of another architecture: formulas would take the spec's all the same."""
+    for name in [name for name in spec.architecture if name in frame and name not in spec.knobs]:
+        values, _ = to_numbers(frame[name])
+        other = ~np.isnan(values) & ~np.isclose(values, spec.architecture[name], rtol=1e-9)
+        told = f"{name!r} is {spec.architecture[name]:g} in [architecture] of spec {spec.name!r}"
+        message = (
+            f"{told}; make it a knob of the spec, take a spec of this architecture, or rename the "
+            "column if it means something else"
+        )
+        yield from violations_at(frame, other, name, message)
 
 
 def _bad_task(frame: pd.DataFrame, spec: Spec) -> Iterator[Violation]:

@@ -160,7 +160,10 @@ def _check_stages(
         found += violations_at(frame, wrong, column, f"{rule}; {cure}")
         outside = ~np.isnan(values) & ~(np.isfinite(values) & (values > 0.0))
         rule = "a latency must be finite and above 0 ms"
-        cure = "measure it again, or leave the cell empty if it was not measured"
+        cure = (
+            "measure it again, leave the cell empty if it was not measured, or write 0.001 where "
+            "it is shorter than a tick of its clock"
+        )
         found += violations_at(frame, outside, column, f"{rule}; {cure}")
     bare = ~frame[list(stages)].notna().to_numpy().any(axis=1)
     if OUTCOME in frame.columns:  # such as out of memory

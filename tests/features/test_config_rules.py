@@ -48,6 +48,18 @@ def test_a_knob_is_told_once_for_all_that_it_breaks() -> None:
     assert violation.message.startswith("feature 'log(b)' of stage one, two must be finite")
 
 
+def test_rows_of_another_architecture_are_told() -> None:
+    """Formulas took the spec's constants for them, without a word."""
+    layered = TEXT.replace('"0 - b"', '"1"').replace(
+        "[stages.one]", "[architecture]\nlayers = 4\n[stages.one]", 1
+    )
+    spec = Spec.from_text(layered)
+    (violation,) = broken(spec, a=[1, 2, 1], b=[1, 1, 1], layers=[4, 8, None])
+    assert (violation.column, violation.rows, violation.found) == ("layers", (2,), ("8",))
+    assert violation.message.startswith("'layers' is 4 in [architecture] of spec 'tiny'; make it a")
+    assert broken(SPEC, a=[1, 2], b=[1, 1], layers=[4, 8]) == []
+
+
 def test_several_knobs_are_told_with_their_values() -> None:
     spec = Spec.from_text(TEXT.replace("exp(a)", "a").replace("0 - b", "1"))
     (violation,) = broken(spec, a=[1e200, 2], b=[1e200, 1])

@@ -16,7 +16,7 @@ from bayeslat.traces.formats.content import refuse
 from bayeslat.traces.importers.importer import Batch
 from bayeslat.traces.importers.vocabulary import Column
 
-__all__ = ["END", "REFUSED", "START", "Cleaner", "arrow_type"]
+__all__ = ["END", "REFUSED", "START", "TICK_MS", "Cleaner", "arrow_type"]
 
 type BoolArray = NDArray[np.bool_]
 
@@ -26,6 +26,8 @@ _AFTER_END = "its first token came after its end"
 _BEFORE_START = "its first token came before it was sent"
 _SLACK, _SLACK_MS = 1.001, 1.0  # clocks and rounding
 _OF_TOKENS = ("t_ttft_ms", "t_tpot_ms")
+TICK_MS = 0.001
+"""In place of a wait of 0, which is shorter than a tick of its clock."""
 _PIECE_MS = 0.05  # a token: of one request, no server makes 20 000 a second
 
 
@@ -110,6 +112,8 @@ class Cleaner:
     ) -> pa.Array:
         """Leave cells empty that are no latency, and count those, and those of an odd size."""
         values = cells.to_numpy(zero_copy_only=False)
+        if column.may_be_nothing:
+            values = np.where(values == 0.0, TICK_MS, values)
         stated = ~cells.is_null().to_numpy(zero_copy_only=False)
         good = np.isfinite(values) & (values > 0)
         self.emptied[column.name] += int(np.sum(stated & usable & ~good))

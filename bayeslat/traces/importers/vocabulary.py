@@ -36,6 +36,11 @@ class Column:
         """Whether the column holds times of a stage, which are finite and above 0 ms."""
         return self.usual is not None
 
+    @property
+    def may_be_nothing(self) -> bool:
+        """Whether the time may be shorter than a tick of the clock, which then tells 0."""
+        return self.usual is not None and self.usual[0] == 0.0
+
 
 _DAY_MS = 86_400_000.0
 

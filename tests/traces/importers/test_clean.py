@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bayeslat.traces.importers import llmd_predictor
-from bayeslat.traces.importers.clean import REFUSED, Cleaner
+from bayeslat.traces.importers.clean import REFUSED, TICK_MS, Cleaner
 from bayeslat.traces.importers.convert import Settings, import_traces
 from bayeslat.traces.importers.importer import Batch
 from bayeslat.traces.importers.vocabulary import columns_named
@@ -67,6 +67,16 @@ def test_answers_in_one_piece_do_not_tell_of_the_unit(gap_ms: float) -> None:
     cleaner.clean(Batch(9, cells))
     cleaner.check_units("answers.json")
     assert cleaner.pieces == 9
+
+
+def test_a_wait_of_nothing_is_shorter_than_a_tick_and_stays() -> None:
+    """Left out, a server that lets nobody wait would have no waits but long ones."""
+    cleaner = Cleaner(columns_named("t_queueing_ms", "t_prefill_ms"))
+    cells = {"t_queueing_ms": [0.0, 35.0, -1.0, np.nan], "t_prefill_ms": [0.0, 4.0, 4.0, 4.0]}
+    found = cleaner.clean(Batch(4, cells)).to_pydict()
+    assert found["t_queueing_ms"] == [TICK_MS, 35.0, None, None]
+    assert found["t_prefill_ms"] == [None, 4.0, 4.0, 4.0]  # work takes time
+    assert +cleaner.emptied == {"t_queueing_ms": 1, "t_prefill_ms": 1}
 
 
 def test_a_first_token_before_the_request_is_counted_where_no_end_is_told() -> None:
