@@ -9,7 +9,7 @@ import typer
 from bayeslat.cli_options import common as opt
 from bayeslat.cli_options import convert as convert_opt
 from bayeslat.cli_output import ensure_writable
-from bayeslat.cli_run import ends_well, note, print_result, writing
+from bayeslat.cli_run import ends_well, note, note_warning, print_result, writing
 
 __all__ = ["import_files"]
 
@@ -80,6 +80,14 @@ def import_files(
     print_result(record, as_json, lambda: show_import(record))
     for text in imported.notes:
         note(text)
+    overruled = table.find(imported.overruled_gpu) if imported.overruled_gpu else None
+    if overruled is not None and overruled.key != settings.gpu:
+        note_warning(
+            [
+                f"the files name the GPU {imported.overruled_gpu} ({overruled.key}), and the rows "
+                f"are of {settings.gpu} now, as --gpu says; leave it out to keep what they name"
+            ]
+        )
     unknown = [name for name in imported.groups["gpu"] if table.find(name) is None]
     if unknown:
         note(

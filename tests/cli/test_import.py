@@ -115,3 +115,20 @@ def test_a_gpu_that_is_not_in_the_hardware_table_is_said(
     done = run("import", "aiconfigurator", path, "-o", tmp_path / "o.csv")
     assert done.exit_code == 0
     assert "NVIDIA X9000: not in the hardware table" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("gpu", "told"), [("h100_sxm", False), ("H100 SXM", False), ("h200_sxm", True), (None, False)]
+)
+def test_a_gpu_that_contradicts_the_file_is_said(
+    gpu: str | None, told: bool, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    path = write_case("optimum_benchmark", tmp_path, make_requests(3))
+    words = [] if gpu is None else ["--gpu", gpu]
+    done = run("import", "optimum_benchmark", path, *words, "-o", tmp_path / "o.csv")
+    assert done.exit_code == 0
+    warning = (
+        "warning: the files name the GPU NVIDIA H100 80GB HBM3 (h100_sxm), and the rows are of"
+    )
+    assert (f"{warning} h200_sxm now" in done.stderr) == told
+    assert ("warning" in done.stderr) == told

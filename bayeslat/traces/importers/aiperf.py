@@ -1,8 +1,8 @@
 """AIPerf's `profile_export.jsonl`: one line a request, each metric with its unit.
 
-Read in AIPerf 0.13 (`common/models/record_models.py`). Times of a request are Unix nanoseconds of
-the client; metrics are in the unit that stands beside them. The model and the load that was asked
-for are in `profile_export_aiperf.json` beside the file, if that is there.
+Read in AIPerf 0.13 (`common/models/record_models.py`, `config/phases.py`). Times of a request are
+Unix nanoseconds of the client; metrics are in the unit that stands beside them. The model and the
+load that was asked for are in `profile_export_aiperf.json` beside the file, if that is there.
 """
 
 from __future__ import annotations
@@ -176,7 +176,8 @@ def _load(settings: Mapping[str, Any]) -> dict[str, str | float | int]:
     measured = [
         phase
         for phase in (phases if isinstance(phases, list) else ())
-        if isinstance(phase, dict) and phase.get("kind") == "profiling"
+        # Without a kind, as in 0.10, AIPerf takes it from the name.
+        if isinstance(phase, dict) and (phase.get("kind") or phase.get("name")) == "profiling"
     ]
     if len(measured) != 1:
         return {}

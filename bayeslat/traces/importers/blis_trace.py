@@ -1,8 +1,9 @@
 """BLIS TraceV2: a header in YAML and the requests in CSV (`blis observe`).
 
-Read in inference-sim (`sim/workload/tracev2.go`). Times are µs of the client. Columns are
-conditional, so cells are found by the header row. Traces that BLIS simulated (mode `generated` or
-`replayed`) are no measurements.
+Read in inference-sim (`sim/workload/tracev2.go`, `cmd/observe_cmd.go`). Times are µs of the client.
+Columns are conditional, so cells are found by the header row. Requests stand in the order in which
+they ended; those of the warm-up are none of them, although the header says how many there were.
+Traces that BLIS simulated (mode `generated` or `replayed`) are no measurements.
 """
 
 from __future__ import annotations
@@ -14,19 +15,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import yaml
+from numpy.typing import NDArray
 
 from bayeslat.errors import TraceError
 from bayeslat.traces.formats.content import refuse
-from bayeslat.traces.importers.client import per_token
+from bayeslat.traces.importers.client import FASTEST_TOKEN_MS, per_token
+from bayeslat.traces.importers.copies import without_copies
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.tables import numbers, read_table, texts
 from bayeslat.traces.importers.vocabulary import columns_named
 
 __all__ = ["IMPORTER"]
 
+type Numbers = NDArray[np.float64]
+
 _VERSIONS = (2, 3)
 _MICROSECONDS = ("us", "µs", "microseconds", "microsecond")
 _HEADER_BYTES = 1 << 20
+_LATEST_US = 1e17  # the year 5138
 _NEEDED = ("request_id", "send_time_us", "first_chunk_time_us", "last_chunk_time_us", "status")
 
 
@@ -42,11 +48,32 @@ def _read(path: Path, tally: Tally) -> Iterator[Batch]:
         )
     if tally.collected_at is None and header.get("created_at"):
         tally.collected_at = str(header["created_at"])
-    warm_up = header.get("warm_up_requests")
-    first = 0
+    per_token_ms, sent_us = [np.empty(0)], [np.empty(0)]
     for table in read_table(data_path, tally, _NEEDED):
-        yield _batch(table, constants, first, warm_up if isinstance(warm_up, int) else 0)
-        first += table.num_rows
+        batch = _batch(table, constants)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            per_token_ms.append(batch.columns["t_e2e_ms"] / batch.columns["output_tokens"])
+        sent_us.append(numbers(table, "send_time_us"))
+        yield batch
+    _check_unit(np.concatenate(per_token_ms), np.concatenate(sent_us), data_path)
+
+
+def _check_unit(per_token_ms: Numbers, sent_us: Numbers, path: Path) -> None:
+    """Refuse times that are no µs: answers that no server gives so soon, or of a far future."""
+    typical, sent = _median(per_token_ms), _median(sent_us)
+    if typical < FASTEST_TOKEN_MS:
+        problem = f"answers would take {typical:.2g} ms a token, from the request to the end"
+    elif sent > _LATEST_US:
+        problem = f"requests would be sent at {sent:.3g} µs, which are nanoseconds since 1970"
+    else:
+        return
+    raise refuse(path, f"its times are no µs: {problem}; name the files as BLIS wrote them")
+
+
+def _median(values: Numbers) -> float:
+    """Return the middle of the values that are finite and above 0; NaN without any."""
+    good = values[np.isfinite(values) & (values > 0)]
+    return float(np.median(good)) if len(good) else np.nan
 
 
 def _pair(path: Path) -> tuple[Path, Path]:
@@ -131,7 +158,7 @@ def _constants(header: Mapping[str, Any]) -> dict[str, str | int]:
     return found
 
 
-def _batch(table: pa.Table, constants: Mapping[str, str | int], first: int, warm_up: int) -> Batch:
+def _batch(table: pa.Table, constants: Mapping[str, str | int]) -> Batch:
     """Return requests as rows."""
     sent, begin, last = (
         numbers(table, f"{name}_time_us") for name in ("send", "first_chunk", "last_chunk")
@@ -159,10 +186,7 @@ def _batch(table: pa.Table, constants: Mapping[str, str | int], first: int, warm
         columns=columns,
         start_s=1e-6 * sent,
         end_s=1e-6 * ended,
-        refused=[
-            "warm-up request" if first + number < warm_up else _refusal(status)
-            for number, status in enumerate(texts(table, "status"))
-        ],
+        refused=[_refusal(status) for status in texts(table, "status")],
     )
 
 
@@ -172,15 +196,17 @@ def _refusal(status: str | None) -> str | None:
 
 
 def _each_pair_once(files: Sequence[Path]) -> list[tuple[Path, ...]]:
-    """Leave out the second of a header and its data, which are read together."""
-    kept: dict[tuple[Path, ...], Path] = {}
+    """Leave out the second of a header and its data, which are read together, and copies."""
+    pairs: dict[tuple[Path, ...], Path] = {}
     for file in files:
         try:
             pair = tuple(part.resolve() for part in _pair(file))
         except TraceError:  # told when it is read
             pair = (file.resolve(),)
-        kept.setdefault(pair, file)
-    return [(file,) for file in kept.values()]
+        pairs.setdefault(pair, file)
+    # Headers of other runs may be alike: the data tell copies.
+    kept = set(without_copies(list(dict.fromkeys(pair[-1] for pair in pairs))))
+    return [(file,) for pair, file in pairs.items() if pair[-1] in kept]
 
 
 IMPORTER = Importer(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bayeslat.errors import TraceError
 from bayeslat.traces.formats.content import refuse
+from bayeslat.traces.importers.client import FASTEST_TOKEN_MS
 from bayeslat.traces.importers.importer import Batch
 from bayeslat.traces.importers.vocabulary import Column
 
@@ -28,7 +29,6 @@ _SLACK, _SLACK_MS = 1.001, 1.0  # clocks and rounding
 _OF_TOKENS = ("t_ttft_ms", "t_tpot_ms")
 TICK_MS = 0.001
 """In place of a wait of 0, which is shorter than a tick of its clock."""
-_PIECE_MS = 0.05  # a token: of one request, no server makes 20 000 a second
 
 
 @dataclass(slots=True)
@@ -180,7 +180,7 @@ def _come_at_once(batch: Batch) -> BoolArray:
     told = np.broadcast_to(
         np.asarray(batch.columns["t_tpot_ms"], dtype=np.float64), (batch.n_rows,)
     )
-    return (told >= 0) & (told < _PIECE_MS)
+    return (told >= 0) & (told < FASTEST_TOKEN_MS)
 
 
 def _comes_early(batch: Batch) -> BoolArray:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["per_token", "typical_ratio"]
+__all__ = ["FASTEST_TOKEN_MS", "per_token", "typical_ratio"]
 
 type Numbers = NDArray[np.float64]
+
+FASTEST_TOKEN_MS = 0.05  # of one request, no server makes 20 000 a second
 
 
 def per_token(span: Numbers, output_tokens: Numbers) -> Numbers:

@@ -54,6 +54,8 @@ class Imported:
         Latencies that were left empty because they are not finite and above 0, by column.
     notes : tuple of str
         What the user should know of the files.
+    overruled_gpu : str or None
+        The GPU that the files name, where the user names one.
     """
 
     importer: Importer
@@ -65,6 +67,7 @@ class Imported:
     refused: Mapping[str, int]
     emptied: Mapping[str, int]
     notes: tuple[str, ...]
+    overruled_gpu: str | None
 
 
 def import_traces(
@@ -114,7 +117,7 @@ def import_traces(
     tally, emptied, seen = Tally(given=settings.constants), Counter[str](), _Seen()
     series = importer.series(files)
     if left := len(files) - sum(map(len, series)):
-        tally.note(f"{counted(left, 'file')} left out: what they say, another beside them says too")
+        tally.note(f"{counted(left, 'file')} left out: what they say, another file says too")
     files = tuple(file for part in series for file in part)
     firsts = [part[0] for part in series]
     with tempfile.TemporaryDirectory(prefix=f".{target.stem}.", dir=target.parent) as folder:
@@ -141,6 +144,7 @@ def import_traces(
         refused=dict(tally.refused),
         emptied=dict(+emptied),
         notes=tuple(tally.notes),
+        overruled_gpu=assembly.groups.overruled_gpu,
     )
 
 

@@ -24,12 +24,15 @@ class Groups:
     gpu, stack, model : str or None
     only_model : str or None
         The model that rows have to be of.
+    overruled_gpu : str or None
+        The GPU that rows name, where the user names one.
     """
 
     gpu: str | None
     stack: str | None
     model: str | None
     only_model: str | None
+    overruled_gpu: str | None
 
 
 def settle_groups(
@@ -80,7 +83,9 @@ def settle_groups(
             "choose one of them with --served-model, or leave it out"
         )
     only = models[0] if len(models) == 1 else None
-    return Groups(settings.gpu, settings.stack, settings.model or only, settings.model)
+    overruled = next(filter(None, named["gpu"]), None) if settings.gpu else None
+    model = settings.model or only
+    return Groups(settings.gpu, settings.stack, model, settings.model, overruled)
 
 
 def _counted(names: Counter[str | None]) -> str:

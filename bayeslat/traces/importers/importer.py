@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.traces.importers.copies import without_copies
 from bayeslat.traces.importers.vocabulary import Column
 
 __all__ = ["Batch", "Importer", "Read", "ReadSeries", "Series", "Tally", "each_alone"]
@@ -95,8 +96,8 @@ others say."""
 
 
 def each_alone(files: Sequence[Path]) -> list[tuple[Path, ...]]:
-    """Return files of which each is of itself."""
-    return [(file,) for file in files]
+    """Return files of which each is of itself, copies once."""
+    return [(file,) for file in without_copies(files)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ __all__ = ["IMPORTER"]
 
 _MODEL = re.compile(r'"model"\s*:\s*"((?:[^"\\]|\\.)*)"')
 _TOO_FEW = "fewer tokens than came, counted in the text without the server's usage"
+_RETRIED = "sent again after a fault of the connection, which its times include"
 _SPARE = 2.0  # tokens: of the end, which some count
 _AGAIN = "run inference-perf again with report.request_lifecycle.per_request: true"
 
@@ -65,6 +66,7 @@ class _Info(msgspec.Struct):
     input_tokens: float | None = None  # until 0.4: here
     output_tokens: float | None = None
     output_token_times: msgspec.Raw = _NO_TIMES
+    retries_attempted: float | None = None
 
 
 class _Request(msgspec.Struct):
@@ -119,6 +121,8 @@ def _refused(row: _Request, output: float) -> str | None:
     """Say why a request is left out."""
     if row.error is not None:
         return "request failed"
+    if row.info is not None and row.info.retries_attempted:
+        return _RETRIED
     times = _times(row)
     return _TOO_FEW if times and times.count(b",") + 1 > 2 * (output + _SPARE) else None
 

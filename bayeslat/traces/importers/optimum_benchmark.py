@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.traces.formats.content import refuse
-from bayeslat.traces.importers.importer import Batch, Importer, Tally
+from bayeslat.traces.importers.importer import Batch, Importer, Tally, each_alone
 from bayeslat.traces.importers.json_stream import decode
 from bayeslat.traces.importers.units import MS_PER_UNIT
 from bayeslat.traces.importers.vocabulary import Column, columns_named
@@ -167,13 +167,15 @@ def _batch(columns: Mapping[str, Numbers], constants: Mapping[str, str | float |
 
 
 def _without_reports(files: Sequence[Path]) -> list[tuple[Path, ...]]:
-    """Leave a report out where the whole benchmark, which holds it, stands beside it."""
+    """Leave out copies, and reports where the whole benchmark, which holds it, stands beside."""
     whole = {file.parent.resolve() for file in files if file.name == "benchmark.json"}
-    return [
-        (file,)
-        for file in files
-        if file.name != "benchmark_report.json" or file.parent.resolve() not in whole
-    ]
+    return each_alone(
+        [
+            file
+            for file in files
+            if file.name != "benchmark_report.json" or file.parent.resolve() not in whole
+        ]
+    )
 
 
 IMPORTER = Importer(

@@ -46,6 +46,7 @@ class _Event(msgspec.Struct, gc=False, omit_defaults=True):
 class _Span(msgspec.Struct, gc=False, omit_defaults=True):
     name: str
     startTimeUnixNano: str | int | None = None
+    endTimeUnixNano: str | int | None = None
     attributes: list[_Attribute] | None = None
     events: list[_Event] | None = None
 
@@ -72,7 +73,8 @@ def _schema(whole: pa.DataType) -> pa.Schema:
     value = {"stringValue": pa.string(), "intValue": whole, "doubleValue": pa.float64()}
     attributes = pa.list_(_struct(key=pa.string(), value=_struct(**value)))
     events = pa.list_(_struct(name=pa.string(), attributes=attributes))
-    span = _struct(name=pa.string(), startTimeUnixNano=whole, attributes=attributes, events=events)
+    times = {"startTimeUnixNano": whole, "endTimeUnixNano": whole}
+    span = _struct(name=pa.string(), **times, attributes=attributes, events=events)
     scope = _struct(scope=_struct(name=pa.string()), spans=pa.list_(span))
     return pa.schema({"resourceSpans": pa.list_(_struct(scopeSpans=pa.list_(scope)))})
 
@@ -139,6 +141,7 @@ def _parse_rows(exports: list[_Export]) -> Spans:
     """Return spans whose values need not be written in the usual way."""
     for span in _spans(exports):
         span.startTimeUnixNano = _text(span.startTimeUnixNano)
+        span.endTimeUnixNano = _text(span.endTimeUnixNano)
         of_events = [event.attributes or [] for event in span.events or []]
         for attribute in chain(span.attributes or [], *of_events):
             if attribute.value is not None:

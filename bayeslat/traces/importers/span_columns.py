@@ -105,7 +105,7 @@ class Spans:
     ----------
     scope, name : sequence of str, shape (span,)
         What made each, and what it is.
-    start_ns : ndarray of float, shape (span,)
+    start_ns, end_ns : ndarray of float, shape (span,)
         By the Unix clock; NaN where nobody knows.
     attributes : Attributes
     events : Events
@@ -114,6 +114,7 @@ class Spans:
     scope: Sequence[str]
     name: Sequence[str]
     start_ns: Numbers
+    end_ns: Numbers
     attributes: Attributes
     events: Events
 
@@ -134,6 +135,7 @@ class Spans:
             scope=of_scope.take(pc.list_parent_indices(lists)).to_pylist(),
             name=filled(spans.field("name")).to_pylist(),
             start_ns=parse_numbers(spans.field("startTimeUnixNano")),
+            end_ns=parse_numbers(spans.field("endTimeUnixNano")),
             attributes=Attributes.of(spans.field("attributes")),
             events=Events(
                 span=pc.list_parent_indices(spans.field("events")).to_numpy(),

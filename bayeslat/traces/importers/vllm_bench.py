@@ -31,6 +31,7 @@ type Numbers = NDArray[np.float64]
 
 _LISTS = ("input_lens", "output_lens", "ttfts", "latencies", "start_times")
 _SCALARS = ("model_id", "request_rate", "max_concurrency", "date", "mean_ttft_ms", "completed")
+_NO_TOKEN = "answer without a token"
 _BATCH_ROWS = 1 << 16
 _OTHER_COMMANDS = {
     "avg_latency": "`vllm bench latency`, which says no shapes",
@@ -147,8 +148,8 @@ def _check_unit(run: _Run, path: Path) -> None:
     """Refuse times to first token whose mean is not what the header says, up to a factor of 2."""
     stated = run.header.get("mean_ttft_ms")
     ttfts = run.lists.get("ttfts", np.empty(0))
-    good = ttfts[ttfts > 0]
-    if not isinstance(stated, int | float) or not stated > 0 or not len(good):
+    good = ttfts[np.isfinite(ttfts) & (ttfts > 0)]
+    if not isinstance(stated, int | float) or not 0 < stated < np.inf or not len(good):
         return
     found = 1e3 * float(good.mean())
     if not 0.5 < found / stated < 2:
@@ -181,9 +182,12 @@ def _batches(run: _Run, section: str) -> Iterator[Batch]:
     ttft, end_to_end, start, output = (
         run.lists.get(key, nothing) for key in ("ttfts", "latencies", "start_times", "output_lens")
     )
-    failed = ~(end_to_end > 0) | (ttft <= 0) | (output <= 0)
+    failed = (end_to_end <= 0) | (ttft <= 0)
     if run.failed is not None:
         failed |= run.failed
+    reasons = np.full(n_rows, None, dtype=object)
+    reasons[output <= 0] = _NO_TOKEN
+    reasons[failed] = "request failed"
     columns = {
         "request_id": np.arange(n_rows).astype(str).astype(object),
         "t_ttft_ms": 1e3 * ttft,
@@ -193,7 +197,7 @@ def _batches(run: _Run, section: str) -> Iterator[Batch]:
         "output_tokens": output,
     }
     constants = {"observed_by": "client", **_constants(run)}
-    refused = ["request failed" if each else None for each in failed.tolist()]
+    refused = reasons.tolist()
     for first in range(0, n_rows, _BATCH_ROWS):
         rows = slice(first, min(first + _BATCH_ROWS, n_rows))
         yield Batch(

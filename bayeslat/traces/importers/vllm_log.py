@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.traces.formats.content import refuse
+from bayeslat.traces.importers.copies import without_copies
 from bayeslat.traces.importers.front_ends import find_met, find_steps, series_key, tell_of_missing
 from bayeslat.traces.importers.importer import Tally
 from bayeslat.traces.importers.json_stream import decode
@@ -230,11 +231,11 @@ def engine_series(files: Sequence[Path]) -> list[tuple[Path, ...]]:
     Returns
     -------
     list of tuple of Path
-        In the order in which they were written; a file that does not say of which engine it is, by
-        itself.
+        In the order in which they were written, copies once; a file that does not say of which
+        engine it is, by itself.
     """
     series: dict[object, list[tuple[float, Path]]] = {}
-    for path in files:
+    for path in without_copies(files):
         row = _first_row(path)
         number, key = row.get("file", 0), series_key(row, path)
         series.setdefault(key, []).append((0 if key is path else number, path))

@@ -1,7 +1,8 @@
 """vLLM's own OpenTelemetry spans (`--otlp-traces-endpoint`): one `llm_request` span a request.
 
 Read in vLLM 0.32 (`v1/engine/output_processor.py`, `tracing/utils.py`). Latencies are attributes of
-the span, in seconds. The span starts when the request arrived at the server.
+the span, in seconds. The span starts when the request arrived at the server, and ends within
+milliseconds of its last token.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeslat.traces.formats.content import refuse
+from bayeslat.traces.importers.client import typical_ratio
 from bayeslat.traces.importers.importer import Batch, Importer, Tally
 from bayeslat.traces.importers.otlp import read_spans
 from bayeslat.traces.importers.span_columns import Spans
@@ -28,19 +30,30 @@ _LATENCIES = {
     "t_ttft_ms": "gen_ai.latency.time_to_first_token",
     "t_e2e_ms": "gen_ai.latency.e2e",
 }
+_MOST_APART = 30.0  # times: the ends of short requests and spans differ, units by a thousand
 _PROMPT, _OUTPUT = "gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens"
 _TEXTS = {"request_id": "gen_ai.request.id", "model": "gen_ai.response.model"}
 
 
 def _read(path: Path, tally: Tally) -> Iterator[Batch]:
-    requests = 0
+    stated, lasted = [np.empty(0)], [np.empty(0)]
     for spans in read_spans(path, tally):
         is_request = np.array([name == "llm_request" for name in spans.name], dtype=bool)
         for name in compress(spans.name, ~is_request):
             tally.refuse(f"span of another kind ({name})")
-        requests += int(is_request.sum())
-        yield _batch(spans, is_request)
-    if not requests:
+        batch = _batch(spans, is_request)
+        stated.append(batch.columns["t_e2e_ms"])
+        lasted.append(1e-6 * (spans.end_ns - spans.start_ns)[is_request])
+        yield batch
+    ratio = typical_ratio(np.concatenate(stated), np.concatenate(lasted))
+    if not 1 / _MOST_APART < ratio < _MOST_APART:
+        raise refuse(
+            path,
+            f"its times are not in the unit of this format: {_LATENCIES['t_e2e_ms']}, taken for "
+            f"seconds, is {ratio:.3g} times what lies between the start and the end of a span; "
+            "name the file as the collector wrote it",
+        )
+    if not any(map(len, stated)):
         raise refuse(
             path,
             "holds no span 'llm_request' of vLLM; start vLLM with --otlp-traces-endpoint, and name "

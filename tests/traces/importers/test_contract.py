@@ -165,6 +165,16 @@ def test_a_folder_stands_for_the_files_in_it(name: str, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(frame, expected)
 
 
+@every_format
+def test_a_copy_of_a_file_counts_once(name: str, tmp_path: Path) -> None:
+    path = write_case(name, tmp_path / "in" / "a", workload())
+    _, expected = run(name, path, out=tmp_path / "o.parquet")
+    write_case(name, tmp_path / "in" / "b", workload())
+    imported, frame = run(name, tmp_path / "in", out=tmp_path / "o.parquet")
+    assert "1 file left out: what they say, another file says too" in imported.notes
+    pd.testing.assert_frame_equal(frame, expected)
+
+
 def _break(name: str, broken: Broken, folder: Path) -> Path:
     """Write a file that is wrong."""
     path = write_case(name, folder, make_requests(COUNT))

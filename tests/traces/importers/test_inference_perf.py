@@ -50,3 +50,18 @@ def test_a_count_of_tokens_that_their_times_belie_refuses_the_request(
     assert all("fewer tokens than came" in why for why in found.refused)
     kept = pd.read_parquet(tmp_path / "o.parquet")
     np.testing.assert_allclose(kept["t_tpot_ms"], 2 * 3.63, rtol=0.01)
+
+
+def test_a_request_that_was_sent_again_is_left_out(tmp_path: Path) -> None:
+    """Its clock started at the first try."""
+    path = write_case("inference_perf", tmp_path, make_requests(6))
+    rows = json.loads(path.read_text())
+    for row, retries in zip(rows, (0, 1, 2, None, 0, 1), strict=True):
+        row["info"] |= {"retries_attempted": retries, "retries_recovered": bool(retries)}
+    rows[5]["error"] = {"error_type": "ClientConnectorError", "error_msg": "no"}
+    path.write_text(json.dumps(rows))
+    importer = find_importer("inference_perf")
+    found = import_traces(importer, [path], tmp_path / "o.parquet", Settings(gpu="l40s"))
+    assert found.n_rows == 3
+    again = "sent again after a fault of the connection, which its times include"
+    assert found.refused == {again: 2, "request failed": 1}

@@ -162,7 +162,7 @@ def test_a_report_beside_its_benchmark_is_left_out(tmp_path: Path) -> None:
     (folder / "benchmark_report.json").write_text(json.dumps(report))
     both, notes = convert("optimum_benchmark", [folder], tmp_path / "both.parquet")
     pd.testing.assert_frame_equal(both, alone)
-    assert notes == ("1 file left out: what they say, another beside them says too",)
+    assert notes == ("1 file left out: what they say, another file says too",)
 
 
 def test_a_header_and_its_data_are_read_once(tmp_path: Path) -> None:
