@@ -11,7 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from bayeslat.evaluation.missing_features import MissingFeature, find_missing_features
-from bayeslat.evaluation.missing_features.candidates import Axis, Candidate, stage_axes
+from bayeslat.evaluation.missing_features.candidates import (
+    Axis,
+    Candidate,
+    list_candidates,
+    stage_axes,
+)
 from bayeslat.features.hardware import load_hardware
 from bayeslat.features.spec import Spec
 from bayeslat.inference.fitting.fit import fit_posterior
@@ -143,6 +148,19 @@ def test_no_log_is_proposed_of_what_may_be_0() -> None:
         "speed",
     ]
     assert all(each.shape[1] == len(axes) and np.isfinite(each).all() for each in values)
+
+
+def test_a_knob_of_a_product_may_still_lack_by_itself() -> None:
+    frame = steps(QUEUE)
+    frame = frame.assign(t_step_ms=frame["t_step_ms"] * np.exp(0.3 * frame["kv_usage"]))
+    best = search(TEXT + RESIDUAL.format(QUEUE), frame)[0]
+    assert (best.kind, best.expression) == ("knob", "kv_usage")
+
+
+def test_what_is_used_is_no_candidate() -> None:
+    axes = [Axis("a * b", "a * b", True), Axis("a", "a", False), Axis("b", "b", False)]
+    texts = [each.text(axes) for each in list_candidates(axes, 1)]
+    assert texts == ["a", "b", "(a * b) ** 2", "a * b * a", "a * b * b"]
 
 
 def test_what_is_judged_is_what_is_written() -> None:

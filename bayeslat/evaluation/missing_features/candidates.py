@@ -10,6 +10,7 @@ from itertools import combinations, permutations
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.features.expression_nodes import Apply
 from bayeslat.features.expressions import Expression
 from bayeslat.features.spec import Spec
 from bayeslat.features.spec_fields import reachable
@@ -90,7 +91,7 @@ class Candidate:
 def stage_axes(
     plan: FitPlan, stage: str, rows: Sequence[StageRows]
 ) -> tuple[tuple[Axis, ...], tuple[NDArray[np.float64], ...]]:
-    """Return a stage's residual features, then each knob that none of them uses, if it moves.
+    """Return what moves of a stage's residual features, and of the knobs that none has by itself.
 
     A knob stands as its log if it is a size; one that may be 0 as it is, too.
 
@@ -108,7 +109,8 @@ def stage_axes(
     spec = plan.spec
     part = spec.stages[stage].residual
     features = part.features if part else ()
-    covered = reachable((name for each in features for name in each.names), spec.quantity_names)
+    alone = [each for each in features if not _is_product(each)]
+    covered = reachable((name for each in alone for name in each.names), spec.quantity_names)
     axes = [Axis(each.text, each.text, used=True) for each in features]
     columns = [[group.inputs.raw[:, place] for group in rows] for place in range(len(features))]
     for knob in (name for name in spec.knobs if name not in covered):
@@ -151,7 +153,14 @@ def list_candidates(axes: Sequence[Axis], degree: int) -> tuple[Candidate, ...]:
     found += [Candidate("product", ((i, 1), (j, 1))) for i, j in pairs if (i, j) not in known]
     if degree >= 2:
         found += [Candidate("product", ((i, 2), (j, 1))) for i, j in permutations(used, 2)]
-    return tuple(found)
+    texts = {axes[place].text for place in used}
+    return tuple(each for each in found if each.text(axes) not in texts)
+
+
+def _is_product(expression: Expression) -> bool:
+    """Whether it is a product of what moves, which says nothing of either by itself."""
+    tree = expression.tree
+    return isinstance(tree, Apply) and tree.operation == "*"
 
 
 def _forms(spec: Spec, knob: str, values: NDArray[np.float64]) -> tuple[str, ...]:
