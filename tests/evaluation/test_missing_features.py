@@ -100,14 +100,22 @@ def test_rows_that_the_fit_set_aside_do_not_count() -> None:
 
 
 def test_candidates_are_what_the_polynomial_lacks() -> None:
-    axes = [Axis("log(a)", 0, 1, True), Axis("log(b)", 0, 1, True), Axis("c", 0, 1, False)]
+    axes = [
+        Axis("log(a)", "log(a)", True),
+        Axis("log(b)", "log(b)", True),
+        Axis("c", "c", False),
+        Axis("log(1 + c)", "c", False),
+    ]
     texts = {each.text(axes) for each in list_candidates(axes, 2)}
     assert texts == {
         "c",
+        "log(1 + c)",
         "log(a) ** 3",
         "log(b) ** 3",
         "log(a) * c",
         "log(b) * c",
+        "log(a) * log(1 + c)",
+        "log(b) * log(1 + c)",
         "log(a) ** 2 * log(b)",
         "log(b) ** 2 * log(a)",
     }

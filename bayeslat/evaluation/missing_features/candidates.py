@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
@@ -9,6 +10,9 @@ from itertools import combinations, permutations
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeslat.features.expression_nodes import Apply
+from bayeslat.features.expressions import Expression
+from bayeslat.features.spec import Spec
 from bayeslat.features.spec_fields import reachable
 from bayeslat.inference.rows.plan import FitPlan
 from bayeslat.inference.rows.stage_rows import StageRows
@@ -17,24 +21,27 @@ __all__ = ["Axis", "Candidate", "list_candidates", "stage_axes"]
 
 
 _STILL = 1e-9  # a range below is none
+_SHARE = 1.0  # up to here a knob is a share, as of a cache, whose log says nothing of its size
+_FACTOR = r"\w+(\([^()]*\))?"
+_PRODUCT = re.compile(rf"{_FACTOR}( \* {_FACTOR})*")
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A quantity that moves over the rows, and its training range.
+    """A quantity that moves over the rows.
 
     Attributes
     ----------
     text : str
         An expression of the spec.
-    low, high : float
+    name : str
+        What it is a form of: a knob, or the feature itself.
     used : bool
         Whether it is a residual feature of the stage already.
     """
 
     text: str
-    low: float
-    high: float
+    name: str
     used: bool
 
 
@@ -58,16 +65,25 @@ class Candidate:
 
     def text(self, axes: Sequence[Axis]) -> str:
         """Write it as an expression of a spec."""
-        parts = [
-            axes[axis].text if power == 1 else f"{axes[axis].text} ** {power}"
-            for axis, power in self.powers
-        ]
-        return " * ".join(parts)
+        if self.degree == 1:
+            return axes[self.powers[0][0]].text
+        return " * ".join(_to_power(axes[axis].text, power) for axis, power in self.powers)
 
-    def column(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Evaluate it on scaled axes, shape (config, axis). Shape (config,)."""
+    def column(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Evaluate it as `text` has it.
+
+        Parameters
+        ----------
+        values : ndarray, shape (config, axis)
+            Of the axes, as they are: a product of what was scaled before is another function,
+            unless both axes are features already.
+
+        Returns
+        -------
+        ndarray, shape (config,)
+        """
         column: NDArray[np.float64] = np.prod(
-            [scaled[:, axis] ** power for axis, power in self.powers], axis=0
+            [values[:, axis] ** power for axis, power in self.powers], axis=0
         )
         return column
 
@@ -75,7 +91,9 @@ class Candidate:
 def stage_axes(
     plan: FitPlan, stage: str, rows: Sequence[StageRows]
 ) -> tuple[tuple[Axis, ...], tuple[NDArray[np.float64], ...]]:
-    """Return a stage's residual features, then each knob that none of them uses, if it moves.
+    """Return what moves of a stage's residual features, and of the knobs that none has by itself.
+
+    A knob stands as its log if it is a size; one that may be 0 as it is, too.
 
     Parameters
     ----------
@@ -87,34 +105,28 @@ def stage_axes(
     -------
     axes : tuple of Axis
     values : tuple over group of ndarray, shape (row, axis)
-        On [-1, 1].
     """
     spec = plan.spec
     part = spec.stages[stage].residual
     features = part.features if part else ()
-    covered = reachable((name for each in features for name in each.names), spec.quantity_names)
-    knobs = [knob for knob in spec.knobs if knob not in covered]
-    logs = {knob: bool((plan.frame[knob].to_numpy(dtype=float) > 0).all()) for knob in knobs}
-    tables = []
-    for group in rows:
-        own = plan.frame.iloc[group.position]
-        columns = [group.inputs.raw[:, place] for place in range(len(features))]
-        for knob in knobs:
-            value = own[knob].to_numpy(dtype=float)
-            columns.append(np.log(value) if logs[knob] else value)
-        tables.append(np.stack(columns, axis=1) if columns else np.empty((len(own), 0)))
-    texts = [each.text for each in features] + [f"log({k})" if logs[k] else k for k in knobs]
-    low = np.min([table.min(axis=0) for table in tables if len(table)], axis=0)
-    high = np.max([table.max(axis=0) for table in tables if len(table)], axis=0)
-    moved = np.flatnonzero(high - low > _STILL)
-    axes = tuple(
-        Axis(texts[at], float(low[at]), float(high[at]), bool(at < len(features))) for at in moved
+    alone = [each for each in features if not _is_product(each)]
+    covered = reachable((name for each in alone for name in each.names), spec.quantity_names)
+    axes = [Axis(each.text, each.text, used=True) for each in features]
+    columns = [[group.inputs.raw[:, place] for group in rows] for place in range(len(features))]
+    for knob in (name for name in spec.knobs if name not in covered):
+        known = plan.frame[knob].to_numpy(dtype=float)
+        for text in _forms(spec, knob, known):
+            form = Expression(text).evaluate({knob: known})
+            axes.append(Axis(text, knob, used=False))
+            columns.append([form[group.position] for group in rows])
+    moved = [at for at, each in enumerate(columns) if np.ptp(np.concatenate(each)) > _STILL]
+    values = tuple(
+        np.stack([columns[at][number] for at in moved], axis=1)
+        if moved
+        else np.empty((len(group), 0))
+        for number, group in enumerate(rows)
     )
-    scaled = tuple(
-        (2.0 * table[:, moved] - low[moved] - high[moved]) / (high[moved] - low[moved])
-        for table in tables
-    )
-    return axes, scaled
+    return tuple(axes[at] for at in moved), values
 
 
 def list_candidates(axes: Sequence[Axis], degree: int) -> tuple[Candidate, ...]:
@@ -136,9 +148,43 @@ def list_candidates(axes: Sequence[Axis], degree: int) -> tuple[Candidate, ...]:
     fresh = [place for place, axis in enumerate(axes) if not axis.used]
     found = [Candidate("knob", ((place, 1),)) for place in fresh]
     found += [Candidate("power", ((place, degree + 1),)) for place in used]
-    pairs = [tuple(sorted(pair)) for pair in combinations(range(len(axes)), 2)]
+    pairs = [(i, j) for i, j in combinations(range(len(axes)), 2) if axes[i].name != axes[j].name]
     known = set(combinations(used, 2)) if degree >= 2 else set()
     found += [Candidate("product", ((i, 1), (j, 1))) for i, j in pairs if (i, j) not in known]
     if degree >= 2:
         found += [Candidate("product", ((i, 2), (j, 1))) for i, j in permutations(used, 2)]
-    return tuple(found)
+    texts = {axes[place].text for place in used}
+    return tuple(each for each in found if each.text(axes) not in texts)
+
+
+def _is_product(expression: Expression) -> bool:
+    """Whether it is a product of what moves, which says nothing of either by itself."""
+    tree = expression.tree
+    return isinstance(tree, Apply) and tree.operation == "*"
+
+
+def _forms(spec: Spec, knob: str, values: NDArray[np.float64]) -> tuple[str, ...]:
+    """Write a knob as it may stand in the spec: a size as its log, what may be 0 in two ways.
+
+    The log of what is 0 by default, if in no row, could not be predicted there.
+    """
+    if values.min() < 0 or values.max() <= _SHARE:
+        return (knob,)
+    if values.min() > 0 and not _may_be_zero(spec, knob):
+        return (f"log({knob})",)
+    return (knob, f"log(1 + {knob})")
+
+
+def _may_be_zero(spec: Spec, knob: str) -> bool:
+    """Whether the default of a knob is 0, or follows from knobs of which one may be."""
+    default = spec.defaults.get(knob, 1.0)
+    if isinstance(default, Expression):
+        return any(_may_be_zero(spec, name) for name in default.names)
+    return default <= 0
+
+
+def _to_power(text: str, power: int) -> str:
+    """Write a factor of a product, in brackets where it needs them."""
+    if power == 1:
+        return text if _PRODUCT.fullmatch(text) else f"({text})"
+    return f"{text if re.fullmatch(_FACTOR, text) else f'({text})'} ** {power}"

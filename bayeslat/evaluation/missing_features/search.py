@@ -16,7 +16,6 @@ from bayeslat.evaluation.missing_features.gain import GroupRows, held_out_densit
 from bayeslat.evaluation.missing_features.overlaps import list_overlaps
 from bayeslat.evaluation.missing_features.tiles import list_tiles
 from bayeslat.features.hardware import HardwareTable
-from bayeslat.features.residual import DEGREE_SHRINKAGE
 from bayeslat.inference.fitting.prepare import PreparedStage, prepare_stage
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.inference.rows.plan import FitPlan, plan_fit
@@ -165,7 +164,7 @@ def _try_candidates(
 ) -> Iterator[MissingFeature]:
     """Try every candidate of a stage."""
     prepared = prepare_stage(plan, stage)
-    axes, scaled = stage_axes(plan, stage, prepared.rows)
+    axes, axis_values = stage_axes(plan, stage, prepared.rows)
     groups, config = _groups(plan, prepared, data, stage, seed)
     part = data.stages[stage]
     scales = part.scales.mean(axis=0)
@@ -178,26 +177,28 @@ def _try_candidates(
         se = np.sqrt(len(gains)) * gains.std(ddof=1)
         return _Judged(float(gains.sum()), float(se), _rms(error_before), _rms(error_after))
 
-    def judge_feature(values: Sequence[NDArray[np.float64]], shrink: float) -> _Judged:
-        """Try a further column of the residual, given at each group's rows."""
-        columns = _columns(prepared, part.terms, values)
+    def judge_feature(values: Sequence[NDArray[np.float64]]) -> _Judged:
+        """Try a further feature of the residual, given at each group's rows."""
+        columns = _columns(prepared, part.terms, _scaled(values))
         tried = [group.with_column(column) for group, column in zip(groups, columns, strict=True)]
         return judge(
             *held_out_density(
                 tried,
-                np.append(shared, shrink * RESIDUAL_SHARED_SCALE),
-                np.append(offset, shrink * RESIDUAL_OFFSET_SCALE),
+                np.append(shared, RESIDUAL_SHARED_SCALE),
+                np.append(offset, RESIDUAL_OFFSET_SCALE),
                 _FOLDS,
             )
         )
 
     residual = data.spec.stages[stage].residual
     for candidate in list_candidates(axes, residual.degree if residual else 0):
-        shrink = DEGREE_SHRINKAGE if candidate.degree > 1 else 1.0
-        judged = judge_feature([candidate.column(each) for each in scaled], shrink)
-        yield MissingFeature(stage, candidate.kind, candidate.text(axes), *judged)
+        values = [candidate.column(each) for each in axis_values]
+        if np.ptp(np.concatenate(values)) > 0:
+            yield MissingFeature(
+                stage, candidate.kind, candidate.text(axes), *judge_feature(values)
+            )
     for overlap in list_overlaps(data.spec, stage, prepared.rows):
-        yield MissingFeature(stage, "overlap", overlap.text, *judge_feature(overlap.values, 1.0))
+        yield MissingFeature(stage, "overlap", overlap.text, *judge_feature(overlap.values))
     for tile in list_tiles(plan, stage, np.concatenate([part.position for part in prepared.rows])):
         try:
             changed = replace(plan, spec=tile.applied(plan.spec, stage))
@@ -263,6 +264,13 @@ def _groups(
         )
         for number in range(len(positions))
     ], config
+
+
+def _scaled(columns: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Map a feature's range to [-1, 1], as the residual basis does."""
+    every = np.concatenate(columns)
+    low, high = every.min(), every.max()
+    return [(2.0 * each - low - high) / (high - low) for each in columns]
 
 
 def _columns(
