@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["ACCEPT", "LEAVES", "MEASURE", "REJECT", "Exceedance"]
+__all__ = ["ACCEPT", "LEAVES", "MEASURE", "OWN_RUNS", "REJECT", "Exceedance"]
 
 ACCEPT, REJECT, MEASURE = "accept", "reject", "measure"
 LEAVES = "leaves the range of the fit"
+OWN_RUNS = "its own runs were over"
+"""Why a configuration is rejected that the model would accept; other reasons are to measure."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Exceedance:
         What was not measured of the GPU and stack; empty where all was.
     doubted : ndarray of bool, shape (config,)
         Whether its own measurement was set aside.
+    shown : ndarray, shape (config,)
+        How often a budget is exceeded at least, by the config's own runs.
     """
 
     p_exceed: NDArray[np.float64]
@@ -38,11 +42,12 @@ class Exceedance:
     left_in: NDArray[np.object_]
     gap: NDArray[np.object_]
     doubted: NDArray[np.bool_]
+    shown: NDArray[np.float64]
 
     @property
     def least_max_risk(self) -> NDArray[np.float64]:
         """The least `max_risk` that accepts each config; 1 where none does. Shape (config,)."""
-        needed = np.max(np.maximum(self.p_exceed, self.high), axis=0)
+        needed = np.maximum(np.max(np.maximum(self.p_exceed, self.high), axis=0), self.shown)
         return np.where(self._extrapolates | self._unmeasured | self.doubted, 1.0, needed)
 
     def decide(self, max_risk: float) -> pd.DataFrame:
@@ -64,10 +69,12 @@ class Exceedance:
         )
         # Any budget that is surely exceeded decides, and any that measuring could turn asks for it.
         over = (self.low > max_risk).any(axis=0)
+        seen = (self.shown > max_risk) & ~over
+        over |= seen
         unsure = (self.high > max_risk).any(axis=0) & ~over
         accepted = (p_exceed <= max_risk) & ~over
         decision = np.where(accepted, ACCEPT, REJECT).astype(object)
-        reason = np.full(len(decision), "", dtype=object)
+        reason = np.where(seen, OWN_RUNS, "").astype(object)
         for where, why in (
             (unsure, "measuring could turn the answer"),
             (accepted & self.doubted, "its own measurement was set aside"),

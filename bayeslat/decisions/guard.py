@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bayeslat.arguments import check_tables
 from bayeslat.decisions.doubted import is_doubted
 from bayeslat.decisions.exceedance import Exceedance
+from bayeslat.decisions.own_runs import least_chance
 from bayeslat.decisions.predict import Of, predict, wrong_of
 from bayeslat.decisions.prediction import TOTAL, Prediction
 from bayeslat.errors import InputError
@@ -120,11 +121,13 @@ class Guard:
     def decide(self, configs: pd.DataFrame) -> pd.DataFrame:
         """Decide about configurations.
 
-        `accept` if P(latency > budget) is at most `max_risk`, else `reject`. `measure` where the
-        posterior does not know: p_exceed given the GPU lies on both sides of `max_risk` over the
-        central 90 % of the posterior, so that measuring could turn the answer; or it would be
-        accepted, but its own measurement was set aside as a gross error, or in a stage that a
-        budget holds the configuration leaves the range of the fit, or the GPU was not measured.
+        `accept` if P(latency > budget) is at most `max_risk`, else `reject`; also where its own
+        runs were over too often for `max_risk`, with 95 % confidence (at 5 %, two of two or of
+        three). `measure` where the posterior does not know: p_exceed given the GPU lies on both
+        sides of `max_risk` over the central 90 % of the posterior, so that measuring could turn the
+        answer; or it would be accepted, but its own measurement was set aside as a gross error, or
+        in a stage that a budget holds the configuration leaves the range of the fit, or the GPU was
+        not measured.
 
         Parameters
         ----------
@@ -179,7 +182,8 @@ class Guard:
         gaps = np.array([each.gap for each in prediction.evidence], dtype=object)
         gap = np.where(prediction.unmeasured_in(held), gaps[prediction.rests_on], "")
         doubted = is_doubted(self.data, self.gpu.key, self.stack, prediction.configs)
-        return Exceedance(p_exceed, low, high, left_in, gap, doubted)
+        shown = np.stack([self._shown(prediction.configs, each) for each in self.budgets])
+        return Exceedance(p_exceed, low, high, left_in, gap, doubted, shown.max(axis=0))
 
     @property
     def _held(self) -> tuple[str, ...]:
@@ -188,6 +192,14 @@ class Guard:
             return tuple(self.data.stages)
         named = {name for budget in self.budgets for name in budget.stages}
         return tuple(name for name in self.data.stages if name in named)
+
+    def _shown(self, configs: pd.DataFrame, budget: Budget) -> NDArray[np.float64]:
+        """How often configurations exceed a budget at least, by their own runs. Shape (config,)."""
+        stages, once = budget.stages or tuple(self.data.stages), len(budget.stages) == 1
+        given = (self.data, self.gpu, self.stack, configs)
+        found = least_chance(*given, stages, budget.ms, once=once)
+        # The typical run is over where more than half of the runs are.
+        return found if self.of == "run" else (found > 0.5).astype(float)
 
     def _bound(
         self, prediction: Prediction, budget: Budget

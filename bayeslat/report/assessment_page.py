@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from bayeslat.counted import counted
 from bayeslat.decisions.prediction import TOTAL
 from bayeslat.report.assessment_drawings import Drawing
 from bayeslat.report.assessment_guardrail import calibration_section, guardrail_section
@@ -237,12 +236,15 @@ def _next(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _at_hand(found: Mapping[str, Any]) -> str:
     """Say which need no measurement."""
-    count = sum(found["at_hand"])
+    count, every = sum(found["at_hand"]), len(found["configs"])
     if not count:
         return ""
+    if count == every:
+        them = "them" if every > 1 else "it"
+        return f" The traces hold {them} already: calibrate with those rows, nothing need be run."
     return (
-        f" The traces hold {counted(count, 'row')} of this GPU for them already: calibrate with "
-        f"{'it' if count == 1 else 'those'}, nothing need be run."
+        f" The traces hold {count} of them already: calibrate with those rows, and run the other "
+        f"{every - count}."
     )
 
 

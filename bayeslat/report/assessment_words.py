@@ -48,10 +48,14 @@ def _trust(record: Mapping[str, Any]) -> str:
     start = f"Calibrated with {counted(configs, 'configuration')}{repeated}, predictions for {gpu}"
     error = f"the typical total is expected to be off by {transfer['expected_mape']:.1%}"
     bounded = record["budget_of"].split("+")
+    if bounded != [TOTAL]:
+        tried = _tried_error(record)
+        error += f" (in trials, {tried})" if tried else f", not {record['budget_of']} alone"
     unmeasured = ", ".join(
         stage for stage in transfer["unmeasured"] if bounded == [TOTAL] or stage in bounded
     )
-    lacks = f" Nothing was measured of {unmeasured}: so nothing is accepted." * bool(unmeasured)
+    lacks = f" Nothing was measured of {unmeasured}: nothing that runs it is accepted."
+    lacks *= bool(unmeasured)
     if transfer["verdict"] == "trust":
         return f"{start} can be trusted: {error}.{lacks}"
     if transfer["verdict"] == "more data" and transfer["more_passes"]:
@@ -73,20 +77,26 @@ def _trust(record: Mapping[str, Any]) -> str:
 def _untried(record: Mapping[str, Any]) -> str:
     """Say what is known of a GPU that was not calibrated."""
     told = f"{record['gpu']} was not calibrated: nothing is accepted on its data sheet alone."
+    tried = _tried_error(record)
+    return f"{told} In trials, {tried}." if tried else told
+
+
+def _tried_error(record: Mapping[str, Any]) -> str:
+    """Say what trials left of error in what the budget bounds; empty without trials."""
     trials = record["trials"]
     if trials is None:
-        return told
+        return ""
     errors = {row["rows"]: row for row in record["errors"]}
     shown = errors.get(trials["shown_rows"])
     if shown is None or shown["mape"] is None:
-        return told
+        return ""
     sound = shown["mape_sound"]
     left = f"{shown['mape']:.1%}" + (
         "" if sound is None else f" ({sound:.1%} without gross errors)"
     )
     many = counted(trials["shown_rows"], "row")
     of = "" if record["budget_of"] == TOTAL else f" of {record['budget_of']}"
-    return f"{told} In trials, {many} left an error{of} of {left}."
+    return f"{many} left an error{of} of {left}"
 
 
 def _decisions(record: Mapping[str, Any]) -> Iterator[str]:

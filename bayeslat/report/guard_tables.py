@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bayeslat.counted import counted, rows_of_configs
-from bayeslat.decisions.exceedance import LEAVES
+from bayeslat.decisions.exceedance import LEAVES, MEASURE, OWN_RUNS, REJECT
 from bayeslat.evaluation.guardrail.risk_control import RiskControl
 from bayeslat.features.hardware import HardwareTable
 from bayeslat.features.spec import Spec
@@ -128,14 +128,15 @@ def show_guard(record: Mapping[str, Any]) -> None:
         print_line(console, other_gpus_line(others, record["rows"], record["gpu"]))
     for reason, count in record["reasons"].items():
         where = _left_in(record["left_in"]) if reason == LEAVES else ""
-        print_line(console, f"measure: {counted(count, 'row')}, because {reason}{where}")
+        decision = REJECT if reason == OWN_RUNS else MEASURE
+        print_line(console, f"{decision}: {counted(count, 'row')}, because {reason}{where}")
     if control := record["risk_control"]:
         unseen = " (if the fit did not see them: the GPU is a donor)" if control["fitted"] else ""
         print_line(
             console,
             f"False accepts: at most {control['bound']:.2%} of all with "
             f"{100 * control['confidence']:g}% confidence, by "
-            f"{counted(control['configs'], 'held-out config')}{unseen}; "
+            f"{counted(control['configs'], 'held-out config')}{unseen}, if requests are like them; "
             f"{control['expected']:.2%} by the model",
         )
         if control["unmeasured"]:

@@ -12,7 +12,7 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --line: #3d444d; --soft: #9198a1; } }
 body { font: 16px/1.55 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
   padding: 0 1rem; }
-h1 { font-size: 1.7rem; } h2 { margin-top: 2.2rem; }
+h1 { font-size: 1.7rem; overflow-wrap: anywhere; } h2 { margin-top: 2.2rem; }
 h3 { margin-bottom: .3rem; font-size: 1.05rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }

@@ -24,7 +24,8 @@ def exceedance(
     left_in = np.where(beyond, "context", "").astype(object)
     gap = np.where(unmeasured, "the GPU was not measured", "").astype(object)
     p_exceed, low, high = chances
-    return Exceedance(p_exceed, low, high, left_in, gap, doubted=np.zeros(len(gap), bool))
+    zeros = np.zeros(len(gap))
+    return Exceedance(p_exceed, low, high, left_in, gap, doubted=zeros > 0, shown=zeros)
 
 
 @st.composite

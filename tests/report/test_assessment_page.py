@@ -155,15 +155,17 @@ def test_the_bound_is_in_the_tiles_where_it_says_something() -> None:
 def test_rows_at_hand_need_not_be_measured() -> None:
     held = deepcopy(recorded())
     for at_hand, told in (
-        ([True, False, True, False], "The traces hold 2 rows of this GPU for them already"),
-        ([True, False, False, False], "The traces hold 1 row of this GPU for them already"),
+        ([True, False, True, False], "The traces hold 2 of them already: calibrate with those"),
+        ([True, False, False, False], "and run the other 3."),
+        ([True] * 4, "The traces hold them already: calibrate with those rows, nothing need be"),
     ):
         held["suggestion"]["at_hand"] = at_hand
         page = lay_out(held)
         assert told in page
+        assert ("nothing need be run" in page) == all(at_hand)
         assert Outline.of(page).text_of("td").count("yes") == sum(at_hand)
     held["suggestion"]["at_hand"] = [False] * 4
-    assert "for them already" not in lay_out(held)
+    assert "already: calibrate" not in lay_out(held)
 
 
 def test_the_stack_and_the_spec_are_in_the_title() -> None:

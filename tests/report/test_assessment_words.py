@@ -35,7 +35,7 @@ def test_each_verdict_has_its_words() -> None:
         "is expected to be off by 3.1%."
     )
     assert trust(transfer={**good, "unmeasured": ["decode"]}).endswith(
-        " Nothing was measured of decode: so nothing is accepted."
+        " Nothing was measured of decode: nothing that runs it is accepted."
     )
     more = {"verdict": "more data", "expected_mape": 0.2, "more_rows": 5}
     assert trust(transfer=more, calibration_rows=3, calibration_configs=1) == (
@@ -77,6 +77,14 @@ def test_a_budget_of_a_stage_is_told_by_its_name() -> None:
     transfer = {**found["transfer"], "unmeasured": ["prefill"]}
     assert "Nothing was measured of prefill" in trust(transfer=transfer)
     assert "Nothing was measured" not in trust(transfer=transfer, budget_of="decode")
+    good = {"verdict": "trust", "expected_mape": 0.0312}
+    assert (
+        trust(transfer=good, budget_of="decode")
+        .split(": ", 1)[1]
+        .startswith("the typical total is expected to be off by 3.1% (in trials, ")
+    )
+    untried = trust(transfer=good, budget_of="decode", errors=[])
+    assert untried.endswith("is expected to be off by 3.1%, not decode alone.")
 
 
 def decided(**counts: int) -> str:
