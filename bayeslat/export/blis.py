@@ -26,11 +26,10 @@ from bayeslat.export.blis_files import (
     model_config,
     sidecar,
 )
-from bayeslat.export.blis_model import blis_model, find_stack, model_knobs
+from bayeslat.export.blis_model import blis_model, cache_blocks, find_stack, model_knobs
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.thinning import evenly
 from bayeslat.inference.posteriors.posterior import PosteriorData
-from bayeslat.inference.posteriors.settings import group_settings
 
 __all__ = ["make_blis", "write_blis"]
 
@@ -89,7 +88,8 @@ def make_blis(
         If the data sheet lacks what BLIS needs.
     """
     stack = find_stack(data, gpu, model)
-    knobs = {**model_knobs(data, gpu, stack), "tensor_parallel": float(tensor_parallel)}
+    knobs = model_knobs(data, gpu, stack, tensor_parallel)
+    knobs["tensor_parallel"] = float(tensor_parallel)
     old = bool(blis_version) and _version(blis_version) <= _LAST_BLACKBOX
     problems = _problems(knobs, tensor_parallel, draws, alpha_us)
     if not (np.isfinite(between_us) and between_us >= 0):
@@ -127,7 +127,7 @@ def make_blis(
         blis_version=blis_version,
         blackbox=fit_blackbox(batches, found.predicted_us) if old else None,
         draws=draws,
-        kv_blocks=_kv_blocks(group_settings(data, (gpu.key, stack)), tensor_parallel),
+        kv_blocks=cache_blocks(data, gpu, stack, tensor_parallel),
         whole_prompts=whole_prompts,
         between_us=between_us,
     )
@@ -189,12 +189,6 @@ def _version(text: str) -> tuple[int, ...]:
     if found is None:
         raise InputError(f"blis version is {text!r}; write it as v0.7.11")
     return tuple(map(int, found.groups()))
-
-
-def _kv_blocks(server: Mapping[str, float], tensor_parallel: int) -> int:
-    """Return the blocks of a server's cache, if these were spread over so many GPUs."""
-    blocks = server.get("kv_blocks", 0.0)
-    return int(blocks * tensor_parallel / server.get("tensor_parallel", 1.0))
 
 
 def _batches(data: PosteriorData, knobs: Mapping[str, float]) -> pd.DataFrame:

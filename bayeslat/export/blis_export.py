@@ -37,8 +37,7 @@ class BlisExport:
     draws : int
         How many draws are written.
     kv_blocks : int
-        Of the server's cache, 0 where no trace of this GPU says. With another tensor parallelism
-        than theirs in proportion, which is no more than what fits.
+        Of the server's cache, 0 where no trace of this GPU says (`cache_blocks`).
     whole_prompts : bool
         Whether the coefficients are for the attention of prompts as BLIS counts it.
     between_us : float

@@ -108,7 +108,7 @@ def show_blis(record: Mapping[str, Any]) -> None:
     if record["kv_blocks"] is None:
         print_line(
             console,
-            "No trace says how many cache blocks there are on this GPU: put them in command.txt",
+            "No one number of cache blocks in the traces of this GPU: put yours in command.txt",
         )
     if record["options_left_out"]:
         print_line(
