@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
-import subprocess
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -38,6 +36,7 @@ from bayeslat.inference.posteriors.thin_draws import DRAWS, thin_draws
 from bayeslat.inference.rows.plan import plan_fit
 from bayeslat.posterior import Posterior
 from bayeslat.report.blis_tables import blis_record, show_blis
+from tests.go_programs import go_test, needs_go
 from tests.servers import MODEL_KNOBS, fitted_server, make_batches, make_trace
 
 GPU = load_hardware().resolve("h100_sxm")
@@ -386,7 +385,7 @@ def test_the_model_is_written_as_hugging_face_does(folder: Path) -> None:
     assert "quantization_config" not in config
 
 
-@pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed")
+@needs_go
 @pytest.mark.parametrize(
     "changes", [{}, {"hidden": 4110, "weight_bytes": 4.0, "tensor_parallel": 2, "experts": 4}]
 )
@@ -395,18 +394,11 @@ def test_go_computes_the_same_numbers(changes: dict[str, float], tmp_path: Path)
     model = replace(exported().model, **experts, **changes)  # type: ignore[arg-type]
     write_blis(replace(exported(), model=model), tmp_path / "out")
     copy = tmp_path / "out" / "go"
-    environ = {
-        "PATH": "/usr/bin:/bin:/usr/local/bin",
-        "HOME": str(tmp_path / "home"),
-        "GOFLAGS": "-mod=mod",
-    }
-    words = ["go", "test", "./..."]
-    done = subprocess.run(words, cwd=copy, env=environ, capture_output=True, text=True, check=False)
+    done = go_test(copy, tmp_path / "home")
     assert done.returncode == 0, done.stdout + done.stderr
     path = copy / "vectors.json"
     path.write_text(path.read_text().replace('"step_us": ', '"step_us": 1', 1))
-    done = subprocess.run(words, cwd=copy, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
+    assert go_test(copy, tmp_path / "home").returncode != 0
 
 
 def test_old_versions_get_the_blackbox_model(tmp_path: Path) -> None:
@@ -550,7 +542,7 @@ def ran_at(blocks: dict[float, float], *, told: bool = True) -> PosteriorData:
     trace["max_num_seqs"] = parallel.map(SEQS)
     plan = plan_fit(data.spec, trace)
     assert plan.groups == data.groups
-    known = {"constants": constant_knobs(plan)}
+    known: dict[str, object] = {"constants": constant_knobs(plan)}
     known |= {"constants_where": constants_where(plan)} if told else {}
     return replace(data, attrs={**data.attrs, **known})
 
