@@ -61,8 +61,10 @@ def why_left_out(data: PosteriorData, knobs: Mapping[str, float]) -> str:
     links = data.spec.quantity_names
     used = reachable((name for each in _expressions(stage) for name in each.names), links)
     of_state = reachable((name for name in used if name in links), links) & set(STATE)
-    if not _is_shipped(stage) or of_state or part.basis.tasks:
+    if not _is_shipped(stage) or of_state:
         return "its stage is not that of models/vllm.toml"
+    if part.basis.tasks:
+        return "it depends on the task of a request"
     unknown = [name for name in data.spec.knobs if name in used - set(STATE) and name not in knobs]
     return f"the traces have no one value of {', '.join(unknown)}" if unknown else ""
 

@@ -223,6 +223,12 @@ def test_a_server_whose_cache_is_not_known_is_left_out_and_told() -> None:
     assert record["queueing_left_out"] == "the traces have no one value of kv_blocks"
 
 
+def test_a_delay_that_depends_on_the_task_is_left_out() -> None:
+    basis = fitted_server().data.stages[QUEUEING].basis
+    data = with_stage(basis=replace(basis, tasks=("caption", "chat")))
+    assert why_left_out(data, point_at().knobs) == "it depends on the task of a request"
+
+
 def test_a_fit_without_the_stage_says_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
