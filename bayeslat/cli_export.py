@@ -71,7 +71,8 @@ def blis(
     """Write the coefficients of a server's step time for the simulator BLIS.
 
     The posterior is one of models/vllm.toml. The folder holds what BLIS loads, the command line to
-    run it, a file of coefficients a draw, the posterior's spread, and the same dot product in Go.
+    run it, a file of coefficients a draw, the posterior's spread, and the same dot product in Go;
+    that of the queueing delay, too, where the posterior has it.
     """
     from bayeslat.export.blis import make_blis, write_blis
     from bayeslat.export.blis_between import time_between_us

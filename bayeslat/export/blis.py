@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,19 @@ from bayeslat.export.blis_files import (
     model_config,
     sidecar,
 )
-from bayeslat.export.blis_model import blis_model, find_stack, model_knobs
+from bayeslat.export.blis_model import blis_model, cache_blocks, find_stack, model_knobs
+from bayeslat.export.blis_queueing import point_queueing
+from bayeslat.export.blis_queueing_files import queueing_json, queueing_vectors
+from bayeslat.export.blis_queueing_stage import QUEUEING, why_left_out
 from bayeslat.features.gpu import Gpu
 from bayeslat.features.thinning import evenly
 from bayeslat.inference.posteriors.posterior import PosteriorData
-from bayeslat.inference.posteriors.settings import group_settings
 
 __all__ = ["make_blis", "write_blis"]
 
 _LAST_BLACKBOX = (0, 7, 10)
 _GO = Path(__file__).parent / "go"
+_GO_QUEUEING = ("queueing*", "student_t.go")
 
 
 def make_blis(
@@ -89,7 +92,10 @@ def make_blis(
         If the data sheet lacks what BLIS needs.
     """
     stack = find_stack(data, gpu, model)
-    knobs = {**model_knobs(data, gpu, stack), "tensor_parallel": float(tensor_parallel)}
+    knobs = {
+        **model_knobs(data, gpu, stack, tensor_parallel),
+        "tensor_parallel": float(tensor_parallel),
+    }
     old = bool(blis_version) and _version(blis_version) <= _LAST_BLACKBOX
     problems = _problems(knobs, tensor_parallel, draws, alpha_us)
     if not (np.isfinite(between_us) and between_us >= 0):
@@ -116,6 +122,13 @@ def make_blis(
     )
     if draws > len(found.draws):
         raise InputError(f"draws is {draws}; the posterior has {len(found.draws)}: ask for fewer")
+    blocks = cache_blocks(data, gpu, stack, tensor_parallel)
+    queueing, left_out = None, ""
+    if QUEUEING in data.stages and not old:
+        server = {name: value for name, value in knobs.items() if name != "kv_blocks"}
+        server |= {"kv_blocks": float(blocks)} if blocks else {}
+        left_out = why_left_out(data, server)
+        queueing = None if left_out else point_queueing(data, gpu, stack, server, seed)
     return BlisExport(
         model_name=model,
         stack=stack,
@@ -127,9 +140,11 @@ def make_blis(
         blis_version=blis_version,
         blackbox=fit_blackbox(batches, found.predicted_us) if old else None,
         draws=draws,
-        kv_blocks=_kv_blocks(group_settings(data, (gpu.key, stack)), tensor_parallel),
+        kv_blocks=blocks,
         whole_prompts=whole_prompts,
         between_us=between_us,
+        queueing=queueing,
+        queueing_left_out=left_out,
     )
 
 
@@ -142,7 +157,7 @@ def write_blis(export: BlisExport, folder: str | Path) -> None:
     folder : str or Path
         `coefficients.yaml`, `hardware.json`, `model/config.json`, `draws/` with a file each,
         `posterior.json` with the spread, `command.txt`, and `go/` with the dot product, a test and
-        its vectors. An earlier export is replaced.
+        its vectors, of the queueing delay, too, if there is one. An earlier export is replaced.
 
     Raises
     ------
@@ -159,8 +174,17 @@ def write_blis(export: BlisExport, folder: str | Path) -> None:
             for number, at in enumerate(evenly(len(export.coefficients.draws), export.draws)):
                 path = out / "draws" / f"{number:04d}.yaml"
                 _text(path, coefficients_yaml(export, export.coefficients.draws[at]))
-            shutil.copytree(_GO, out / "go")
-            _text(out / "go" / "vectors.json", _json(go_vectors(export)))
+            _go(export, out / "go")
+
+
+def _go(export: BlisExport, folder: Path) -> None:
+    """Write the programs in Go: that of the step time, and that of the queueing delay if any."""
+    left_out = () if export.queueing else _GO_QUEUEING
+    shutil.copytree(_GO, folder, ignore=shutil.ignore_patterns(*left_out))
+    _text(folder / "vectors.json", _json(go_vectors(export)))
+    if export.queueing:
+        _text(folder / "queueing.json", _json(queueing_json(export.queueing)))
+        _text(folder / "queueing_vectors.json", _json(queueing_vectors(export.queueing)))
 
 
 def _problems(
@@ -191,12 +215,6 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups()))
 
 
-def _kv_blocks(server: Mapping[str, float], tensor_parallel: int) -> int:
-    """Return the blocks of a server's cache, if these were spread over so many GPUs."""
-    blocks = server.get("kv_blocks", 0.0)
-    return int(blocks * tensor_parallel / server.get("tensor_parallel", 1.0))
-
-
 def _batches(data: PosteriorData, knobs: Mapping[str, float]) -> pd.DataFrame:
     """Return batches of the training range, as the model would run them."""
     batches = data.reference.assign(**knobs)
@@ -213,7 +231,7 @@ def _empty_queue_us(data: PosteriorData, gpu: Gpu, stack: str) -> float:
     return 0.0
 
 
-def _json(content: Mapping[str, Any]) -> str:
+def _json(content: Mapping[str, Any] | Sequence[Any]) -> str:
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 

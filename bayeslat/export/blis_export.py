@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bayeslat.export.blis_basis import BlisModel
 from bayeslat.export.blis_blackbox import blackbox_columns
 from bayeslat.export.blis_coefficients import BlisCoefficients
+from bayeslat.export.blis_queueing import QueueingPoint
 from bayeslat.features.gpu import Gpu
 
 __all__ = ["BlisExport"]
@@ -37,12 +38,15 @@ class BlisExport:
     draws : int
         How many draws are written.
     kv_blocks : int
-        Of the server's cache, 0 where no trace of this GPU says. With another tensor parallelism
-        than theirs in proportion, which is no more than what fits.
+        Of the server's cache, 0 where no trace of this GPU says (`cache_blocks`).
     whole_prompts : bool
         Whether the coefficients are for the attention of prompts as BLIS counts it.
     between_us : float
         Time between steps, which each step time holds.
+    queueing : QueueingPoint or None
+        The delay of requests before their first step; None where it is not exported.
+    queueing_left_out : str
+        Why it is not, of a posterior that has it.
     """
 
     model_name: str
@@ -58,6 +62,8 @@ class BlisExport:
     kv_blocks: int = 0
     whole_prompts: bool = False
     between_us: float = 0.0
+    queueing: QueueingPoint | None = None
+    queueing_left_out: str = ""
 
     @property
     def beta(self) -> NDArray[np.float64]:

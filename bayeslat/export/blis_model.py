@@ -8,11 +8,12 @@ from bayeslat.errors import HardwareError, InputError
 from bayeslat.export.blis_basis import BlisModel
 from bayeslat.features.gpu import Gpu
 from bayeslat.inference.posteriors.posterior import PosteriorData
-from bayeslat.inference.posteriors.settings import group_settings
+from bayeslat.inference.posteriors.settings import group_settings, knob_values
 
-__all__ = ["blis_model", "find_stack", "model_knobs", "peak_tflops"]
+__all__ = ["blis_model", "cache_blocks", "find_stack", "model_knobs", "peak_tflops"]
 
 _SIZES = ("layers", "hidden", "heads", "kv_heads", "intermediate", "dtype_bytes")
+_TP = "tensor_parallel"
 _EXPERTS = ("experts", "experts_per_token", "moe_intermediate")
 
 
@@ -46,25 +47,30 @@ def find_stack(data: PosteriorData, gpu: Gpu, model: str) -> str:
     return found[0]
 
 
-def model_knobs(data: PosteriorData, gpu: Gpu, stack: str) -> dict[str, float]:
+def model_knobs(
+    data: PosteriorData, gpu: Gpu, stack: str, tensor_parallel: int
+) -> dict[str, float]:
     """Return what the rows of a stack say of its model and server.
 
     Parameters
     ----------
     data : PosteriorData
     gpu : Gpu
-        What its own rows say counts; those of other GPUs say what these do not.
+        What its own rows say counts; those of other GPUs, where it has none.
     stack : str
+    tensor_parallel : int
+        Rows with this one come first.
 
     Raises
     ------
     InputError
         If the sizes of the model are not among them.
     """
-    groups = dict.fromkeys(group for group in (*data.groups, *data.targets) if group[1] == stack)
-    found: dict[str, float] = {}
-    for group in sorted(groups, key=lambda group: group[0] != gpu.key):
-        found = {**group_settings(data, group), **found}
+    found = _settings(data, (gpu.key, stack), tensor_parallel)
+    if not found:
+        for group in dict.fromkeys((*data.groups, *data.targets)):
+            if group[1] == stack:
+                found = {**_settings(data, group, tensor_parallel), **found}
     lacking = [name for name in _SIZES if name not in found]
     if lacking:
         raise InputError(
@@ -72,6 +78,25 @@ def model_knobs(data: PosteriorData, gpu: Gpu, stack: str) -> dict[str, float]:
             "for all: fit traces with these columns, of one model a stack"
         )
     return found
+
+
+def cache_blocks(data: PosteriorData, gpu: Gpu, stack: str, tensor_parallel: int) -> int:
+    """Return the blocks of the cache of a GPU's server, 0 where its rows do not say.
+
+    Parameters
+    ----------
+    data : PosteriorData
+    gpu : Gpu
+    stack : str
+    tensor_parallel : int
+        Where no row has it, the blocks are those of the next one below, or else above, in
+        proportion.
+    """
+    group = (gpu.key, stack)
+    known = knob_values(data, group, _TP) or [tensor_parallel]
+    nearest = max((each for each in known if each <= tensor_parallel), default=min(known))
+    blocks = _settings(data, group, nearest).get("kv_blocks", 0.0)
+    return int(blocks * tensor_parallel / nearest)
 
 
 def blis_model(knobs: Mapping[str, float], gpu: Gpu, tensor_parallel: int) -> BlisModel:
@@ -106,6 +131,13 @@ def blis_model(knobs: Mapping[str, float], gpu: Gpu, tensor_parallel: int) -> Bl
         tflops=(gpu.fp8_tflops or peak) if width == 1 else peak,
         mem_bw_TBps=gpu.mem_bw_GBps / 1000.0,
     )
+
+
+def _settings(
+    data: PosteriorData, group: tuple[str, str], tensor_parallel: float
+) -> dict[str, float]:
+    """Settings of a group at a tensor parallelism, and those that it has at every one."""
+    return {**group_settings(data, group), **group_settings(data, group, (_TP, tensor_parallel))}
 
 
 def peak_tflops(gpu: Gpu, weight_bytes: float) -> float:

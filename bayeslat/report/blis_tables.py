@@ -69,6 +69,8 @@ def blis_record(export: BlisExport, folder: Path) -> dict[str, Any]:
         "counted_largest": float(by_blis.max()),
         "kv_blocks": export.kv_blocks or None,
         "options_left_out": options_left_out(export),
+        "queueing": export.queueing is not None,
+        "queueing_left_out": export.queueing_left_out or None,
     }
 
 
@@ -108,7 +110,7 @@ def show_blis(record: Mapping[str, Any]) -> None:
     if record["kv_blocks"] is None:
         print_line(
             console,
-            "No trace says how many cache blocks there are on this GPU: put them in command.txt",
+            "No one number of cache blocks in the traces of this GPU: put yours in command.txt",
         )
     if record["options_left_out"]:
         print_line(
@@ -116,4 +118,6 @@ def show_blis(record: Mapping[str, Any]) -> None:
             f"No one value of {', '.join(record['options_left_out'].values())} in the traces: put "
             f"{', '.join(record['options_left_out'])} in command.txt, or BLIS takes its own",
         )
+    if record["queueing_left_out"]:
+        print_line(console, f"No queueing delay in go/: {record['queueing_left_out']}")
     print_line(console, f"Saved in {record['folder']}; run it with command.txt")

@@ -72,7 +72,8 @@ def test_blis_gets_coefficients_for_its_own_count_of_prompts(
     shown = run(*words, "--whole-prompts", "-o", tmp_path / "b")
     assert shown.exit_code == 0, shown.output
     assert "by its own count" not in shown.stdout
-    assert "put them in command.txt" in shown.stdout
+    assert "put yours in command.txt" in shown.stdout
+    assert "No queueing delay in go/" in shown.stdout
     record = json.loads(run(*words, "--whole-prompts", "-o", tmp_path / "b", "--json").stdout)
     assert record["whole_prompts"] is True
     assert record["counted_largest"] == record["departure_largest"]

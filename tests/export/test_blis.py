@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
-import subprocess
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,13 +21,23 @@ from bayeslat.export.blis_between import time_between_us
 from bayeslat.export.blis_blackbox import blackbox_columns, fit_blackbox
 from bayeslat.export.blis_export import BlisExport
 from bayeslat.export.blis_files import command_line, hardware_entry, model_config
-from bayeslat.export.blis_model import blis_model, find_stack, model_knobs, peak_tflops
+from bayeslat.export.blis_model import (
+    blis_model,
+    cache_blocks,
+    find_stack,
+    model_knobs,
+    peak_tflops,
+)
 from bayeslat.features.hardware import load_hardware
+from bayeslat.inference.fitting.constant_knobs import constant_knobs, constants_where
+from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.inference.posteriors.settings import group_settings
 from bayeslat.inference.posteriors.thin_draws import DRAWS, thin_draws
+from bayeslat.inference.rows.plan import plan_fit
 from bayeslat.posterior import Posterior
 from bayeslat.report.blis_tables import blis_record, show_blis
-from tests.servers import MODEL_KNOBS, fitted_server, make_batches
+from tests.go_programs import go_test, needs_go
+from tests.servers import MODEL_KNOBS, fitted_server, make_batches, make_trace
 
 GPU = load_hardware().resolve("h100_sxm")
 MODEL = "qwen3"
@@ -377,7 +385,7 @@ def test_the_model_is_written_as_hugging_face_does(folder: Path) -> None:
     assert "quantization_config" not in config
 
 
-@pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed")
+@needs_go
 @pytest.mark.parametrize(
     "changes", [{}, {"hidden": 4110, "weight_bytes": 4.0, "tensor_parallel": 2, "experts": 4}]
 )
@@ -386,18 +394,11 @@ def test_go_computes_the_same_numbers(changes: dict[str, float], tmp_path: Path)
     model = replace(exported().model, **experts, **changes)  # type: ignore[arg-type]
     write_blis(replace(exported(), model=model), tmp_path / "out")
     copy = tmp_path / "out" / "go"
-    environ = {
-        "PATH": "/usr/bin:/bin:/usr/local/bin",
-        "HOME": str(tmp_path / "home"),
-        "GOFLAGS": "-mod=mod",
-    }
-    words = ["go", "test", "./..."]
-    done = subprocess.run(words, cwd=copy, env=environ, capture_output=True, text=True, check=False)
+    done = go_test(copy, tmp_path / "home")
     assert done.returncode == 0, done.stdout + done.stderr
     path = copy / "vectors.json"
     path.write_text(path.read_text().replace('"step_us": ', '"step_us": 1', 1))
-    done = subprocess.run(words, cwd=copy, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
+    assert go_test(copy, tmp_path / "home").returncode != 0
 
 
 def test_old_versions_get_the_blackbox_model(tmp_path: Path) -> None:
@@ -521,10 +522,75 @@ def test_what_a_gpus_own_rows_say_of_its_server_comes_first() -> None:
     other = pd.DataFrame([{**dict.fromkeys(data.spec.knobs, 1.0), "kv_blocks": 7000.0}])
     (stack,) = {stack for _, stack in data.groups}
     changed = replace(data, targets={("b200_sxm", stack): SimpleNamespace(rows=other)})  # type: ignore[dict-item]
-    assert model_knobs(changed, GPU, stack)["kv_blocks"] == 20000
+    assert model_knobs(changed, GPU, stack, 1)["kv_blocks"] == 20000
     b200 = load_hardware().resolve("b200_sxm")
-    assert model_knobs(changed, b200, stack)["kv_blocks"] == 7000
+    assert model_knobs(changed, b200, stack, 1)["kv_blocks"] == 7000
     varied = pd.concat([other, other.assign(kv_blocks=8000.0)])
     changed = replace(data, targets={("b200_sxm", stack): SimpleNamespace(rows=varied)})  # type: ignore[dict-item]
     assert "kv_blocks" not in group_settings(changed, ("b200_sxm", stack))
     assert group_settings(changed, ("l4", stack)) == {}
+
+
+SEQS = {1.0: 128.0, 2.0: 256.0, 4.0: 128.0}
+
+
+def ran_at(blocks: dict[float, float], *, told: bool = True) -> PosteriorData:
+    """A fit whose servers ran at several tensor parallelisms, and what it holds of them."""
+    trace, data = make_trace(40), fitted_server().data
+    parallel = pd.Series(np.resize(list(blocks), len(trace)))
+    trace["tensor_parallel"], trace["kv_blocks"] = parallel, parallel.map(blocks)
+    trace["max_num_seqs"] = parallel.map(SEQS)
+    plan = plan_fit(data.spec, trace)
+    assert plan.groups == data.groups
+    known: dict[str, object] = {"constants": constant_knobs(plan)}
+    known |= {"constants_where": constants_where(plan)} if told else {}
+    return replace(data, attrs={**data.attrs, **known})
+
+
+@pytest.mark.parametrize(
+    ("blocks", "found"),
+    [
+        ({1.0: 20000.0, 2.0: 45000.0}, {1: 20000, 2: 45000, 4: 90000}),
+        ({1.0: 20000.0, 2.0: 20000.0}, {1: 20000, 2: 20000, 4: 40000}),
+        ({2.0: 45000.0, 4.0: 95000.0}, {1: 22500, 2: 45000, 4: 95000, 8: 190000}),
+        ({2.0: 45000.0}, {1: 22500, 2: 45000, 4: 90000}),
+    ],
+)
+def test_the_cache_is_that_of_the_tensor_parallelism(
+    blocks: dict[float, float], found: dict[int, int]
+) -> None:
+    data = ran_at(blocks)
+    (stack,) = {stack for _, stack in data.groups}
+    assert {tp: cache_blocks(data, GPU, stack, tp) for tp in found} == found
+    assert make_blis(data, GPU, MODEL, tensor_parallel=2).kv_blocks == found[2]
+
+
+def test_limits_are_those_of_the_tensor_parallelism() -> None:
+    data = ran_at({1.0: 20000.0, 2.0: 45000.0})
+    (stack,) = {stack for _, stack in data.groups}
+    for tp, seqs in ((1, 128.0), (2, 256.0)):
+        assert model_knobs(data, GPU, stack, tp)["max_num_seqs"] == seqs
+        options = options_of(command_line(make_blis(data, GPU, MODEL, tensor_parallel=tp)))
+        assert options["--max-num-running-reqs"] == f"{seqs:.0f}"
+    unknown = model_knobs(data, GPU, stack, 4)  # no row has it, and servers differ
+    assert "max_num_seqs" not in unknown
+    assert unknown["kv_block_tokens"] == 16
+
+
+def test_settings_over_all_rows_do_not_tell_the_cache() -> None:
+    """The broken twin: a fit that does not hold what stands still where."""
+    data = ran_at({1.0: 20000.0, 2.0: 45000.0}, told=False)
+    (stack,) = {stack for _, stack in data.groups}
+    assert cache_blocks(data, GPU, stack, 2) == 0
+    assert "max_num_seqs" not in model_knobs(data, GPU, stack, 2)
+
+
+def test_another_gpus_limits_are_none_of_a_gpus_own_servers() -> None:
+    """Of servers that differ in one, the command names none; another GPU's was taken."""
+    data = ran_at({1.0: 20000.0, 2.0: 45000.0})
+    (stack,) = {stack for _, stack in data.groups}
+    row = pd.DataFrame([{**dict.fromkeys(data.spec.knobs, 1.0), "max_num_seqs": 99.0}])
+    changed = replace(data, targets={("b200_sxm", stack): SimpleNamespace(rows=row)})  # type: ignore[dict-item]
+    assert "max_num_seqs" not in model_knobs(changed, GPU, stack, 4)
+    b200 = load_hardware().resolve("b200_sxm")
+    assert model_knobs(changed, b200, stack, 4)["max_num_seqs"] == 99

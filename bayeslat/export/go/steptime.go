@@ -1,7 +1,8 @@
 // Package steptime computes the time of an engine step from exported coefficients: the dot product
-// of coefficients and features, without any dependency.
+// of coefficients and features, without any dependency. Where queueing.go stands beside it, so does
+// it with the delay of a request before its first step.
 //
-// The features are those of the BLIS simulator's latency backend "trained-physics", in microseconds
+// The features of a step are those of the BLIS simulator's latency backend "trained-physics", in microseconds
 // at the peaks of the data sheet, for one data-parallel replica.
 package steptime
 

@@ -17,7 +17,7 @@ from bayeslat.inference.compression.settled_rows import settled_rows
 from bayeslat.inference.engines.draw_stages import OnProgress, draw_stages
 from bayeslat.inference.engines.draws import StageDraws
 from bayeslat.inference.engines.engine import EngineOptions, library_versions
-from bayeslat.inference.fitting.fit import constant_knobs
+from bayeslat.inference.fitting.constant_knobs import constant_knobs, constants_where
 from bayeslat.inference.hurdles.hurdle import HurdlePosterior
 from bayeslat.inference.hurdles.hurdle_fit import fit_hurdle
 from bayeslat.inference.posteriors.posterior import PosteriorData, StagePosterior
@@ -91,6 +91,7 @@ def fit_compressed(
             "fingerprint": rows_fingerprint(data.windows),
             "sources": list(data.attrs.get("sources", ())),
             "constants": constant_knobs(plan),
+            "constants_where": constants_where(plan),
             "versions": library_versions(),
         },
         noise_correlation=correlate_noise(left, len(plan.frame)),

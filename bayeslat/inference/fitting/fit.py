@@ -15,6 +15,7 @@ from bayeslat.features.spec import Spec
 from bayeslat.inference.engines.draw_stages import OnProgress, draw_stages
 from bayeslat.inference.engines.draws import StageDraws
 from bayeslat.inference.engines.engine import Engine, EngineOptions, library_versions
+from bayeslat.inference.fitting.constant_knobs import constant_knobs, constants_where
 from bayeslat.inference.fitting.prepare import PreparedStage, prepare_stage
 from bayeslat.inference.hurdles.hurdle_fit import fit_hurdle
 from bayeslat.inference.posteriors.gross_errors import donor_gross_errors
@@ -27,7 +28,7 @@ from bayeslat.inference.rows.stage_rows import check_measured
 from bayeslat.parallel import check_workers
 from bayeslat.traces import row_sources
 
-__all__ = ["Engine", "OnProgress", "constant_knobs", "fit_posterior"]
+__all__ = ["Engine", "OnProgress", "fit_posterior"]
 
 
 def fit_posterior(
@@ -95,6 +96,7 @@ def fit_posterior(
             "fingerprint": _fingerprint(plan.frame, spec),
             "sources": list(row_sources(plan.frame)),
             "constants": constant_knobs(plan),
+            "constants_where": constants_where(plan),
             "versions": library_versions(),
         },
         noise_correlation=correlate_noise(
@@ -114,16 +116,6 @@ def _residuals(prepared: PreparedStage, drawn: StageDraws) -> list[GroupRows]:
     positions = [part.position for part in prepared.rows]
     groups = zip(positions, rows.designs, rows.responses, strict=True)
     return residuals(list(groups), prepared.problem.tree, drawn)
-
-
-def constant_knobs(plan: FitPlan) -> list[dict[str, float]]:
-    """Return knobs that never move within a group, as the sizes of its model; a mapping a group."""
-    found = []
-    for members in plan.members:
-        rows = plan.frame.iloc[members][list(plan.spec.knobs)]
-        kept = rows.columns[rows.nunique() == 1]
-        found.append({str(knob): float(rows[knob].iloc[0]) for knob in kept})
-    return found
 
 
 def _fitted_latencies(plan: FitPlan) -> dict[str, NDArray[np.uint64]]:

@@ -12,7 +12,7 @@ from bayeslat.evaluation.expected_error import ErrorOutlook
 from bayeslat.inference.calibration.calibrate import calibrate_group
 from bayeslat.inference.fitting.fit import fit_posterior
 from bayeslat.inference.posteriors.posterior import PosteriorData
-from bayeslat.inference.posteriors.settings import group_settings, own_settings
+from bayeslat.inference.posteriors.settings import group_settings, knob_values, own_settings
 from tests.posteriors import GPUS, make_frame, small_spec
 from tests.targets import stranger
 
@@ -43,6 +43,28 @@ def test_what_stands_still_in_a_group() -> None:
     assert group_settings(data, ("l4", "")) == {}
     assert own_settings(data, (TARGET.key, "")) == {"batch_size": 16}  # donors move the other
     assert own_settings(calibrated(None), (TARGET.key, "")) == {}
+
+
+def test_what_stands_still_where_a_knob_has_one_value() -> None:
+    frame = make_frame()
+    low = frame["batch_size"] <= frame["batch_size"].median()
+    data = fit_posterior(
+        small_spec(),
+        frame.assign(batch_size=low + 1.0, output_tokens=low * 4.0 + 2),
+        engine="laplace",
+    )
+    group = data.groups[0]
+    assert {"batch_size", "output_tokens"}.isdisjoint(group_settings(data, group))
+    assert knob_values(data, group, "batch_size") == [1, 2]
+    for value, tokens in ((1.0, 2), (2.0, 6)):
+        found = group_settings(data, group, ("batch_size", value))
+        assert found == {"batch_size": value, "output_tokens": tokens}
+    assert group_settings(data, group, ("batch_size", 3.0)) == {}
+    rows = frame.head(12).assign(gpu=TARGET.key, batch_size=5.0)
+    known = calibrate_group(data, rows, TARGET, "")
+    assert knob_values(known, (TARGET.key, ""), "batch_size") == [5]
+    assert group_settings(known, (TARGET.key, ""), ("batch_size", 5.0))["batch_size"] == 5
+    assert group_settings(known, (TARGET.key, ""), ("batch_size", 1.0)) == {}
 
 
 def test_nothing_is_a_setting_where_the_fit_does_not_tell() -> None:
