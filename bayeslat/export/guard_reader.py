@@ -225,9 +225,14 @@ class GuardBundle:
         ValueError
             With every knob and setting that has an impossible value.
         """
-        if of == "run" and not stage_budgets_ms:
+        budgets = {} if budget_ms is None else {"total": budget_ms}
+        if isinstance(stage_budgets_ms, Mapping):
+            budgets.update(stage_budgets_ms)
+        elif stage_budgets_ms is not None:
+            budgets.clear()
+        if len(budgets) == 1 and of in ("run", "typical"):
             try:
-                found = self._model.decide_one(knobs, budget_ms, max_risk)
+                found = self._model.decide_one(knobs, budgets, max_risk, of == "typical")
             except (ArithmeticError, LookupError, TypeError, ValueError):
                 found = None  # the general way tells what is wrong, or finds that nothing is
             if found is not None:
@@ -408,10 +413,11 @@ class _Model:
     # One configuration: plain numbers.
 
     def decide_one(
-        self, knobs: Mapping[str, Any], budget_ms: Any, max_risk: float
+        self, knobs: Mapping[str, Any], budgets: Mapping[str, Any], max_risk: float, typical: bool
     ) -> tuple[str, float] | None:
-        """Decide about one configuration; None where a table would be refused, or may be."""
-        given = self._numbers(knobs)
+        """Decide by the only budget; None where a table would be refused, or may be."""
+        ((text, budget_ms),) = budgets.items()
+        bound, given = self.bound(text), self._numbers(knobs)
         if given is None or not (0.0 < budget_ms < math.inf and 0.0 < max_risk < 1.0):
             return None
         here = self.place(_NUMBERS, self.number_steps, given)
@@ -422,17 +428,21 @@ class _Model:
             return None
         design = np.array([value for point in points for value in point.design], dtype=_FLOAT)
         table = (design @ self.one_loads[outside]).reshape(len(points), -1)
+        if bound is not self.total:
+            points, table = [points[at] for at in bound.places], table[bound.places]
         latent = table[:, 2:]
         variances = np.einsum("ij,ij->i", latent, latent).tolist()
         amounts, noise = [], []
-        for stage, point, (mean, log_noise) in zip(self.stages, points, table[:, :2].tolist()):
+        for stage, point, (mean, log_noise) in zip(bound.stages, points, table[:, :2].tolist()):
+            times = point.times if bound.per_request else point.times > 0
             # Where no stage runs, shares are of next to nothing, which keeps any budget.
-            amounts.append(max(point.times, _TINY) * math.exp(point.log_ms + mean))
-            noise.append(math.exp(stage.log_noise + log_noise))
+            amounts.append(max(times, _TINY) * math.exp(point.log_ms + mean))
+            own = stage.log_own if typical else 0.0
+            noise.append(math.exp(stage.log_noise + log_noise + own))
         quantiles = self.student.quantiles(max_risk)
-        found = self.total.weigh(_NUMBERS, amounts, variances, noise, budget_ms, quantiles)
+        found = bound.weigh(_NUMBERS, amounts, variances, noise, budget_ms, quantiles)
         p_exceed, over, unsure = found.p_exceed, found.edge < -_EDGE, found.edge < _EDGE
-        first = len(self.total.ones) if outside else found.first
+        first = len(bound.ones) if outside else found.first
         if first:
             table[:, 1] = [math.log(amount / budget_ms) + found.shift for amount in amounts]
             squares = np.array(found.squares, dtype=_FLOAT)[:, None]
@@ -441,17 +451,15 @@ class _Model:
                 alone = None
                 if found.is_noisy:
                     of_each = np.array(noise)[:, None]
-                    alone = self.total.exceed_alone(
-                        table[:, 1:, None], found.shift, of_each, max_risk
-                    )
-                chance, count = self.total.look(
+                    alone = bound.exceed_alone(table[:, 1:, None], found.shift, of_each, max_risk)
+                chance, count = bound.look(
                     table[:, 1:, None], squares, cell, quantile, first, found.is_below, alone
                 )
-            over, unsure = self.total.central(count.item())
+            over, unsure = bound.central(count.item())
             p_exceed = chance.item()
         unknown = any(point.is_beyond for point in points)
         if self.unmeasured and not unknown:
-            unknown = any(map(self.is_unmeasured, self.stages, points))
+            unknown = any(map(self.is_unmeasured, bound.stages, points))
         unknown = unknown or (bool(self.doubted) and bool(self.is_doubted(_NUMBERS, here)))
         answer = _answer(_NUMBERS, (p_exceed, over, unsure), max_risk, unknown)
         return (ACCEPT, REJECT, MEASURE)[answer], p_exceed

@@ -306,14 +306,19 @@ def test_student_t_is_within_what_the_reader_says(dof: float) -> None:
     np.testing.assert_allclose(numbers, arrays, atol=1e-12)
 
 
-def test_plain_numbers_are_decided_without_a_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("of", ["run", "typical"])
+@pytest.mark.parametrize("text", ["total", "decode", "prefill", "prefill+decode"])
+def test_plain_numbers_are_decided_without_a_table(text: str, of: str, tmp_path: Path) -> None:
     """What goes wrong on the short way is done anew on the long one: right, and slow."""
     configs, reader = make_configs(40, 5), read(bundle_of("a40"), tmp_path)
-    budget = float(posterior().predict(configs, "a40").frame["total_q50_ms"].median())
-    decisions, p_exceed = reader.decide(columns(configs), budget)
+    frame = posterior().predict(configs, "a40").frame
+    column = "total_q50_ms" if "+" in text else f"{text}_q50_ms"
+    wanted = {text: float(frame[column].median())}
+    decisions, p_exceed = reader.decide(columns(configs), stage_budgets_ms=wanted, of=of)
+    assert 0.1 < np.median(p_exceed) < 0.9
     for row, knobs in enumerate(configs.to_dict("records")):
         found = reader._model.decide_one(
-            {str(name): each for name, each in knobs.items()}, budget, 0.05
+            {str(name): each for name, each in knobs.items()}, wanted, 0.05, of == "typical"
         )
         assert found is not None
         assert found[0] == decisions[row]
