@@ -69,7 +69,7 @@ class Exceedance:
         )
         # Any budget that is surely exceeded decides, and any that measuring could turn asks for it.
         over = (self.low > max_risk).any(axis=0)
-        seen = (self.shown > max_risk) & ~over
+        seen = (self.shown > max_risk) & ~over & ~self.doubted
         over |= seen
         unsure = (self.high > max_risk).any(axis=0) & ~over
         accepted = (p_exceed <= max_risk) & ~over

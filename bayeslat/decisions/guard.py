@@ -21,6 +21,7 @@ from bayeslat.features.hardware import Gpu
 from bayeslat.finite import tell, wrong_budget, wrong_share
 from bayeslat.inference.posteriors.posterior import PosteriorData
 from bayeslat.traces.names import wrong_stack
+from bayeslat.traces.row_stacks import split_by_stack
 
 __all__ = ["Budget", "Guard", "check_guard", "make_budgets", "stage_problems"]
 
@@ -122,12 +123,12 @@ class Guard:
         """Decide about configurations.
 
         `accept` if P(latency > budget) is at most `max_risk`, else `reject`; also where its own
-        runs were over too often for `max_risk`, with 95 % confidence (at 5 %, two of two or of
-        three). `measure` where the posterior does not know: p_exceed given the GPU lies on both
-        sides of `max_risk` over the central 90 % of the posterior, so that measuring could turn the
-        answer; or it would be accepted, but its own measurement was set aside as a gross error, or
-        in a stage that a budget holds the configuration leaves the range of the fit, or the GPU was
-        not measured.
+        runs, if the GPU was calibrated, were over too often for `max_risk`, with 95 % confidence
+        (at 5 %, two of up to seven). `measure` where the posterior does not know: p_exceed given
+        the GPU lies on both sides of `max_risk` over the central 90 % of the posterior, so that
+        measuring could turn the answer; or it would be accepted, but its own measurement was set
+        aside as a gross error, or in a stage that a budget holds the configuration leaves the range
+        of the fit, or the GPU was not measured.
 
         Parameters
         ----------
@@ -181,9 +182,8 @@ class Guard:
         left_in = np.array(prediction.left_in(held), dtype=object)
         gaps = np.array([each.gap for each in prediction.evidence], dtype=object)
         gap = np.where(prediction.unmeasured_in(held), gaps[prediction.rests_on], "")
-        doubted = is_doubted(self.data, self.gpu.key, self.stack, prediction.configs)
-        shown = np.stack([self._shown(prediction.configs, each) for each in self.budgets])
-        return Exceedance(p_exceed, low, high, left_in, gap, doubted, shown.max(axis=0))
+        doubted, shown = self._by_own_runs(prediction.configs)
+        return Exceedance(p_exceed, low, high, left_in, gap, doubted, shown)
 
     @property
     def _held(self) -> tuple[str, ...]:
@@ -193,13 +193,21 @@ class Guard:
         named = {name for budget in self.budgets for name in budget.stages}
         return tuple(name for name in self.data.stages if name in named)
 
-    def _shown(self, configs: pd.DataFrame, budget: Budget) -> NDArray[np.float64]:
-        """How often configurations exceed a budget at least, by their own runs. Shape (config,)."""
-        stages, once = budget.stages or tuple(self.data.stages), len(budget.stages) == 1
-        given = (self.data, self.gpu, self.stack, configs)
-        found = least_chance(*given, stages, budget.ms, once=once)
+    def _by_own_runs(self, configs: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Whether configurations' own runs are doubted, and how often they show an excess.
+
+        Shapes (config,).
+        """
+        doubted, shown = np.zeros(len(configs), dtype=bool), np.zeros(len(configs))
+        for stack, rows in split_by_stack(configs, self.stack).items():
+            own = configs.iloc[rows]
+            doubted[rows] = is_doubted(self.data, self.gpu.key, stack, own)
+            for budget in self.budgets:
+                stages, once = budget.stages or tuple(self.data.stages), len(budget.stages) == 1
+                given = (self.data, self.gpu, stack, own, stages, budget.ms)
+                shown[rows] = np.maximum(shown[rows], least_chance(*given, once=once))
         # The typical run is over where more than half of the runs are.
-        return found if self.of == "run" else (found > 0.5).astype(float)
+        return doubted, shown if self.of == "run" else (shown > 0.5).astype(float)
 
     def _bound(
         self, prediction: Prediction, budget: Budget

@@ -62,14 +62,15 @@ def least_chance(
     if not rows:
         return np.zeros(len(configs))
     runs = pd.concat(rows, ignore_index=True)
-    told = _measured_ms(data, gpu, runs, stages, once=once)
-    runs, told = runs[np.isfinite(told)], told[np.isfinite(told)]
+    taken, whole = _measured_ms(data, gpu, runs, stages, once=once)
+    told = whole | (taken > budget_ms)
+    runs, taken = runs[told], taken[told]
     asked = data.spec.complete(configs)
     keys = pd.concat([as_held(each, data.reference) for each in (asked, runs)], ignore_index=True)
     label = number_configs(keys)
     of_config, of_run = label[: len(configs)], label[len(configs) :]
     many = np.bincount(of_run, minlength=label.max(initial=-1) + 1)
-    over = np.bincount(of_run, told > budget_ms, minlength=len(many))
+    over = np.bincount(of_run, taken > budget_ms, minlength=len(many))
     with np.errstate(invalid="ignore"):
         least = np.where(over > 0, betaincinv(over, many - over + 1.0, _DOUBT), 0.0)
     return least[of_config]
@@ -77,11 +78,13 @@ def least_chance(
 
 def _measured_ms(
     data: PosteriorData, gpu: Gpu, runs: pd.DataFrame, stages: Sequence[str], *, once: bool
-) -> NDArray[np.float64]:
-    """What stages took together; NaN where one that runs was not measured. Shape (run,)."""
-    taken = np.zeros(len(runs))
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """What the measured stages took together, and whether all that run were measured."""
+    taken, whole = np.zeros(len(runs)), np.ones(len(runs), dtype=bool)
     for stage in stages:
         times = stage_times(data.spec, stage, runs, gpu)
+        latency = latency_of(data.spec, stage, runs)
         counted = np.minimum(times, 1.0) if once else times
-        taken += np.where(times > 0, counted * latency_of(data.spec, stage, runs), 0.0)
-    return taken
+        whole &= np.isfinite(latency) | (times == 0)
+        taken += np.where(np.isfinite(latency), counted * latency, 0.0)
+    return taken, whole

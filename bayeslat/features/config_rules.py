@@ -90,9 +90,11 @@ def _bad_knobs(frame: pd.DataFrame, knobs: KnobValues) -> Iterator[Violation]:
 
 def _bad_constants(frame: pd.DataFrame, spec: Spec) -> Iterator[Violation]:
     """Tell of rows of another architecture: formulas would take the spec's all the same."""
-    for name in [name for name in spec.architecture if name in frame and name not in spec.knobs]:
+    given = {*spec.architecture} & {*map(str, frame.columns)} - {*spec.knobs}
+    used = frozenset[str]().union(*map(spec.dependencies, spec.stage_expressions()))
+    for name in sorted(given & used):
         values, _ = to_numbers(frame[name])
-        other = ~np.isnan(values) & ~np.isclose(values, spec.architecture[name], rtol=1e-9)
+        other = ~np.isnan(values) & ~np.isclose(values, spec.architecture[name], rtol=1e-6)
         told = f"{name!r} is {spec.architecture[name]:g} in [architecture] of spec {spec.name!r}"
         message = (
             f"{told}; make it a knob of the spec, take a spec of this architecture, or rename the "

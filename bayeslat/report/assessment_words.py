@@ -50,7 +50,7 @@ def _trust(record: Mapping[str, Any]) -> str:
     bounded = record["budget_of"].split("+")
     if bounded != [TOTAL]:
         tried = _tried_error(record)
-        error += f" (in trials, {tried})" if tried else f", not {record['budget_of']} alone"
+        error += f" (in trials, {tried})" if tried else f" (not {record['budget_of']} alone)"
     unmeasured = ", ".join(
         stage for stage in transfer["unmeasured"] if bounded == [TOTAL] or stage in bounded
     )

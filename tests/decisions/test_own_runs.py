@@ -83,6 +83,48 @@ def test_other_stacks_and_gpus_without_runs_say_nothing() -> None:
         assert least_chance(posterior.data, gpu, stack, config, stages, 1e-6, once=False) == 0.0
 
 
+def test_each_stack_is_judged_by_its_own_runs() -> None:
+    rows = calibrated()[1].assign(stack="v1")
+    fine = rows.assign(stack="v2")
+    slow = fine["config_id"] == fine["config_id"][0]
+    fine.loc[slow, ["t_prefill_ms", "t_decode_ms"]] /= 1.5
+    both = Posterior(make_data()).calibrate(pd.concat([rows, fine], ignore_index=True), gpu=TARGET)
+    config = rows[KNOBS].head(1)
+    budget = 0.99 * float(totals(rows[slow]).min())
+    for stack, column, expected in (
+        ("v1", None, "reject"),
+        ("v2", None, "accept"),
+        (None, "v1", "reject"),
+        (None, "v2", "accept"),
+        ("v1", "v2", "accept"),
+        ("v2", "v1", "reject"),
+    ):
+        asked = config if column is None else config.assign(stack=column)
+        guard = both.guard(TARGET, budget, max_risk=0.2, stack=stack)
+        assert guard.decide(asked)["decision"].tolist() == [expected], (stack, column)
+
+
+def test_a_run_that_was_over_by_what_was_measured_was_over() -> None:
+    posterior, rows = calibrated()
+    lone = rows.tail(1)[KNOBS].assign(context=3000)
+    half = lone.assign(gpu=TARGET, t_prefill_ms=500.0, t_decode_ms=np.nan)
+    given = (posterior.calibrate(half, gpu=TARGET).data, GPU, None, lone)
+    stages = tuple(posterior.data.stages)
+    assert least_chance(*given, stages, 499.0, once=False) == pytest.approx(0.05)
+    assert least_chance(*given, stages, 501.0, once=False) == 0.0  # nobody knows
+
+
+def test_what_was_set_aside_is_measured_again_at_any_max_risk() -> None:
+    rows = make_frame(3, (TARGET,), rows=12)
+    budget = 1.5 * float(totals(rows)[0])
+    rows["t_prefill_ms"] *= np.where(rows.index == 0, 20.0, 1.0)
+    assert totals(rows)[0] > budget
+    posterior = Posterior(make_data()).calibrate(rows, gpu=TARGET)
+    for max_risk in (0.01, 0.2):
+        decided = posterior.guard(TARGET, budget, max_risk=max_risk).decide(rows[KNOBS].head(1))
+        assert decided["reason"].tolist() == ["its own measurement was set aside"]
+
+
 def test_the_typical_run_is_over_where_surely_more_than_half_are() -> None:
     posterior, rows = calibrated()
     slow = rows[rows["config_id"] == rows["config_id"][0]]

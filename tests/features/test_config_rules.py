@@ -51,12 +51,13 @@ def test_a_knob_is_told_once_for_all_that_it_breaks() -> None:
 def test_rows_of_another_architecture_are_told() -> None:
     """Formulas took the spec's constants for them, without a word."""
     layered = TEXT.replace('"0 - b"', '"1"').replace(
-        "[stages.one]", "[architecture]\nlayers = 4\n[stages.one]", 1
+        "[stages.one]", "[architecture]\nlayers = 4\nunused = 0.7\n[stages.one]", 1
     )
-    spec = Spec.from_text(layered)
+    spec = Spec.from_text(layered.replace('"a * b"', '"layers * a * b"'))
     (violation,) = broken(spec, a=[1, 2, 1], b=[1, 1, 1], layers=[4, 8, None])
     assert (violation.column, violation.rows, violation.found) == ("layers", (2,), ("8",))
     assert violation.message.startswith("'layers' is 4 in [architecture] of spec 'tiny'; make it a")
+    assert broken(spec, a=[1, 2], b=[1, 1], unused=[1, 2]) == []  # no formula takes it
     assert broken(SPEC, a=[1, 2], b=[1, 1], layers=[4, 8]) == []
 
 

@@ -84,7 +84,7 @@ def test_a_budget_of_a_stage_is_told_by_its_name() -> None:
         .startswith("the typical total is expected to be off by 3.1% (in trials, ")
     )
     untried = trust(transfer=good, budget_of="decode", errors=[])
-    assert untried.endswith("is expected to be off by 3.1%, not decode alone.")
+    assert untried.endswith("is expected to be off by 3.1% (not decode alone).")
 
 
 def decided(**counts: int) -> str:

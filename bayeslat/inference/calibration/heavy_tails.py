@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from bayeslat.inference.calibration.marginal import Marginal, Rows
 
-__all__ = ["HeavyTails", "sweep"]
+__all__ = ["MOST_ROWS", "HeavyTails", "sweep"]
+
+MOST_ROWS = 1000
+"""Of more, pseudo-values are near enough, and sweeps take long."""
 
 _SWEEPS = 10
 _MOVES = 3  # of the noise, in each sweep
@@ -43,13 +46,16 @@ class HeavyTails:
     ) -> NDArray[np.float64]:
         """Draw each row's precision, in units of the noise's, given its error. Shape (draw, row).
 
+        The density of a row that counts for a part of one is that power of the Student-t's, which
+        mixes normals, too: by a chi-square with that part of the degrees of freedom.
+
         Parameters
         ----------
         square : ndarray, shape (draw, row)
             Of the errors in units of the noise's scale.
         rng : Generator
         """
-        chi2 = rng.gamma((self.dof + 1) / 2, 2.0, square.shape)
+        chi2 = rng.gamma(self.rows.weights * (self.dof + 1) / 2, 2.0, square.shape)
         precision: NDArray[np.float64] = chi2 / (self.dof + square)
         return precision
 
@@ -91,7 +97,6 @@ def sweep(
     for _ in range(_SWEEPS):
         square = (gap - values @ seen.T) ** 2
         precision = heavy.draw_precision(square * np.exp(-2.0 * log_sd)[:, None], rng)
-        precision *= rows.weights
         log_sd = _move_noise(marginal, log_sd, np.sum(precision * square, axis=1), rng)
         precision *= np.exp(-2.0 * log_sd)[:, None]
         values = _draw_values(root, seen, precision, gap, rng)

@@ -52,7 +52,8 @@ def _read(path: Path, tally: Tally) -> Iterator[Batch]:
     for table in read_table(data_path, tally, _NEEDED):
         batch = _batch(table, constants)
         with np.errstate(invalid="ignore", divide="ignore"):
-            per_token_ms.append(batch.columns["t_e2e_ms"] / batch.columns["output_tokens"])
+            each = batch.columns["t_e2e_ms"] / batch.columns["output_tokens"]
+        per_token_ms.append(each[[refused is None for refused in batch.refused or ()]])
         sent_us.append(numbers(table, "send_time_us"))
         yield batch
     _check_unit(np.concatenate(per_token_ms), np.concatenate(sent_us), data_path)

@@ -68,13 +68,16 @@ def on_a_grid(of: Population, rows: Rows) -> tuple[tuple[float, float], tuple[fl
     return moments(effect, weight.sum(axis=1)), moments(log_sd, weight.sum(axis=0))
 
 
+@pytest.mark.parametrize("part", [1.0, 0.25])  # of a row, that each counts for
 @pytest.mark.parametrize(("count", "slow"), [(4, 0), (10, 0), (10, 1), (10, 2), (40, 4)])
-def test_draws_agree_with_a_grid(count: int, slow: int) -> None:
+def test_draws_agree_with_a_grid(count: int, slow: int, part: float) -> None:
     rng = np.random.default_rng(3)
     design = np.exp(0.3 * rng.standard_normal((count, 1)))
     response = 0.3 * design[:, 0] + SD * rng.standard_t(DOF, count)
     response[:slow] += np.log(2.0)
-    rows = Rows(design, response, np.ones(count))
+    repeats = round(1 / part)  # that tell nothing new
+    design, response = np.repeat(design, repeats, axis=0), np.repeat(response, repeats)
+    rows = Rows(design, response, np.full(len(response), part))
     marginal, heavy = calmed(population(), rows, DOF)
     drawn = condition(marginal, np.random.default_rng(4), heavy=heavy)
     (mean, sd), (centre, width) = on_a_grid(marginal.population, rows)
