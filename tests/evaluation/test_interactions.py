@@ -121,7 +121,9 @@ def _of_scaled(candidate: Candidate, values: NDArray[np.float64]) -> NDArray[np.
     return np.prod([scaled[:, axis] ** power for axis, power in candidate.powers], axis=0)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 4))]
+)
 def test_no_interaction_is_found_where_none_is(seed: int) -> None:
     assert not any(each.sure for each in found("", seed))
 

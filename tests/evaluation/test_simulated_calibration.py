@@ -56,6 +56,7 @@ def test_latencies_are_calibrated_and_a_fit_that_is_too_sure_is_seen(
     assert wrong["p_adjusted"].min() < 1e-6
 
 
+@pytest.mark.slow
 def test_every_stage_and_group_is_ranked_and_other_columns_change_nothing() -> None:
     configs = make_configs(20)
     trace = configs.assign(gpu="h100_sxm", stack="v9", t_prefill_ms=1.0)

@@ -71,6 +71,7 @@ def test_cross_validation(address: str) -> None:
     pd.testing.assert_frame_equal(scores(address), scores_here(), rtol=SAME, atol=0)
 
 
+@pytest.mark.slow
 def test_compare_keeps_its_parts_on_this_machine(address: str, tmp_path: Path) -> None:
     options = CompareOptions(
         target=TARGET,
