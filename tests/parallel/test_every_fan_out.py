@@ -171,6 +171,7 @@ def test_fit(engine: str, address: str) -> None:
     assert told == [(stage, 1, 1) for stage in here.stages]
 
 
+@pytest.mark.slow
 def test_simulation_based_calibration(address: str) -> None:
     here, there = (
         bl.simulation_based_calibration(

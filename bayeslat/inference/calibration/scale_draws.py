@@ -126,9 +126,16 @@ def _weigh(
     return ScaleDraws(scores, np.where((within == scores).all(axis=1), log_weight, _NEVER))
 
 
-def find_mode(marginal: Marginal) -> NDArray[np.float64]:
-    """Find the likeliest factors and noise at the typical spread. Shape (score,)."""
-    return _climb(marginal, np.zeros(marginal.plain))
+def find_mode(marginal: Marginal, start: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Find the likeliest factors and noise at the typical spread. Shape (score,).
+
+    Parameters
+    ----------
+    marginal : Marginal
+    start : ndarray, shape (score,), optional
+        The mode of nearly the same rows.
+    """
+    return _climb(marginal, np.zeros(marginal.plain) if start is None else start)
 
 
 def _first_proposal(marginal: Marginal, start: NDArray[np.float64]) -> _Proposal:

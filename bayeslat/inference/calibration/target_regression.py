@@ -129,10 +129,11 @@ class TargetRegression:
         scores : ndarray, shape (score,)
         """
         dof, precision = self.part.noise_dof, np.ones(len(rows.response))
+        found = np.zeros(len(self.population.factors) + 1) if scores is None else scores
         for _ in range(_REWEIGHTINGS):
             weights = rows.weights * precision
             weighted = Marginal(self.population, replace(rows, weights=weights), 1.0)
-            found = find_mode(weighted) if scores is None else scores
+            found = find_mode(weighted, found) if scores is None else found
             effects, covariance, sd = mean_given(weighted, found)
             fitted = rows.design @ effects
             unsure = np.sum(rows.design @ covariance * rows.design, axis=1)
