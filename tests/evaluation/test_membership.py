@@ -81,7 +81,8 @@ def test_p_values_are_uniform_in_the_family(rows: int) -> None:
     assert rate_interval(alarms(found))[0] <= FALSE_ALARMS
 
 
-@pytest.mark.parametrize("shared", [pytest.param(0.0, marks=pytest.mark.slow), 0.6])
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", [0.0, 0.6])
 def test_p_values_of_repeats_are_uniform_in_the_family(
     shared: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
