@@ -93,13 +93,15 @@ def sweep(
     covariance, root = _prior_of(marginal, scores, told)
     begun = (effects - marginal.population.mean) @ told.T
     gap = rows.response - rows.design @ marginal.population.mean
+    products = (seen[:, :, None] * seen[:, None, :]).reshape(len(seen), -1)
     values, log_sd = begun, marginal.log_sd(scores) - marginal.log_inflation
     for _ in range(_SWEEPS):
         square = (gap - values @ seen.T) ** 2
         precision = heavy.draw_precision(square * np.exp(-2.0 * log_sd)[:, None], rng)
         log_sd = _move_noise(marginal, log_sd, np.sum(precision * square, axis=1), rng)
         precision *= np.exp(-2.0 * log_sd)[:, None]
-        values = _draw_values(root, seen, precision, gap, rng)
+        gram, pull = (precision @ products).reshape(root.shape), (precision * gap) @ seen
+        values = _draw_values(root, gram, pull, rng)
     # Of what rows tell nothing, the draws stay where they were beside what they do tell of.
     moved = np.linalg.solve(root, (values - begun)[:, :, None])
     pull = np.linalg.solve(root.transpose(0, 2, 1), moved)[:, :, 0]
@@ -145,26 +147,21 @@ def _move_noise(
 
 def _draw_values(
     root: NDArray[np.float64],
-    seen: NDArray[np.float64],
-    precision: NDArray[np.float64],
-    gap: NDArray[np.float64],
+    gram: NDArray[np.float64],
+    pull: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Draw values given the rows' precisions and how far they are from the mean.
+    """Draw values given the precision and the pull of the rows, and the root of the prior.
 
     In coordinates whose prior is standard normal, however sure the population is of a value.
 
-    Shapes (draw, value, value), (row, value), (draw, row), (row,) to (draw, value).
+    Shapes (draw, value, value), twice, and (draw, value) to (draw, value).
     """
-    draws, size = root.shape[:2]
-    products = (seen[:, :, None] * seen[:, None, :]).reshape(len(seen), -1)
-    gram = (precision @ products).reshape(draws, size, size)
     across = root.transpose(0, 2, 1)
-    information = across @ gram @ root + np.eye(size)
-    pull = np.matvec(across, (precision * gap) @ seen)
+    information = across @ gram @ root + np.eye(root.shape[1])
+    pull = np.matvec(across, pull)
     # Cov(A^-1 L z) = A^-1 for A = L L'.
     pull += np.matvec(np.linalg.cholesky(information), rng.standard_normal(pull.shape))
-    values: NDArray[np.float64] = np.matvec(
-        root, np.linalg.solve(information, pull[:, :, None])[:, :, 0]
-    )
+    standard = np.linalg.solve(information, pull[:, :, None])[:, :, 0]
+    values: NDArray[np.float64] = np.matvec(root, standard)
     return values
